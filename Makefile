@@ -1,0 +1,24 @@
+PYTHON ?= python3
+TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL
+
+.PHONY: demo lint test
+
+demo: .venv/stamp
+	.venv/bin/python -m reproduce.cifar_ablation \
+	    --flagfile=reproduce/flags/cifar_ablation_demo.flags
+
+test: .venv/stamp
+	.venv/bin/pytest -n 2 --dist loadfile
+
+lint: .venv/stamp
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+# The stamp comes last: an install that was cut short starts again from nothing.
+.venv/stamp: requirements.txt requirements-dev.txt
+	@echo "Installing the requirements into .venv. This takes some minutes, once."
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check \
+	    -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,366 @@
+"""MaskedModel: learn which weights of a trained Keras model a task needs."""
+
+import math
+import random
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from modularity_tf import masks, model_weights, weight_mask
+
+DEFAULT_ALPHA = 1e-4 / 128
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class MaskedModel(keras.Model):
+    """A trained model with a learned binary mask over its weights.
+
+    Each masked weight w_i gets a logit l_i, and training changes the logits
+    only:
+
+        output = model(inputs, weights=w * b),  b_i ~ Bernoulli(sigmoid(l_i))
+        loss = task loss + alpha * sum(l)
+
+    In training a batch is cut into `num_samples` parts, each seen through a
+    mask sample of its own; in inference a weight is kept where l > 0. The
+    wrapped model runs in inference mode throughout (no dropout, stored
+    batch statistics), and its weights are never written to.
+
+    Train it as any Keras model:
+
+    >>> masked = MaskedModel(model)
+    >>> masked.compile(loss="sparse_categorical_crossentropy")
+    >>> masked.fit(task_images, task_labels, epochs=20)
+    >>> mask = masked.weight_mask(task="no cats")
+    >>> subnetwork = mask.apply(model)
+
+    Choosing `alpha` and the learning rate. A logit starts at
+    logit(keep_probability), 2.2, and Adam moves it by at most the learning
+    rate a step: training needs well over 2.2 / learning_rate steps before an
+    unused weight is removed. Raise `alpha`, while training masks on the
+    *full* task, until accuracy falls, then step back to where it keeps at
+    least 95 % of the model's accuracy (the paper's appendix C.2). The paper
+    states beta = alpha * batch_size; it uses beta = 1e-4 for most networks.
+
+    Args:
+        model: Built `keras.Model`, trained. It is not changed.
+        num_samples: Positive int. Mask samples a training batch; a batch
+            can't be smaller. The paper uses 4, or 8 for hard tasks.
+        alpha: Float, at least 0. Penalty on each logit. The default is the
+            paper's beta of 1e-4 at a batch size of 128.
+        keep_probability: Float in (0, 1). The chance that a weight is kept
+            before training.
+        roles: Which weights have masks: names in `model_weights.ROLES`, or
+            one of the papers' choices, `"kernels"` (arithmetic tasks; biases
+            stay), `"all"` (CIFAR-10) or `"transformer"`. Embeddings are
+            masked only if named.
+        layers: `None` for every layer, or the names or paths of the layers
+            whose weights have masks.
+        fixed_mask: `WeightMask` or `None`. Its weights have this mask, for
+            good: no logits, no penalty, no part in `weight_mask()`.
+        temperature: Positive float tau. It scales gradients only.
+        seed: Int or `None`. The same seed draws the same masks.
+
+    Call arguments:
+        inputs: What `model` takes. The first axis is the batch.
+        training: Bool. Sample the masks (`True`) or threshold (`False`).
+
+    Returns:
+        What `model` returns.
+
+    Raises:
+        ValueError: For a model that is not built, arguments out of range,
+            unknown roles or layers, a `fixed_mask` that does not fit, or
+            where nothing is left to mask.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+    """
+
+    def __init__(
+        self,
+        model,
+        num_samples=4,
+        alpha=DEFAULT_ALPHA,
+        keep_probability=0.9,
+        roles="kernels",
+        layers=None,
+        fixed_mask=None,
+        temperature=1.0,
+        seed=None,
+        **kwargs,
+    ):
+        if not isinstance(num_samples, int) or num_samples < 1:
+            raise ValueError(
+                f"`num_samples` must be a positive int, got {num_samples!r}."
+            )
+        if not alpha >= 0:
+            raise ValueError(f"`alpha` must be at least 0, got {alpha!r}.")
+        if not temperature > 0:
+            raise ValueError(
+                f"`temperature` must be positive, got {temperature!r}."
+            )
+        super().__init__(**{"autocast": False, **kwargs})
+        available = model_weights.model_weights(model)
+        chosen = model_weights.select_roles(available, roles)
+        if layers is not None:
+            chosen = model_weights.select_layers(chosen, layers)
+        fixed_mask = fixed_mask or weight_mask.WeightMask({})
+        fixed_mask.check_fits(model)
+
+        self.model = model
+        self.num_samples = num_samples
+        self.alpha = float(alpha)
+        self.keep_probability = keep_probability
+        self.roles = roles
+        self.masked_layers = layers
+        self.fixed_mask = fixed_mask
+        self.temperature = temperature
+        self.seed = _check_seed(seed)
+
+        initial = keras.initializers.Constant(masks.logit(keep_probability))
+        self.mask_logits = {
+            path: self.add_weight(
+                shape=weight.variable.shape,
+                dtype="float32",
+                initializer=initial,
+                regularizer=self._penalty,
+                name=path.replace("/", "."),
+            )
+            for path, weight in chosen.items()
+            if path not in fixed_mask.values
+        }
+        if not self.mask_logits:
+            raise ValueError(
+                f"No weight of {model.name!r} is left to mask with "
+                f"roles={roles!r} and layers={layers!r}."
+            )
+        self.sampler_state = self.add_weight(  # the seed, draws made so far
+            shape=(2,),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            name="sampler_state",
+        )
+        self.sampler_state.assign([self.seed, 0])
+        self._variables_by_path = {
+            path: weight.variable for path, weight in available.items()
+        }
+        self.built = True
+
+    def call(self, inputs, training=False):
+        if not training:
+            return self._call_with(self._thresholded_weights(), inputs)
+        parts = masks.split_batch(inputs, self.num_samples)
+        outputs = [
+            self._call_with(weights, part)
+            for weights, part in zip(self._sampled_weights(), parts, strict=True)
+        ]
+        return keras.tree.map_structure(
+            lambda *parts: ops.concatenate(parts, axis=0), *outputs
+        )
+
+    def compile(self, optimizer=None, *args, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: As in Keras. By default the paper's for masks, Adam
+                with a learning rate of 1e-2 and the global norm of the
+                gradient clipped to 1. Its epsilon is 1e-12: a logit that the
+                task does not need has a gradient of `alpha` alone, often below
+                Adam's usual epsilon of 1e-7, and would hardly move.
+            *args: As in Keras.
+            **kwargs: As in Keras.
+        """
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(
+                learning_rate=1e-2, epsilon=1e-12, global_clipnorm=1.0
+            )
+        super().compile(optimizer, *args, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """Trains the mask, as `keras.Model.fit` does.
+
+        Raises:
+            ValueError: Also if `x` is an array and a batch of an epoch, the
+                last one say, would be smaller than `num_samples`.
+        """
+        first = keras.tree.flatten(x)[0]
+        if isinstance(first, (np.ndarray, tf.Tensor)):
+            rows = math.floor(len(first) * (1 - kwargs.get("validation_split", 0)))
+            batch_size = batch_size or 32
+            last = rows % batch_size or batch_size
+            if min(rows, batch_size, last) < self.num_samples:
+                raise ValueError(
+                    f"`x` has {rows} rows to train on; in batches of "
+                    f"`batch_size`={batch_size} the smallest holds "
+                    f"{min(rows, last)}, fewer than the `num_samples`="
+                    f"{self.num_samples} masks. Choose another batch size."
+                )
+        return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def reset(self, seed=None):
+        """Makes the mask and the optimizer as they were before training.
+
+        For the next task of the same model: the compiled step is kept, which
+        saves tracing it again.
+
+        Args:
+            seed: Int, or `None` for a random one. The seed from here on.
+        """
+        self.seed = _check_seed(seed)
+        self.sampler_state.assign([self.seed, 0])
+        initial = masks.logit(self.keep_probability)
+        for logits in self.mask_logits.values():
+            logits.assign(ops.full(logits.shape, initial))
+        if self.compiled and self.optimizer.built:
+            fresh = type(self.optimizer).from_config(self.optimizer.get_config())
+            fresh.build(self.trainable_variables)
+            for old, new in zip(
+                self.optimizer.variables, fresh.variables, strict=True
+            ):
+                old.assign(new)
+
+    def weight_mask(self, task=None):
+        """Returns what was learned: the mask of every weight with logits.
+
+        Weights under `fixed_mask` are not part of it.
+
+        Args:
+            task: Str or `None`, for the record: what the mask was trained on.
+
+        Returns:
+            `WeightMask`.
+        """
+        values = {
+            path: ops.convert_to_numpy(masks.threshold(logits.value))
+            for path, logits in self.mask_logits.items()
+        }
+        mask = weight_mask.WeightMask(values)
+        provenance = {
+            "task": task,
+            "model": self.model.name,
+            "model_fingerprint": model_weights.fingerprint(self.model),
+            "alpha": self.alpha,
+            "seed": self.seed,
+            "steps": int(self.sampler_state.numpy()[1]),
+            "keep_fractions": mask.keep_fractions(),
+        }
+        return weight_mask.WeightMask(values, provenance)
+
+    def summary(self, print_fn=print):
+        """Prints the share of weights kept in each masked tensor and in all.
+
+        Args:
+            print_fn: Function that takes the text.
+        """
+        mask = self.weight_mask()
+        rows = [
+            (path, self._variables_by_path[path].shape, fraction)
+            for path, fraction in mask.keep_fractions().items()
+        ]
+        rows.append(("all masked weights", (mask.size,), mask.keep_fraction))
+        width = max(len(path) for path, _, _ in rows)
+        lines = [f"{self.name}: mask over {self.model.name}"]
+        for path, shape, fraction in rows:
+            size = "x".join(map(str, shape))
+            lines.append(f"{path:<{width}}  {size:>20}  {fraction:7.2%} kept")
+        print_fn("\n".join(lines))
+
+    # Only the logits train, whatever the wrapped model's own flags say.
+
+    @property
+    def trainable_variables(self):
+        return list(self.mask_logits.values()) if self.trainable else []
+
+    @property
+    def trainable_weights(self):
+        return self.trainable_variables
+
+    @property
+    def non_trainable_variables(self):
+        return self._all_but_trainable(self.variables)
+
+    @property
+    def non_trainable_weights(self):
+        return self._all_but_trainable(self.weights)
+
+    def get_config(self):
+        config = {
+            "model": keras.saving.serialize_keras_object(self.model),
+            "num_samples": self.num_samples,
+            "alpha": self.alpha,
+            "keep_probability": self.keep_probability,
+            "roles": self.roles,
+            "layers": self.masked_layers,
+            "fixed_mask": keras.saving.serialize_keras_object(self.fixed_mask),
+            "temperature": self.temperature,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        restored = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("model", "fixed_mask")
+        }
+        return cls(**{**config, **restored})
+
+    def _penalty(self, logits):
+        return masks.penalty(logits, self.alpha)
+
+    def _sampled_weights(self):
+        """Returns, for each mask sample, the masked weights by path."""
+        step_seed = self.sampler_state.value * 1  # a copy
+        self.sampler_state.assign_add([0, 1])
+        by_path = {}
+        for i, (path, logits) in enumerate(self.mask_logits.items()):
+            by_path[path] = masks.sample_weights(
+                ops.stop_gradient(self._variables_by_path[path].value),
+                logits.value,
+                tf.random.experimental.stateless_fold_in(step_seed, i),
+                self.num_samples,
+                self.temperature,
+            )
+        return [
+            {path: drawn[k] for path, drawn in by_path.items()}
+            for k in range(self.num_samples)
+        ]
+
+    def _thresholded_weights(self):
+        return {
+            path: self._gate(path, masks.threshold(logits.value))
+            for path, logits in self.mask_logits.items()
+        }
+
+    def _gate(self, path, mask):
+        return ops.where(mask, self._variables_by_path[path].value, 0)
+
+    def _call_with(self, weights, inputs):
+        """Calls the wrapped model with other values for its weights."""
+        fixed = {p: self._gate(p, m) for p, m in self.fixed_mask.values.items()}
+        mapping = [
+            (self._variables_by_path[path], value)
+            for path, value in {**fixed, **weights}.items()
+        ]
+        with keras.StatelessScope(state_mapping=mapping):
+            return self.model(inputs, training=False)
+
+    def _all_but_trainable(self, variables):
+        trainable = {id(variable) for variable in self.trainable_variables}
+        return [v for v in variables if id(v) not in trainable]
+
+
+def _check_seed(seed):
+    if seed is None:
+        return random.randrange(2**31)
+    if not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
+    return seed

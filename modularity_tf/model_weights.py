@@ -1,0 +1,173 @@
+"""The weights of a model by path and role, however the model is written."""
+
+import dataclasses
+import hashlib
+import json
+
+import keras
+import numpy as np
+
+ROLES = (
+    "kernel",
+    "recurrent_kernel",
+    "bias",
+    "norm_scale",
+    "norm_offset",
+    "embedding",
+)
+ROLE_PRESETS = {
+    # Arithmetic tasks: biases stay.
+    "kernels": ("kernel", "recurrent_kernel"),
+    # CIFAR-10 and permuted MNIST: every weight of the network.
+    "all": ("kernel", "recurrent_kernel", "bias", "norm_scale", "norm_offset"),
+    # SCAN and Mathematics: layer normalization is masked, biases are not.
+    "transformer": ("kernel", "norm_scale", "norm_offset"),
+}
+_ROLE_OF_NAME = {
+    "gamma": "norm_scale",
+    "scale": "norm_scale",
+    "beta": "norm_offset",
+    "embeddings": "embedding",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelWeight:
+    """One weight of a model.
+
+    Attributes:
+        path: Str, the names of the enclosing layers and the weight, joined
+            by "/"; the outermost model's own name is left out.
+        role: One of `ROLES`.
+        variable: The `keras.Variable`.
+    """
+
+    path: str
+    role: str
+    variable: keras.Variable
+
+    @property
+    def layers(self):
+        """Names and paths by which a user may mean a layer around it."""
+        names = self.path.split("/")[:-1]
+        return {*names, *("/".join(names[: i + 1]) for i in range(len(names)))}
+
+
+def model_weights(model):
+    """Returns the weights that training would change, keyed by path.
+
+    Weights of frozen layers (`layer.trainable = False`) are included;
+    statistics such as a BatchNormalization's moving mean are not. A weight
+    that several layers share appears once.
+
+    Args:
+        model: Built `keras.Model`.
+
+    Returns:
+        Dict from path to `ModelWeight`, in the order of the layers.
+
+    Raises:
+        ValueError: If `model` is not a built Keras model, or if two weights
+            have the same path.
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a keras.Model, got {model!r}.")
+    if not model.built:
+        raise ValueError(
+            f"`model` must be built, but {model.name!r} has no weights yet: "
+            "call it once on a batch, or give it an `Input`."
+        )
+    found, seen = {}, set()
+    _collect(model, (), found, seen)
+    return found
+
+
+def select_layers(weights, layers):
+    """Returns the entries of `weights` that lie in one of the named layers.
+
+    Args:
+        weights: Dict as `model_weights` returns it.
+        layers: Iterable of layer names or paths.
+
+    Raises:
+        ValueError: If a name matches no layer.
+    """
+    layers = _as_names(layers, "layers")
+    known = set().union(*(weight.layers for weight in weights.values()))
+    for name in layers:
+        if name not in known:
+            raise ValueError(
+                f"`layers` names {name!r}, which no layer with weights has. "
+                f"Known: {sorted(known)}."
+            )
+    return {p: w for p, w in weights.items() if w.layers & set(layers)}
+
+
+def select_roles(weights, roles):
+    """Returns the entries of `weights` whose role is one of `roles`.
+
+    Args:
+        weights: Dict as `model_weights` returns it.
+        roles: A key of `ROLE_PRESETS` or an iterable of names in `ROLES`.
+
+    Raises:
+        ValueError: If a role is unknown.
+    """
+    roles = ROLE_PRESETS.get(roles, roles) if isinstance(roles, str) else roles
+    roles = _as_names(roles, "roles")
+    for role in roles:
+        if role not in ROLES:
+            raise ValueError(
+                f"`roles` names {role!r}; known are {list(ROLES)} and the "
+                f"presets {list(ROLE_PRESETS)}."
+            )
+    return {path: w for path, w in weights.items() if w.role in roles}
+
+
+def fingerprint(model):
+    """Returns a SHA-256 over the paths, shapes and values of the weights."""
+    digest = hashlib.sha256()
+    for path, weight in model_weights(model).items():
+        value = np.ascontiguousarray(weight.variable.numpy())
+        digest.update(json.dumps([path, value.shape, str(value.dtype)]).encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def _collect(layer, names, found, seen):
+    # `_trainable_variables` holds a layer's own weights, frozen or not.
+    for variable in layer._trainable_variables:
+        if id(variable) in seen:
+            continue
+        seen.add(id(variable))
+        path = "/".join((*names, variable.name))
+        if path in found:
+            raise ValueError(
+                f"Two weights have the path {path!r}; give the layers "
+                "different names."
+            )
+        found[path] = ModelWeight(path, _role(variable), variable)
+    for child in layer._layers:
+        _collect(child, (*names, child.name), found, seen)
+
+
+def _role(variable):
+    name = variable.name
+    if "recurrent" in name and len(variable.shape) > 1:
+        return "recurrent_kernel"
+    if name in _ROLE_OF_NAME:
+        return _ROLE_OF_NAME[name]
+    if "bias" in name or len(variable.shape) < 2:
+        return "bias"
+    return "kernel"
+
+
+def _as_names(names, argument):
+    if isinstance(names, str):
+        return (names,)
+    try:
+        return tuple(names)
+    except TypeError:
+        raise ValueError(
+            f"`{argument}` must be a name or names, got {names!r}."
+        ) from None

@@ -1,0 +1,104 @@
+"""Figures from results, with matplotlib. Nothing here trains or reads files.
+
+Figures are made without pyplot: no global state, no window.
+"""
+
+import io
+import math
+import os
+
+import numpy as np
+from matplotlib import figure, image
+
+
+def confusion_matrices(matrices, class_names, title="", difference=False):
+    """Draws confusion matrices, or changes of them, as annotated panels.
+
+    Args:
+        matrices: Dict from caption to float array `(classes, classes)`, rows
+            the true class, in [0, 1] (or [-1, 1] for differences).
+        class_names: Names of the classes, in order.
+        title: Str above the panels.
+        difference: Bool. Colours centred at 0 and signed numbers.
+
+    Returns:
+        `matplotlib.figure.Figure`. Numbers are per cent of the true class.
+    """
+    columns = min(len(matrices), 2)
+    rows = math.ceil(len(matrices) / columns)
+    fig = figure.Figure((1.5 + 5.2 * columns, 0.6 + 5.0 * rows))
+    fig.set_layout_engine("constrained")
+    fig.suptitle(title)
+    axes = fig.subplots(rows, columns, squeeze=False)
+    limit = 100 * max(np.abs(m).max() for m in matrices.values())
+    scale = (
+        {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
+        if difference
+        else {"cmap": "Blues", "vmin": 0, "vmax": 100}
+    )
+    ticks = range(len(class_names))
+    for ax in axes.flat[len(matrices) :]:
+        ax.set_axis_off()
+    for ax, (caption, matrix) in zip(axes.flat, matrices.items(), strict=False):
+        percent = 100 * np.asarray(matrix)
+        drawn = ax.imshow(percent, **scale)
+        ax.set_title(caption)
+        ax.set_xticks(ticks, class_names, rotation=45, ha="right")
+        ax.set_yticks(ticks, class_names)
+        ax.set(xlabel="predicted class", ylabel="true class")
+        dark = 0.6 * scale["vmax"]
+        for (row, column), value in np.ndenumerate(percent):
+            text = f"{value:+.0f}" if difference else f"{value:.0f}"
+            if text.strip("+-") == "0":
+                continue
+            color = "white" if abs(value) > dark else "black"
+            style = {"ha": "center", "va": "center", "fontsize": 8}
+            ax.text(column, row, text, color=color, **style)
+    label = "change" if difference else "share"
+    fig.colorbar(drawn, ax=axes, label=f"{label} [% of the true class]")
+    return fig
+
+
+def grouped_bars(groups, labels, ylabel, title=""):
+    """Draws bars side by side, mean and standard deviation over the repeats.
+
+    Args:
+        groups: Dict from legend entry to float array `(repeats, labels)`.
+        labels: Names on the x axis.
+        ylabel: Str.
+        title: Str.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    fig = figure.Figure((1.5 + 0.75 * len(labels), 4.0))
+    fig.set_layout_engine("constrained")
+    ax = fig.subplots()
+    width = 0.8 / len(groups)
+    for i, (name, values) in enumerate(groups.items()):
+        values = np.asarray(values, "float64")
+        x = np.arange(len(labels)) + (i - (len(groups) - 1) / 2) * width
+        sd = values.std(axis=0, ddof=1) if len(values) > 1 else None
+        mean = values.mean(axis=0)
+        ax.bar(x, mean, width, yerr=sd, label=name, capsize=2)
+    ax.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.grid(axis="y", alpha=0.3)
+    ax.set(ylabel=ylabel, title=title)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return fig
+
+
+def save(fig, file):
+    """Writes a figure as PNG; the file appears whole or not at all."""
+    partial = f"{os.fspath(file)}.partial"
+    fig.savefig(partial, format="png", dpi=110)
+    os.replace(partial, file)
+
+
+def to_image(fig):
+    """Returns a figure as uint8 array `(height, width, 4)`."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=110)
+    buffer.seek(0)
+    return (255 * image.imread(buffer)).astype("uint8")

@@ -1,0 +1,501 @@
+r"""Which weights does each class need? CNNs on images (Csordas et al., 2021).
+
+Trains a CNN, a control mask on all classes and one mask for each class left
+out, and shows what becomes of a class when its exclusive weights are gone:
+section 5, appendix C.7.1 and C.7.2; figures 6, 18a, 18b, 19 and 20.
+
+python -m reproduce.cifar_ablation \
+    --flagfile=reproduce/flags/cifar_ablation_demo.flags
+"""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modularity_tf import callbacks, masked_model, metrics, plots
+from reproduce import experiment
+from reproduce.data import images
+from reproduce.networks import cnn
+
+FIGURES = ("6", "18a", "18b", "19", "20")
+CONTROL = "control"
+# Name of the network: whether it has dropout, its figure in the paper.
+NETWORKS = {"cnn": (True, "19"), "cnn_nodropout": (False, "20")}
+# Removing one class turns it into others, section 5 and appendix C.7.1.
+CONFUSIONS = (
+    ("airplane", ("bird", "ship")),
+    ("cat", ("dog",)),
+    ("dog", ("cat",)),
+    ("truck", ("automobile",)),
+    ("automobile", ("truck",)),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(experiment.Config):
+    """Every field is a flag; the defaults are the paper's values."""
+
+    dataset: str = experiment.field("cifar10", "cifar10, mnist or digits.")
+    networks: tuple[str, ...] = experiment.field(
+        ("cnn", "cnn_nodropout"), "Of cnn, cnn_nodropout.", False
+    )
+    classes: tuple[str, ...] = experiment.field(
+        (), "Classes to leave out, one mask each; all if empty.", False
+    )
+    batch_size: int = experiment.field(128, "Images a network step.")
+    network_steps: int = experiment.field(20_000, "Steps of the weights.")
+    network_lr: float = experiment.field(1e-3, "Adam step of the weights.")
+    mask_batch_size: int = experiment.field(128, "Images a mask step.")
+    mask_steps: int = experiment.field(20_000, "Steps of each mask.")
+    mask_lr: float = experiment.field(1e-3, "Adam step of the logits.")
+    beta: float = experiment.field(
+        1e-4, "Penalty: each logit costs beta / mask_batch_size."
+    )
+    num_samples: int = experiment.field(4, "Mask samples a batch.")
+    keep_probability: float = experiment.field(0.9, "At the start of a mask.")
+    log_steps: int = experiment.field(
+        500, "Steps between points in TensorBoard; divides the others."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in self.networks:
+            if name not in NETWORKS:
+                raise ValueError(
+                    f"--networks must be of {', '.join(NETWORKS)}, got {name!r}."
+                )
+        if not self.networks:
+            raise ValueError("--networks is empty.")
+        if not self.beta >= 0:
+            raise ValueError(f"--beta must be at least 0, got {self.beta}.")
+        if self.mask_batch_size < self.num_samples:
+            raise ValueError(
+                f"--mask_batch_size={self.mask_batch_size} is smaller than "
+                f"--num_samples={self.num_samples}."
+            )
+        for name in ("network_steps", "mask_steps"):
+            steps = getattr(self, name)
+            if steps % min(self.log_steps, steps):
+                raise ValueError(
+                    f"--{name}={steps} must be a multiple of "
+                    f"--log_steps={self.log_steps}."
+                )
+
+
+def analyse(run, data, name, seed):
+    """Carries out the stages of one network and seed.
+
+    Returns:
+        Dict, every number that the figures show of this network.
+    """
+    config = run.config
+    folder = f"{name}/seed{seed}"
+    network = run.stage(
+        f"{folder}/network",
+        lambda: train_network(run, data, name, seed, f"{folder}/network"),
+        config.network_steps,
+    )
+
+    def mask_stage(task, make_model, split):
+        stage = f"{folder}/mask_{task}"
+        return run.stage(
+            stage,
+            lambda: train_mask(run, data, make_model(), split, seed, stage),
+            config.mask_steps,
+        )
+
+    control = mask_stage(
+        CONTROL, lambda: masked(config, network), data.train
+    )
+    output_mask = control.select("classifier")
+    # One model for all classes: its training step is traced once.
+    shared = functools.cache(lambda: masked(config, network, output_mask))
+    masks = {CONTROL: control}
+    for label in left_out(config, data):
+        task = data.class_names[label]
+        masks[task] = mask_stage(task, shared, data.train.without(label))
+
+    scores = {
+        task: run.stage(
+            f"{folder}/scores_{task}",
+            # A class's mask lacks the output layer, the control's does not.
+            lambda mask=mask: score(mask.apply(output_mask.apply(network)), data),
+        )
+        for task, mask in masks.items()
+    }
+    dense = run.stage(f"{folder}/scores_dense", lambda: score(network, data))
+    features = control.select(
+        {path.split("/")[0] for path in control.values} - {"classifier"}
+    )
+    return {
+        "network": name,
+        "seed": seed,
+        "dense": dense,
+        "masks": {
+            task: {
+                **scores[task],
+                "keep_fraction": mask.keep_fraction,
+                "keep_fractions": mask.keep_fractions(),
+                "lost_of_control": 0.0
+                if task == CONTROL
+                else 1 - features.sharing(mask),
+            }
+            for task, mask in masks.items()
+        },
+    }
+
+
+def left_out(config, data):
+    """Returns the labels of the classes that get a mask without them."""
+    for name in config.classes:
+        if name not in data.class_names:
+            raise ValueError(
+                f"--classes must be of {', '.join(data.class_names)}, got "
+                f"{name!r}."
+            )
+    chosen = config.classes or data.class_names
+    return [data.class_names.index(name) for name in chosen]
+
+
+def train_network(run, data, name, seed, stage):
+    """Returns the trained network of Table 2."""
+    config = run.config
+    network = untrained(config, data, name, seed)
+    batch_seed = experiment.derive_seed(seed, "batches", stage)
+    run.fit(
+        stage,
+        network,
+        functools.partial(
+            images.batches, data.train, config.batch_size, batch_seed
+        ),
+        config.network_steps,
+        config.log_steps,
+        validation_data=curve_batches(data.validation),
+    )
+    return network
+
+
+def untrained(config, data, name, seed):
+    """Returns the compiled network of Table 2 before training."""
+    dropout, _ = NETWORKS[name]
+    network = cnn.build(
+        data.train.images.shape[1:],
+        len(data.class_names),
+        dropout,
+        experiment.derive_seed(seed, "network"),
+    )
+    network.compile(
+        keras.optimizers.Adam(
+            config.network_lr, epsilon=1e-8, global_clipnorm=1.0
+        ),
+        **task_loss(config),
+    )
+    return network
+
+
+def masked(config, network, fixed_mask=None):
+    """Returns the compiled masked network, output layer fixed or not."""
+    model = masked_model.MaskedModel(
+        network,
+        num_samples=config.num_samples,
+        alpha=config.beta / config.mask_batch_size,
+        keep_probability=config.keep_probability,
+        roles="all",
+        fixed_mask=fixed_mask,
+        seed=0,
+    )
+    model.compile(**task_loss(config))
+    model.optimizer.learning_rate = config.mask_lr
+    return model
+
+
+def task_loss(config):
+    """Returns what both `compile` calls have in common."""
+    return {
+        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "metrics": ["accuracy"],
+        "jit_compile": config.jit_compile,
+    }
+
+
+def train_mask(run, data, model, split, seed, stage):
+    """Returns the mask that keeps what the images of `split` need."""
+    config = run.config
+    model.reset(experiment.derive_seed(seed, "samples", stage))
+    batch_seed = experiment.derive_seed(seed, "batches", stage)
+    run.fit(
+        stage,
+        model,
+        functools.partial(
+            images.batches, split, config.mask_batch_size, batch_seed
+        ),
+        config.mask_steps,
+        config.log_steps,
+        validation_data=curve_batches(data.validation),
+        callbacks=[callbacks.MaskSummary(run.folder / "logs" / stage)],
+    )
+    return model.weight_mask(task=stage)
+
+
+def curve_batches(split):
+    """Returns the first 1,000 images of a split, for the curves."""
+    first = split.images[:1000].astype("float32"), split.labels[:1000]
+    return tf.data.Dataset.from_tensor_slices(first).batch(500)
+
+
+def score(model, data):
+    """Returns held-out accuracies and the confusion matrix on the test set."""
+    classes = len(data.class_names)
+    confusion = metrics.confusion_matrix(
+        data.test.labels, predict(model, data.test.images), classes
+    )
+    correct = predict(model, data.validation.images) == data.validation.labels
+    return {
+        "accuracy": float(np.mean(np.diagonal(confusion))),
+        "validation_accuracy": float(np.mean(correct)),
+        "confusion": confusion.tolist(),
+    }
+
+
+def predict(model, pixels, batch_size=500):
+    """Returns the class that the model finds most likely, an int an image."""
+    # Eager calls: `model.predict` would be traced for every mask anew.
+    logits = [
+        keras.ops.argmax(model(pixels[i : i + batch_size].astype("float32")), -1)
+        for i in range(0, len(pixels), batch_size)
+    ]
+    return np.concatenate(logits)
+
+
+def drops(record):
+    """Returns relative drops `(left out, class)` and the labels left out."""
+    names, matrices = record["class_names"], record["masks"]
+    control = matrices[CONTROL]["confusion"]
+    tasks = [task for task in matrices if task != CONTROL]
+    relative = [
+        metrics.relative_drop(control, matrices[task]["confusion"])
+        for task in tasks
+    ]
+    return np.array(relative), [names.index(task) for task in tasks]
+
+
+def target_and_other_drops(record):
+    """Returns the left-out class's drop and the largest other, a pair a mask.
+
+    Two arrays of shape `(left out,)`; figure 6 shows the first, and the second
+    over the first.
+    """
+    relative, labels = drops(record)
+    rows = np.arange(len(labels))
+    target = relative[rows, labels]
+    relative[rows, labels] = -np.inf
+    return target, np.nanmax(relative, axis=1)
+
+
+def confusion_growth(record, task, targets):
+    """Returns how much more `task` is called one of `targets`.
+
+    The mean growth of these cells of the confusion matrix over that of the
+    other wrong cells in the row; 0 where removing the class blurs it evenly.
+    """
+    names, masks = record["class_names"], record["masks"]
+    change = np.subtract(
+        masks[task]["confusion"], masks[CONTROL]["confusion"]
+    )[names.index(task)]
+    named = [names.index(target) for target in targets]
+    rest = [i for i in range(len(names)) if i not in (*named, names.index(task))]
+    return float(change[named].mean() - change[rest].mean())
+
+
+def claims(records):
+    """Returns the paper's claims with thresholds fixed before any run."""
+    found = []
+    by_network = {}
+    for record in records:
+        by_network.setdefault(record["network"], []).append(record)
+    for name, repeats in by_network.items():
+        pairs = [target_and_other_drops(record) for record in repeats]
+        add = functools.partial(_add_claim, found, name)
+        add(
+            "control mask keeps the network's accuracy",
+            "> 95 %",
+            [
+                r["masks"][CONTROL]["accuracy"] / r["dense"]["accuracy"]
+                for r in repeats
+            ],
+            0.95,
+        )
+        add(
+            "every mask removes weights (least removed)",
+            "",
+            [
+                min(1 - mask["keep_fraction"] for mask in r["masks"].values())
+                for r in repeats
+            ],
+            0.1,
+        )
+        add(
+            "the removed class drops most (share of classes)",
+            "all",
+            [np.mean(target > other) for target, other in pairs],
+            0.9,
+        )
+        add(
+            "the removed class drops, relative to the control",
+            "40-60 %" if name == "cnn" else "30-40 % less",
+            [np.mean(target) for target, _ in pairs],
+            0.4 if name == "cnn" else 0.2,
+        )
+        add(
+            "largest drop of another class, relative to that",
+            "small",
+            [np.mean(other) / np.mean(target) for target, other in pairs],
+            0.5,
+            at_least=False,
+        )
+        for task, targets in CONFUSIONS:
+            if all({task, *targets} <= set(r["class_names"]) for r in repeats):
+                add(
+                    f"{task} turns into {'/'.join(targets)} more than others",
+                    "grows",
+                    [
+                        confusion_growth(r, task, targets)
+                        for r in repeats
+                        if task in r["masks"]
+                    ],
+                    0.0,
+                )
+    if set(NETWORKS) <= set(by_network):
+        target = {
+            name: {r["seed"]: target_and_other_drops(r)[0] for r in repeats}
+            for name, repeats in by_network.items()
+        }
+        _add_claim(
+            found,
+            "cnn - cnn_nodropout",
+            "dropout deepens the drop (paired over classes)",
+            "30-40 % of it",
+            np.concatenate(
+                [
+                    drop - target["cnn_nodropout"][seed]
+                    for seed, drop in target["cnn"].items()
+                ]
+            ),
+            0.0,
+        )
+    return found
+
+
+def _add_claim(found, name, statement, paper, values, threshold, at_least=True):
+    found.append(
+        experiment.Claim(
+            f"{name}: {statement}",
+            paper,
+            tuple(float(value) for value in values),
+            threshold,
+            at_least,
+        )
+    )
+
+
+def draw(records):
+    """Returns figures 6, 18, 19 and 20, drawn from the records alone."""
+    title = records[0]["data"]
+    names = records[0]["class_names"]
+    by_network = {}
+    for record in records:
+        by_network.setdefault(record["network"], []).append(record)
+    tasks = [task for task in records[0]["masks"] if task != CONTROL]
+    pairs = {
+        name: np.array([target_and_other_drops(r) for r in repeats])
+        for name, repeats in by_network.items()
+    }
+    figures = {
+        "fig06a_relative_drop": plots.grouped_bars(
+            {name: 100 * pair[:, 0] for name, pair in pairs.items()},
+            tasks,
+            "relative drop of the class [%]",
+            f"{title}: a class without its exclusive weights",
+        ),
+        "fig06b_other_classes": plots.grouped_bars(
+            {name: 100 * pair[:, 1] / pair[:, 0] for name, pair in pairs.items()},
+            tasks,
+            "largest other drop [% of the class's]",
+            f"{title}: what the other classes lose",
+        ),
+    }
+    for name, repeats in by_network.items():
+        mean = {
+            task: np.mean([r["masks"][task]["confusion"] for r in repeats], 0)
+            for task in (CONTROL, *tasks)
+        }
+        figures[f"fig18_confusion_control_{name}"] = plots.confusion_matrices(
+            {"mask trained on all classes": mean[CONTROL]},
+            names,
+            f"{title}, {name}",
+        )
+        number = NETWORKS[name][1]
+        figures[f"fig{number}_confusion_difference_{name}"] = (
+            plots.confusion_matrices(
+                {f"without {t}": mean[t] - mean[CONTROL] for t in tasks},
+                names,
+                f"{title}, {name}: change against the control mask",
+                difference=True,
+            )
+        )
+    return figures
+
+
+def main(config):
+    data = images.load(config.dataset)
+    left_out(config, data)  # refuses an unknown class before any work
+    masks = 1 + len(left_out(config, data))
+    repeats = len(config.networks) * len(config.seeds)
+    steps = config.network_steps + masks * config.mask_steps
+    with experiment.Run(config, "cifar_ablation", repeats * steps) as run:
+        if config.stage == "figures":
+            run.draw(draw)
+            return
+        if config.dry_run or repeats * steps > experiment.LONG_RUN_STEPS:
+            run.estimate(phases(config, data, repeats, masks))
+        if config.dry_run:
+            return
+        records = [
+            {
+                "data": data.title,
+                "data_sha256": data.sha256,
+                "class_names": data.class_names,
+                **analyse(run, data, name, seed),
+            }
+            for seed in config.seeds
+            for name in config.networks
+        ]
+        run.finish(records, claims, draw)
+
+
+def phases(config, data, repeats, masks):
+    """Returns what `Run.estimate` times: training weights, training masks."""
+    network = untrained(config, data, config.networks[0], seed=0)
+    return [
+        (
+            "network",
+            network,
+            functools.partial(images.batches, data.train, config.batch_size, 0),
+            repeats * config.network_steps,
+        ),
+        (
+            "masks",
+            masked(config, network),
+            functools.partial(
+                images.batches, data.train, config.mask_batch_size, 0
+            ),
+            repeats * masks * config.mask_steps,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    experiment.run_main(Config, main)
