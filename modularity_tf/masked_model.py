@@ -92,16 +92,8 @@ class MaskedModel(keras.Model):
         seed=None,
         **kwargs,
     ):
-        if not isinstance(num_samples, int) or num_samples < 1:
-            raise ValueError(
-                f"`num_samples` must be a positive int, got {num_samples!r}."
-            )
-        if not alpha >= 0:
-            raise ValueError(f"`alpha` must be at least 0, got {alpha!r}.")
-        if not temperature > 0:
-            raise ValueError(
-                f"`temperature` must be positive, got {temperature!r}."
-            )
+        masks.check_arguments(num_samples, alpha, temperature)
+        initial_logit = masks.logit(keep_probability)
         super().__init__(**{"autocast": False, **kwargs})
         available = model_weights.model_weights(model)
         chosen = model_weights.select_roles(available, roles)
@@ -120,7 +112,7 @@ class MaskedModel(keras.Model):
         self.temperature = temperature
         self.seed = _check_seed(seed)
 
-        initial = keras.initializers.Constant(masks.logit(keep_probability))
+        initial = keras.initializers.Constant(initial_logit)
         self.mask_logits = {
             path: self.add_weight(
                 shape=weight.variable.shape,

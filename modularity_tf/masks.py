@@ -101,9 +101,10 @@ def sample(logits, seed, num_samples=None, temperature=1.0):
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
           equations 1 and 2, appendix A
     """
-    logits = ops.convert_to_tensor(logits, dtype="float32")
-    ones = tf.ones_like(logits)
-    drawn = sample_weights(ones, logits, seed, num_samples or 1, temperature)
+    logits = tf.convert_to_tensor(logits, tf.float32)
+    drawn = sample_weights(
+        tf.ones_like(logits), logits, seed, num_samples or 1, temperature
+    )
     return drawn[0] if num_samples is None else tf.stack(drawn)
 
 
@@ -127,12 +128,9 @@ def sample_weights(weights, logits, seed, num_samples=1, temperature=1.0):
     Raises:
         ValueError: If `num_samples` or `temperature` is not positive.
     """
-    if num_samples < 1:
-        raise ValueError(
-            f"`num_samples` must be a positive int, got {num_samples!r}."
-        )
-    if not temperature > 0:
-        raise ValueError(f"`temperature` must be positive, got {temperature!r}.")
+    check_arguments(num_samples, temperature=temperature)
+    weights = tf.convert_to_tensor(weights)
+    logits = tf.convert_to_tensor(logits, tf.float32)
     words = -(-num_samples * BITS_PER_SAMPLE // 32)
     keys = tf.random.stateless_uniform(
         (words, 2), _seed_pair(seed), None, None, tf.uint32
@@ -186,6 +184,20 @@ def split_batch(inputs, num_samples):
     ]
 
 
+def check_arguments(num_samples, alpha=0.0, temperature=1.0):
+    """Raises `ValueError` for what no mask can be trained with."""
+    if not isinstance(num_samples, int) or num_samples < 1:
+        raise ValueError(
+            f"`num_samples` must be a positive int, got {num_samples!r}."
+        )
+    if not alpha >= 0:
+        raise ValueError(f"`alpha` must be at least 0, got {alpha!r}.")
+    if not temperature > 0:
+        raise ValueError(
+            f"`temperature` must be positive, got {temperature!r}."
+        )
+
+
 def _seed_pair(seed):
     """Returns the `(2,)` integer tensor that stateless random ops take."""
     if isinstance(seed, keras.random.SeedGenerator):
@@ -200,7 +212,7 @@ def _seed_pair(seed):
 # anew.
 
 
-@tf.function(jit_compile=True, reduce_retracing=False)
+@tf.function(jit_compile=True, autograph=False)
 def _masked_weights(weights, logits, keys, num_samples):
     removed = tf.sigmoid(-logits)
     return [
@@ -209,7 +221,7 @@ def _masked_weights(weights, logits, keys, num_samples):
     ]
 
 
-@tf.function(jit_compile=True, reduce_retracing=False)
+@tf.function(jit_compile=True, autograph=False)
 def _weight_gradient(upstream, logits, keys):
     removed = tf.sigmoid(-logits)
     uniforms = _uniforms(logits.shape, keys, len(upstream))
@@ -221,7 +233,7 @@ def _weight_gradient(upstream, logits, keys):
     )
 
 
-@tf.function(jit_compile=True, reduce_retracing=False)
+@tf.function(jit_compile=True, autograph=False)
 def _logit_gradient(upstream, weights, logits, keys, temperature):
     kept, removed = tf.sigmoid(logits), tf.sigmoid(-logits)
     total = 0.0

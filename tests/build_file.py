@@ -15,6 +15,7 @@ import sys
 PACKAGES = ("benchmarks", "modularity_tf", "reproduce", "tests")
 LAUNCHER = "tests/conftest.py"  # starts pytest on one test file
 PYPI = {"absl": "absl_py", "PIL": "pillow", "sklearn": "scikit_learn"}
+# What a package, or a name, needs at run time beside its own requirements.
 COMPANIONS = {"keras": "tensorflow", "tensorflow_probability": "tf_keras"}
 LOADS_TENSORBOARD = ("tf.summary", "keras.callbacks.TensorBoard")
 PREAMBLE = """\

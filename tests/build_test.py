@@ -56,7 +56,9 @@ class MadeUpTreeTest(parameterized.TestCase):
     SOURCES = {
         "modularity_tf/__init__.py": "from modularity_tf.a import A",
         "modularity_tf/a.py": "import os\nimport scipy.stats",
-        "modularity_tf/b.py": "def late():\n    import sklearn.svm, numpy",
+        "modularity_tf/b.py": "import os, rich\n"
+        "from modularity_tf import a\n"
+        "def late():\n    import sklearn.svm, numpy",
         "reproduce/run.py": "if __name__ == '__main__':\n    pass",
         "tests/a_test.py": "from modularity_tf import a",
         "tests/b_test.py": "import ast",
@@ -83,7 +85,9 @@ py_library(
     srcs = ["modularity_tf/b.py"],
     visibility = ["//visibility:public"],
     deps = [
+        ":modularity_tf/a",
         "@pypi//numpy",
+        "@pypi//rich",
         "@pypi//scikit_learn",
     ],
 )"""
@@ -118,8 +122,8 @@ py_library(
         ("missing", "", '+        "@pypi//numpy",'),
         (
             "superfluous",
-            r'\g<0>        "@pypi//rich",\n',
-            '-        "@pypi//rich",',
+            r'\g<0>        "@pypi//pandas",\n',
+            '-        "@pypi//pandas",',
         ),
     )
     def test_reports_a_dependency_that_is(self, replacement, report):
