@@ -148,7 +148,9 @@ class MaskedModel(keras.Model):
         parts = masks.split_batch(inputs, self.num_samples)
         outputs = [
             self._call_with(weights, part)
-            for weights, part in zip(self._sampled_weights(), parts, strict=True)
+            for weights, part in zip(
+                self._sampled_weights(), parts, strict=True
+            )
         ]
         return keras.tree.map_structure(
             lambda *parts: ops.concatenate(parts, axis=0), *outputs
@@ -185,7 +187,9 @@ class MaskedModel(keras.Model):
         """
         first = keras.tree.flatten(x)[0]
         if isinstance(first, (np.ndarray, tf.Tensor)):
-            rows = math.floor(len(first) * (1 - kwargs.get("validation_split", 0)))
+            rows = math.floor(
+                len(first) * (1 - kwargs.get("validation_split", 0))
+            )
             batch_size = batch_size or 32
             last = rows % batch_size or batch_size
             if min(rows, batch_size, last) < self.num_samples:
@@ -212,7 +216,9 @@ class MaskedModel(keras.Model):
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))
         if self.compiled and self.optimizer.built:
-            fresh = type(self.optimizer).from_config(self.optimizer.get_config())
+            fresh = type(self.optimizer).from_config(
+                self.optimizer.get_config()
+            )
             fresh.build(self.trainable_variables)
             for old, new in zip(
                 self.optimizer.variables, fresh.variables, strict=True

@@ -9,6 +9,7 @@ References:
       appendix A
 """
 
+import itertools
 import math
 
 import keras
@@ -180,7 +181,7 @@ def split_batch(inputs, num_samples):
     cuts = [batch * k // num_samples for k in range(num_samples + 1)]
     return [
         keras.tree.map_structure(lambda x: x[start:stop], inputs)  # noqa: B023
-        for start, stop in zip(cuts, cuts[1:], strict=False)
+        for start, stop in itertools.pairwise(cuts)
     ]
 
 
@@ -207,9 +208,9 @@ def _seed_pair(seed):
     return tf.cast(seed, tf.int64)
 
 
-# The kernels below are element-wise loops. Compiled by XLA each is one pass over
-# memory; the random bits live in registers and the backward pass hashes them
-# anew.
+# The kernels below are element-wise loops. Compiled by XLA, each is one pass
+# over memory; the random bits live in registers, and the backward pass hashes
+# them anew.
 
 
 @tf.function(jit_compile=True, autograph=False)

@@ -129,7 +129,9 @@ def fingerprint(model):
     digest = hashlib.sha256()
     for path, weight in model_weights(model).items():
         value = np.ascontiguousarray(weight.variable.numpy())
-        digest.update(json.dumps([path, value.shape, str(value.dtype)]).encode())
+        digest.update(
+            json.dumps([path, value.shape, str(value.dtype)]).encode()
+        )
         digest.update(value.tobytes())
     return digest.hexdigest()
 

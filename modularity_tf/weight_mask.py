@@ -53,8 +53,7 @@ class WeightMask:
             value = np.array(value)  # a copy: nobody else can write to it
             if value.dtype != bool:
                 raise ValueError(
-                    f"The mask of {path!r} must be boolean, got "
-                    f"{value.dtype}."
+                    f"The mask of {path!r} must be boolean, got {value.dtype}."
                 )
             value.flags.writeable = False
             values[path] = value

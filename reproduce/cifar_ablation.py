@@ -65,7 +65,8 @@ class Config(experiment.Config):
         for name in self.networks:
             if name not in NETWORKS:
                 raise ValueError(
-                    f"--networks must be of {', '.join(NETWORKS)}, got {name!r}."
+                    f"--networks must be of {', '.join(NETWORKS)}, "
+                    f"got {name!r}."
                 )
         if not self.networks:
             raise ValueError("--networks is empty.")
@@ -107,9 +108,7 @@ def analyse(run, data, name, seed):
             config.mask_steps,
         )
 
-    control = mask_stage(
-        CONTROL, lambda: masked(config, network), data.train
-    )
+    control = mask_stage(CONTROL, lambda: masked(config, network), data.train)
     output_mask = control.select("classifier")
     # One model for all classes: its training step is traced once.
     shared = functools.cache(lambda: masked(config, network, output_mask))
@@ -122,7 +121,9 @@ def analyse(run, data, name, seed):
         task: run.stage(
             f"{folder}/scores_{task}",
             # A class's mask lacks the output layer, the control's does not.
-            lambda mask=mask: score(mask.apply(output_mask.apply(network)), data),
+            lambda mask=mask: score(
+                mask.apply(output_mask.apply(network)), data
+            ),
         )
         for task, mask in masks.items()
     }
@@ -264,7 +265,9 @@ def predict(model, pixels, batch_size=500):
     """Returns the class that the model finds most likely, an int an image."""
     # Eager calls: `model.predict` would be traced for every mask anew.
     logits = [
-        keras.ops.argmax(model(pixels[i : i + batch_size].astype("float32")), -1)
+        keras.ops.argmax(
+            model(pixels[i : i + batch_size].astype("float32")), -1
+        )
         for i in range(0, len(pixels), batch_size)
     ]
     return np.concatenate(logits)
@@ -302,11 +305,13 @@ def confusion_growth(record, task, targets):
     other wrong cells in the row; 0 where removing the class blurs it evenly.
     """
     names, masks = record["class_names"], record["masks"]
-    change = np.subtract(
-        masks[task]["confusion"], masks[CONTROL]["confusion"]
-    )[names.index(task)]
+    change = np.subtract(masks[task]["confusion"], masks[CONTROL]["confusion"])[
+        names.index(task)
+    ]
     named = [names.index(target) for target in targets]
-    rest = [i for i in range(len(names)) if i not in (*named, names.index(task))]
+    rest = [
+        i for i in range(len(names)) if i not in (*named, names.index(task))
+    ]
     return float(change[named].mean() - change[rest].mean())
 
 
@@ -421,7 +426,10 @@ def draw(records):
             f"{title}: a class without its exclusive weights",
         ),
         "fig06b_other_classes": plots.grouped_bars(
-            {name: 100 * pair[:, 1] / pair[:, 0] for name, pair in pairs.items()},
+            {
+                name: 100 * pair[:, 1] / pair[:, 0]
+                for name, pair in pairs.items()
+            },
             tasks,
             "largest other drop [% of the class's]",
             f"{title}: what the other classes lose",

@@ -26,6 +26,7 @@ import sys
 import time
 
 import keras
+import numpy as np
 import rich.console
 import rich.progress
 import rich.table
@@ -36,7 +37,6 @@ from scipy import stats
 import modularity_tf
 from modularity_tf import plots
 
-CHECKPOINT_SECONDS = 20
 LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
 _PACKAGES = (
     "tensorflow",
@@ -74,6 +74,9 @@ class Config:
     dry_run: bool = field(
         False, "Print an estimate of time and memory, and stop.", False
     )
+    checkpoint_seconds: float = field(
+        20.0, "At least so long between two checkpoints of a stage.", False
+    )
     jit_compile: bool = field(
         False, "Compile whole training steps with XLA (for GPUs).", False
     )
@@ -102,7 +105,7 @@ class Config:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def define_flags(config_class):
+def define_flags(config_class, flag_values=flags.FLAGS):
     """Defines one flag a field. Call it under the `__main__` guard."""
     for f in dataclasses.fields(config_class):
         define = {
@@ -114,10 +117,11 @@ def define_flags(config_class):
         default = f.default
         if isinstance(default, tuple):
             default = [str(item) for item in default]
-        define(f.name, default, f.metadata["help"])
+        help = f.metadata["help"]
+        define(f.name, default, help, flag_values=flag_values)
 
 
-def config_from_flags(config_class):
+def config_from_flags(config_class, flag_values=flags.FLAGS):
     """Returns the `config_class` that the parsed flags describe.
 
     Raises:
@@ -126,7 +130,7 @@ def config_from_flags(config_class):
     """
     values = {}
     for f in dataclasses.fields(config_class):
-        value = getattr(flags.FLAGS, f.name)
+        value = flag_values[f.name].value
         if isinstance(f.default, tuple):
             if f.type == tuple[int, ...]:
                 try:
@@ -154,8 +158,7 @@ def run_main(config_class, main):
             main(config_from_flags(config_class))
         except ValueError as error:
             logging.debug("", exc_info=True)
-            print("Error:", " ".join(str(error).split()), file=sys.stderr)
-            sys.exit(1)
+            sys.exit("Error: " + " ".join(str(error).split()))
 
     define_flags(config_class)
     app.run(absl_main)
@@ -298,8 +301,11 @@ class Run:
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         checkpoint = self._checkpoint(name)
+        state = [*model.variables, *model.optimizer.variables]
         if checkpoint.exists():
-            model.load_weights(checkpoint)
+            with np.load(checkpoint) as saved:
+                for variable, key in zip(state, saved, strict=True):
+                    variable.assign(saved[key])
         start = int(model.optimizer.iterations)
         self._progress.advance(self._task, start)
         epoch_steps = min(epoch_steps, steps)
@@ -308,7 +314,7 @@ class Run:
                 self.folder / "logs" / name, write_graph=False
             ),
             keras.callbacks.TerminateOnNaN(raise_error=True),
-            _Checkpoint(checkpoint),
+            _Checkpoint(checkpoint, state, self.config.checkpoint_seconds),
             _Advance(self._progress, self._task),
         ]
         history = model.fit(
@@ -340,7 +346,12 @@ class Run:
             model.fit(batches(0, 8), shuffle=False, verbose=0)
             step = (time.monotonic() - start) / 8
             hours += step * steps / 3600
-            row = (name, str(steps), f"{step:.4f}", f"{step * steps / 3600:.2f}")
+            row = (
+                name,
+                str(steps),
+                f"{step:.4f}",
+                f"{step * steps / 3600:.2f}",
+            )
             table.add_row(*row)
         self._console.print(table)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -400,23 +411,27 @@ class Run:
         )
 
     def _checkpoint(self, name):
-        return self.folder / f"{name}.checkpoint.weights.h5"
+        return self.folder / f"{name}.checkpoint.npz"
 
 
 class _Checkpoint(keras.callbacks.Callback):
-    """Saves weights and optimizer at the end of an epoch, now and then."""
+    """Saves all state at the end of an epoch, now and then.
 
-    def __init__(self, file):
+    Keras's own weight files leave the state of the random generators out, and
+    a resumed run would draw other dropout masks.
+    """
+
+    def __init__(self, file, state, seconds):
         super().__init__()
-        self._file = file
+        self._file, self._state, self._seconds = file, state, seconds
         self._saved = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        if time.monotonic() - self._saved < CHECKPOINT_SECONDS:
+        if time.monotonic() - self._saved < self._seconds:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         partial = self._file.with_name(f"partial-{self._file.name}")
-        self.model.save_weights(partial, overwrite=True)
+        np.savez(partial, *(variable.numpy() for variable in self._state))
         os.replace(partial, self._file)
         self._saved = time.monotonic()
 

@@ -1,3 +1,4 @@
+import itertools
 import os
 import tempfile
 
@@ -109,8 +110,10 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
         same = np.repeat(images[:1], 9, axis=0)
         rows = masked(same, training=True).numpy()
         cuts = [0, 2, 4, 6, 9]
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
-            self.assertAllClose(rows[start:stop], [rows[start]] * (stop - start))
+        for start, stop in itertools.pairwise(cuts):
+            self.assertAllClose(
+                rows[start:stop], [rows[start]] * (stop - start)
+            )
         self.assertLen(np.unique(rows[cuts[:-1]].round(6), axis=0), 4)
 
     @parameterized.parameters(1, 3, 4)
@@ -118,7 +121,9 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
         # Ten rows in k parts: uneven parts must be weighted by their rows.
         model = image_model()
         images, labels = image_data(10)
-        masked = masked_model.MaskedModel(model, num_samples=k, alpha=0.0, seed=0)
+        masked = masked_model.MaskedModel(
+            model, num_samples=k, alpha=0.0, seed=0
+        )
         with tf.GradientTape() as tape:
             loss = keras.ops.mean(
                 keras.losses.sparse_categorical_crossentropy(
@@ -372,7 +377,9 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses_batches_smaller_than_the_samples(self, rows, batch_size):
         masked = masked_model.MaskedModel(image_model(), num_samples=4)
         masked.compile(loss=LOSS)
-        with self.assertRaisesRegex(ValueError, "fewer than the `num_samples`=4"):
+        with self.assertRaisesRegex(
+            ValueError, "fewer than the `num_samples`=4"
+        ):
             masked.fit(*image_data(rows), batch_size=batch_size, verbose=0)
 
     def test_trains_on_a_gpu(self):

@@ -45,7 +45,9 @@ class MaskedLayerTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(config, again)
 
     @parameterized.named_parameters(*CASES)
-    def test_inference_matches_the_keras_layer(self, layer_class, kwargs, shape):
+    def test_inference_matches_the_keras_layer(
+        self, layer_class, kwargs, shape
+    ):
         layer = layer_class(**kwargs)
         inputs = np.random.default_rng(0).normal(size=shape).astype("float32")
         layer(inputs)  # builds

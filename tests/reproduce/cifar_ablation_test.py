@@ -1,0 +1,282 @@
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from reproduce import cifar_ablation, experiment
+from reproduce.data import images
+
+ROOT = pathlib.Path(__file__).parents[2]
+TINY = cifar_ablation.Config(
+    dataset="digits",
+    networks=("cnn",),
+    classes=("0", "1"),
+    batch_size=32,
+    network_steps=40,
+    mask_batch_size=32,
+    mask_steps=20,
+    mask_lr=0.2,
+    log_steps=10,
+)
+
+
+def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
+    """Returns a record of three classes with the drops that are asked for."""
+    names = ["cat", "dog", "truck"]
+    control = np.full((3, 3), 0.1) + 0.7 * np.eye(3)
+    made = {"control": control}
+    for i, name in enumerate(names):
+        matrix = control.copy()
+        matrix[i, i] -= 0.8 * target
+        matrix[i, (i + 1) % 3] += 0.8 * target * (1 + grows) / 2
+        matrix[i, (i + 2) % 3] += 0.8 * target * (1 - grows) / 2
+        lesser = (i + 1) % 3
+        matrix[lesser, lesser] -= 0.8 * other
+        matrix[lesser, i] += 0.8 * other
+        made[name] = matrix
+    masks = {
+        task: {
+            "accuracy": float(np.trace(matrix)) / 3,
+            "confusion": matrix.tolist(),
+            "keep_fraction": 0.4,
+        }
+        for task, matrix in made.items()
+    }
+    return {
+        "data": "made up",
+        "class_names": names,
+        "network": network,
+        "seed": seed,
+        "dense": {"accuracy": 0.8},
+        "masks": masks,
+    }
+
+
+def verdicts(records):
+    return {
+        claim.statement: claim.verdict()
+        for claim in cifar_ablation.claims(records)
+    }
+
+
+class ClaimsTest(parameterized.TestCase):
+    def test_drops_are_those_of_the_confusion_matrices(self):
+        target, other = cifar_ablation.target_and_other_drops(
+            record(target=0.5, other=0.1)
+        )
+        np.testing.assert_allclose(target, [0.5] * 3)
+        np.testing.assert_allclose(other, [0.1] * 3)
+
+    @parameterized.parameters((0.5, 0.1, "holds"), (0.2, 0.3, "fails"))
+    def test_the_removed_class_must_drop_most(self, target, other, verdict):
+        found = verdicts([record(target=target, other=other)])
+        claims = [v for k, v in found.items() if "drops most" in k]
+        self.assertEqual([c["verdict"] for c in claims], [verdict])
+
+    def test_confusion_growth_is_relative_to_the_other_wrong_classes(self):
+        made = record(target=0.5, other=0.0, grows=0.5)
+        growth = cifar_ablation.confusion_growth(made, "cat", ["dog"])
+        self.assertAlmostEqual(growth, 0.4 * (0.75 - 0.25))
+        self.assertAlmostEqual(
+            cifar_ablation.confusion_growth(made, "cat", ["truck"]), -0.2
+        )
+
+    def test_dropout_is_compared_class_by_class(self):
+        records = [
+            record("cnn", seed, target=0.6 + 0.01 * seed) for seed in range(2)
+        ] + [record("cnn_nodropout", seed, target=0.4) for seed in range(2)]
+        found = verdicts(records)
+        (paired,) = (v for k, v in found.items() if "paired" in k)
+        self.assertEqual((paired["verdict"], paired["n"]), ("holds", 6))
+        self.assertAlmostEqual(paired["mean"], 0.205)
+
+    def test_a_control_mask_that_hurts_fails(self):
+        made = record()
+        made["masks"]["control"]["accuracy"] = 0.7
+        found = verdicts([made])
+        (control,) = (v for k, v in found.items() if "control mask" in k)
+        self.assertEqual(control["verdict"], "fails")
+        self.assertAlmostEqual(control["mean"], 0.875)
+
+
+class ConfigTest(parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("network", {"networks": ("vgg",)}, "of cnn, cnn_nodropout, got 'vgg'"),
+        ("no_network", {"networks": ()}, "--networks is empty"),
+        ("beta", {"beta": -1.0}, "--beta must be at least 0, got -1.0"),
+        ("batch", {"mask_batch_size": 3}, "smaller than --num_samples=4"),
+        ("steps", {"mask_steps": 15}, "--mask_steps=15 must be a multiple"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(TINY, **changes)
+
+    def test_refuses_an_unknown_class_before_any_work(self):
+        config = dataclasses.replace(TINY, classes=("cat",))
+        with self.assertRaisesRegex(ValueError, "--classes must be of 0, 1"):
+            cifar_ablation.main(config)
+
+    @parameterized.parameters("demo", "quick", "mnist_quick", "paper")
+    def test_flag_files_are_valid_and_state_their_cost(self, size):
+        file = ROOT / f"reproduce/flags/cifar_ablation_{size}.flags"
+        first, *lines = file.read_text().splitlines()
+        self.assertRegex(first, "^# Cost: ")
+        values = {
+            line.split("=")[0].removeprefix("--"): line.split("=")[1]
+            for line in lines
+            if line.startswith("--")
+        }
+        fields = {f.name: f for f in dataclasses.fields(cifar_ablation.Config)}
+        self.assertLessEqual(set(values), set(fields))
+
+
+class MainTest(parameterized.TestCase, tf.test.TestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        config = dataclasses.replace(
+            TINY, networks=("cnn", "cnn_nodropout"), output_dir=folder
+        )
+        cifar_ablation.main(config)
+        (run,) = pathlib.Path(folder).iterdir()
+        results = json.loads((run / "results.json").read_text())
+        self.assertLen(results["records"], 2)
+        first = results["records"][0]
+        self.assertEqual(first["data"], "digits (8x8)")
+        self.assertEqual(set(first["masks"]), {"control", "0", "1"})
+        for scores in first["masks"].values():
+            confusion = np.array(scores["confusion"])
+            self.assertAllClose(confusion.sum(axis=1), np.ones(10))
+            self.assertAllClose(np.trace(confusion) / 10, scores["accuracy"])
+            self.assertBetween(scores["keep_fraction"], 0.0, 1.0)
+        # The output layer is fixed to the control's, which alone reports it.
+        kept = {t: m["keep_fractions"] for t, m in first["masks"].items()}
+        self.assertIn("classifier/kernel", kept["control"])
+        self.assertNotIn("classifier/kernel", kept["0"])
+
+        pictures = {
+            "fig06a_relative_drop.png",
+            "fig06b_other_classes.png",
+            "fig18_confusion_control_cnn.png",
+            "fig18_confusion_control_cnn_nodropout.png",
+            "fig19_confusion_difference_cnn.png",
+            "fig20_confusion_difference_cnn_nodropout.png",
+        }
+        self.assertEqual({p.name for p in run.glob("*.png")}, pictures)
+        before = {p.name: p.read_bytes() for p in run.glob("*.png")}
+        for picture in run.glob("*.png"):
+            picture.unlink()
+        cifar_ablation.main(dataclasses.replace(config, stage="figures"))
+        after = {p.name: p.read_bytes() for p in run.glob("*.png")}
+        self.assertEqual(before, after)
+
+    def test_a_killed_run_goes_on_to_the_same_results(self):
+        folder = pathlib.Path(
+            self.enterContext(tempfile.TemporaryDirectory())
+        )
+        flags = {
+            f.name: getattr(TINY, f.name)
+            for f in dataclasses.fields(TINY)
+            if getattr(TINY, f.name) != f.default
+        }
+        command = [sys.executable, "-m", "reproduce.cifar_ablation"]
+        for name, value in flags.items():
+            text = ",".join(value) if isinstance(value, tuple) else value
+            command.append(f"--{name}={text}")
+        command.append("--checkpoint_seconds=0.001")
+        command.append("--classes=0")
+
+        def start(output_dir):
+            return subprocess.Popen(
+                [*command, f"--output_dir={folder / output_dir}"],
+                cwd=ROOT,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+
+        def records(output_dir):
+            (file,) = (folder / output_dir).glob("*/results.json")
+            return json.loads(file.read_text())["records"]
+
+        undisturbed = start("undisturbed")
+        disturbed = start("disturbed")
+        # Kill it in the middle of the first mask.
+        while not list(folder.glob("disturbed/*/cnn/seed0/mask_control.check*")):
+            self.assertIsNone(disturbed.poll())
+            time.sleep(0.05)
+        disturbed.send_signal(signal.SIGKILL)
+        disturbed.wait()
+        self.assertEmpty(list(folder.glob("disturbed/*/results.json")))
+        self.assertEqual(start("disturbed").wait(), 0)
+        self.assertEqual(undisturbed.wait(), 0)
+        self.assertEmpty(list(folder.glob("disturbed/**/*checkpoint*")))
+
+        (expected,), (resumed,) = records("undisturbed"), records("disturbed")
+        self.assertEqual(expected["masks"].keys(), resumed["masks"].keys())
+        for task, scores in expected["masks"].items():
+            for name in ("accuracy", "confusion", "keep_fraction"):
+                # Sums over threads may round another way.
+                self.assertAllClose(
+                    scores[name], resumed["masks"][task][name], atol=0.02
+                )
+
+    def test_a_mistake_is_one_line_without_a_traceback(self):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "reproduce.cifar_ablation",
+                "--dataset=imagenet",
+            ],
+            cwd=ROOT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 1)
+        error = done.stderr.strip().splitlines()[-1]
+        self.assertRegex(error, "^Error: .*cifar10.*mnist.*digits.*'imagenet'")
+        self.assertNotIn("Traceback", done.stderr)
+
+    @parameterized.parameters("mnist", "cifar10")
+    def test_real_images_train_network_and_mask(self, dataset):
+        cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras"))
+        found = {"mnist": "mnist.npz", "cifar10": "cifar-10-batches-py-target"}
+        if not (cache.expanduser() / "datasets" / found[dataset]).exists():
+            self.skipTest(f"{dataset} is not in the Keras cache")
+        data = images.load(dataset)
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        config = dataclasses.replace(
+            TINY, dataset=dataset, network_steps=20, output_dir=folder
+        )
+        run = self.enterContext(experiment.Run(config, "test"))
+        network = cifar_ablation.train_network(run, data, "cnn", 0, "network")
+        few = images.Split(data.test.images[:500], data.test.labels[:500])
+        accuracy = np.mean(
+            cifar_ablation.predict(network, few.images) == few.labels
+        )
+        # 20 steps beat chance: a binomial with p = 0.1 exceeds 0.145 rarely.
+        self.assertGreater(accuracy, 0.145)
+        mask = cifar_ablation.train_mask(
+            run,
+            data,
+            cifar_ablation.masked(config, network),
+            data.train.without(3),
+            0,
+            "mask_3",
+        )
+        self.assertBetween(mask.keep_fraction, 0.0, 0.99)
+
+
+if __name__ == "__main__":
+    tf.test.main()
