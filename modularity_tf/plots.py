@@ -3,12 +3,11 @@
 Figures are made without pyplot: no global state, no window.
 """
 
-import io
 import math
 import os
 
 import numpy as np
-from matplotlib import figure, image
+from matplotlib import figure
 
 
 def confusion_matrices(matrices, class_names, title="", difference=False):
@@ -24,9 +23,9 @@ def confusion_matrices(matrices, class_names, title="", difference=False):
     Returns:
         `matplotlib.figure.Figure`. Numbers are per cent of the true class.
     """
-    columns = min(len(matrices), 2)
+    columns = min(len(matrices), 4)
     rows = math.ceil(len(matrices) / columns)
-    fig = figure.Figure((1.5 + 5.2 * columns, 0.6 + 5.0 * rows))
+    fig = figure.Figure((1.5 + 4.4 * columns, 0.6 + 4.4 * rows))
     fig.set_layout_engine("constrained")
     fig.suptitle(title)
     axes = fig.subplots(rows, columns, squeeze=False)
@@ -55,7 +54,8 @@ def confusion_matrices(matrices, class_names, title="", difference=False):
             style = {"ha": "center", "va": "center", "fontsize": 8}
             ax.text(column, row, text, color=color, **style)
     label = "change" if difference else "share"
-    fig.colorbar(drawn, ax=axes, label=f"{label} [% of the true class]")
+    label += " [% of the true class]"
+    fig.colorbar(drawn, ax=axes, aspect=40, label=label)
     return fig
 
 
@@ -94,11 +94,3 @@ def save(fig, file):
     partial = f"{os.fspath(file)}.partial"
     fig.savefig(partial, format="png", dpi=110)
     os.replace(partial, file)
-
-
-def to_image(fig):
-    """Returns a figure as uint8 array `(height, width, 4)`."""
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=110)
-    buffer.seek(0)
-    return (255 * image.imread(buffer)).astype("uint8")

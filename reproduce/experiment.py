@@ -32,6 +32,7 @@ import rich.progress
 import rich.table
 import tensorflow as tf
 from absl import app, flags, logging
+from matplotlib import image
 from scipy import stats
 
 import modularity_tf
@@ -243,7 +244,6 @@ class Run:
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._console.print(f"Run folder: {self.folder}", soft_wrap=True)
-        self._progress.start()
         return self
 
     def __exit__(self, *exception):
@@ -258,6 +258,7 @@ class Run:
                 `WeightMask` or JSON values.
             steps: Int. Training steps that count as done if it is read back.
         """
+        self._progress.start()
         self._progress.update(self._task, description=name)
         for suffix, (_, _, read) in _ARTEFACTS.items():
             file = self.folder / f"{name}{suffix}"
@@ -391,18 +392,20 @@ class Run:
         Raises:
             ValueError: If there is no results.json yet.
         """
-        file = self.folder / "results.json"
-        if not file.exists():
+        results_file = self.folder / "results.json"
+        if not results_file.exists():
             raise ValueError(
-                f"{file} does not exist: run without --stage=figures first."
+                f"{results_file} does not exist: run without --stage=figures "
+                "first."
             )
-        results = json.loads(file.read_text())
+        results = json.loads(results_file.read_text())
         with tf.summary.create_file_writer(
             str(self.folder / "logs" / "figures")
         ).as_default(step=0):
             for name, figure in draw(results["records"]).items():
-                plots.save(figure, self.folder / f"{name}.png")
-                tf.summary.image(name, plots.to_image(figure)[None])
+                file = self.folder / f"{name}.png"
+                plots.save(figure, file)
+                tf.summary.image(name, image.imread(file)[None])
                 self._console.print(f"drawn: {name}.png", highlight=False)
         self._console.print(_claims_table(results["claims"]))
         self._console.print(

@@ -179,9 +179,7 @@ class MainTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(before, after)
 
     def test_a_killed_run_goes_on_to_the_same_results(self):
-        folder = pathlib.Path(
-            self.enterContext(tempfile.TemporaryDirectory())
-        )
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         flags = {
             f.name: getattr(TINY, f.name)
             for f in dataclasses.fields(TINY)
@@ -210,7 +208,9 @@ class MainTest(parameterized.TestCase, tf.test.TestCase):
         undisturbed = start("undisturbed")
         disturbed = start("disturbed")
         # Kill it in the middle of the first mask.
-        while not list(folder.glob("disturbed/*/cnn/seed0/mask_control.check*")):
+        while not list(
+            folder.glob("disturbed/*/cnn/seed0/mask_control.check*")
+        ):
             self.assertIsNone(disturbed.poll())
             time.sleep(0.05)
         disturbed.send_signal(signal.SIGKILL)

@@ -181,7 +181,11 @@ class RunTest(parameterized.TestCase, tf.test.TestCase):
             lambda: weight_mask.WeightMask({"d/kernel": np.eye(3) > 0}),
             lambda mask: mask.values["d/kernel"].tolist(),
         ),
-        ("model", dropout_model, lambda m: [w.tolist() for w in m.get_weights()]),
+        (
+            "model",
+            dropout_model,
+            lambda m: [w.tolist() for w in m.get_weights()],
+        ),
     )
     def test_a_stage_is_carried_out_once_and_read_back(self, make, content):
         make = mock.Mock(side_effect=make)
