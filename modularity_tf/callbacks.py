@@ -16,6 +16,9 @@ class MaskSummary(keras.callbacks.Callback):
     Args:
         log_dir: Str or path, the folder of the event files.
 
+    Raises:
+        ValueError: When training begins, if the model is no `MaskedModel`.
+
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 7
     """
@@ -26,6 +29,10 @@ class MaskSummary(keras.callbacks.Callback):
         self._writer = None
 
     def on_train_begin(self, logs=None):
+        if not hasattr(self.model, "mask_logits"):
+            raise ValueError(
+                f"`MaskSummary` needs a MaskedModel, got {self.model!r}."
+            )
         self._writer = tf.summary.create_file_writer(self._log_dir)
 
     def on_epoch_end(self, epoch, logs=None):

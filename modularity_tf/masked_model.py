@@ -1,5 +1,6 @@
 """MaskedModel: learn which weights of a trained Keras model a task needs."""
 
+import itertools
 import math
 import random
 
@@ -11,6 +12,7 @@ from keras import ops
 from modularity_tf import masks, model_weights, weight_mask
 
 DEFAULT_ALPHA = 1e-4 / 128
+_GROUP_SIZE = 2**16
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -105,6 +107,13 @@ class MaskedModel(keras.Model):
         self.model = model
         self.num_samples = num_samples
         self.alpha = float(alpha)
+        self._alpha = self.add_weight(
+            shape=(),
+            dtype="float32",
+            initializer=keras.initializers.Constant(self.alpha),
+            trainable=False,
+            name="alpha",
+        )
         self.keep_probability = keep_probability
         self.roles = roles
         self.masked_layers = layers
@@ -134,22 +143,30 @@ class MaskedModel(keras.Model):
             dtype="int32",
             initializer="zeros",
             trainable=False,
+            aggregation="only_first_replica",  # the same on every device
             name="sampler_state",
         )
         self.sampler_state.assign([self.seed, 0])
         self._variables_by_path = {
             path: weight.variable for path, weight in available.items()
         }
+        self._groups = _group(self.mask_logits)
         self.built = True
 
     def call(self, inputs, training=False):
         if not training:
             return self._call_with(self._thresholded_weights(), inputs)
-        parts = masks.split_batch(inputs, self.num_samples)
+        samples = self._samples_of_this_device()
+        parts = masks.split_batch(inputs, len(samples))
+        call_with = self._call_with
+        if (
+            not tf.executing_eagerly()
+        ):  # trace the wrapped model once, not K times
+            call_with = tf.function(call_with, autograph=False)
         outputs = [
-            self._call_with(weights, part)
+            call_with(weights, part)
             for weights, part in zip(
-                self._sampled_weights(), parts, strict=True
+                self._sampled_weights(samples), parts, strict=True
             )
         ]
         return keras.tree.map_structure(
@@ -173,10 +190,11 @@ class MaskedModel(keras.Model):
                 learning_rate=1e-2, epsilon=1e-12, global_clipnorm=1.0
             )
         super().compile(optimizer, *args, **kwargs)
+        # Built inside the first step, it would be traced twice.
+        self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains the mask, as `keras.Model.fit` does.
@@ -201,7 +219,7 @@ class MaskedModel(keras.Model):
                 )
         return super().fit(x, y, batch_size, *args, **kwargs)
 
-    def reset(self, seed=None):
+    def reset(self, seed=None, alpha=None):
         """Makes the mask and the optimizer as they were before training.
 
         For the next task of the same model: the compiled step is kept, which
@@ -209,7 +227,16 @@ class MaskedModel(keras.Model):
 
         Args:
             seed: Int, or `None` for a random one. The seed from here on.
+            alpha: Float, at least 0: the penalty from here on; `None` keeps
+                it as it is.
+
+        Raises:
+            ValueError: If an argument is out of its range.
         """
+        if alpha is not None:
+            masks.check_arguments(self.num_samples, alpha)
+            self.alpha = float(alpha)
+            self._alpha.assign(self.alpha)
         self.seed = _check_seed(seed)
         self.sampler_state.assign([self.seed, 0])
         initial = masks.logit(self.keep_probability)
@@ -224,6 +251,20 @@ class MaskedModel(keras.Model):
                 self.optimizer.variables, fresh.variables, strict=True
             ):
                 old.assign(new)
+
+    def untrained_twin(self):
+        """Returns the same masking of the network as it was before training.
+
+        The control for a finding: what a mask finds in random weights. The
+        wrapped model's weights are drawn anew by its initializers.
+
+        Returns:
+            `MaskedModel`, not compiled.
+        """
+        config = self.get_config()
+        config["model"] = keras.models.clone_model(self.model)
+        config["fixed_mask"] = self.fixed_mask
+        return type(self)(**config)
 
     def weight_mask(self, task=None):
         """Returns what was learned: the mask of every weight with logits.
@@ -312,25 +353,47 @@ class MaskedModel(keras.Model):
         return cls(**{**config, **restored})
 
     def _penalty(self, logits):
-        return masks.penalty(logits, self.alpha)
+        return masks.penalty(logits, self._alpha.value)
 
-    def _sampled_weights(self):
-        """Returns, for each mask sample, the masked weights by path."""
+    def _samples_of_this_device(self):
+        """Returns the mask samples that see this device's part of a batch.
+
+        Under `tf.distribute` sample k belongs to the k-th part of the global
+        batch, on whatever device that lies.
+        """
+        context = tf.distribute.get_replica_context()
+        devices = context.num_replicas_in_sync if context else 1
+        if devices == 1:
+            return range(self.num_samples)
+        if self.num_samples % devices:
+            raise ValueError(
+                f"`num_samples`={self.num_samples} must be a multiple of the "
+                f"{devices} devices that share a batch."
+            )
+        here = int(tf.get_static_value(context.replica_id_in_sync_group))
+        count = self.num_samples // devices
+        return range(here * count, (here + 1) * count)
+
+    def _sampled_weights(self, numbers):
+        """Returns, for each of these mask samples, the masked weights."""
         step_seed = self.sampler_state.value * 1  # a copy
         self.sampler_state.assign_add([0, 1])
-        by_path = {}
-        for i, (path, logits) in enumerate(self.mask_logits.items()):
-            by_path[path] = masks.sample_weights(
-                ops.stop_gradient(self._variables_by_path[path].value),
-                logits.value,
+        samples = [{} for _ in numbers]
+        for i, paths in enumerate(self._groups):
+            weights = [self._variables_by_path[path].value for path in paths]
+            drawn = masks.sample_weights(
+                ops.stop_gradient(_flatten(weights)),
+                _flatten([self.mask_logits[path].value for path in paths]),
                 tf.random.experimental.stateless_fold_in(step_seed, i),
                 self.num_samples,
                 self.temperature,
+                numbers,
             )
-        return [
-            {path: drawn[k] for path, drawn in by_path.items()}
-            for k in range(self.num_samples)
-        ]
+            for sample, flat in zip(samples, drawn, strict=True):
+                sample.update(
+                    zip(paths, _unflatten(flat, weights), strict=True)
+                )
+        return samples
 
     def _thresholded_weights(self):
         return {
@@ -362,3 +425,34 @@ def _check_seed(seed):
     if not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
     return seed
+
+
+def _group(variables):
+    """Cuts a dict of variables into lists of keys, to be sampled together.
+
+    Launching and compiling a kernel costs as much as sampling some ten
+    thousand weights, so small neighbours share one.
+    """
+    groups, room = [], 0
+    for path, variable in variables.items():
+        size = math.prod(variable.shape)
+        if size > room:
+            groups.append([])
+            room = _GROUP_SIZE
+        groups[-1].append(path)
+        room -= size
+    return groups
+
+
+def _flatten(tensors):
+    flat = [ops.reshape(tensor, (-1,)) for tensor in tensors]
+    return flat[0] if len(flat) == 1 else ops.concatenate(flat)
+
+
+def _unflatten(flat, like):
+    cuts = itertools.accumulate(math.prod(tensor.shape) for tensor in like)
+    parts = ops.split(flat, list(cuts)[:-1]) if len(like) > 1 else [flat]
+    return [
+        ops.reshape(part, tensor.shape)
+        for part, tensor in zip(parts, like, strict=True)
+    ]

@@ -109,7 +109,9 @@ def sample(logits, seed, num_samples=None, temperature=1.0):
     return drawn[0] if num_samples is None else tf.stack(drawn)
 
 
-def sample_weights(weights, logits, seed, num_samples=1, temperature=1.0):
+def sample_weights(
+    weights, logits, seed, num_samples=1, temperature=1.0, samples=None
+):
     """Draws masks and returns the masked weights, `weights * mask`.
 
     The same draws and gradients as `sample`, with the product in the same
@@ -120,11 +122,13 @@ def sample_weights(weights, logits, seed, num_samples=1, temperature=1.0):
         weights: Float tensor of any shape.
         logits: Float tensor of the same shape.
         seed: As in `sample`.
-        num_samples: Positive int. How many masks to draw.
+        num_samples: Positive int. How many masks there are.
         temperature: Positive float tau.
+        samples: Range within `range(num_samples)`, the masks to draw; all by
+            default. Several devices can draw a part each.
 
     Returns:
-        List of `num_samples` float tensors of shape `logits.shape`.
+        List of float tensors of shape `logits.shape`, one a sample.
 
     Raises:
         ValueError: If `num_samples` or `temperature` is not positive.
@@ -132,6 +136,7 @@ def sample_weights(weights, logits, seed, num_samples=1, temperature=1.0):
     check_arguments(num_samples, temperature=temperature)
     weights = tf.convert_to_tensor(weights)
     logits = tf.convert_to_tensor(logits, tf.float32)
+    samples = samples or range(num_samples)
     words = -(-num_samples * BITS_PER_SAMPLE // 32)
     keys = tf.random.stateless_uniform(
         (words, 2), _seed_pair(seed), None, None, tf.uint32
@@ -140,13 +145,14 @@ def sample_weights(weights, logits, seed, num_samples=1, temperature=1.0):
     @tf.custom_gradient
     def draw(weights, logits):
         def gradient(*upstream):
+            arguments = upstream, weights, logits, keys, samples
             # Two kernels: inside a tf.function the unwanted one is pruned.
             return (
-                _weight_gradient(upstream, logits, keys),
-                _logit_gradient(upstream, weights, logits, keys, temperature),
+                _weight_gradient(*arguments),
+                _logit_gradient(*arguments, temperature),
             )
 
-        return _masked_weights(weights, logits, keys, num_samples), gradient
+        return _masked_weights(weights, logits, keys, samples), gradient
 
     return list(draw(weights, logits))
 
@@ -214,31 +220,31 @@ def _seed_pair(seed):
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _masked_weights(weights, logits, keys, num_samples):
+def _masked_weights(weights, logits, keys, samples):
     removed = tf.sigmoid(-logits)
     return [
         tf.where(uniform > removed, weights, 0)
-        for uniform in _uniforms(logits.shape, keys, num_samples)
+        for uniform in _uniforms(logits.shape, keys, samples)
     ]
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _weight_gradient(upstream, logits, keys):
+def _weight_gradient(upstream, weights, logits, keys, samples):
     removed = tf.sigmoid(-logits)
-    uniforms = _uniforms(logits.shape, keys, len(upstream))
+    uniforms = _uniforms(logits.shape, keys, samples)
     return tf.add_n(
         [
-            tf.where(uniform > removed, grad, 0)
+            tf.where(uniform > removed, tf.cast(grad, weights.dtype), 0)
             for grad, uniform in zip(upstream, uniforms, strict=True)
         ]
     )
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _logit_gradient(upstream, weights, logits, keys, temperature):
+def _logit_gradient(upstream, weights, logits, keys, samples, temperature):
     kept, removed = tf.sigmoid(logits), tf.sigmoid(-logits)
     total = 0.0
-    uniforms = _uniforms(logits.shape, keys, len(upstream))
+    uniforms = _uniforms(logits.shape, keys, samples)
     for grad, uniform in zip(upstream, uniforms, strict=True):
         if temperature == 1.0:  # without a logarithm
             on, off = kept * uniform, removed * (1.0 - uniform)
@@ -251,22 +257,20 @@ def _logit_gradient(upstream, weights, logits, keys, temperature):
     return total * tf.cast(weights, slope.dtype)
 
 
-def _uniforms(shape, keys, num_samples):
-    """Returns `num_samples` tensors, uniform on the midpoints of 2**16 bins.
+def _uniforms(shape, keys, samples):
+    """Yields a tensor a sample, uniform on the midpoints of 2**16 bins.
 
     A counter-based generator: the weight's index is mixed with a 64-bit key
     by multiplications and shifts. Each 32-bit word serves two samples.
     """
-    index = tf.reshape(tf.range(shape.num_elements()), shape)
-    uniforms = []
-    for key in tf.unstack(keys):
-        word = _mix(tf.cast(index, tf.uint32), key)
-        for shift in (0, BITS_PER_SAMPLE):
-            bits = tf.bitwise.right_shift(word, tf.constant(shift, tf.uint32))
-            bits = tf.cast(bits & tf.constant(0xFFFF, tf.uint32), tf.int32)
-            uniform = (tf.cast(bits, tf.float32) + 0.5) * 2.0**-BITS_PER_SAMPLE
-            uniforms.append(uniform)
-    return uniforms[:num_samples]
+    index = tf.cast(tf.range(shape.num_elements()), tf.uint32)
+    index = tf.reshape(index, shape)
+    words = {k // 2: _mix(index, keys[k // 2]) for k in samples}
+    for k in samples:
+        shift = tf.constant(BITS_PER_SAMPLE * (k % 2), tf.uint32)
+        bits = tf.bitwise.right_shift(words[k // 2], shift)
+        bits = tf.cast(bits & tf.constant(0xFFFF, tf.uint32), tf.int32)
+        yield (tf.cast(bits, tf.float32) + 0.5) * 2.0**-BITS_PER_SAMPLE
 
 
 def _mix(word, key):

@@ -16,7 +16,8 @@ def confusion_matrix(labels, predictions, num_classes):
         share of the examples of class t that were called p. Rows sum to 1.
 
     Raises:
-        ValueError: If a class has no example.
+        ValueError: If a class has no example, or a label or prediction is
+            not in [0, num_classes).
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figures 18
@@ -24,6 +25,13 @@ def confusion_matrix(labels, predictions, num_classes):
     """
     from sklearn import metrics
 
+    for name, values in (("labels", labels), ("predictions", predictions)):
+        values = np.asarray(values)
+        strange = values[(values < 0) | (values >= num_classes)]
+        if strange.size:  # scikit-learn would leave the example out
+            raise ValueError(
+                f"`{name}` must be in [0, {num_classes}), got {strange[0]}."
+            )
     counts = metrics.confusion_matrix(
         labels, predictions, labels=np.arange(num_classes)
     )

@@ -33,7 +33,7 @@ class WeightMask:
         provenance: Dict of JSON values that says where the mask comes from.
 
     Raises:
-        ValueError: If an array is not boolean.
+        ValueError: If an array is not boolean, or `provenance` is not JSON.
 
     Example:
 
@@ -58,7 +58,13 @@ class WeightMask:
             value.flags.writeable = False
             values[path] = value
         object.__setattr__(self, "values", types.MappingProxyType(values))
-        json.dumps(self.provenance)  # raises for what cannot be saved
+        try:  # a copy, as `load` would return it
+            provenance = json.loads(json.dumps(self.provenance))
+        except TypeError as error:
+            raise ValueError(
+                f"`provenance` must hold JSON values: {error}."
+            ) from error
+        object.__setattr__(self, "provenance", provenance)
 
     def __or__(self, other):
         return self._combine(other, np.logical_or)
@@ -83,6 +89,9 @@ class WeightMask:
         )
 
     __hash__ = None
+
+    def __reduce__(self):  # a read-only `values` can't be pickled or copied
+        return WeightMask, (dict(self.values), self.provenance)
 
     def __repr__(self):
         return (
@@ -139,6 +148,29 @@ class WeightMask:
         """
         return _share(self & other, self | other, per_tensor)
 
+    def shuffled(self, seed):
+        """Returns a random mask that keeps as many weights of each tensor.
+
+        The control for a finding: what a mask of this size does by chance.
+
+        Args:
+            seed: Int, at least 0.
+
+        Returns:
+            `WeightMask`, without provenance.
+        """
+        seeds = np.random.SeedSequence(seed).spawn(len(self.values))
+        return WeightMask(
+            {
+                path: np.random.default_rng(s)
+                .permutation(value.reshape(-1))
+                .reshape(value.shape)
+                for s, (path, value) in zip(
+                    seeds, self.values.items(), strict=True
+                )
+            }
+        )
+
     def select(self, layers):
         """Returns the part of the mask that lies in the named layers.
 
@@ -192,12 +224,17 @@ class WeightMask:
         self.check_fits(model)
         weights = model_weights.model_weights(model)
         kept = {id(weights[p].variable): v for p, v in self.values.items()}
-        clone = keras.models.clone_model(model)
+        refusal = (
+            f"{type(model).__name__} {model.name!r} can't be cloned with its "
+            "weights: implement `get_config` and `build`."
+        )
+        try:
+            clone = keras.models.clone_model(model)
+        except (NotImplementedError, TypeError) as error:
+            raise ValueError(refusal) from error
         if len(clone.weights) != len(model.weights):
-            raise ValueError(
-                f"{type(model).__name__} {model.name!r} can't be cloned with "
-                "its weights: implement `get_config` and `build`."
-            )
+            raise ValueError(refusal)
+        clone.compiled = False  # Keras compiles the clone of a subclass
         clone.set_weights(
             [
                 np.where(kept[id(weight)], weight.numpy(), 0)
@@ -245,11 +282,12 @@ class WeightMask:
                     bits = archive["bits"].tobytes()
                 if config.pop("format") != _FORMAT:
                     raise ValueError("its format is another")
+                config["bits"] = base64.b64encode(bits)
+                mask = cls.from_config(config)
             except Exception as error:
                 raise ValueError(
                     f"{file} holds no WeightMask ({_FORMAT}): {error}."
                 ) from error
-        mask = cls.from_config({**config, "bits": base64.b64encode(bits)})
         if model is not None:
             mask.check_fits(model)
         return mask
@@ -266,8 +304,12 @@ class WeightMask:
     @classmethod
     def from_config(cls, config):
         bits = np.frombuffer(base64.b64decode(config["bits"]), "uint8")
+        shapes = config["shapes"]
+        needed = sum(-(-math.prod(shape) // 8) for shape in shapes.values())
+        if bits.size != needed:  # NumPy would make up the rest
+            raise ValueError(f"{needed} bytes needed, {bits.size} found")
         values, start = {}, 0
-        for path, shape in config["shapes"].items():
+        for path, shape in shapes.items():
             size = math.prod(shape)
             stop = start + -(-size // 8)
             flat = np.unpackbits(bits[start:stop], count=size)

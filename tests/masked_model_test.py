@@ -1,5 +1,7 @@
 import itertools
 import os
+import subprocess
+import sys
 import tempfile
 
 import keras
@@ -70,7 +72,9 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
             [id(v) for v in expected],
         )
         self.assertLen(masked.mask_logits, 6)
-        self.assertLen(masked.non_trainable_weights, 8 + 1)  # + sampler state
+        self.assertLen(
+            masked.non_trainable_weights, 8 + 2
+        )  # + sampler state, alpha
 
     def test_inference_is_the_model_with_thresholded_weights(self):
         model = image_model()
@@ -133,7 +137,7 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
         gradients = tape.gradient(loss, masked.trainable_variables)
 
         masked.reset(seed=0)
-        drawn = masked._sampled_weights()
+        drawn = masked._sampled_weights(range(k))
         parts = zip(
             drawn,
             masks.split_batch(images, k),
@@ -274,6 +278,72 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(fresh, np.full_like(fresh, masks.logit(0.9)))
         masked.fit(images, labels, shuffle=False, verbose=0)
         self.assertAllClose(masked.mask_logits["conv/kernel"], first, atol=1e-7)
+
+    def test_reset_takes_another_penalty(self):
+        masked = masked_model.MaskedModel(image_model(), alpha=1e-3, seed=1)
+        before = float(sum(masked.losses))
+        masked.reset(seed=1, alpha=3e-3)
+        self.assertAllClose(float(sum(masked.losses)), 3 * before, rtol=1e-5)
+        self.assertEqual(masked.weight_mask().provenance["alpha"], 3e-3)
+        with self.assertRaisesRegex(ValueError, "`alpha` must be"):
+            masked.reset(alpha=-1.0)
+
+    def test_untrained_twin_masks_fresh_weights_the_same_way(self):
+        model = image_model()
+        fixed = mask_of(model, "classifier", True)
+        masked = masked_model.MaskedModel(
+            model, num_samples=2, fixed_mask=fixed, seed=3
+        )
+        twin = masked.untrained_twin()
+        self.assertNotAllClose(
+            twin.model.get_layer("conv").kernel, model.get_layer("conv").kernel
+        )
+        self.assertEqual(twin.fixed_mask, fixed)
+        self.assertEqual(twin.mask_logits.keys(), masked.mask_logits.keys())
+        self.assertEqual((twin.num_samples, twin.seed), (2, 3))
+
+    def test_small_weights_share_a_kernel_and_large_ones_do_not(self):
+        sizes = {"a": 10, "b": 20, "c": 2**17, "d": 2**16 - 1, "e": 1, "f": 1}
+        variables = {k: tf.zeros((v,)) for k, v in sizes.items()}
+        groups = masked_model._group(variables)
+        self.assertEqual(groups, [["a", "b"], ["c"], ["d", "e"], ["f"]])
+
+    def test_two_devices_train_as_one(self):
+        script = """
+import numpy as np, tensorflow as tf, keras
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from modularity_tf import MaskedModel
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(64, 6)).astype("float32"), rng.integers(0, 3, 64)
+data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+def logits(strategy):
+    with strategy.scope():
+        dense = [keras.layers.Dense(
+            units, name=name, kernel_initializer=keras.initializers.
+            RandomNormal(seed=units)) for name, units in (("a", 9), ("b", 3))]
+        model = keras.Sequential([keras.Input((6,)), *dense])
+        masked = MaskedModel(model, alpha=1e-3, num_samples=4, seed=1)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        masked.compile(loss=loss)
+    masked.fit(data, epochs=3, verbose=0, shuffle=False)
+    assert int(masked.sampler_state[1]) == 12
+    return np.concatenate(
+        [v.numpy().ravel() for v in masked.mask_logits.values()])
+one = logits(tf.distribute.get_strategy())
+two = logits(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+assert np.ptp(one) > 0.05
+np.testing.assert_allclose(one, two, atol=1e-5)
+print("same")
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEndsWith(done.stdout, "same\n", done.stderr[-2000:])
 
     def test_works_with_tf_data_evaluate_callbacks_and_joined_steps(self):
         images, labels = image_data(40)

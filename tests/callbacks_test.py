@@ -1,0 +1,146 @@
+import os
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing import event_accumulator
+
+from modularity_tf import callbacks, masked_model
+
+PATHS = ["first/kernel", "first/bias", "second/kernel", "second/bias"]
+
+
+def masked(seed=0):
+    """Returns a compiled `MaskedModel` with logits on both sides of 0."""
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(5, activation="relu", name="first"),
+            keras.layers.Dense(3, name="second"),
+        ]
+    )
+    result = masked_model.MaskedModel(model, roles="all", seed=seed)
+    rng = np.random.default_rng(seed)
+    for logits in result.mask_logits.values():
+        logits.assign(rng.normal(scale=0.1, size=logits.shape))
+    result.compile(keras.optimizers.Adam(0.05), loss="mse")
+    return result
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps what the model says itself, by step."""
+
+    def __init__(self):
+        super().__init__()
+        self.masks, self.probabilities = {}, {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = int(self.model.optimizer.iterations)
+        self.masks[step] = self.model.weight_mask()
+        self.probabilities[step] = {
+            path: 1 / (1 + np.exp(-logits.numpy().astype("float64")))
+            for path, logits in self.model.mask_logits.items()
+        }
+
+
+class MaskSummaryTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.model, self.recorder = masked(), Recorder()
+        self.summary = callbacks.MaskSummary(self.folder)
+
+    def fit(self, epochs):
+        inputs = np.random.default_rng(1).normal(size=(8, 4))
+        self.model.fit(
+            inputs.astype("float32"),
+            inputs[:, :3].astype("float32"),
+            batch_size=4,
+            epochs=epochs,
+            callbacks=[self.summary, self.recorder],
+            verbose=0,
+        )
+
+    def read(self):
+        """Returns everything in the event files: tag -> step -> array."""
+        events = event_accumulator.EventAccumulator(
+            self.folder, size_guidance={event_accumulator.TENSORS: 0}
+        ).Reload()
+        return {
+            tag: {
+                event.step: tf.make_ndarray(event.tensor_proto)
+                for event in events.Tensors(tag)
+            }
+            for tag in events.Tags()["tensors"]
+        }
+
+    def test_writes_the_share_kept_of_each_weight_and_in_all(self):
+        self.fit(epochs=3)
+        events = self.read()
+        self.assertCountEqual(
+            events,
+            [f"keep_fraction/{path}" for path in [*PATHS, "all"]]
+            + [f"keep_probability/{path}" for path in PATHS],
+        )
+        self.assertEqual(list(self.recorder.masks), [2, 4, 6])
+        total = [mask.keep_fraction for mask in self.recorder.masks.values()]
+        self.assertLen(set(total), 3)  # it changes, or this would test little
+        for step, mask in self.recorder.masks.items():
+            self.assertAllClose(
+                events["keep_fraction/all"][step], mask.keep_fraction
+            )
+            for path, fraction in mask.keep_fractions().items():
+                self.assertAllClose(
+                    events[f"keep_fraction/{path}"][step], fraction
+                )
+
+    def test_writes_histograms_of_the_keep_probabilities(self):
+        self.fit(epochs=2)
+        events = self.read()
+        for step, probabilities in self.recorder.probabilities.items():
+            for path, expected in probabilities.items():
+                left, right, count = events[f"keep_probability/{path}"][step].T
+                self.assertAllClose(left[0], expected.min())
+                self.assertAllClose(right[-1], expected.max())
+                edges = np.append(left, right[-1])
+                # A value on an edge may round to either side of it.
+                below = np.cumsum(count)
+                low = [np.sum(expected < e - 1e-6) for e in edges[1:]]
+                high = [np.sum(expected <= e + 1e-6) for e in edges[1:]]
+                self.assertAllInRange(below - low, 0, expected.size)
+                self.assertAllInRange(high - below, 0, expected.size)
+                self.assertEqual(below[-1], expected.size)
+
+    def test_the_step_is_the_optimizer_s_also_in_a_second_fit(self):
+        self.fit(epochs=2)
+        self.fit(epochs=1)
+        for tag, values in self.read().items():
+            self.assertEqual(list(values), [2, 4, 6], tag)
+
+    def test_refuses_another_model_before_training(self):
+        self.model = self.model.model
+        self.model.compile(loss="mse")
+        before = self.model.get_weights()
+        with self.assertRaisesRegex(
+            ValueError, "needs a MaskedModel, got <Seq"
+        ):
+            self.fit(epochs=1)
+        self.assertAllEqual(self.model.get_weights()[0], before[0])
+        self.assertEmpty(os.listdir(self.folder))
+
+    def test_training_is_the_same_without_it(self):
+        self.fit(epochs=1)
+        twin, self.summary = masked(), keras.callbacks.Callback()
+        mine, self.model = self.model, twin
+        # The weights of the network are random: copy them.
+        twin.model.set_weights(mine.model.get_weights())
+        self.fit(epochs=1)
+        for path, logits in mine.mask_logits.items():
+            self.assertAllEqual(
+                logits.numpy(), twin.mask_logits[path].numpy(), path
+            )
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,210 @@
+import io
+import os
+import tempfile
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from matplotlib import figure, image, pyplot
+
+from modularity_tf import plots
+
+CLASSES = ["cat", "dog", "frog"]
+
+
+def pixels(fig):
+    """Returns what the figure looks like, without `plots`."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=110)
+    buffer.seek(0)
+    return image.imread(buffer)
+
+
+def panels(fig):
+    """Returns the axes with a matrix: no colour bar, no empty place."""
+    return [ax for ax in fig.axes if ax.get_title()]
+
+
+def texts(ax):
+    """Returns the annotations by (row, column)."""
+    found = {}
+    for text in ax.texts:
+        column, row = text.get_position()
+        found[row, column] = text.get_text()
+    return found
+
+
+class ConfusionMatricesTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(1, 2, 3, 5)
+    def test_each_matrix_has_a_panel_of_its_own(self, count):
+        rng = np.random.default_rng(0)
+        matrices = {f"no {i}": rng.uniform(size=(3, 3)) for i in range(count)}
+        fig = plots.confusion_matrices(matrices, CLASSES, title="all")
+        self.assertEqual(fig.get_suptitle(), "all")
+        titles = [ax.get_title() for ax in panels(fig)]
+        self.assertEqual(titles, list(matrices))
+        for ax, matrix in zip(panels(fig), matrices.values(), strict=True):
+            (drawn,) = ax.images
+            self.assertAllClose(drawn.get_array(), 100 * matrix)
+        # Nothing else is visible but the colour bar.
+        visible = [ax for ax in fig.axes if ax.axison]
+        self.assertLen(visible, count + 1)
+
+    def test_ticks_are_the_names_of_the_classes(self):
+        fig = plots.confusion_matrices({"a": np.eye(3)}, CLASSES)
+        (ax,) = panels(fig)
+        for axis in (ax.xaxis, ax.yaxis):
+            self.assertAllEqual(axis.get_ticklocs(), [0, 1, 2])
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            self.assertEqual(labels, CLASSES)
+        self.assertEqual(ax.get_ylabel(), "true class")
+        self.assertEqual(ax.get_xlabel(), "predicted class")
+
+    def test_shares_are_drawn_from_0_to_100_per_cent(self):
+        matrices = {"a": np.full((3, 3), 0.2), "b": np.full((3, 3), 0.3)}
+        fig = plots.confusion_matrices(matrices, CLASSES)
+        for ax in panels(fig):
+            self.assertEqual(ax.images[0].get_clim(), (0, 100))
+
+    @parameterized.parameters((0.12, -0.3), (0.3, -0.12), (-0.3, -0.12))
+    def test_colours_of_differences_are_symmetric_around_0(self, one, other):
+        matrices = {"a": np.full((3, 3), one), "b": np.full((3, 3), other)}
+        fig = plots.confusion_matrices(matrices, CLASSES, difference=True)
+        for ax in panels(fig):
+            self.assertAllClose(ax.images[0].get_clim(), (-30, 30))
+
+    def test_no_difference_has_the_colour_of_0(self):
+        matrices = {"a": np.zeros((3, 3))}
+        fig = plots.confusion_matrices(matrices, CLASSES, difference=True)
+        (ax,) = panels(fig)
+        low, high = ax.images[0].get_clim()
+        self.assertGreater(high, 0)
+        self.assertEqual(low, -high)
+
+    def test_differences_are_written_with_their_sign_and_zeros_not(self):
+        matrix = np.array([[-0.07, 0.12, -0.004], [0, 1, 0.004], [0, 0, -1]])
+        fig = plots.confusion_matrices({"a": matrix}, CLASSES, difference=True)
+        self.assertEqual(
+            texts(panels(fig)[0]),
+            {(0, 0): "-7", (0, 1): "+12", (1, 1): "+100", (2, 2): "-100"},
+        )
+
+    def test_shares_are_written_in_per_cent(self):
+        matrix = np.array([[0.95, 0.046, 0.004], [0, 1, 0], [0.5, 0.3, 0.2]])
+        fig = plots.confusion_matrices({"a": matrix}, CLASSES)
+        self.assertEqual(
+            texts(panels(fig)[0]),
+            {
+                **{(0, 0): "95", (0, 1): "5", (1, 1): "100"},
+                **{(2, 0): "50", (2, 1): "30", (2, 2): "20"},
+            },
+        )
+
+    @parameterized.parameters(True, False)
+    def test_numbers_stand_out_from_their_cells(self, difference):
+        matrix = np.array([[1, 0.5], [0.1, -1 if difference else 1]])
+        fig = plots.confusion_matrices({"a": matrix}, "xy", "", difference)
+        (ax,) = panels(fig)
+        (drawn,) = ax.images
+        for text in ax.texts:
+            column, row = text.get_position()
+            red, green, blue, _ = drawn.to_rgba(100 * matrix)[row, column]
+            dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+            self.assertEqual(text.get_color(), "white" if dark else "black")
+
+
+class GroupedBarsTest(tf.test.TestCase):
+    def bars(self, groups, labels):
+        fig = plots.grouped_bars(groups, labels, "drop [%]", title="title")
+        (ax,) = fig.axes
+        found = {bars.get_label(): bars for bars in ax.containers}
+        return ax, {name: found[name] for name in groups}
+
+    def test_bars_are_means_and_error_bars_standard_deviations(self):
+        rng = np.random.default_rng(0)
+        groups = {
+            "one": rng.normal(size=(5, 3)),
+            "two": rng.normal(size=(2, 3)),
+        }
+        _, drawn = self.bars(groups, CLASSES)
+        for name, values in groups.items():
+            mean = np.array([sum(column) / len(column) for column in values.T])
+            variance = ((values - mean) ** 2).sum(axis=0) / (len(values) - 1)
+            heights = [bar.get_height() for bar in drawn[name]]
+            self.assertAllClose(heights, mean)
+            (lines,) = drawn[name].errorbar.lines[2]
+            for i, segment in enumerate(lines.get_segments()):
+                center = drawn[name][i].get_center()[0]
+                sd = np.sqrt(variance[i])
+                expected = [[center, mean[i] - sd], [center, mean[i] + sd]]
+                self.assertAllClose(segment, expected)
+            self.assertLen(lines.get_segments(), 3)
+
+    def test_one_repeat_has_no_error_bar(self):
+        _, drawn = self.bars({"one": [[1.0, 2.0, 3.0]]}, CLASSES)
+        self.assertAllEqual([b.get_height() for b in drawn["one"]], [1, 2, 3])
+        self.assertIsNone(drawn["one"].errorbar)
+
+    def test_the_bars_of_a_label_lie_side_by_side_around_it(self):
+        groups = {name: np.ones((1, 3)) for name in "abcd"}
+        ax, drawn = self.bars(groups, CLASSES)
+        labels = [label.get_text() for label in ax.get_xticklabels()]
+        self.assertEqual(labels, CLASSES)
+        for i, tick in enumerate(ax.get_xticks()):
+            bars = [drawn[name][i] for name in groups]
+            left = np.array([bar.get_x() for bar in bars])
+            right = left + [bar.get_width() for bar in bars]
+            self.assertAllClose(left[1:], right[:-1])
+            self.assertAllClose((left[0] + right[-1]) / 2, tick)
+            self.assertLess(right[-1] - left[0], 1)
+
+    def test_names_what_is_drawn(self):
+        ax, _ = self.bars(
+            {"one": np.ones((1, 3)), "two": np.ones((1, 3))}, CLASSES
+        )
+        legend = [text.get_text() for text in ax.get_legend().get_texts()]
+        self.assertEqual(legend, ["one", "two"])
+        self.assertEqual(ax.get_ylabel(), "drop [%]")
+        self.assertEqual(ax.get_title(), "title")
+
+
+class SaveTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.file = os.path.join(folder, "figure.png")
+        self.fig = plots.grouped_bars({"a": [[1.0, 2.0]]}, "xy", "y")
+
+    def test_writes_the_figure_as_png_and_no_other_file(self):
+        plots.save(self.fig, self.file)
+        with open(self.file, "rb") as f:
+            self.assertEqual(f.read(8), b"\x89PNG\r\n\x1a\n")
+        self.assertAllEqual(image.imread(self.file), pixels(self.fig))
+        folder, name = os.path.split(self.file)
+        self.assertEqual(os.listdir(folder), [name])
+
+    def test_a_killed_save_leaves_the_earlier_figure(self):
+        plots.save(self.fig, self.file)
+        before = pixels(self.fig)
+
+        def killed(_, file, **kwargs):
+            with open(file, "wb") as f:
+                f.write(b"\x89PNG")
+            raise KeyboardInterrupt
+
+        with (
+            mock.patch.object(figure.Figure, "savefig", killed),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            plots.save(self.fig, self.file)
+        self.assertAllEqual(image.imread(self.file), before)
+
+    def test_leaves_pyplot_alone(self):
+        plots.save(self.fig, self.file)
+        plots.confusion_matrices({"a": np.eye(3)}, CLASSES)
+        self.assertEqual(pyplot.get_fignums(), [])
+
+
+if __name__ == "__main__":
+    tf.test.main()
