@@ -89,6 +89,41 @@ def grouped_bars(groups, labels, ylabel, title=""):
     return fig
 
 
+def alpha_search(searches, title=""):
+    """Draws performance and share of weights kept against alpha.
+
+    Args:
+        searches: List of `AlphaSearch` as dicts, one a repeat.
+        title: Str.
+
+    Returns:
+        `matplotlib.figure.Figure`. The alpha chosen is a dotted line.
+    """
+    fig = figure.Figure((7.0, 4.0))
+    fig.set_layout_engine("constrained")
+    ax = fig.subplots()
+    for i, search in enumerate(searches):
+        trials = search["trials"]
+        alphas = [trial["alpha"] for trial in trials]
+        for name, color, style in (
+            ("performance", "C0", "o-"),
+            ("keep_fraction", "C1", "s--"),
+        ):
+            values = [100 * trial[name] for trial in trials]
+            label = name.replace("_", " ") if i == 0 else None
+            ax.plot(alphas, values, style, color=color, label=label)
+        limit = 100 * search["fraction"] * search["reference"]
+        label = f"{search['fraction']:.0%} of the network" if i == 0 else None
+        ax.axhline(limit, color="C3", linewidth=0.8, label=label)
+        label = "chosen" if i == 0 else None
+        ax.axvline(search["alpha"], color="black", linestyle=":", label=label)
+    ax.set_xscale("log")
+    ax.grid(alpha=0.3)
+    ax.set(xlabel="alpha", ylabel="[%]", title=title)
+    ax.legend()
+    return fig
+
+
 def save(fig, file):
     """Writes a figure as PNG; the file appears whole or not at all."""
     partial = f"{os.fspath(file)}.partial"

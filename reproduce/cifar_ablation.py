@@ -15,7 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf import callbacks, masked_model, metrics, plots
+from modularity_tf import (
+    alpha_search,
+    callbacks,
+    masked_model,
+    metrics,
+    plots,
+)
 from reproduce import experiment
 from reproduce.data import images
 from reproduce.networks import cnn
@@ -53,6 +59,9 @@ class Config(experiment.Config):
     mask_lr: float = experiment.field(1e-3, "Adam step of the logits.")
     beta: float = experiment.field(
         1e-4, "Penalty: each logit costs beta / mask_batch_size."
+    )
+    find_beta: bool = experiment.field(
+        False, "Find beta by the rule of appendix C.2, starting at --beta."
     )
     num_samples: int = experiment.field(4, "Mask samples a batch.")
     keep_probability: float = experiment.field(0.9, "At the start of a mask.")
@@ -100,6 +109,16 @@ def analyse(run, data, name, seed):
         config.network_steps,
     )
 
+    dense = run.stage(f"{folder}/scores_dense", lambda: score(network, data))
+    search = None
+    if config.find_beta:
+        search = run.stage(
+            f"{folder}/alpha_search",
+            lambda: find_alpha(run, data, network, dense, seed, folder),
+        )
+        beta = search["alpha"] * config.mask_batch_size
+        config = dataclasses.replace(config, beta=beta)
+
     def mask_stage(task, make_model, split):
         stage = f"{folder}/mask_{task}"
         return run.stage(
@@ -127,7 +146,6 @@ def analyse(run, data, name, seed):
         )
         for task, mask in masks.items()
     }
-    dense = run.stage(f"{folder}/scores_dense", lambda: score(network, data))
     features = control.select(
         {path.split("/")[0] for path in control.values} - {"classifier"}
     )
@@ -135,6 +153,8 @@ def analyse(run, data, name, seed):
         "network": name,
         "seed": seed,
         "dense": dense,
+        "beta": config.beta,
+        "alpha_search": search,
         "masks": {
             task: {
                 **scores[task],
@@ -147,6 +167,32 @@ def analyse(run, data, name, seed):
             for task, mask in masks.items()
         },
     }
+
+
+def find_alpha(run, data, network, dense, seed, folder):
+    """Returns an `AlphaSearch` as a dict: masks of all classes, validated."""
+    config = run.config
+    shared = functools.cache(lambda: masked(config, network))
+
+    def trial(alpha):
+        stage = f"{folder}/alpha_{alpha:.3g}"
+
+        def measure():
+            mask = train_mask(
+                run, data, shared(), data.train, seed, stage, alpha
+            )
+            correct = score(mask.apply(network), data)["validation_accuracy"]
+            return {"performance": correct, "kept": mask.keep_fraction}
+
+        measured = run.stage(stage, measure)
+        return measured["performance"], measured["kept"]
+
+    found = alpha_search.search_alpha(
+        trial,
+        dense["validation_accuracy"],
+        start=config.beta / config.mask_batch_size,
+    )
+    return dataclasses.asdict(found)
 
 
 def left_out(config, data):
@@ -222,10 +268,10 @@ def task_loss(config):
     }
 
 
-def train_mask(run, data, model, split, seed, stage):
+def train_mask(run, data, model, split, seed, stage, alpha=None):
     """Returns the mask that keeps what the images of `split` need."""
     config = run.config
-    model.reset(experiment.derive_seed(seed, "samples", stage))
+    model.reset(experiment.derive_seed(seed, "samples", stage), alpha)
     batch_seed = experiment.derive_seed(seed, "batches", stage)
     run.fit(
         stage,
@@ -436,6 +482,11 @@ def draw(records):
         ),
     }
     for name, repeats in by_network.items():
+        searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
+        if searches:
+            figures[f"alpha_search_{name}"] = plots.alpha_search(
+                searches, f"{title}, {name}: masks of all classes"
+            )
         mean = {
             task: np.mean([r["masks"][task]["confusion"] for r in repeats], 0)
             for task in (CONTROL, *tasks)

@@ -1,5 +1,6 @@
 import os
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -140,6 +141,116 @@ class MaskSummaryTest(tf.test.TestCase):
             self.assertAllEqual(
                 logits.numpy(), twin.mask_logits[path].numpy(), path
             )
+
+
+class MaskHealthTest(tf.test.TestCase):
+    def fit(self, model, callback, **kwargs):
+        inputs = np.random.default_rng(1).normal(size=(8, 4))
+        x, y = inputs.astype("float32"), inputs[:, :3].astype("float32")
+        kwargs = {"batch_size": 4, "epochs": 1, "verbose": 0, **kwargs}
+        return model.fit(x, y, callbacks=[callback], **kwargs)
+
+    def set_logits(self, model, values):
+        """Makes logits that training (with a rate of 0) will not change."""
+        model.compile(keras.optimizers.SGD(0.0), loss="mse")
+        for path, variable in model.mask_logits.items():
+            variable.assign(np.resize(values.get(path, [5.0]), variable.shape))
+
+    def test_counts_match_the_logits(self):
+        model = masked()
+        self.set_logits(
+            model,
+            {
+                "first/kernel": [-20.0, -5.0, 0.0, 1.0, 12.0],  # 20 weights
+                "second/kernel": [-4.0],  # 15 weights, all removed
+            },
+        )
+        health = callbacks.MaskHealth()
+        with self.assertWarnsRegex(UserWarning, "nothing is kept of second"):
+            history = self.fit(model, health).history
+        expected = {
+            "kept": (8 + 8) / 43,
+            "undecided": 8 / 43,
+            "saturated": 8 / 43,
+            "dead_layers": 1,
+        }
+        self.assertAllClose(health.report(), expected)
+        self.assertAllClose({k: history[k][0] for k in expected}, expected)
+
+    def test_warns_when_nothing_was_removed(self):
+        model = masked()
+        self.set_logits(model, {})
+        with self.assertWarnsRegex(UserWarning, "100.0% .* higher learning"):
+            self.fit(model, callbacks.MaskHealth())
+
+    def test_warns_when_weights_are_undecided(self):
+        model = masked()
+        self.set_logits(model, {"first/kernel": [-1.0, 1.0]})
+        with self.assertWarnsRegex(UserWarning, "46.5% .* train for more"):
+            self.fit(model, callbacks.MaskHealth())
+
+    def test_a_sound_mask_gives_no_warning(self):
+        model = masked()
+        self.set_logits(model, {"first/kernel": [-5.0, 5.0]})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            self.fit(model, callbacks.MaskHealth())
+
+    def test_the_gap_is_zero_for_a_certain_mask_and_not_otherwise(self):
+        x, y = np.ones((8, 4), "float32"), np.ones((8, 3), "float32")
+        model = masked()
+        self.set_logits(model, {path: [-30.0, 30.0] for path in PATHS})
+        health = callbacks.MaskHealth((x, y))
+        self.fit(model, health)
+        self.assertAllClose(health.report()["sampling_gap"], 0.0)
+        self.set_logits(model, {path: [-0.1, 0.1] for path in PATHS})
+        with self.assertWarns(UserWarning):
+            self.fit(model, health)
+        self.assertGreater(abs(health.report()["sampling_gap"]), 1e-3)
+
+    def test_watching_changes_no_draw(self):
+        x, y = np.ones((8, 4), "float32"), np.ones((8, 3), "float32")
+        states = []
+        for data in (None, (x, y)):
+            model = masked()
+            self.set_logits(model, {"first/kernel": [-5.0, 5.0]})
+            self.fit(model, callbacks.MaskHealth(data), epochs=2)
+            states.append(model.sampler_state.numpy())
+        self.assertAllEqual(*states)
+
+    def test_stops_when_the_mask_no_longer_changes(self):
+        model = masked()
+        self.set_logits(model, {"first/kernel": [-5.0, 5.0]})
+        stopping = callbacks.MaskEarlyStopping(patience=2)
+        history = self.fit(model, stopping, epochs=9)
+        self.assertLen(history.epoch, 3)  # the first has nothing to compare
+
+    def test_does_not_stop_before_anything_is_removed_or_while_it_changes(self):
+        model = masked()
+        self.set_logits(model, {})
+        stopping = callbacks.MaskEarlyStopping(patience=1)
+        self.assertLen(self.fit(model, stopping, epochs=4).epoch, 4)
+
+        def flip(epoch, logs):
+            sign = 1 if epoch % 2 else -1
+            model.mask_logits["first/bias"].assign(sign * np.ones(5))
+
+        flipping = keras.callbacks.LambdaCallback(on_epoch_begin=flip)
+        inputs = np.ones((4, 4), "float32")
+        history = model.fit(
+            inputs,
+            inputs[:, :3],
+            epochs=4,
+            callbacks=[flipping, stopping],
+            verbose=0,
+        )
+        self.assertLen(history.epoch, 4)
+
+    def test_refuses_bad_arguments(self):
+        with self.assertRaisesRegex(ValueError, "`patience` must be"):
+            callbacks.MaskEarlyStopping(patience=0)
+        with self.assertRaisesRegex(ValueError, "`tolerance` must be"):
+            callbacks.MaskEarlyStopping(tolerance=2.0)
 
 
 if __name__ == "__main__":

@@ -206,5 +206,29 @@ class SaveTest(tf.test.TestCase):
         self.assertEqual(pyplot.get_fignums(), [])
 
 
+class AlphaSearchTest(parameterized.TestCase):
+    def test_shows_every_trial_the_limit_and_the_choice(self):
+        trials = [
+            {"alpha": 1e-6, "performance": 0.9, "keep_fraction": 0.5},
+            {"alpha": 1e-5, "performance": 0.6, "keep_fraction": 0.1},
+        ]
+        search = {
+            "alpha": 1e-6,
+            "reference": 0.9,
+            "fraction": 0.9,
+            "trials": trials,
+        }
+        (ax,) = plots.alpha_search([search], "title").axes
+        lines = {line.get_label(): line for line in ax.get_lines()}
+        np.testing.assert_allclose(
+            lines["performance"].get_xydata(), [(1e-6, 90), (1e-5, 60)]
+        )
+        np.testing.assert_allclose(lines["keep fraction"].get_ydata(), [50, 10])
+        limit = lines["90% of the network"].get_ydata()
+        np.testing.assert_allclose(limit, 81)
+        np.testing.assert_allclose(lines["chosen"].get_xdata(), 1e-6)
+        self.assertEqual(ax.get_xscale(), "log")
+
+
 if __name__ == "__main__":
     tf.test.main()

@@ -56,6 +56,7 @@ def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
         "class_names": names,
         "network": network,
         "seed": seed,
+        "alpha_search": None,
         "dense": {"accuracy": 0.8},
         "masks": masks,
     }
@@ -177,6 +178,27 @@ class MainTest(parameterized.TestCase, tf.test.TestCase):
         cifar_ablation.main(dataclasses.replace(config, stage="figures"))
         after = {p.name: p.read_bytes() for p in run.glob("*.png")}
         self.assertEqual(before, after)
+
+    def test_beta_is_found_by_the_papers_rule(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        config = dataclasses.replace(
+            TINY,
+            classes=("0",),
+            find_beta=True,
+            network_steps=100,
+            output_dir=folder,
+        )
+        cifar_ablation.main(config)
+        (run,) = pathlib.Path(folder).iterdir()
+        (record,) = json.loads((run / "results.json").read_text())["records"]
+        search = record["alpha_search"]
+        self.assertAlmostEqual(record["beta"], 32 * search["alpha"])
+        reference = record["dense"]["validation_accuracy"]
+        self.assertEqual(search["reference"], reference)
+        for trial in search["trials"]:
+            performs = trial["performance"] >= 0.95 * reference
+            self.assertEqual(trial["alpha"] <= search["alpha"], performs)
+        self.assertTrue((run / "alpha_search_cnn.png").exists())
 
     def test_a_killed_run_goes_on_to_the_same_results(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
