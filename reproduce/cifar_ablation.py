@@ -22,7 +22,7 @@ from modularity_tf import (
     metrics,
     plots,
 )
-from reproduce import experiment
+from reproduce import claim, experiment
 from reproduce.data import images
 from reproduce.networks import cnn
 
@@ -442,7 +442,7 @@ def claims(records):
 
 def _add_claim(found, name, statement, paper, values, threshold, at_least=True):
     found.append(
-        experiment.Claim(
+        claim.Claim(
             f"{name}: {statement}",
             paper,
             tuple(float(value) for value in values),

@@ -16,7 +16,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
 import pathlib
 import platform
@@ -33,10 +32,10 @@ import rich.table
 import tensorflow as tf
 from absl import app, flags, logging
 from matplotlib import image
-from scipy import stats
 
 import modularity_tf
 from modularity_tf import plots
+from reproduce import claim
 
 LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
 _PACKAGES = (
@@ -170,49 +169,6 @@ def derive_seed(seed, *purpose):
     text = "/".join(str(part) for part in (seed, *purpose))
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "big") % 2**31
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A statement of the paper, a quantity and the threshold fixed for it.
-
-    Attributes:
-        statement: Str, what the paper says.
-        paper: Str, the paper's number, or "" where it gives none.
-        values: Floats, our quantity: one value a seed, or a pair or class.
-        threshold: Float.
-        at_least: Bool. The claim wants the mean at or above (`True`) or at or
-            below (`False`) the threshold.
-        percent: Bool. Show values as percentages.
-    """
-
-    statement: str
-    paper: str
-    values: tuple
-    threshold: float
-    at_least: bool = True
-    percent: bool = True
-
-    def verdict(self):
-        """Returns `holds`, `fails` or `undetermined`, with mean and sd.
-
-        With several values, the 95 % confidence interval of their mean
-        (Student's t) must lie on one side of the threshold; one value is
-        compared as it is. NaN or nothing is undetermined.
-        """
-        n = len(self.values)
-        mean = sum(self.values) / n if n else math.nan
-        sd = margin = 0.0
-        if n > 1:
-            sd = math.sqrt(sum((v - mean) ** 2 for v in self.values) / (n - 1))
-            margin = stats.t.ppf(0.975, n - 1) * sd / math.sqrt(n)
-        low, high = mean - margin, mean + margin
-        above, below = low >= self.threshold, high <= self.threshold
-        if above == below:
-            word = "undetermined"
-        else:
-            word = "holds" if above == self.at_least else "fails"
-        return {"verdict": word, "mean": mean, "sd": sd, "n": n}
 
 
 class Run:
@@ -367,15 +323,12 @@ class Run:
 
         Args:
             records: JSON values: every number that a figure shows.
-            claims: Function from the records to a list of `Claim`.
+            claims: Function from the records to a list of `claim.Claim`.
             draw: Function from the records to a dict from figure name to
                 `matplotlib.figure.Figure`.
         """
         self._progress.stop()
-        checked = [
-            {**dataclasses.asdict(claim), **claim.verdict()}
-            for claim in claims(records)
-        ]
+        checked = [stated.checked() for stated in claims(records)]
         results = {
             "config": dataclasses.asdict(self.config),
             "versions": _versions(),
@@ -407,7 +360,7 @@ class Run:
                 plots.save(figure, file)
                 tf.summary.image(name, image.imread(file)[None])
                 self._console.print(f"drawn: {name}.png", highlight=False)
-        self._console.print(_claims_table(results["claims"]))
+        self._console.print(claim.table(results["claims"]))
         self._console.print(
             f"{self.folder}/results.json; tensorboard --logdir {self.folder}",
             soft_wrap=True,
@@ -491,24 +444,3 @@ def _versions():
             text=True,
         ).strip()
     return versions
-
-
-def _claims_table(claims):
-    table = rich.table.Table(title="Claims", title_justify="left")
-    for column in ("claim", "paper", "ours", "n", "threshold", "verdict"):
-        table.add_column(column)
-    for claim in claims:
-        scale, unit = (100, " %") if claim["percent"] else (1, "")
-        ours = f"{scale * claim['mean']:.3g}{unit}"
-        if claim["n"] > 1:
-            ours += f" ± {scale * claim['sd']:.2g}"
-        sign = "≥" if claim["at_least"] else "≤"
-        table.add_row(
-            claim["statement"],
-            claim["paper"],
-            ours,
-            str(claim["n"]),
-            f"{sign} {scale * claim['threshold']:.3g}{unit}",
-            claim["verdict"],
-        )
-    return table

@@ -40,9 +40,14 @@ class ConfusionMatrixTest(parameterized.TestCase, tf.test.TestCase):
             [[1, 0], [0.5, 0.5]],
         )
 
-    def test_refuses_an_empty_class(self):
-        with self.assertRaisesRegex(ValueError, "no example of class 2"):
-            metrics.confusion_matrix([0, 1, 3], [0, 2, 2], 4)
+    @parameterized.parameters(
+        ([0, 1, 3], [0, 2, 2], 2),
+        ([0, 1, 3], [0, 1, 1], 2),
+        ([0, 1, 2], [0, 1, 2], 3),
+    )
+    def test_refuses_an_empty_class(self, labels, predictions, empty):
+        with self.assertRaisesRegex(ValueError, f"no example of class {empty}"):
+            metrics.confusion_matrix(labels, predictions, 4)
 
     # scikit-learn drops such examples, and the shares would be wrong.
     @parameterized.named_parameters(

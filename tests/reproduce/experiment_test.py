@@ -12,7 +12,7 @@ from absl.testing import parameterized
 from matplotlib import figure
 
 from modularity_tf import masked_model, weight_mask
-from reproduce import experiment
+from reproduce import claim, experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,41 +76,6 @@ class DeriveSeedTest(parameterized.TestCase):
         self.assertLen(set(seeds), len(seeds))
         self.assertBetween(min(seeds), 0, 2**31 - 1)
         self.assertEqual(experiment.derive_seed(0, "a"), 1394699149)
-
-
-class ClaimTest(parameterized.TestCase):
-    @parameterized.parameters(
-        ([0.5], 0.4, True, "holds"),
-        ([0.5], 0.4, False, "fails"),
-        ([0.3], 0.4, True, "fails"),
-        ([0.3], 0.4, False, "holds"),
-        ([0.4, 0.5, 0.6], 0.2, True, "holds"),
-        ([0.4, 0.5, 0.6], 0.9, True, "fails"),
-        ([0.4, 0.5, 0.6], 0.45, True, "undetermined"),  # inside the interval
-        ([0.4, 0.5, 0.6], 0.45, False, "undetermined"),
-        ([float("nan")], 0.4, True, "undetermined"),
-        ([], 0.4, True, "undetermined"),
-    )
-    def test_verdict(self, values, threshold, at_least, verdict):
-        claim = experiment.Claim("", "", tuple(values), threshold, at_least)
-        self.assertEqual(claim.verdict()["verdict"], verdict)
-
-    def test_interval_is_students(self):
-        from scipy import stats
-
-        values = np.random.default_rng(0).normal(size=8)
-        low, high = stats.t.interval(
-            0.95, 7, np.mean(values), stats.sem(values)
-        )
-        for threshold, verdict in (
-            (low - 1e-6, "holds"),
-            (low + 1e-6, "undetermined"),
-            (high - 1e-6, "undetermined"),
-            (high + 1e-6, "fails"),
-        ):
-            claim = experiment.Claim("", "", tuple(values), threshold)
-            self.assertEqual(claim.verdict()["verdict"], verdict)
-        self.assertAlmostEqual(claim.verdict()["sd"], np.std(values, ddof=1))
 
 
 def dropout_model():
@@ -261,9 +226,7 @@ class RunTest(parameterized.TestCase, tf.test.TestCase):
 
         run.finish(
             [{"x": 0.5}],
-            lambda records: [
-                experiment.Claim("x", "big", (records[0]["x"],), 0.2)
-            ],
+            lambda records: [claim.Claim("x", "big", (records[0]["x"],), 0.2)],
             draw,
         )
         results = json.loads((run.folder / "results.json").read_text())

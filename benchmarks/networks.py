@@ -1,0 +1,154 @@
+"""The networks that mask training is timed on, untrained."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+
+import keras
+from keras import layers, ops
+
+from reproduce.networks import cnn
+
+CLASSES = 20
+INPUTS = 42  # two 10-way digits and a 22-way operation, one-hot, say
+VOCABULARY = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What to build and what to mask."""
+
+    build: Callable[[], keras.Model]  # logits on its last output axis
+    roles: str = "kernels"  # `MaskedModel`'s argument
+
+
+def fnn(widths):
+    """Returns a feedforward network with hidden layers of some widths."""
+    stack = [keras.Input((INPUTS,))]
+    for i, width in enumerate(widths):
+        stack.append(layers.Dense(width, "relu", name=f"hidden{i + 1}"))
+    stack.append(layers.Dense(CLASSES, name="classifier"))
+    return keras.Sequential(stack)
+
+
+def lstm():
+    """Returns two LSTM layers of 256 cells over 3 time steps."""
+    return keras.Sequential(
+        [
+            keras.Input((3, INPUTS)),
+            layers.LSTM(256, return_sequences=True, name="lstm1"),
+            layers.LSTM(256, name="lstm2"),
+            layers.Dense(CLASSES, name="classifier"),
+        ]
+    )
+
+
+def transformer(depth=3, length=32, width=128, heads=4, feedforward=256):
+    """Returns an encoder-decoder Transformer, normalized after each block."""
+
+    def embed(name):
+        tokens = keras.Input((length,), dtype="int32", name=name)
+        positions = ops.cumsum(ops.ones_like(tokens), axis=1) - 1
+        embed_token = layers.Embedding(VOCABULARY, width, name=f"{name}_token")
+        embed_place = layers.Embedding(length, width, name=f"{name}_position")
+        return tokens, embed_token(tokens) + embed_place(positions)
+
+    def attend(x, memory, name, **kwargs):
+        attention = layers.MultiHeadAttention(heads, width // heads, name=name)
+        return normalize(x, attention(x, memory, **kwargs), name)
+
+    def feed(x, name):
+        hidden = layers.Dense(feedforward, "relu", name=f"{name}_hidden")(x)
+        return normalize(x, layers.Dense(width, name=name)(hidden), name)
+
+    def normalize(x, update, name):
+        return layers.LayerNormalization(name=f"{name}_norm")(x + update)
+
+    source, memory = embed("source")
+    for i in range(depth):
+        memory = attend(memory, memory, f"encoder{i + 1}_self")
+        memory = feed(memory, f"encoder{i + 1}_feed")
+    target, x = embed("target")
+    for i in range(depth):
+        x = attend(x, x, f"decoder{i + 1}_self", use_causal_mask=True)
+        x = attend(x, memory, f"decoder{i + 1}_cross")
+        x = feed(x, f"decoder{i + 1}_feed")
+    logits = layers.Dense(VOCABULARY, name="classifier")(x)
+    return keras.Model({"source": source, "target": target}, logits)
+
+
+def resnet20(blocks=3):
+    """Returns the ResNet of depth 20 for 32x32 images.
+
+    References:
+        - [He et al., 2016](https://arxiv.org/abs/1512.03385), section 4.2,
+          shortcuts without weights (option A)
+    """
+
+    def convolve(x, channels, stride, name):
+        kwargs = {"use_bias": False, "name": name}
+        x = layers.Conv2D(channels, 3, stride, "same", **kwargs)(x)
+        return layers.BatchNormalization(name=f"{name}_norm")(x)
+
+    image = keras.Input((32, 32, 3))
+    x = layers.ReLU(name="relu")(convolve(image, 16, 1, "conv"))
+    for channels in (16, 32, 64):
+        for i in range(blocks):
+            grows = channels > x.shape[-1]
+            shortcut, name = x, f"conv{channels}_{i + 1}"
+            if grows:
+                added = (channels - x.shape[-1]) // 2
+                shortcut = ops.pad(
+                    x[:, ::2, ::2], [(0, 0)] * 3 + [(added, added)]
+                )
+            x = convolve(x, channels, 2 if grows else 1, f"{name}a")
+            x = layers.ReLU(name=f"{name}a_relu")(x)
+            x = convolve(x, channels, 1, f"{name}b")
+            x = layers.ReLU(name=f"{name}_relu")(x + shortcut)
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    return keras.Model(image, layers.Dense(10, name="classifier")(x))
+
+
+def application(build):
+    """Builds a network of `keras.applications` for images as small as can be.
+
+    Raises:
+        ValueError: If it takes no images of up to 331x331.
+    """
+    for size in (32, 71, 75, 224, 331):
+        with contextlib.suppress(ValueError):
+            return build(
+                weights=None,
+                input_shape=(size, size, 3),
+                classes=10,
+                classifier_activation=None,
+            )
+    raise ValueError(f"{build.__name__} can't be built.")
+
+
+NETWORKS = {
+    "fnn_400": Network(lambda: fnn((400, 400, 200))),
+    "fnn_800": Network(lambda: fnn((800,) * 4)),
+    "fnn_2000": Network(lambda: fnn((2000,) * 4)),
+    "cnn": Network(lambda: cnn.build((32, 32, 3), 10), roles="all"),
+    "lstm": Network(lstm),
+    "transformer": Network(transformer, roles="transformer"),
+    "resnet20": Network(resnet20),
+}
+
+
+def find(name):
+    """Returns the `Network` of a name in `NETWORKS` or `keras.applications`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    build = getattr(keras.applications, name, None)
+    if not callable(build):
+        raise ValueError(
+            f"No network {name!r}: there are {', '.join(NETWORKS)} and those "
+            "of keras.applications."
+        )
+    return Network(lambda: application(build))
