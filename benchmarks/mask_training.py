@@ -6,16 +6,13 @@ python -m benchmarks.mask_training \
     --load_application=ResNet50V2,MobileNetV2,EfficientNetB0,ConvNeXtTiny
 
 A step is a step of `fit` on batches in memory. Per network, one process runs
-all variants in turn, a short block each, again and again; a number is the
-median over blocks, a ratio the median of each block over the plain block of
-its round. Peak memory is each variant's own process's, less what it held
-before the model was built (on a GPU: the peak on the device).
-
-`plain` trains the weights, `masked` is `MaskedModel` with K samples a batch,
-`literal` draws and multiplies K masks as the paper writes it.
+all variants in turn, block by block; a number is the median over blocks, a
+ratio that over the plain block of the same round. Peak memory is that of a
+process of its own, less what it held before the model was built; compiling
+counts. `plain` trains the weights, `masked` is `MaskedModel` with K samples a
+batch, `literal` computes K masks as the paper writes them.
 """
 
-import importlib.metadata
 import json
 import multiprocessing
 import os
@@ -39,23 +36,19 @@ from benchmarks import networks
 from modularity_tf import MaskedModel, masks, model_weights
 
 PLAIN = "plain"
-PACKAGES = ("tensorflow", "keras", "numpy")
+UNITS = "step, ms\n/ plain\n1st step, s\npeak, MiB"
+CELL = "{step_ms:.1f}\n{ratio:.2f}\n{first_step_s:.1f}\n{peak_mib:.0f}"
 
 
 class LiteralMaskedModel(MaskedModel):
     """Draws its masks as the paper writes it, nothing fused or shared.
 
     s = sigmoid(l - log(log U1 / log U2)), b = stop_gradient([s > 1/2] - s) + s
-    for each sample and weight, and one trace of the model a sample.
-
-    References:
-        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
-          equations 1 and 2
+    for each sample and weight (equations 1 and 2), and one trace of the model
+    a sample.
     """
 
-    def call(self, inputs, training=False):
-        if not training:
-            return super().call(inputs)
+    def call(self, inputs, training=True):
         parts = masks.split_batch(inputs, self.num_samples)
         return ops.concatenate([self._call_masked(part) for part in parts])
 
@@ -63,11 +56,9 @@ class LiteralMaskedModel(MaskedModel):
         weights = model_weights.model_weights(self.model)
         mapping = []
         for path, logits in self.mask_logits.items():
-            noise = [
-                tf.math.log(tf.random.uniform(logits.shape, 1e-10))
-                for _ in range(2)
-            ]
-            soft = tf.sigmoid(logits - tf.math.log(noise[0] / noise[1]))
+            u1, u2 = (tf.random.uniform(logits.shape, 1e-10) for _ in range(2))
+            ratio = tf.math.log(u1) / tf.math.log(u2)
+            soft = tf.sigmoid(logits - tf.math.log(ratio))
             hard = tf.cast(soft > 0.5, soft.dtype)
             mask = tf.stop_gradient(hard - soft) + soft
             variable = weights[path].variable
@@ -76,19 +67,8 @@ class LiteralMaskedModel(MaskedModel):
             return self.model(inputs, training=False)
 
 
-class Stopwatch(keras.callbacks.Callback):
-    """Times the steps of a `fit` but its first, which also starts it."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch in (0, self.params["steps"] - 1):
-            float(logs["loss"])  # waits for a GPU
-            self.end = time.perf_counter()
-            if batch == 0:
-                self.start = self.end
-
-
 def prepare(name, variant, options):
-    """Returns a compiled model and a function that fits it for some steps."""
+    """Returns a compiled model and a function that fits some steps."""
     network = networks.find(name)
     keras.utils.set_random_seed(0)
     plain = model = network.build()
@@ -103,51 +83,56 @@ def prepare(name, variant, options):
     )
     data = random_batches(plain, options["batch_size"])
 
-    def fit(steps, *callbacks):
-        batches = data.take(steps)
-        model.fit(batches, verbose=0, shuffle=False, callbacks=callbacks)
+    def fit(steps):
+        """Fits one step, then some that it times; returns ms a step."""
+        ends = []
+
+        def stamp(batch, logs):
+            if batch in (0, steps):
+                float(logs["loss"])  # waits for a GPU
+                ends.append(time.perf_counter())
+
+        watch = keras.callbacks.LambdaCallback(on_train_batch_end=stamp)
+        batches = data.take(1 + steps)
+        model.fit(batches, verbose=0, shuffle=False, callbacks=[watch])
+        return 1000 * (ends[-1] - ends[0]) / max(steps, 1)
 
     return model, fit
 
 
 def random_batches(model, batch_size, batches=4):
     """Returns an endless `tf.data.Dataset` of random batches, in memory."""
-    rng, rows = np.random.default_rng(0), batch_size * batches
-    x = {
-        tensor.name: rng.normal(size=(rows, *tensor.shape[1:])).astype("f4")
-        if "float" in tensor.dtype
-        else rng.integers(networks.VOCABULARY, size=(rows, *tensor.shape[1:]))
-        for tensor in model.inputs
-    }
-    x = x if len(x) > 1 else next(iter(x.values()))
+    rng, rows = np.random.default_rng(0), (batches, batch_size)
+
+    def draw(tensor):
+        shape = (*rows, *tensor.shape[1:])
+        if tensor.dtype == "int32":
+            return rng.integers(networks.VOCABULARY, size=shape, dtype="int32")
+        return rng.normal(size=shape).astype("float32")
+
+    inputs = {tensor.name: draw(tensor) for tensor in model.inputs}
+    inputs = inputs if len(inputs) > 1 else draw(*model.inputs)
     *shape, classes = model.output_shape[1:]
-    y = rng.integers(classes, size=(rows, *shape))
-    data = tf.data.Dataset.from_tensor_slices((x, y))
-    return data.batch(batch_size, drop_remainder=True).cache().repeat()
+    labels = rng.integers(classes, size=(*rows, *shape))
+    return tf.data.Dataset.from_tensor_slices((inputs, labels)).repeat()
 
 
 def time_steps(name, variants, options):
     """Returns the times of the variants of one network, dicts by variant."""
-    warm_up()
     results, fits = {}, {}
     for variant in variants:
         model, fits[variant] = prepare(name, variant, options)
         start = time.perf_counter()
-        fits[variant](1)
+        fits[variant](0)
         results[variant] = {
-            "trained": sum(
-                int(np.prod(v.shape)) for v in model.trainable_variables
-            ),
+            "trained": sum(int(ops.size(v)) for v in model.trainable_weights),
             "jit_compile": model.jit_compile,
             "first_step_s": time.perf_counter() - start,
             "block_ms": [],  # milliseconds a step
         }
     for _ in range(options["blocks"]):
         for variant, fit in fits.items():  # plain, masked, plain, masked
-            watch = Stopwatch()
-            fit(options["steps"] + 1, watch)
-            elapsed = 1000 * (watch.end - watch.start) / options["steps"]
-            results[variant]["block_ms"].append(elapsed)
+            results[variant]["block_ms"].append(fit(options["steps"]))
     for result in results.values():
         pairs = zip(result["block_ms"], results[PLAIN]["block_ms"])
         result["step_ms"] = statistics.median(result["block_ms"])
@@ -157,10 +142,9 @@ def time_steps(name, variants, options):
 
 def peak_memory(name, variant, options):
     """Returns the MiB that building and training one variant takes."""
-    warm_up()
     before = memory("VmRSS")
     _, fit = prepare(name, variant, options)
-    fit(options["steps"] + 1)
+    fit(options["steps"])
     return memory("VmHWM") - before
 
 
@@ -184,7 +168,7 @@ def warm_up():
 def alone(function, *args):
     """Returns what a function returns in a new process."""
     context = multiprocessing.get_context("spawn")
-    with futures.ProcessPoolExecutor(1, context) as pool:
+    with futures.ProcessPoolExecutor(1, context, warm_up) as pool:
         return pool.submit(function, *args).result()
 
 
@@ -193,15 +177,12 @@ def environment():
     gpus = tf.config.list_physical_devices("GPU")
     details = tf.config.experimental.get_device_details
     cpuinfo = pathlib.Path("/proc/cpuinfo").read_text("utf-8")
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-    )
     return {
-        **{p: importlib.metadata.version(p) for p in PACKAGES},
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
         "python": platform.python_version(),
-        "commit": commit.stdout.strip(),
+        "commit": subprocess.getoutput("git describe --always --dirty"),
         "cpu": re.search(r"model name\s*: (.*)|$", cpuinfo)[1],
         "cores": os.cpu_count(),
         "load_average": os.getloadavg(),
@@ -211,16 +192,12 @@ def environment():
 
 def table(results):
     """Returns a `rich.table.Table` with a row a network."""
-    variants = next(iter(results.values()))
-    shown = rich.table.Table("network", "", *variants, show_lines=True)
+    variants = [v.replace(" ", "\n") for v in next(iter(results.values()))]
+    units = rich.table.Column(no_wrap=True)
+    shown = rich.table.Table("network", units, *variants, show_lines=True)
     for name, row in results.items():
-        cells = [
-            f"{result['step_ms']:.1f}\n{result['ratio']:.2f}\n"
-            f"{result['first_step_s']:.1f}\n{result.get('peak_mib', 0):.0f}"
-            for result in row.values()
-        ]
-        legend = "ms a step\n/ plain\n1st step, s\npeak, MiB"
-        shown.add_row(name, legend, *cells)
+        cells = [CELL.format(**result) for result in row.values()]
+        shown.add_row(name, UNITS, *cells)
     return shown
 
 
@@ -249,8 +226,9 @@ def main(argv):
     for name in names:
         print(time.strftime("%H:%M:%S"), name, flush=True)
         row = alone(time_steps, name, variants, options)
-        for variant in variants if args.memory else ():
-            peak = alone(peak_memory, name, variant, options)
+        for variant in variants:
+            measured = (peak_memory, name, variant, options)
+            peak = alone(*measured) if args.memory else np.nan
             row[variant]["peak_mib"] = peak
         record["results"][name] = row
         if args.json:
@@ -259,8 +237,7 @@ def main(argv):
     rich.print(table(record["results"]))
 
 
-def define_flags():
-    """Defines the flags. Call it under the `__main__` guard."""
+if __name__ == "__main__":
     flags.DEFINE_list("networks", list(networks.NETWORKS), "Rows of the table.")
     flags.DEFINE_list("load_application", [], "Instead, of keras.applications.")
     flags.DEFINE_list("samples", ["1", "4", "8"], "K, mask samples a batch.")
@@ -270,8 +247,4 @@ def define_flags():
     flags.DEFINE_bool("jit_compile", None, "With XLA; Keras decides if unset.")
     flags.DEFINE_bool("memory", True, "Measure it, in further processes.")
     flags.DEFINE_string("json", None, "File for all numbers.")
-
-
-if __name__ == "__main__":
-    define_flags()
     app.run(main)

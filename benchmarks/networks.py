@@ -10,7 +10,7 @@ from keras import layers, ops
 from reproduce.networks import cnn
 
 CLASSES = 20
-INPUTS = 42  # two 10-way digits and a 22-way operation, one-hot, say
+INPUTS = 42  # of the paper's arithmetic networks
 VOCABULARY = 64
 
 
@@ -24,11 +24,11 @@ class Network:
 
 def fnn(widths):
     """Returns a feedforward network with hidden layers of some widths."""
-    stack = [keras.Input((INPUTS,))]
+    model = keras.Sequential([keras.Input((INPUTS,))])
     for i, width in enumerate(widths):
-        stack.append(layers.Dense(width, "relu", name=f"hidden{i + 1}"))
-    stack.append(layers.Dense(CLASSES, name="classifier"))
-    return keras.Sequential(stack)
+        model.add(layers.Dense(width, "relu", name=f"hidden{i + 1}"))
+    model.add(layers.Dense(CLASSES, name="classifier"))
+    return model
 
 
 def lstm():
@@ -110,11 +110,7 @@ def resnet20(blocks=3):
 
 
 def application(build):
-    """Builds a network of `keras.applications` for images as small as can be.
-
-    Raises:
-        ValueError: If it takes no images of up to 331x331.
-    """
+    """Builds a network of `keras.applications` for the least images."""
     for size in (32, 71, 75, 224, 331):
         with contextlib.suppress(ValueError):
             return build(
