@@ -159,9 +159,7 @@ class MaskedModel(keras.Model):
         samples = self._samples_of_this_device()
         parts = masks.split_batch(inputs, len(samples))
         call_with = self._call_with
-        if (
-            not tf.executing_eagerly()
-        ):  # trace the wrapped model once, not K times
+        if not tf.executing_eagerly():  # traces the model once, not K times
             call_with = tf.function(call_with, autograph=False)
         outputs = [
             call_with(weights, part)
