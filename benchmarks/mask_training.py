@@ -196,7 +196,7 @@ def table(results):
     units = rich.table.Column(no_wrap=True)
     shown = rich.table.Table("network", units, *variants, show_lines=True)
     for name, row in results.items():
-        cells = [CELL.format(**result) for result in row.values()]
+        cells = [CELL.format(**{"peak_mib": np.nan, **r}) for r in row.values()]
         shown.add_row(name, UNITS, *cells)
     return shown
 
@@ -226,10 +226,9 @@ def main(argv):
     for name in names:
         print(time.strftime("%H:%M:%S"), name, flush=True)
         row = alone(time_steps, name, variants, options)
-        for variant in variants:
-            measured = (peak_memory, name, variant, options)
-            peak = alone(*measured) if args.memory else np.nan
-            row[variant]["peak_mib"] = peak
+        for variant in variants if args.memory else ():
+            measured = peak_memory, name, variant, options
+            row[variant]["peak_mib"] = alone(*measured)
         record["results"][name] = row
         if args.json:
             text = json.dumps(record, indent=1)

@@ -97,10 +97,8 @@ def resnet20(blocks=3):
             grows = channels > x.shape[-1]
             shortcut, name = x, f"conv{channels}_{i + 1}"
             if grows:
-                added = (channels - x.shape[-1]) // 2
-                shortcut = ops.pad(
-                    x[:, ::2, ::2], [(0, 0)] * 3 + [(added, added)]
-                )
+                widths = [(0, 0)] * 3 + [(channels // 4, channels // 4)]
+                shortcut = ops.pad(x[:, ::2, ::2], widths)
             x = convolve(x, channels, 2 if grows else 1, f"{name}a")
             x = layers.ReLU(name=f"{name}a_relu")(x)
             x = convolve(x, channels, 1, f"{name}b")
@@ -110,7 +108,7 @@ def resnet20(blocks=3):
 
 
 def application(build):
-    """Builds a network of `keras.applications` for the least images."""
+    """Builds a network of `keras.applications`, for small images."""
     for size in (32, 71, 75, 224, 331):
         with contextlib.suppress(ValueError):
             return build(

@@ -1,8 +1,10 @@
 """The weights of a model by path and role, however the model is written."""
 
+import collections
 import dataclasses
 import hashlib
 import json
+import re
 
 import keras
 import numpy as np
@@ -37,7 +39,9 @@ class ModelWeight:
 
     Attributes:
         path: Str, the names of the enclosing layers and the weight, joined
-            by "/"; the outermost model's own name is left out.
+            by "/"; the outermost model's own name is left out. Inside a
+            subclassed layer or model, layers that the user did not name are
+            numbered from there: `dense`, `dense_1`.
         role: One of `ROLES`.
         variable: The `keras.Variable`.
     """
@@ -125,32 +129,67 @@ def select_roles(weights, roles):
 
 
 def fingerprint(model):
-    """Returns a SHA-256 over the paths, shapes and values of the weights."""
-    digest = hashlib.sha256()
-    for path, weight in model_weights(model).items():
-        value = np.ascontiguousarray(weight.variable.numpy())
-        digest.update(
-            json.dumps([path, value.shape, str(value.dtype)]).encode()
-        )
+    """Returns a SHA-256 over paths and values of all that a model computes.
+
+    Statistics such as a BatchNormalization's moving mean count as well.
+    """
+    digest = hashlib.sha256(json.dumps(list(model_weights(model))).encode())
+    for value in model.get_weights():
+        value = np.ascontiguousarray(value)
+        digest.update(json.dumps([value.shape, str(value.dtype)]).encode())
         digest.update(value.tobytes())
     return digest.hexdigest()
 
 
 def _collect(layer, names, found, seen):
     # `_trainable_variables` holds a layer's own weights, frozen or not.
-    for variable in layer._trainable_variables:
+    variables = layer._trainable_variables
+    for name, variable in zip(_stable_names(variables), variables):
         if id(variable) in seen:
             continue
         seen.add(id(variable))
-        path = "/".join((*names, variable.name))
+        path = "/".join((*names, name))
         if path in found:
             raise ValueError(
                 f"Two weights have the path {path!r}; give the layers "
                 "different names."
             )
         found[path] = ModelWeight(path, _role(variable), variable)
-    for child in layer._layers:
-        _collect(child, (*names, child.name), found, seen)
+    children = layer._layers
+    # A Sequential or functional model keeps its layers' names in its config.
+    keeps_names = isinstance(layer, keras.Sequential) or hasattr(
+        layer, "operations"
+    )
+    child_names = (
+        [child.name for child in children]
+        if keeps_names
+        else _stable_names(children)
+    )
+    for name, child in zip(child_names, children):
+        _collect(child, (*names, name), found, seen)
+
+
+def _stable_names(things):
+    """Returns names that do not depend on what the process built before.
+
+    Keras numbers what the user did not name: the third Dense of a process is
+    `dense_2`, and another number after loading. Here it is the n-th of the
+    layer around it.
+    """
+    names, counts = [], collections.Counter()
+    for thing in things:
+        kind = type(thing).__name__
+        if isinstance(thing, keras.Variable):
+            kind = "variable"
+        base = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)
+        base = re.sub("([a-z])([A-Z])", r"\1_\2", base).lower()
+        name = thing.name
+        if re.fullmatch(rf"{base}(_\d+)?", name):
+            count = counts[base]
+            name = f"{base}_{count}" if count else base
+            counts[base] += 1
+        names.append(name)
+    return names
 
 
 def _role(variable):

@@ -401,5 +401,46 @@ class FingerprintTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(model_weights.fingerprint(loaded), before)
 
 
+@keras.saving.register_keras_serializable("model_weights_test")
+class Unnamed(keras.Model):
+    """A model whose layers and weight are not named by the user."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = self.add_weight(shape=(2, 2))
+        self.stack = [keras.layers.Dense(3), keras.layers.Dense(2)]
+
+    def call(self, inputs):
+        return self.stack[1](self.stack[0](inputs)) @ self.scale
+
+
+class StableNamesTest(parameterized.TestCase):
+    EXPECTED = ("variable", "dense/kernel", "dense/bias", "dense_1/kernel")
+
+    def test_unnamed_layers_are_numbered_from_their_model(self):
+        keras.layers.Dense(2), keras.layers.Dense(2)  # Keras counts on
+        model = Unnamed()
+        model(np.ones((1, 4)))
+        self.assertNotEqual(model.stack[0].name, "dense")
+        paths = list(model_weights.model_weights(model))
+        self.assertEqual(paths, [*self.EXPECTED, "dense_1/bias"])
+
+    def test_a_loaded_model_has_the_same_paths_and_fingerprint(self):
+        model = Unnamed()
+        model(np.ones((1, 4)))
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        file = os.path.join(folder, "m.keras")
+        model.save(file)
+        loaded = keras.saving.load_model(file)
+        self.assertNotEqual(loaded.stack[0].name, model.stack[0].name)
+        self.assertEqual(
+            list(model_weights.model_weights(loaded)),
+            list(model_weights.model_weights(model)),
+        )
+        self.assertEqual(
+            model_weights.fingerprint(loaded), model_weights.fingerprint(model)
+        )
+
+
 if __name__ == "__main__":
     tf.test.main()

@@ -182,6 +182,28 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
         )
 
 
+class ShuffledTest(tf.test.TestCase):
+    def test_keeps_as_many_weights_of_each_tensor_and_others(self):
+        mask = random_mask(0)
+        shuffled = mask.shuffled(seed=0)
+        self.assertEqual(shuffled.keep_fractions(), mask.keep_fractions())
+        self.assertNotEqual(shuffled, mask)
+        self.assertEqual(shuffled, mask.shuffled(seed=0))
+        self.assertNotEqual(shuffled, mask.shuffled(seed=1))
+
+    def test_tensors_of_one_shape_are_shuffled_apart(self):
+        value = np.arange(100) < 50
+        mask = weight_mask.WeightMask({"a": value, "b": value}).shuffled(0)
+        self.assertNotAllEqual(mask.values["a"], mask.values["b"])
+
+    def test_every_weight_is_as_likely(self):
+        n, false_fail_rate = 2_000, 1e-9  # Hoeffding over the five weights
+        mask = mask_of(1, 1, 0, 0, 0)
+        rate = np.mean([mask.shuffled(i).values["w"] for i in range(n)], axis=0)
+        bound = np.sqrt(np.log(2 * 5 / false_fail_rate) / (2 * n))
+        self.assertAllClose(rate, [0.4] * 5, rtol=0, atol=bound)
+
+
 class ValueTypeTest(parameterized.TestCase, tf.test.TestCase):
     def test_the_values_cannot_be_written_to(self):
         mask = random_mask(0)
