@@ -254,6 +254,9 @@ class Run:
 
         Returns:
             Dict, the last epoch's logs.
+
+        Raises:
+            ValueError: If the loss becomes NaN or infinite.
         """
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -274,16 +277,24 @@ class Run:
             _Checkpoint(checkpoint, state, self.config.checkpoint_seconds),
             _Advance(self._progress, self._task),
         ]
-        history = model.fit(
-            batches(start, steps),
-            initial_epoch=start // epoch_steps,
-            epochs=-(-steps // epoch_steps),
-            steps_per_epoch=epoch_steps,
-            callbacks=[*callbacks, *kwargs.pop("callbacks", [])],
-            shuffle=False,
-            verbose=0,
-            **kwargs,
-        )
+        try:
+            history = model.fit(
+                batches(start, steps),
+                initial_epoch=start // epoch_steps,
+                epochs=-(-steps // epoch_steps),
+                steps_per_epoch=epoch_steps,
+                callbacks=[*callbacks, *kwargs.pop("callbacks", [])],
+                shuffle=False,
+                verbose=0,
+                **kwargs,
+            )
+        except RuntimeError as error:
+            if not str(error).startswith("NaN or Inf loss"):
+                raise
+            raise ValueError(
+                f"{name}: the loss became NaN or infinite; lower the learning "
+                "rate."
+            ) from error
         return {name: values[-1] for name, values in history.history.items()}
 
     def estimate(self, phases):

@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from modularity_tf import masked_model, model_weights
 
-ROWS, BATCH = 14, 8  # the last batch has 6 rows, in parts of 1, 2, 1, 2
+ROWS, BATCH = 15, 8  # the last batch has 7 rows, in parts of 3 and 4
 EVERY_KEPT = {"keep_probability": 1 - 1e-7, "alpha": 0.0}  # for certain
 EVERY_ROLE = model_weights.ROLES
 
@@ -62,16 +62,6 @@ def self_attention():
 def small_mobilenet():
     return keras.applications.MobileNet(
         (32, 32, 3), alpha=0.25, weights=None, classes=3
-    )
-
-
-def small_vgg():
-    return keras.applications.VGG16(False, None, None, (32, 32, 3), "avg")
-
-
-def small_mobilenet2():
-    return keras.applications.MobileNetV2(
-        (32, 32, 3), alpha=0.35, weights=None, classes=3
     )
 
 
@@ -222,22 +212,13 @@ MODELS = (
         "embedding",
         lambda: sequential(layers.Embedding(5, 3), shape=(4,), dtype="int32"),
     ),
-    (
-        "embedding_with_mask",
-        lambda: sequential(
-            layers.Embedding(5, 3, mask_zero=True),
-            layers.GRU(2),
-            shape=(4,),
-            dtype="int32",
-        ),
-    ),
     ("lstm", lambda: sequential(layers.LSTM(2), shape=STEPS)),
     ("gru", lambda: sequential(layers.GRU(2), shape=STEPS)),
     ("simple_rnn", lambda: sequential(layers.SimpleRNN(2), shape=STEPS)),
     (
         "bidirectional",
         lambda: sequential(
-            layers.Bidirectional(layers.LSTM(2, return_sequences=True)),
+            layers.Bidirectional(layers.SimpleRNN(2)),
             shape=STEPS,
         ),
     ),
@@ -258,8 +239,6 @@ MODELS = (
         ),
     ),
     ("mobilenet", small_mobilenet),
-    ("vgg", small_vgg),
-    ("mobilenet_v2", small_mobilenet2),
 )
 
 
@@ -276,7 +255,12 @@ class AnyModelTest(parameterized.TestCase, tf.test.TestCase):
         tolerance = 2e-3 if "16" in self.id() else 1e-5
 
         masked = masked_model.MaskedModel(
-            model, roles=EVERY_ROLE, alpha=0.0, keep_probability=0.8, seed=0
+            model,
+            num_samples=2,
+            alpha=0.0,
+            keep_probability=0.8,
+            roles=EVERY_ROLE,
+            seed=0,
         )
         self.assertLen(masked.mask_logits, len(model.trainable_variables))
         logits = {p: v.numpy() for p, v in masked.mask_logits.items()}

@@ -198,9 +198,7 @@ class RunTest(parameterized.TestCase, tf.test.TestCase):
         def poisoned(start, stop):
             return batches(start, stop).map(lambda x, y: (x / 0.0, y))
 
-        with self.assertRaisesRegex(
-            (ValueError, RuntimeError), "(?i)nan|invalid loss"
-        ):
+        with self.assertRaisesRegex(ValueError, "net: the loss became NaN"):
             self.run_().fit("net", dropout_model(), poisoned, 6, 3)
 
     def test_tensorboard_gets_a_point_an_epoch(self):
