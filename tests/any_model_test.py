@@ -101,6 +101,74 @@ def user_model():
     return model
 
 
+class Subclassed(keras.Model):
+    """A model of a function `(model, inputs, training) -> outputs`."""
+
+    def __init__(self, function, **parts):
+        super().__init__(name="mine")
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def call(self, inputs, training=False):
+        return self.function(self, inputs, training)
+
+
+def called(model, training=False):
+    """Returns a subclassed model after its first call, on ones."""
+    model(np.ones((1, 4), "float32"), training=training)
+    return model
+
+
+# Models that use a weight twice. Their two outputs are equal if, and only if,
+# both uses see one mask.
+
+
+def a_layer_on_two_inputs():
+    a, b = keras.Input((4,)), keras.Input((4,))
+    shared = layers.Dense(5)
+    return keras.Model([a, b], [shared(a), shared(b)])
+
+
+def a_model_called_twice():  # m * m = m for a mask m
+    gate = sequential(layers.EinsumDense("ab,b->ab", 4))
+    gate.set_weights([np.ones(4)])
+    inputs = keras.Input((4,))
+    once = gate(inputs)
+    return keras.Model(inputs, [once, gate(once)])
+
+
+def a_layer_at_every_step():
+    inputs = keras.Input((3, 4))
+    steps = layers.TimeDistributed(layers.Dense(5))(inputs)
+    return keras.Model(inputs, [steps[:, 0], steps[:, 2]])
+
+
+def a_recurrent_kernel(unroll):
+    # The first input stays in the state but for what the mask removes.
+    inputs = keras.Input((4, 6))
+    first = layers.Lambda(lambda x: x * np.eye(4)[:1].T.astype("float32"))
+    states = layers.SimpleRNN(
+        6,
+        activation=None,
+        kernel_initializer="identity",
+        recurrent_initializer="identity",
+        return_sequences=True,
+        unroll=unroll,
+    )(first(inputs))
+    return keras.Model(inputs, [states[:, 1], states[:, 3]])
+
+
+def an_embedding_tied_to_the_output():
+    inputs = keras.Input((), dtype="int32")
+    embed = layers.ReversibleEmbedding(5, 4)
+    code = embed(inputs)
+    scores = embed(code, reverse=True)[:, 1:2]  # of the token itself
+    return keras.Model(
+        inputs, [layers.Lambda(lambda x: ops.sum(x**2, -1, True))(code), scores]
+    )
+
+
 def as_if_trained(model, inputs, seed=0):
     """Gives biases and normalizations the values that training would."""
     rng = np.random.default_rng(seed)
@@ -297,6 +365,234 @@ class AnyModelTest(parameterized.TestCase, tf.test.TestCase):
         for variable in masked.mask_logits.values():
             variable.assign(np.ones(variable.shape))
         self.assertAllClose(masked(inputs), expected, atol=1e-6)
+
+    def test_eager_and_compiled_steps_are_the_same(self):
+        def trained(run_eagerly):
+            keras.utils.set_random_seed(0)
+            model = branches_and_a_shared_layer()
+            masked = masked_model.MaskedModel(model, roles="all", seed=0)
+            masked.compile(loss="mse", run_eagerly=run_eagerly)
+            inputs = inputs_of(model)
+            targets = targets_of(model, inputs)
+            masked.fit(inputs, targets, 8, shuffle=False, verbose=0)
+            return [v.numpy() for v in masked.mask_logits.values()]
+
+        self.assertAllClose(trained(True), trained(False), atol=1e-4)
+
+    def test_embeddings_are_masked_if_named(self):
+        model = with_inputs_and_outputs_by_name()
+        for roles in model_weights.ROLE_PRESETS:
+            masked = masked_model.MaskedModel(model, roles=roles)
+            self.assertNotIn("embed/embeddings", masked.mask_logits)
+        masked = masked_model.MaskedModel(model, roles=["embedding"])
+        self.assertEqual(list(masked.mask_logits), ["embed/embeddings"])
+        with tf.GradientTape() as tape:
+            kinds = masked(inputs_of(model), training=True)["kind"]
+            loss = ops.sum(kinds[:, 0])
+        gradient = tape.gradient(loss, masked.trainable_variables)[0]
+        # Tokens 1 to 4 occur, and token 0 does not.
+        self.assertAllEqual(np.any(gradient, axis=1), [False] + 4 * [True])
+
+    def test_losses_and_sample_weights_are_those_of_each_output(self):
+        model = with_inputs_and_outputs_by_name()
+        inputs = inputs_of(model)
+        rng = np.random.default_rng(0)
+        targets = {
+            "kind": rng.integers(0, 3, ROWS),
+            "size": rng.normal(size=(ROWS, 1)),
+        }
+        weights = {name: rng.uniform(size=ROWS) for name in targets}
+        outputs = keras.tree.map_structure(np.array, model(inputs))
+        likelihood = outputs["kind"][np.arange(ROWS), targets["kind"]]
+        kind = np.mean(weights["kind"] * -np.log(likelihood))
+        error = np.square(outputs["size"] - targets["size"])[:, 0]
+        size = np.mean(weights["size"] * error)
+
+        masked = masked_model.MaskedModel(model, **EVERY_KEPT)
+        masked.compile(
+            keras.optimizers.SGD(0.0),
+            loss={"kind": "sparse_categorical_crossentropy", "size": "mse"},
+            loss_weights={"kind": 1.0, "size": 0.5},
+        )
+        data = {"x": inputs, "y": targets, "sample_weight": weights}
+        logs = masked.fit(**data, batch_size=ROWS, verbose=0).history
+        scores = masked.evaluate(**data, verbose=0, return_dict=True)
+        for result in ({k: v[0] for k, v in logs.items()}, scores):
+            self.assertAllClose(result["loss"], kind + size / 2, rtol=1e-4)
+            self.assertAllClose(result["kind_loss"], kind, rtol=1e-4)
+            self.assertAllClose(result["size_loss"], size, rtol=1e-4)
+
+    @parameterized.named_parameters(
+        ("a_layer_on_two_inputs", a_layer_on_two_inputs),
+        ("a_model_called_twice", a_model_called_twice),
+        ("a_layer_at_every_step", a_layer_at_every_step),
+        ("a_recurrent_kernel", lambda: a_recurrent_kernel(False)),
+        ("a_recurrent_kernel_unrolled", lambda: a_recurrent_kernel(True)),
+        ("an_embedding_tied_to_the_output", an_embedding_tied_to_the_output),
+    )
+    def test_one_sample_serves_every_use_in_a_call(self, make_model):
+        keras.utils.set_random_seed(0)
+        model = make_model()
+        ones = keras.tree.map_structure(np.ones_like, inputs_of(model, 8))
+        masked = masked_model.MaskedModel(
+            model, keep_probability=0.5, roles=EVERY_ROLE, seed=0
+        )
+        for call in (masked, tf.function(masked)):
+            one, other = (np.array(x) for x in call(ones, training=True))
+            self.assertAllClose(one, other, atol=1e-5)
+            # Two rows a part: equal rows in a part, other ones elsewhere.
+            self.assertAllClose(one[::2], one[1::2])
+            self.assertGreater(len(np.unique(one.round(4), axis=0)), 1)
+
+    @parameterized.parameters(True, False)
+    def test_padding_changes_nothing(self, training):
+        model = sequential(
+            layers.Embedding(5, 3, mask_zero=True),
+            layers.LSTM(2),
+            layers.Dense(2),
+            shape=(None,),
+            dtype="int32",
+        )
+        masked = masked_model.MaskedModel(model, roles=EVERY_ROLE)
+        words = np.tile([[1, 2, 3]], (8, 1))
+        outputs = []
+        for padding in (0, 2):
+            masked.reset(seed=0)  # the same masks
+            padded = np.pad(words, ((0, 0), (0, padding)))
+            outputs.append(masked(padded, training=training))
+        self.assertAllClose(outputs[0], outputs[1], atol=1e-6)
+
+    @parameterized.parameters(True, False)
+    def test_padding_has_no_part_in_the_loss(self, run_eagerly):
+        model = sequential(
+            layers.Embedding(5, 3, mask_zero=True),
+            layers.Dense(1),
+            shape=(3,),
+            dtype="int32",
+        )
+        words = np.array([[1, 2, 0], [3, 0, 0], [4, 1, 2], [2, 0, 0]])
+        targets = np.random.default_rng(0).normal(size=(4, 3, 1))
+        errors = np.square(model(words) - targets)[:, :, 0]
+        masked = masked_model.MaskedModel(model, num_samples=2, **EVERY_KEPT)
+        masked.compile(loss="mse", run_eagerly=run_eagerly)
+        expected = np.mean(errors[words > 0])
+        self.assertAllClose(masked.test_on_batch(words, targets), expected)
+        self.assertAllClose(masked.train_on_batch(words, targets), expected)
+
+    def test_losses_that_the_model_adds_do_not_count(self):
+        model = sequential(
+            layers.Dense(2, kernel_regularizer="l2", activity_regularizer="l2")
+        )
+        inputs = inputs_of(model)
+        targets = targets_of(model, inputs)
+        expected = np.mean(np.square(model(inputs) - targets))
+        for run_eagerly in (True, False):
+            masked = masked_model.MaskedModel(model, **EVERY_KEPT)
+            masked.compile(loss="mse", run_eagerly=run_eagerly)
+            self.assertAllClose(masked.test_on_batch(inputs, targets), expected)
+            self.assertAllClose(
+                masked.train_on_batch(inputs, targets), expected
+            )
+
+    def test_the_global_policy_may_be_mixed_float16(self):
+        self.addCleanup(keras.config.set_dtype_policy, "float32")
+        keras.config.set_dtype_policy("mixed_float16")
+        model = sequential(
+            layers.Dense(5, activation="tanh"), layers.Dense(2, dtype="float32")
+        )
+        inputs = inputs_of(model)
+        targets = targets_of(model, inputs)
+        masked = masked_model.MaskedModel(model, roles="all", seed=0)
+        masked.compile(loss="mse")
+        self.assertIsInstance(
+            masked.optimizer, keras.optimizers.LossScaleOptimizer
+        )
+        logits = [v.numpy() for v in masked.mask_logits.values()]
+        masked.fit(inputs, targets, batch_size=BATCH, verbose=0)
+        for old, new in zip(logits, masked.mask_logits.values(), strict=True):
+            self.assertEqual(new.dtype, "float32")
+            self.assertNotAllClose(old, new)
+        # The last layer is not rounded to 16 bits.
+        np.testing.assert_array_equal(masked(inputs), model(inputs))
+        masked.reset(seed=0)
+        self.assertAllClose(list(masked.mask_logits.values()), logits)
+
+    @parameterized.parameters("int32", "bool", "complex64")
+    def test_refuses_by_name_a_weight_that_is_no_float(self, dtype):
+        count = keras.Variable(
+            np.ones((2, 2), dtype), dtype=dtype, name="count"
+        )
+        model = called(
+            Subclassed(
+                lambda self, x, _: self.dense(x),
+                dense=layers.Dense(2, name="dense"),
+                count=count,
+            )
+        )
+        with self.assertRaisesRegex(ValueError, f"'count' .* {dtype}"):
+            masked_model.MaskedModel(model)
+        masked_model.MaskedModel(model, layers="dense")
+
+    def test_names_the_layers_without_weights_yet(self):
+        model = Subclassed(
+            lambda self, x, _: self.dense(x),
+            dense=layers.Dense(2, name="dense"),
+        )
+        model.built = True
+        with self.assertRaisesRegex(ValueError, r"yet: \['dense'\]"):
+            masked_model.MaskedModel(model)
+
+    @parameterized.parameters(True, False)
+    def test_refuses_by_name_weights_made_too_late(self, training):
+        model = called(
+            Subclassed(
+                lambda self, x, training: (
+                    self.dense(x) if training else self.late(self.dense(x))
+                ),
+                dense=layers.Dense(2, name="dense"),
+                late=layers.Dense(2, name="late"),
+            ),
+            training=True,  # does not call `late`
+        )
+        masked = masked_model.MaskedModel(model)
+        with self.assertRaisesRegex(ValueError, "late/kernel"):
+            masked(np.ones((4, 4), "float32"), training=training)
+
+    def test_a_layer_that_is_never_called_is_no_obstacle(self):
+        model = called(
+            Subclassed(
+                lambda self, x, _: self.dense(x),
+                dense=layers.Dense(2, name="dense"),
+                spare=layers.Dense(2, name="spare"),
+            )
+        )
+        masked = masked_model.MaskedModel(model, **EVERY_KEPT)
+        self.assertEqual(list(masked.mask_logits), ["dense/kernel"])
+        ones = np.ones((4, 4), "float32")
+        self.assertAllClose(masked(ones, training=True), model(ones))
+
+    def test_warns_by_name_of_weights_that_the_model_does_not_track(self):
+        out_of_sight = tf.Variable(np.ones((2, 2), "float32"), name="hidden")
+        model = called(
+            Subclassed(
+                lambda self, x, _: self.dense(x) @ out_of_sight,
+                dense=layers.Dense(2, name="dense"),
+            )
+        )
+        masked = masked_model.MaskedModel(model)
+        with self.assertWarnsRegex(UserWarning, "not track.*hidden"):
+            masked(np.ones((4, 4), "float32"), training=True)
+
+    def test_refuses_an_output_without_a_batch_axis(self):
+        model = called(
+            Subclassed(
+                lambda self, x, _: ops.mean(self.dense(x)),
+                dense=layers.Dense(2, name="dense"),
+            )
+        )
+        masked = masked_model.MaskedModel(model)
+        with self.assertRaisesRegex(ValueError, "batch as its first axis"):
+            masked(np.ones((4, 4), "float32"), training=True)
 
 
 if __name__ == "__main__":

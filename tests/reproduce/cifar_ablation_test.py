@@ -1,17 +1,18 @@
 import dataclasses
+import functools
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
-import time
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from modularity_tf import alpha_search
 from reproduce import cifar_ablation, experiment
 from reproduce.data import images
 
@@ -63,16 +64,13 @@ class ConfigTest(parameterized.TestCase):
 class MainTest(parameterized.TestCase, tf.test.TestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
-        config = dataclasses.replace(
-            TINY, networks=("cnn", "cnn_nodropout"), output_dir=folder
-        )
+        config = dataclasses.replace(TINY, classes=("0",), output_dir=folder)
         cifar_ablation.main(config)
         (run,) = pathlib.Path(folder).iterdir()
         results = json.loads((run / "results.json").read_text())
-        self.assertLen(results["records"], 2)
-        first = results["records"][0]
+        (first,) = results["records"]
         self.assertEqual(first["data"], "digits (8x8)")
-        self.assertEqual(set(first["masks"]), {"control", "0", "1"})
+        self.assertEqual(set(first["masks"]), {"control", "0"})
         for scores in first["masks"].values():
             confusion = np.array(scores["confusion"])
             self.assertAllClose(confusion.sum(axis=1), np.ones(10))
@@ -87,9 +85,7 @@ class MainTest(parameterized.TestCase, tf.test.TestCase):
             "fig06a_relative_drop.png",
             "fig06b_other_classes.png",
             "fig18_confusion_control_cnn.png",
-            "fig18_confusion_control_cnn_nodropout.png",
             "fig19_confusion_difference_cnn.png",
-            "fig20_confusion_difference_cnn_nodropout.png",
         }
         self.assertEqual({p.name for p in run.glob("*.png")}, pictures)
         before = {p.name: p.read_bytes() for p in run.glob("*.png")}
@@ -108,7 +104,11 @@ class MainTest(parameterized.TestCase, tf.test.TestCase):
             network_steps=100,
             output_dir=folder,
         )
-        cifar_ablation.main(config)
+        quick = functools.partial(  # fewer trials
+            alpha_search.search_alpha, factor=100.0, refinements=0
+        )
+        with mock.patch.object(alpha_search, "search_alpha", quick):
+            cifar_ablation.main(config)
         (run,) = pathlib.Path(folder).iterdir()
         (record,) = json.loads((run / "results.json").read_text())["records"]
         search = record["alpha_search"]
@@ -119,57 +119,6 @@ class MainTest(parameterized.TestCase, tf.test.TestCase):
             performs = trial["performance"] >= 0.95 * reference
             self.assertEqual(trial["alpha"] <= search["alpha"], performs)
         self.assertTrue((run / "alpha_search_cnn.png").exists())
-
-    def test_a_killed_run_goes_on_to_the_same_results(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        flags = {
-            f.name: getattr(TINY, f.name)
-            for f in dataclasses.fields(TINY)
-            if getattr(TINY, f.name) != f.default
-        }
-        command = [sys.executable, "-m", "reproduce.cifar_ablation"]
-        for name, value in flags.items():
-            text = ",".join(value) if isinstance(value, tuple) else value
-            command.append(f"--{name}={text}")
-        command.append("--checkpoint_seconds=0.001")
-        command.append("--classes=0")
-
-        def start(output_dir):
-            return subprocess.Popen(
-                [*command, f"--output_dir={folder / output_dir}"],
-                cwd=ROOT,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-
-        def records(output_dir):
-            (file,) = (folder / output_dir).glob("*/results.json")
-            return json.loads(file.read_text())["records"]
-
-        undisturbed = start("undisturbed")
-        disturbed = start("disturbed")
-        # Kill it in the middle of the first mask.
-        while not list(
-            folder.glob("disturbed/*/cnn/seed0/mask_control.check*")
-        ):
-            self.assertIsNone(disturbed.poll())
-            time.sleep(0.05)
-        disturbed.send_signal(signal.SIGKILL)
-        disturbed.wait()
-        self.assertEmpty(list(folder.glob("disturbed/*/results.json")))
-        self.assertEqual(start("disturbed").wait(), 0)
-        self.assertEqual(undisturbed.wait(), 0)
-        self.assertEmpty(list(folder.glob("disturbed/**/*checkpoint*")))
-
-        (expected,), (resumed,) = records("undisturbed"), records("disturbed")
-        self.assertEqual(expected["masks"].keys(), resumed["masks"].keys())
-        for task, scores in expected["masks"].items():
-            for name in ("accuracy", "confusion", "keep_fraction"):
-                # Sums over threads may round another way.
-                self.assertAllClose(
-                    scores[name], resumed["masks"][task][name], atol=0.02
-                )
 
     def test_a_mistake_is_one_line_without_a_traceback(self):
         done = subprocess.run(
@@ -199,7 +148,12 @@ class MainTest(parameterized.TestCase, tf.test.TestCase):
         data = images.load(dataset)
         folder = self.enterContext(tempfile.TemporaryDirectory())
         config = dataclasses.replace(
-            TINY, dataset=dataset, network_steps=20, output_dir=folder
+            TINY,
+            dataset=dataset,
+            batch_size=64,
+            network_steps=60,
+            network_lr=3e-3,
+            output_dir=folder,
         )
         run = self.enterContext(experiment.Run(config, "test"))
         network = cifar_ablation.train_network(run, data, "cnn", 0, "network")
@@ -207,7 +161,7 @@ class MainTest(parameterized.TestCase, tf.test.TestCase):
         accuracy = np.mean(
             cifar_ablation.predict(network, few.images) == few.labels
         )
-        # 20 steps beat chance: a binomial with p = 0.1 exceeds 0.145 rarely.
+        # 60 steps beat chance: a binomial with p = 0.1 exceeds 0.145 rarely.
         self.assertGreater(accuracy, 0.145)
         mask = cifar_ablation.train_mask(
             run,

@@ -84,5 +84,31 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(control["mean"], 0.875)
 
 
+class DrawTest(absltest.TestCase):
+    def test_figures_are_numbered_as_in_the_paper(self):
+        records = [record("cnn"), record("cnn_nodropout", target=0.3)]
+        figures = class_ablation.draw(records)
+        self.assertEqual(
+            set(figures),
+            {
+                "fig06a_relative_drop",
+                "fig06b_other_classes",
+                "fig18_confusion_control_cnn",
+                "fig18_confusion_control_cnn_nodropout",
+                "fig19_confusion_difference_cnn",
+                "fig20_confusion_difference_cnn_nodropout",
+            },
+        )
+        bars = figures["fig06a_relative_drop"].axes[0].patches
+        np.testing.assert_allclose(
+            [bar.get_height() for bar in bars], [50] * 3 + [30] * 3
+        )
+        panels = figures["fig19_confusion_difference_cnn"].axes
+        titles = [ax.get_title() for ax in panels if ax.get_title()]
+        self.assertEqual(
+            titles, ["without cat", "without dog", "without truck"]
+        )
+
+
 if __name__ == "__main__":
     absltest.main()
