@@ -96,7 +96,8 @@ class MaskedModel(keras.Model):
     ):
         masks.check_arguments(num_samples, alpha, temperature)
         initial_logit = masks.logit(keep_probability)
-        super().__init__(**{"autocast": False, **kwargs})
+        # The logits are float32 whatever the global policy says.
+        super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})
         available = model_weights.model_weights(model)
         chosen = model_weights.select_roles(available, roles)
         if layers is not None:
@@ -121,6 +122,14 @@ class MaskedModel(keras.Model):
         self.temperature = temperature
         self.seed = _check_seed(seed)
 
+        for path, weight in chosen.items():
+            dtype = weight.variable.dtype
+            if path not in fixed_mask.values and "float" not in dtype:
+                raise ValueError(
+                    f"The weight {path!r} of {model.name!r} can't be masked: "
+                    f"it is {dtype}, and no gradient reaches it. Create it "
+                    "with `trainable=False`, or leave it out with `layers`."
+                )
         initial = keras.initializers.Constant(initial_logit)
         self.mask_logits = {
             path: self.add_weight(
@@ -134,9 +143,12 @@ class MaskedModel(keras.Model):
             if path not in fixed_mask.values
         }
         if not self.mask_logits:
+            roles_of = {path: weight.role for path, weight in available.items()}
+            unbuilt = [x.name for x in model._flatten_layers() if not x.built]
             raise ValueError(
                 f"No weight of {model.name!r} is left to mask with "
-                f"roles={roles!r} and layers={layers!r}."
+                f"roles={roles!r} and layers={layers!r}. It has {roles_of}; "
+                f"layers without weights yet: {unbuilt}."
             )
         self.sampler_state = self.add_weight(  # the seed, draws made so far
             shape=(2,),
@@ -158,18 +170,18 @@ class MaskedModel(keras.Model):
             return self._call_with(self._thresholded_weights(), inputs)
         samples = self._samples_of_this_device()
         parts = masks.split_batch(inputs, len(samples))
-        call_with = self._call_with
+        call_with = self._call_with_keras_masks
         if not tf.executing_eagerly():  # traces the model once, not K times
             call_with = tf.function(call_with, autograph=False)
-        outputs = [
+        results = [
             call_with(weights, part)
             for weights, part in zip(
                 self._sampled_weights(samples), parts, strict=True
             )
         ]
-        return keras.tree.map_structure(
-            lambda *parts: ops.concatenate(parts, axis=0), *outputs
-        )
+        outputs, keras_masks = keras.tree.map_structure(_join, *results)
+        keras.tree.map_structure(_set_keras_mask, outputs, keras_masks)
+        return outputs
 
     def compile(self, optimizer=None, *args, **kwargs):
         """Configures training, as `keras.Model.compile` does.
@@ -187,6 +199,10 @@ class MaskedModel(keras.Model):
             optimizer = keras.optimizers.Adam(
                 learning_rate=1e-2, epsilon=1e-12, global_clipnorm=1.0
             )
+        optimizer = keras.optimizers.get(optimizer)
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if self.model.compute_dtype == "float16" and not scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         super().compile(optimizer, *args, **kwargs)
         # Built inside the first step, it would be traced twice.
         self.optimizer.build(self.trainable_variables)
@@ -412,6 +428,11 @@ class MaskedModel(keras.Model):
         with keras.StatelessScope(state_mapping=mapping):
             return self.model(inputs, training=False)
 
+    def _call_with_keras_masks(self, weights, inputs):
+        """Returns also the Keras masks, which a `tf.function` would lose."""
+        outputs = self._call_with(weights, inputs)
+        return outputs, keras.tree.map_structure(_get_keras_mask, outputs)
+
     def _all_but_trainable(self, variables):
         trainable = {id(variable) for variable in self.trainable_variables}
         return [v for v in variables if id(v) not in trainable]
@@ -440,6 +461,19 @@ def _group(variables):
         groups[-1].append(path)
         room -= size
     return groups
+
+
+def _join(*parts):
+    return None if parts[0] is None else ops.concatenate(parts, axis=0)
+
+
+def _get_keras_mask(output):
+    return getattr(output, "_keras_mask", None)
+
+
+def _set_keras_mask(output, keras_mask):
+    if keras_mask is not None:
+        output._keras_mask = keras_mask
 
 
 def _flatten(tensors):

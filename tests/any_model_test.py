@@ -542,22 +542,6 @@ class AnyModelTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, r"yet: \['dense'\]"):
             masked_model.MaskedModel(model)
 
-    @parameterized.parameters(True, False)
-    def test_refuses_by_name_weights_made_too_late(self, training):
-        model = called(
-            Subclassed(
-                lambda self, x, training: (
-                    self.dense(x) if training else self.late(self.dense(x))
-                ),
-                dense=layers.Dense(2, name="dense"),
-                late=layers.Dense(2, name="late"),
-            ),
-            training=True,  # does not call `late`
-        )
-        masked = masked_model.MaskedModel(model)
-        with self.assertRaisesRegex(ValueError, "late/kernel"):
-            masked(np.ones((4, 4), "float32"), training=training)
-
     def test_a_layer_that_is_never_called_is_no_obstacle(self):
         model = called(
             Subclassed(
@@ -570,29 +554,6 @@ class AnyModelTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(list(masked.mask_logits), ["dense/kernel"])
         ones = np.ones((4, 4), "float32")
         self.assertAllClose(masked(ones, training=True), model(ones))
-
-    def test_warns_by_name_of_weights_that_the_model_does_not_track(self):
-        out_of_sight = tf.Variable(np.ones((2, 2), "float32"), name="hidden")
-        model = called(
-            Subclassed(
-                lambda self, x, _: self.dense(x) @ out_of_sight,
-                dense=layers.Dense(2, name="dense"),
-            )
-        )
-        masked = masked_model.MaskedModel(model)
-        with self.assertWarnsRegex(UserWarning, "not track.*hidden"):
-            masked(np.ones((4, 4), "float32"), training=True)
-
-    def test_refuses_an_output_without_a_batch_axis(self):
-        model = called(
-            Subclassed(
-                lambda self, x, _: ops.mean(self.dense(x)),
-                dense=layers.Dense(2, name="dense"),
-            )
-        )
-        masked = masked_model.MaskedModel(model)
-        with self.assertRaisesRegex(ValueError, "batch as its first axis"):
-            masked(np.ones((4, 4), "float32"), training=True)
 
 
 if __name__ == "__main__":
