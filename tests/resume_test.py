@@ -7,7 +7,9 @@ order of float32 sums, which threads decide.
 import os
 import pathlib
 import signal
+import subprocess
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -35,53 +37,53 @@ def make_masked(seed=SEED):
         ]
     )
     masked = masked_model.MaskedModel(
-        model, num_samples=2, roles="all", alpha=1e-4, seed=seed
+        model,
+        num_samples=2,
+        alpha=1e-4,
+        roles=["kernel", "norm_scale"],
+        seed=seed,
     )
     masked.compile(loss="mse")
     return masked
 
 
-def data_of(masked):
-    """Returns an epoch of batches, each a function of the step alone."""
-    done = masked.optimizer.iterations.value  # read when an epoch begins
-
-    def steps(_):
-        start = tf.cast(done, tf.int64)
-        return tf.data.Dataset.range(start, start + STEPS)
-
-    def batch(step):
-        step = tf.cast(step, tf.int32)
-        x = tf.random.stateless_normal((ROWS, 6, 6, 1), tf.stack([step, 0]))
-        y = tf.random.stateless_normal((ROWS, 3), tf.stack([step, 1]))
-        return x, y
-
-    epochs = tf.data.Dataset.from_tensors(0).flat_map(steps).map(batch)
-    return epochs.apply(tf.data.experimental.assert_cardinality(STEPS))
+def batch(step):
+    """Returns the batch of a step: a function of its number alone."""
+    step = tf.cast(step, tf.int32)
+    x = tf.random.stateless_normal((ROWS, 6, 6, 1), tf.stack([step, 0]))
+    y = tf.random.stateless_normal((ROWS, 3), tf.stack([step, 1]))
+    return x, y
 
 
-def train(masked, callbacks=(), epochs=EPOCHS, initial_epoch=0):
-    """Trains, and returns how many steps that took."""
+def train(masked, *callbacks, initial_epoch=0):
+    """Trains to the last epoch, and returns how many steps that took."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            callback.set_model(masked)
+            callback.on_train_begin()  # restores, so that the step is known
+    done = int(masked.optimizer.iterations)
     taken = []
     count = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: taken.append(batch)
     )
     masked.fit(
-        data_of(masked),
-        epochs=epochs,
+        tf.data.Dataset.range(done, EPOCHS * STEPS).map(batch),
+        epochs=EPOCHS,
+        steps_per_epoch=STEPS,
         initial_epoch=initial_epoch,
+        shuffle=False,
         callbacks=[*callbacks, count],
         verbose=0,
     )
     return len(taken)
 
 
-class Interrupt(keras.callbacks.Callback):
+class Interruption(keras.callbacks.Callback):
     """Calls a function after a batch in the middle of the second epoch."""
 
     def __init__(self, function):
         super().__init__()
         self.function = function
-        self.epoch = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -91,34 +93,123 @@ class Interrupt(keras.callbacks.Callback):
             self.function()
 
 
+def fail():
+    raise KeyboardInterrupt
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def state_of(masked):
-    """Returns all that decides the steps to come, as arrays."""
-    return {
-        **{f"mask of {p}": v.numpy() for p, v in masked.mask_logits.items()},
-        **{
-            f"optimizer {v.path}": v.numpy() for v in masked.optimizer.variables
-        },
-        "sampler": masked.sampler_state.numpy(),
-    }
+    """Returns all that decides the steps to come: a list of arrays."""
+    logits = list(masked.mask_logits.values())
+    variables = [*logits, *masked.optimizer.variables, masked.sampler_state]
+    return [variable.numpy() for variable in variables]
 
 
-def run_in_a_process(folder, interrupted):
-    """Trains with backups; is killed, or writes its end state to a file."""
+def train_in_a_process(folder, interrupted):
+    """Trains with backups; is killed, or writes down how it ended."""
     folder = pathlib.Path(folder)
-    callbacks = [keras.callbacks.BackupAndRestore(str(folder / "backup"))]
-    if interrupted:
-        kill = lambda: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
-        callbacks.append(Interrupt(kill))
     masked = make_masked()
-    taken = train(masked, callbacks)
-    np.savez(folder / "end.npz", taken=taken, **masked.mask_logits)
+    callbacks = [keras.callbacks.BackupAndRestore(folder / "backup")]
+    if interrupted:
+        callbacks.append(Interruption(kill))
+    taken = train(masked, *callbacks)
+    np.savez(folder / "end.npz", taken, *state_of(masked))
 
 
 class ResumeTest(parameterized.TestCase, tf.test.TestCase):
-    pass
+    def setUp(self):
+        super().setUp()
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.folder = pathlib.Path(folder)
+
+    def assert_same(self, state, other):
+        self.assertEqual(len(state), len(other))
+        for one, two in zip(state, other, strict=True):
+            self.assertAllClose(one, two, rtol=0, atol=TOLERANCE)
+
+    def start_process(self, interrupted):
+        script = (
+            "from tests import resume_test as test\n"
+            f"test.train_in_a_process({str(self.folder)!r}, {interrupted})"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=pathlib.Path(__file__).parents[1],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_a_killed_process_ends_as_an_undisturbed_one(self):
+        # In the middle of an epoch: Keras goes back to where the epoch began.
+        killed = self.start_process(interrupted=True)
+        self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
+        self.assertFalse((self.folder / "end.npz").exists())
+        restarted = self.start_process(interrupted=False)
+        self.assertEqual(restarted.returncode, 0, restarted.stderr)
+        with np.load(self.folder / "end.npz") as file:
+            taken, *state = file.values()
+        self.assertEqual(taken, 2 * STEPS)  # the first epoch was not repeated
+
+        undisturbed = make_masked()
+        self.assertEqual(train(undisturbed), 3 * STEPS)
+        self.assert_same(state, state_of(undisturbed))
+        self.assertAllEqual(state[-1], [SEED, 3 * STEPS])
+
+    def test_backup_restores_the_sampler_whatever_the_new_seed(self):
+        undisturbed = make_masked()
+        train(undisturbed)
+        backup = keras.callbacks.BackupAndRestore(self.folder / "backup")
+        with self.assertRaises(KeyboardInterrupt):
+            train(make_masked(), backup, Interruption(fail))
+        resumed = make_masked(seed=SEED + 1)
+        backup = keras.callbacks.BackupAndRestore(self.folder / "backup")
+        self.assertEqual(train(resumed, backup), 2 * STEPS)
+        self.assert_same(state_of(resumed), state_of(undisturbed))
+        self.assertFalse((self.folder / "backup").exists())
+        mask = resumed.weight_mask()
+        self.assertEqual(mask, undisturbed.weight_mask())
+        self.assertEqual(mask.provenance["steps"], 3 * STEPS)
+        self.assertEqual(mask.provenance["seed"], SEED)
+
+    @parameterized.named_parameters(
+        ("models", "{epoch}.keras", False),
+        ("weights", "{epoch}.weights.h5", True),
+    )
+    def test_goes_on_from_a_checkpoint_of(self, file, save_weights_only):
+        undisturbed = make_masked()
+        checkpoint = keras.callbacks.ModelCheckpoint(
+            self.folder / file, save_weights_only=save_weights_only
+        )
+        train(undisturbed, checkpoint)
+        saved = [self.folder / file.format(epoch=i) for i in (1, 2, 3)]
+        self.assertCountEqual(self.folder.iterdir(), saved)
+        if save_weights_only:
+            resumed = make_masked(seed=SEED + 1)
+            resumed.load_weights(saved[0])
+        else:
+            resumed = keras.saving.load_model(saved[0])
+        self.assertAllEqual(resumed.sampler_state, [SEED, STEPS])
+        self.assertEqual(train(resumed, initial_epoch=1), 2 * STEPS)
+        self.assert_same(state_of(resumed), state_of(undisturbed))
+
+    def test_a_checkpoint_keeps_the_best_epoch(self):
+        def score(epoch, logs):
+            logs["score"] = [1.0, 3.0, 2.0][epoch]
+
+        best = self.folder / "best.keras"
+        checkpoint = keras.callbacks.ModelCheckpoint(
+            best, monitor="score", mode="max", save_best_only=True
+        )
+        scores = keras.callbacks.LambdaCallback(on_epoch_end=score)
+        train(make_masked(), scores, checkpoint)
+        resumed = keras.saving.load_model(best)
+        self.assertAllEqual(resumed.sampler_state, [SEED, 2 * STEPS])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        pass
     tf.test.main()
