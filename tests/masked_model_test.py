@@ -324,7 +324,7 @@ def logits(strategy):
             units, name=name, kernel_initializer=keras.initializers.
             RandomNormal(seed=units)) for name, units in (("a", 9), ("b", 3))]
         model = keras.Sequential([keras.Input((6,)), *dense])
-        masked = MaskedModel(model, alpha=1e-3, num_samples=4, seed=1)
+        masked = MaskedModel(model, alpha=1e-4, num_samples=4, seed=1)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         masked.compile(loss=loss)
     masked.fit(data, epochs=3, verbose=0, shuffle=False)
@@ -333,7 +333,7 @@ def logits(strategy):
         [v.numpy().ravel() for v in masked.mask_logits.values()])
 one = logits(tf.distribute.get_strategy())
 two = logits(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-assert np.ptp(one) > 0.05
+assert np.ptp(one) > 0.01, np.ptp(one)
 np.testing.assert_allclose(one, two, atol=1e-5)
 print("same")
 """
