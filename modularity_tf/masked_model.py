@@ -107,11 +107,10 @@ class MaskedModel(keras.Model):
 
         self.model = model
         self.num_samples = num_samples
-        self.alpha = float(alpha)
         self._alpha = self.add_weight(
             shape=(),
             dtype="float32",
-            initializer=keras.initializers.Constant(self.alpha),
+            initializer=keras.initializers.Constant(float(alpha)),
             trainable=False,
             name="alpha",
         )
@@ -120,7 +119,7 @@ class MaskedModel(keras.Model):
         self.masked_layers = layers
         self.fixed_mask = fixed_mask
         self.temperature = temperature
-        self.seed = _check_seed(seed)
+        seed = _check_seed(seed)
 
         for path, weight in chosen.items():
             dtype = weight.variable.dtype
@@ -158,12 +157,22 @@ class MaskedModel(keras.Model):
             aggregation="only_first_replica",  # the same on every device
             name="sampler_state",
         )
-        self.sampler_state.assign([self.seed, 0])
+        self.sampler_state.assign([seed, 0])
         self._variables_by_path = {
             path: weight.variable for path, weight in available.items()
         }
         self._groups = _group(self.mask_logits)
         self.built = True
+
+    @property
+    def alpha(self):
+        """Float, the penalty on each logit."""
+        return float(str(self._alpha.numpy()))  # 0.001, not 0.00100000005
+
+    @property
+    def seed(self):
+        """Int, the seed of the mask samples."""
+        return int(self.sampler_state.numpy()[0])
 
     def call(self, inputs, training=False):
         if not training:
@@ -249,10 +258,8 @@ class MaskedModel(keras.Model):
         """
         if alpha is not None:
             masks.check_arguments(self.num_samples, alpha)
-            self.alpha = float(alpha)
-            self._alpha.assign(self.alpha)
-        self.seed = _check_seed(seed)
-        self.sampler_state.assign([self.seed, 0])
+            self._alpha.assign(float(alpha))
+        self.sampler_state.assign([_check_seed(seed), 0])
         initial = masks.logit(self.keep_probability)
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))
