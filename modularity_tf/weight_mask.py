@@ -107,12 +107,14 @@ class WeightMask:
     @property
     def keep_fraction(self):
         """Float in [0, 1], the share of weights kept; NaN for no weights."""
-        return _ratio(_counts(self), {"": self.size}, total=True)[""]
+        return _ratio(sum(_counts(self).values()), self.size)
 
     def keep_fractions(self):
         """Returns the share of weights kept in each tensor, keyed by path."""
-        sizes = {path: value.size for path, value in self.values.items()}
-        return _ratio(_counts(self), sizes)
+        return {
+            path: _ratio(count, self.values[path].size)
+            for path, count in _counts(self).items()
+        }
 
     def sharing(self, reference, per_tensor=False):
         """Returns s(t, r) = |t & r| / |t|, t this mask, r the reference.
@@ -343,15 +345,11 @@ def _counts(mask):
 
 
 def _share(part, whole, per_tensor):
-    ratio = _ratio(_counts(part), _counts(whole), total=not per_tensor)
-    return ratio if per_tensor else ratio[""]
+    parts, wholes = _counts(part), _counts(whole)
+    if per_tensor:
+        return {path: _ratio(parts[path], wholes[path]) for path in parts}
+    return _ratio(sum(parts.values()), sum(wholes.values()))
 
 
-def _ratio(parts, wholes, total=False):
-    if total:
-        parts = {"": sum(parts.values())}
-        wholes = {"": sum(wholes.values())}
-    return {
-        path: part / wholes[path] if wholes[path] else float("nan")
-        for path, part in parts.items()
-    }
+def _ratio(part, whole):
+    return part / whole if whole else float("nan")

@@ -310,8 +310,7 @@ def predict(model, pixels, batch_size=500):
 
 def main(config):
     data = images.load(config.dataset)
-    left_out(config, data)  # refuses an unknown class before any work
-    masks = 1 + len(left_out(config, data))
+    masks = 1 + len(left_out(config, data))  # refuses an unknown class
     repeats = len(config.networks) * len(config.seeds)
     steps = config.network_steps + masks * config.mask_steps
     with experiment.Run(config, "cifar_ablation", repeats * steps) as run:
