@@ -144,8 +144,14 @@ class MaskHealth(keras.callbacks.Callback):
             warnings.warn(f"{self.model.name}: {text}.", stacklevel=2)
 
     def report(self):
-        """Returns the last epoch's numbers, a dict from name to float."""
-        return dict(self._report)
+        """Returns the last epoch's numbers, and what is kept of each weight.
+
+        Returns:
+            Dict from name to float; under "keep_fractions" a dict from path
+            to float.
+        """
+        kept = self.model.weight_mask().keep_fractions()
+        return {**self._report, "keep_fractions": kept}
 
     def _sampling_gap(self, inputs, targets):
         model = self.model

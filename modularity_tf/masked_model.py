@@ -1,6 +1,5 @@
 """MaskedModel: learn which weights of a trained Keras model a task needs."""
 
-import itertools
 import math
 import random
 
@@ -9,10 +8,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf import masks, model_weights, weight_mask
+from modularity_tf import functional_call, masks, model_weights, weight_mask
 
 DEFAULT_ALPHA = 1e-4 / 128
-_GROUP_SIZE = 2**16
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -121,26 +119,8 @@ class MaskedModel(keras.Model):
         self.temperature = temperature
         seed = _check_seed(seed)
 
-        for path, weight in chosen.items():
-            dtype = weight.variable.dtype
-            if path not in fixed_mask.values and "float" not in dtype:
-                raise ValueError(
-                    f"The weight {path!r} of {model.name!r} can't be masked: "
-                    f"it is {dtype}, and no gradient reaches it. Create it "
-                    "with `trainable=False`, or leave it out with `layers`."
-                )
-        initial = keras.initializers.Constant(initial_logit)
-        self.mask_logits = {
-            path: self.add_weight(
-                shape=weight.variable.shape,
-                dtype="float32",
-                initializer=initial,
-                regularizer=self._penalty,
-                name=path.replace("/", "."),
-            )
-            for path, weight in chosen.items()
-            if path not in fixed_mask.values
-        }
+        masked = {p: w for p, w in chosen.items() if p not in fixed_mask.values}
+        self.mask_logits = self._add_logits(masked, initial_logit)
         if not self.mask_logits:
             roles_of = {path: weight.role for path, weight in available.items()}
             unbuilt = [x.name for x in model._flatten_layers() if not x.built]
@@ -158,10 +138,7 @@ class MaskedModel(keras.Model):
             name="sampler_state",
         )
         self.sampler_state.assign([seed, 0])
-        self._variables_by_path = {
-            path: weight.variable for path, weight in available.items()
-        }
-        self._groups = _group(self.mask_logits)
+        self._functional = functional_call.FunctionalCall(model)
         self.built = True
 
     @property
@@ -176,21 +153,12 @@ class MaskedModel(keras.Model):
 
     def call(self, inputs, training=False):
         if not training:
-            return self._call_with(self._thresholded_weights(), inputs)
+            return self._functional(self._thresholded_weights(), inputs)
         samples = self._samples_of_this_device()
         parts = masks.split_batch(inputs, len(samples))
-        call_with = self._call_with_keras_masks
-        if not tf.executing_eagerly():  # traces the model once, not K times
-            call_with = tf.function(call_with, autograph=False)
-        results = [
-            call_with(weights, part)
-            for weights, part in zip(
-                self._sampled_weights(samples), parts, strict=True
-            )
-        ]
-        outputs, keras_masks = keras.tree.map_structure(_join, *results)
-        keras.tree.map_structure(_set_keras_mask, outputs, keras_masks)
-        return outputs
+        return self._functional.call_parts(
+            self._sampled_weights(samples), parts
+        )
 
     def compile(self, optimizer=None, *args, **kwargs):
         """Configures training, as `keras.Model.compile` does.
@@ -264,14 +232,7 @@ class MaskedModel(keras.Model):
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))
         if self.compiled and self.optimizer.built:
-            fresh = type(self.optimizer).from_config(
-                self.optimizer.get_config()
-            )
-            fresh.build(self.trainable_variables)
-            for old, new in zip(
-                self.optimizer.variables, fresh.variables, strict=True
-            ):
-                old.assign(new)
+            reset_optimizer(self.optimizer, self.trainable_variables)
 
     def untrained_twin(self):
         """Returns the same masking of the network as it was before training.
@@ -311,6 +272,7 @@ class MaskedModel(keras.Model):
             "seed": self.seed,
             "steps": int(self.sampler_state.numpy()[1]),
             "keep_fractions": mask.keep_fractions(),
+            "keep_probabilities": self._histogram(),
         }
         return weight_mask.WeightMask(values, provenance)
 
@@ -322,7 +284,7 @@ class MaskedModel(keras.Model):
         """
         mask = self.weight_mask()
         rows = [
-            (path, self._variables_by_path[path].shape, fraction)
+            (path, self.mask_logits[path].shape, fraction)
             for path, fraction in mask.keep_fractions().items()
         ]
         rows.append(("all masked weights", (mask.size,), mask.keep_fraction))
@@ -373,6 +335,36 @@ class MaskedModel(keras.Model):
         }
         return cls(**{**config, **restored})
 
+    def _histogram(self, bins=500, tiny=0.0002):
+        """Returns how the keep probabilities lie: the paper's figure 7."""
+        counts, below = np.zeros(bins, int), 0
+        for logits in self.mask_logits.values():
+            values = ops.convert_to_numpy(ops.sigmoid(logits.value))
+            counts += np.histogram(values, bins, (0.0, 1.0))[0]
+            below += int(np.sum(values < tiny))
+        return {"counts": counts.tolist(), "tiny": below}
+
+    def _add_logits(self, weights, value):
+        for path, weight in weights.items():
+            dtype = weight.variable.dtype
+            if "float" not in dtype:
+                raise ValueError(
+                    f"The weight {path!r} of {self.model.name!r} can't be "
+                    f"masked: it is {dtype}, and no gradient reaches it. "
+                    "Create it with `trainable=False`, or leave it out with "
+                    "`layers`."
+                )
+        return {
+            path: self.add_weight(
+                shape=weight.variable.shape,
+                dtype="float32",
+                initializer=keras.initializers.Constant(value),
+                regularizer=self._penalty,
+                name=path.replace("/", "."),
+            )
+            for path, weight in weights.items()
+        }
+
     def _penalty(self, logits):
         return masks.penalty(logits, self._alpha.value)
 
@@ -399,50 +391,53 @@ class MaskedModel(keras.Model):
         """Returns, for each of these mask samples, the masked weights."""
         step_seed = self.sampler_state.value * 1  # a copy
         self.sampler_state.assign_add([0, 1])
-        samples = [{} for _ in numbers]
-        for i, paths in enumerate(self._groups):
-            weights = [self._variables_by_path[path].value for path in paths]
-            drawn = masks.sample_weights(
-                ops.stop_gradient(_flatten(weights)),
-                _flatten([self.mask_logits[path].value for path in paths]),
-                tf.random.experimental.stateless_fold_in(step_seed, i),
-                self.num_samples,
-                self.temperature,
-                numbers,
-            )
-            for sample, flat in zip(samples, drawn, strict=True):
-                sample.update(
-                    zip(paths, _unflatten(flat, weights), strict=True)
-                )
-        return samples
+        drawn = masks.sample_weight_dict(
+            {
+                path: ops.stop_gradient(self._functional.variables[path].value)
+                for path in self.mask_logits
+            },
+            {path: v.value for path, v in self.mask_logits.items()},
+            step_seed,
+            self.num_samples,
+            self.temperature,
+            numbers,
+        )
+        fixed = self._gated(self.fixed_mask.values)
+        return [{**fixed, **values} for values in drawn]
 
     def _thresholded_weights(self):
-        return {
-            path: self._gate(path, masks.threshold(logits.value))
+        thresholded = {
+            path: masks.threshold(logits.value)
             for path, logits in self.mask_logits.items()
         }
+        return self._gated({**self.fixed_mask.values, **thresholded})
 
-    def _gate(self, path, mask):
-        return ops.where(mask, self._variables_by_path[path].value, 0)
-
-    def _call_with(self, weights, inputs):
-        """Calls the wrapped model with other values for its weights."""
-        fixed = {p: self._gate(p, m) for p, m in self.fixed_mask.values.items()}
-        mapping = [
-            (self._variables_by_path[path], value)
-            for path, value in {**fixed, **weights}.items()
-        ]
-        with keras.StatelessScope(state_mapping=mapping):
-            return self.model(inputs, training=False)
-
-    def _call_with_keras_masks(self, weights, inputs):
-        """Returns also the Keras masks, which a `tf.function` would lose."""
-        outputs = self._call_with(weights, inputs)
-        return outputs, keras.tree.map_structure(_get_keras_mask, outputs)
+    def _gated(self, values):
+        """Returns the weights under masks, a dict from path to boolean."""
+        variables = self._functional.variables
+        return {
+            path: ops.where(mask, variables[path].value, 0)
+            for path, mask in values.items()
+        }
 
     def _all_but_trainable(self, variables):
         trainable = {id(variable) for variable in self.trainable_variables}
         return [v for v in variables if id(v) not in trainable]
+
+
+def reset_optimizer(optimizer, variables):
+    """Makes a Keras optimizer as it was before training.
+
+    Compiled steps that use it stay valid.
+
+    Args:
+        optimizer: Built `keras.optimizers.Optimizer`.
+        variables: The variables that it was built for.
+    """
+    fresh = type(optimizer).from_config(optimizer.get_config())
+    fresh.build(variables)
+    for old, new in zip(optimizer.variables, fresh.variables, strict=True):
+        old.assign(new)
 
 
 def _check_seed(seed):
@@ -451,47 +446,3 @@ def _check_seed(seed):
     if not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
     return seed
-
-
-def _group(variables):
-    """Cuts a dict of variables into lists of keys, to be sampled together.
-
-    Launching and compiling a kernel costs as much as sampling some ten
-    thousand weights, so small neighbours share one.
-    """
-    groups, room = [], 0
-    for path, variable in variables.items():
-        size = math.prod(variable.shape)
-        if size > room:
-            groups.append([])
-            room = _GROUP_SIZE
-        groups[-1].append(path)
-        room -= size
-    return groups
-
-
-def _join(*parts):
-    return None if parts[0] is None else ops.concatenate(parts, axis=0)
-
-
-def _get_keras_mask(output):
-    return getattr(output, "_keras_mask", None)
-
-
-def _set_keras_mask(output, keras_mask):
-    if keras_mask is not None:
-        output._keras_mask = keras_mask
-
-
-def _flatten(tensors):
-    flat = [ops.reshape(tensor, (-1,)) for tensor in tensors]
-    return flat[0] if len(flat) == 1 else ops.concatenate(flat)
-
-
-def _unflatten(flat, like):
-    cuts = itertools.accumulate(math.prod(tensor.shape) for tensor in like)
-    parts = ops.split(flat, list(cuts)[:-1]) if len(like) > 1 else [flat]
-    return [
-        ops.reshape(part, tensor.shape)
-        for part, tensor in zip(parts, like, strict=True)
-    ]

@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras import ops
 
 BITS_PER_SAMPLE = 16  # keep probabilities are resolved to 2 ** -16
+_GROUP_SIZE = 2**16  # weights; fewer share a kernel with their neighbours
 
 
 def logit(probability):
@@ -157,6 +158,46 @@ def sample_weights(
     return list(draw(weights, logits))
 
 
+def sample_weight_dict(
+    weights, logits, seed, num_samples=1, temperature=1.0, samples=None
+):
+    """Draws masks for several weights and returns the masked weights.
+
+    As `sample_weights`, for each weight of a model. Launching and compiling a
+    kernel costs as much as sampling some ten thousand weights, so small
+    neighbours share one.
+
+    Args:
+        weights: Dict of float tensors of any shape.
+        logits: Dict of float tensors with the same keys and shapes.
+        seed: As in `sample`.
+        num_samples: As in `sample_weights`.
+        temperature: As in `sample_weights`.
+        samples: As in `sample_weights`.
+
+    Returns:
+        List of dicts like `weights`, one a sample.
+
+    Raises:
+        ValueError: If `num_samples` or `temperature` is not positive.
+    """
+    seed = _seed_pair(seed)
+    drawn = [{} for _ in samples or range(num_samples)]
+    for i, keys in enumerate(_group(weights)):
+        shapes = [weights[key].shape for key in keys]
+        flat = sample_weights(
+            _flatten([weights[key] for key in keys]),
+            _flatten([logits[key] for key in keys]),
+            tf.random.experimental.stateless_fold_in(seed, i),
+            num_samples,
+            temperature,
+            samples,
+        )
+        for sample, values in zip(drawn, flat, strict=True):
+            sample.update(zip(keys, _unflatten(values, shapes), strict=True))
+    return drawn
+
+
 def split_batch(inputs, num_samples):
     """Cuts a batch into `num_samples` parts that differ by one row at most.
 
@@ -212,6 +253,33 @@ def _seed_pair(seed):
     if isinstance(seed, int):
         seed = (seed, 0)
     return tf.cast(seed, tf.int64)
+
+
+def _group(tensors):
+    """Cuts a dict of tensors into lists of keys, to be sampled together."""
+    groups, room = [], 0
+    for key, tensor in tensors.items():
+        size = math.prod(tensor.shape)
+        if size > room:
+            groups.append([])
+            room = _GROUP_SIZE
+        groups[-1].append(key)
+        room -= size
+    return groups
+
+
+def _flatten(tensors):
+    flat = [ops.reshape(tensor, (-1,)) for tensor in tensors]
+    return flat[0] if len(flat) == 1 else ops.concatenate(flat)
+
+
+def _unflatten(flat, shapes):
+    sizes = [math.prod(shape) for shape in shapes]
+    parts = tf.split(flat, sizes) if len(shapes) > 1 else [flat]
+    return [
+        ops.reshape(part, shape)
+        for part, shape in zip(parts, shapes, strict=True)
+    ]
 
 
 # The kernels below are element-wise loops. Compiled by XLA, each is one pass

@@ -10,19 +10,29 @@ import numpy as np
 from matplotlib import figure
 
 
-def confusion_matrices(matrices, class_names, title="", difference=False):
+def confusion_matrices(
+    matrices,
+    class_names,
+    title="",
+    difference=False,
+    predicted_names=None,
+    kind="class",
+):
     """Draws confusion matrices, or changes of them, as annotated panels.
 
     Args:
-        matrices: Dict from caption to float array `(classes, classes)`, rows
+        matrices: Dict from caption to float array `(classes, predicted)`, rows
             the true class, in [0, 1] (or [-1, 1] for differences).
         class_names: Names of the classes, in order.
         title: Str above the panels.
         difference: Bool. Colours centred at 0 and signed numbers.
+        predicted_names: Names of the columns, if not those of the classes.
+        kind: Str, what a class is called on the axes.
 
     Returns:
         `matplotlib.figure.Figure`. Numbers are per cent of the true class.
     """
+    predicted_names = predicted_names or class_names
     columns = min(len(matrices), 4)
     rows = math.ceil(len(matrices) / columns)
     fig = figure.Figure((1.5 + 4.4 * columns, 0.6 + 4.4 * rows))
@@ -35,16 +45,16 @@ def confusion_matrices(matrices, class_names, title="", difference=False):
         if difference
         else {"cmap": "Blues", "vmin": 0, "vmax": 100}
     )
-    ticks = range(len(class_names))
     for ax in axes.flat[len(matrices) :]:
         ax.set_axis_off()
     for ax, (caption, matrix) in zip(axes.flat, matrices.items(), strict=False):
         percent = 100 * np.asarray(matrix)
         drawn = ax.imshow(percent, **scale)
         ax.set_title(caption)
-        ax.set_xticks(ticks, class_names, rotation=45, ha="right")
-        ax.set_yticks(ticks, class_names)
-        ax.set(xlabel="predicted class", ylabel="true class")
+        ticks = range(len(predicted_names))
+        ax.set_xticks(ticks, predicted_names, rotation=45, ha="right")
+        ax.set_yticks(range(len(class_names)), class_names)
+        ax.set(xlabel=f"predicted {kind}", ylabel=f"true {kind}")
         dark = 0.6 * scale["vmax"]
         for (row, column), value in np.ndenumerate(percent):
             text = f"{value:+.0f}" if difference else f"{value:.0f}"
@@ -54,7 +64,7 @@ def confusion_matrices(matrices, class_names, title="", difference=False):
             style = {"ha": "center", "va": "center", "fontsize": 8}
             ax.text(column, row, text, color=color, **style)
     label = "change" if difference else "share"
-    label += " [% of the true class]"
+    label += f" [% of the true {kind}]"
     fig.colorbar(drawn, ax=axes, aspect=40, label=label)
     return fig
 
@@ -121,6 +131,81 @@ def alpha_search(searches, title=""):
     ax.grid(alpha=0.3)
     ax.set(xlabel="alpha", ylabel="[%]", title=title)
     ax.legend()
+    return fig
+
+
+def keep_probabilities(histograms, title=""):
+    """Draws how the keep probabilities of masks are distributed.
+
+    Args:
+        histograms: Dict from caption to counts as in `WeightMask.provenance`:
+            "counts" over equal bins of [0, 1], and "tiny", how many of the
+            first bin are below 0.0002.
+        title: Str.
+
+    Returns:
+        `matplotlib.figure.Figure`. Left the density without the tiny values,
+        linear; right that of all, logarithmic.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 7
+    """
+    fig = figure.Figure((10.0, 4.0))
+    fig.set_layout_engine("constrained")
+    fig.suptitle(title)
+    linear, log = fig.subplots(1, 2)
+    for caption, histogram in histograms.items():
+        counts = np.asarray(histogram["counts"], "float64")
+        seen = counts.copy()
+        seen[0] -= histogram["tiny"]
+        edges = np.linspace(0, 1, len(counts) + 1)
+        for ax, values in ((linear, seen), (log, counts)):
+            density = len(values) * values / max(values.sum(), 1)
+            ax.stairs(density, edges, label=caption)
+    log.set_yscale("log")
+    linear.set_title("without values under 0.0002")
+    log.set_title("all")
+    for ax in (linear, log):
+        ax.set(xlabel="keep probability", ylabel="density")
+        ax.grid(alpha=0.3)
+    log.legend()
+    return fig
+
+
+def sensitivity(points, chosen, title=""):
+    """Draws performance against beta, coloured by sharing.
+
+    Args:
+        points: List of dicts with `beta` and, over the repeats, the lists
+            `accuracy` and `sharing`, all in [0, 1].
+        chosen: Float, the beta marked by a star.
+        title: Str.
+
+    Returns:
+        `matplotlib.figure.Figure`. Error bars are standard deviations.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 8
+    """
+    fig = figure.Figure((6.5, 4.0))
+    fig.set_layout_engine("constrained")
+    ax = fig.subplots()
+    betas = np.array([point["beta"] for point in points])
+    values = [100 * np.asarray(point["accuracy"]) for point in points]
+    mean = np.array([np.mean(value) for value in values])
+    sd = [np.std(v, ddof=1) if len(v) > 1 else 0.0 for v in values]
+    shared = [100 * np.mean(point["sharing"]) for point in points]
+    ax.errorbar(betas, mean, sd, color="0.6", capsize=2, zorder=1)
+    style = {"c": shared, "cmap": "viridis", "zorder": 2}
+    limits = {"vmin": min(shared), "vmax": max(shared)}
+    drawn = ax.scatter(betas, mean, 60, **style, **limits)
+    star = int(np.argmin(np.abs(np.log(betas / chosen))))
+    ax.axvline(chosen, color="C3", linewidth=0.8)
+    ax.plot(betas[star], mean[star], "*", color="C3", ms=16, zorder=1.5)
+    ax.set_xscale("log")
+    ax.grid(alpha=0.3)
+    ax.set(xlabel="beta", ylabel="accuracy [%]", title=title)
+    fig.colorbar(drawn, ax=ax, label="weights shared [%]")
     return fig
 
 

@@ -1,23 +1,13 @@
 """WeightMask: which weights of a model a task needs."""
 
-import base64
-import dataclasses
-import json
-import math
-import os
-import types
-
 import keras
 import numpy as np
 
-from modularity_tf import model_weights
-
-_FORMAT = "modularity_tf.WeightMask/1"
+from modularity_tf import binary_set, model_weights
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
-@dataclasses.dataclass(frozen=True, eq=False)
-class WeightMask:
+class WeightMask(binary_set.BinarySet):
     """A binary mask over the weights of a model, True where a weight is kept.
 
     An immutable value: set operations return new masks. They need masks over
@@ -44,134 +34,7 @@ class WeightMask:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
     """
 
-    values: dict
-    provenance: dict = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self):
-        values = {}
-        for path, value in self.values.items():
-            value = np.array(value)  # a copy: nobody else can write to it
-            if value.dtype != bool:
-                raise ValueError(
-                    f"The mask of {path!r} must be boolean, got {value.dtype}."
-                )
-            value.flags.writeable = False
-            values[path] = value
-        object.__setattr__(self, "values", types.MappingProxyType(values))
-        try:  # a copy, as `load` would return it
-            provenance = json.loads(json.dumps(self.provenance))
-        except TypeError as error:
-            raise ValueError(
-                f"`provenance` must hold JSON values: {error}."
-            ) from error
-        object.__setattr__(self, "provenance", provenance)
-
-    def __or__(self, other):
-        return self._combine(other, np.logical_or)
-
-    def __and__(self, other):
-        return self._combine(other, np.logical_and)
-
-    def __sub__(self, other):
-        return self._combine(other, np.greater)
-
-    def __invert__(self):
-        return WeightMask({p: ~value for p, value in self.values.items()})
-
-    def __eq__(self, other):
-        return (
-            isinstance(other, WeightMask)
-            and self.values.keys() == other.values.keys()
-            and all(
-                np.array_equal(value, other.values[path])
-                for path, value in self.values.items()
-            )
-        )
-
-    __hash__ = None
-
-    def __reduce__(self):  # a read-only `values` can't be pickled or copied
-        return WeightMask, (dict(self.values), self.provenance)
-
-    def __repr__(self):
-        return (
-            f"<WeightMask of {self.size} weights in {len(self.values)} "
-            f"tensors, {self.keep_fraction:.1%} kept>"
-        )
-
-    @property
-    def size(self):
-        """Int, the number of weights, kept or not."""
-        return sum(value.size for value in self.values.values())
-
-    @property
-    def keep_fraction(self):
-        """Float in [0, 1], the share of weights kept; NaN for no weights."""
-        return _ratio(sum(_counts(self).values()), self.size)
-
-    def keep_fractions(self):
-        """Returns the share of weights kept in each tensor, keyed by path."""
-        return {
-            path: _ratio(count, self.values[path].size)
-            for path, count in _counts(self).items()
-        }
-
-    def sharing(self, reference, per_tensor=False):
-        """Returns s(t, r) = |t & r| / |t|, t this mask, r the reference.
-
-        Not symmetric. 0 / 0, for a mask that keeps nothing, is NaN.
-
-        Args:
-            reference: `WeightMask` over the same weights; with several tasks,
-                the union of the others' masks.
-            per_tensor: Bool. Return one value a tensor instead of the total.
-
-        Returns:
-            Float in [0, 1], or a dict of such keyed by path.
-
-        Raises:
-            ValueError: If the masks are not over the same weights.
-
-        References:
-            - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
-              section 2
-        """
-        return _share(self & reference, self, per_tensor)
-
-    def iou(self, other, per_tensor=False):
-        """Returns the intersection over union, |a & b| / |a | b|.
-
-        Symmetric. 0 / 0, for two empty masks, is NaN. Arguments, result and
-        errors as in `sharing`.
-
-        References:
-            - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
-              appendix B.1
-        """
-        return _share(self & other, self | other, per_tensor)
-
-    def shuffled(self, seed):
-        """Returns a random mask that keeps as many weights of each tensor.
-
-        The control for a finding: what a mask of this size does by chance.
-
-        Args:
-            seed: Int, at least 0.
-
-        Returns:
-            `WeightMask`, without provenance.
-        """
-        seeds = np.random.SeedSequence(seed).spawn(len(self.values))
-        return WeightMask(
-            {
-                path: np.random.default_rng(s)
-                .permutation(value.reshape(-1))
-                .reshape(value.shape)
-                for s, (path, value) in zip(
-                    seeds, self.values.items(), strict=True
-                )
-            }
-        )
+    PARTS = "weights"
 
     def select(self, layers):
         """Returns the part of the mask that lies in the named layers.
@@ -190,6 +53,36 @@ class WeightMask:
         return WeightMask(
             {path: self.values[path] for path in chosen}, self.provenance
         )
+
+    def inverted(self, keep_layers=()):
+        """Returns the complement, but for some layers that stay as they are.
+
+        Args:
+            keep_layers: Layer name or path, or an iterable of such.
+
+        Raises:
+            ValueError: If a name matches no layer of the mask.
+        """
+        stays = self.select(keep_layers).values if keep_layers else {}
+        return WeightMask(
+            {p: v if p in stays else ~v for p, v in self.values.items()}
+        )
+
+    def halves(self):
+        """Returns the mask of the first half of the layers, and the second.
+
+        Applied alone, each leaves the other half of the network whole: where
+        a function breaks down shows in which half its weights lie.
+
+        Returns:
+            Two `WeightMask`s; the first has the layer in the middle.
+        """
+        layers = list(dict.fromkeys(p.rpartition("/")[0] for p in self.values))
+        first = layers[: -(-len(layers) // 2)]
+        halves = {}, {}
+        for path, value in self.values.items():
+            halves[path.rpartition("/")[0] not in first][path] = value
+        return tuple(WeightMask(half, self.provenance) for half in halves)
 
     def check_fits(self, model):
         """Raises `ValueError` with the first path that `model` has otherwise.
@@ -246,110 +139,3 @@ class WeightMask:
             ]
         )
         return clone
-
-    def save(self, file):
-        """Writes the mask to one compressed `.npz` file, a bit a weight.
-
-        The file appears whole or not at all.
-
-        Args:
-            file: Str or path.
-        """
-        config = self.get_config()
-        bits = config.pop("bits")
-        partial = f"{os.fspath(file)}.partial"
-        with open(partial, "wb") as f:
-            np.savez_compressed(
-                f,
-                header=np.array(json.dumps({"format": _FORMAT, **config})),
-                bits=np.frombuffer(base64.b64decode(bits), "uint8"),
-            )
-        os.replace(partial, file)
-
-    @classmethod
-    def load(cls, file, model=None):
-        """Reads a mask that `save` wrote.
-
-        Args:
-            file: Str or path.
-            model: Built `keras.Model` that the mask must fit, or `None`.
-
-        Raises:
-            ValueError: If the file holds no mask, or does not fit `model`.
-        """
-        with open(file, "rb") as f:
-            try:
-                with np.load(f, allow_pickle=False) as archive:
-                    config = json.loads(str(archive["header"]))
-                    bits = archive["bits"].tobytes()
-                if config.pop("format") != _FORMAT:
-                    raise ValueError("its format is another")
-                config["bits"] = base64.b64encode(bits)
-                mask = cls.from_config(config)
-            except Exception as error:
-                raise ValueError(
-                    f"{file} holds no WeightMask ({_FORMAT}): {error}."
-                ) from error
-        if model is not None:
-            mask.check_fits(model)
-        return mask
-
-    def get_config(self):
-        packed = [np.packbits(value) for value in self.values.values()]
-        bits = b"".join(value.tobytes() for value in packed)
-        return {
-            "shapes": {path: list(v.shape) for path, v in self.values.items()},
-            "provenance": self.provenance,
-            "bits": base64.b64encode(bits).decode(),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        bits = np.frombuffer(base64.b64decode(config["bits"]), "uint8")
-        shapes = config["shapes"]
-        needed = sum(-(-math.prod(shape) // 8) for shape in shapes.values())
-        if bits.size != needed:  # NumPy would make up the rest
-            raise ValueError(f"{needed} bytes needed, {bits.size} found")
-        values, start = {}, 0
-        for path, shape in shapes.items():
-            size = math.prod(shape)
-            stop = start + -(-size // 8)
-            flat = np.unpackbits(bits[start:stop], count=size)
-            values[path] = flat.reshape(shape).astype(bool)
-            start = stop
-        return cls(values, config["provenance"])
-
-    def _combine(self, other, operation):
-        if not isinstance(other, WeightMask):
-            return NotImplemented
-        for path in {**self.values, **other.values}:
-            shapes = [
-                mask.values[path].shape if path in mask.values else "absent"
-                for mask in (self, other)
-            ]
-            if shapes[0] != shapes[1]:
-                raise ValueError(
-                    "The masks are not over the same weights: the shape of "
-                    f"{path!r} is {shapes[0]} in one, {shapes[1]} in the other."
-                )
-        return WeightMask(
-            {
-                path: operation(value, other.values[path])
-                for path, value in self.values.items()
-            }
-        )
-
-
-def _counts(mask):
-    return {path: int(value.sum()) for path, value in mask.values.items()}
-
-
-def _share(part, whole, per_tensor):
-    parts, wholes = _counts(part), _counts(whole)
-    if per_tensor:
-        return {path: _ratio(parts[path], wholes[path]) for path in parts}
-    return _ratio(sum(parts.values()), sum(wholes.values()))
-
-
-def _ratio(part, whole):
-    return part / whole if whole else float("nan")

@@ -15,13 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf import (
-    alpha_search,
-    callbacks,
-    masked_model,
-    metrics,
-)
-from reproduce import class_ablation, experiment
+from modularity_tf import metrics
+from reproduce import class_ablation, experiment, mask_stages
 from reproduce.data import images
 from reproduce.networks import cnn
 
@@ -31,7 +26,7 @@ NETWORKS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(experiment.Config):
+class Config(mask_stages.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     dataset: str = experiment.field("cifar10", "cifar10, mnist or digits.")
@@ -40,23 +35,6 @@ class Config(experiment.Config):
     )
     classes: tuple[str, ...] = experiment.field(
         (), "Classes to leave out, one mask each; all if empty.", False
-    )
-    batch_size: int = experiment.field(128, "Images a network step.")
-    network_steps: int = experiment.field(20_000, "Steps of the weights.")
-    network_lr: float = experiment.field(1e-3, "Adam step of the weights.")
-    mask_batch_size: int = experiment.field(128, "Images a mask step.")
-    mask_steps: int = experiment.field(20_000, "Steps of each mask.")
-    mask_lr: float = experiment.field(1e-3, "Adam step of the logits.")
-    beta: float = experiment.field(
-        1e-4, "Penalty: each logit costs beta / mask_batch_size."
-    )
-    find_beta: bool = experiment.field(
-        False, "Find beta by the rule of appendix C.2, starting at --beta."
-    )
-    num_samples: int = experiment.field(4, "Mask samples a batch.")
-    keep_probability: float = experiment.field(0.9, "At the start of a mask.")
-    log_steps: int = experiment.field(
-        500, "Steps between points in TensorBoard; divides the others."
     )
 
     def __post_init__(self):
@@ -69,20 +47,6 @@ class Config(experiment.Config):
                 )
         if not self.networks:
             raise ValueError("--networks is empty.")
-        if not self.beta >= 0:
-            raise ValueError(f"--beta must be at least 0, got {self.beta}.")
-        if self.mask_batch_size < self.num_samples:
-            raise ValueError(
-                f"--mask_batch_size={self.mask_batch_size} is smaller than "
-                f"--num_samples={self.num_samples}."
-            )
-        for name in ("network_steps", "mask_steps"):
-            steps = getattr(self, name)
-            if steps % min(self.log_steps, steps):
-                raise ValueError(
-                    f"--{name}={steps} must be a multiple of "
-                    f"--log_steps={self.log_steps}."
-                )
 
 
 def analyse(run, data, name, seed):
@@ -161,28 +125,16 @@ def analyse(run, data, name, seed):
 
 def find_alpha(run, data, network, dense, seed, folder):
     """Returns an `AlphaSearch` as a dict: masks of all classes, validated."""
-    config = run.config
-    shared = functools.cache(lambda: masked(config, network))
-
-    def trial(alpha):
-        stage = f"{folder}/alpha_{alpha:.3g}"
-
-        def measure():
-            mask = train_mask(
-                run, data, shared(), data.train, seed, stage, alpha
-            )
-            correct = score(mask.apply(network), data)["validation_accuracy"]
-            return {"performance": correct, "kept": mask.keep_fraction}
-
-        measured = run.stage(stage, measure)
-        return measured["performance"], measured["kept"]
-
-    found = alpha_search.search_alpha(
-        trial,
+    shared = functools.cache(lambda: masked(run.config, network))
+    return mask_stages.find_alpha(
+        run,
+        lambda stage, alpha: train_mask(
+            run, data, shared(), data.train, seed, stage, alpha
+        ),
+        lambda mask: score(mask.apply(network), data)["validation_accuracy"],
         dense["validation_accuracy"],
-        start=config.beta / config.mask_batch_size,
+        folder,
     )
-    return dataclasses.asdict(found)
 
 
 def left_out(config, data):
@@ -199,20 +151,14 @@ def left_out(config, data):
 
 def train_network(run, data, name, seed, stage):
     """Returns the trained network of Table 2."""
-    config = run.config
-    network = untrained(config, data, name, seed)
-    batch_seed = experiment.derive_seed(seed, "batches", stage)
-    run.fit(
+    return mask_stages.train_network(
+        run,
+        untrained(run.config, data, name, seed),
+        functools.partial(images.batches, data.train),
+        seed,
         stage,
-        network,
-        functools.partial(
-            images.batches, data.train, config.batch_size, batch_seed
-        ),
-        config.network_steps,
-        config.log_steps,
         validation_data=curve_batches(data.validation),
     )
-    return network
 
 
 def untrained(config, data, name, seed):
@@ -223,57 +169,35 @@ def untrained(config, data, name, seed):
         NETWORKS[name],
         experiment.derive_seed(seed, "network"),
     )
-    network.compile(
-        keras.optimizers.Adam(
-            config.network_lr, epsilon=1e-8, global_clipnorm=1.0
-        ),
-        **task_loss(config),
-    )
-    return network
+    return mask_stages.compile_network(config, network, **task_loss())
 
 
 def masked(config, network, fixed_mask=None):
     """Returns the compiled masked network, output layer fixed or not."""
-    model = masked_model.MaskedModel(
-        network,
-        num_samples=config.num_samples,
-        alpha=config.beta / config.mask_batch_size,
-        keep_probability=config.keep_probability,
-        roles="all",
-        fixed_mask=fixed_mask,
-        seed=0,
+    return mask_stages.compile_masked(
+        config, network, "all", fixed_mask, **task_loss()
     )
-    model.compile(**task_loss(config))
-    model.optimizer.learning_rate = config.mask_lr
-    return model
 
 
-def task_loss(config):
+def task_loss():
     """Returns what both `compile` calls have in common."""
     return {
         "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         "metrics": ["accuracy"],
-        "jit_compile": config.jit_compile,
     }
 
 
 def train_mask(run, data, model, split, seed, stage, alpha=None):
     """Returns the mask that keeps what the images of `split` need."""
-    config = run.config
-    model.reset(experiment.derive_seed(seed, "samples", stage), alpha)
-    batch_seed = experiment.derive_seed(seed, "batches", stage)
-    run.fit(
-        stage,
+    return mask_stages.train_mask(
+        run,
         model,
-        functools.partial(
-            images.batches, split, config.mask_batch_size, batch_seed
-        ),
-        config.mask_steps,
-        config.log_steps,
+        functools.partial(images.batches, split),
+        seed,
+        stage,
+        alpha,
         validation_data=curve_batches(data.validation),
-        callbacks=[callbacks.MaskSummary(run.folder / "logs" / stage)],
     )
-    return model.weight_mask(task=stage)
 
 
 def curve_batches(split):
@@ -286,26 +210,17 @@ def score(model, data):
     """Returns held-out accuracies and the confusion matrix on the test set."""
     classes = len(data.class_names)
     confusion = metrics.confusion_matrix(
-        data.test.labels, predict(model, data.test.images), classes
+        data.test.labels, mask_stages.predict(model, data.test.images), classes
     )
-    correct = predict(model, data.validation.images) == data.validation.labels
+    correct = (
+        mask_stages.predict(model, data.validation.images)
+        == data.validation.labels
+    )
     return {
         "accuracy": float(np.mean(np.diagonal(confusion))),
         "validation_accuracy": float(np.mean(correct)),
         "confusion": confusion.tolist(),
     }
-
-
-def predict(model, pixels, batch_size=500):
-    """Returns the class that the model finds most likely, an int an image."""
-    # Eager calls: `model.predict` would be traced for every mask anew.
-    logits = [
-        keras.ops.argmax(
-            model(pixels[i : i + batch_size].astype("float32")), -1
-        )
-        for i in range(0, len(pixels), batch_size)
-    ]
-    return np.concatenate(logits)
 
 
 def main(config):

@@ -23,6 +23,7 @@ import resource
 import subprocess
 import sys
 import time
+import typing
 
 import keras
 import numpy as np
@@ -52,7 +53,7 @@ def field(default, help, names_run=True):
     """Returns a dataclass field that is also a command-line flag.
 
     Args:
-        default: Int, float, bool, str, or a tuple of ints or strs.
+        default: Int, float, bool, str, or a tuple of such.
         help: Str, the flag's help.
         names_run: Bool. Whether another value makes another run folder.
     """
@@ -125,21 +126,21 @@ def config_from_flags(config_class, flag_values=flags.FLAGS):
     """Returns the `config_class` that the parsed flags describe.
 
     Raises:
-        ValueError: If a list holds something that is not an int, or the
+        ValueError: If a list holds something that is no number, or the
             configuration refuses a value.
     """
     values = {}
     for f in dataclasses.fields(config_class):
         value = flag_values[f.name].value
         if isinstance(f.default, tuple):
-            if f.type == tuple[int, ...]:
-                try:
-                    value = [int(item) for item in value]
-                except ValueError:
-                    raise ValueError(
-                        f"--{f.name} must be ints, got {','.join(value)!r}."
-                    ) from None
-            value = tuple(value)
+            kind = typing.get_args(f.type)[0]
+            try:
+                value = tuple(kind(item) for item in value)
+            except ValueError:
+                raise ValueError(
+                    f"--{f.name} must be {kind.__name__}s, got "
+                    f"{','.join(value)!r}."
+                ) from None
         values[f.name] = value
     return config_class(**values)
 
@@ -147,8 +148,9 @@ def config_from_flags(config_class, flag_values=flags.FLAGS):
 def run_main(config_class, main):
     """Defines the flags, parses them and calls `main(config)`.
 
-    A user's mistake (`ValueError`) ends the process with status 1 and one line
-    on standard error; `-v 1` shows the traceback as well.
+    A user's mistake (`ValueError`, a file that is not there) ends the process
+    with status 1 and one line on standard error; `-v 1` shows the traceback
+    as well.
     """
 
     def absl_main(argv):
@@ -156,7 +158,7 @@ def run_main(config_class, main):
             raise app.UsageError(f"Unknown arguments: {argv[1:]}.")
         try:
             main(config_from_flags(config_class))
-        except ValueError as error:
+        except (ValueError, FileNotFoundError) as error:
             logging.debug("", exc_info=True)
             sys.exit("Error: " + " ".join(str(error).split()))
 

@@ -542,6 +542,48 @@ class AnyModelTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, r"yet: \['dense'\]"):
             masked_model.MaskedModel(model)
 
+    def test_names_the_weights_that_are_made_too_late(self):
+        def call(self, x, training):
+            return self.dense(x) if training else self.other(self.dense(x))
+
+        model = called(
+            Subclassed(
+                call,
+                dense=layers.Dense(2, name="dense"),
+                other=layers.Dense(2, name="other"),
+            ),
+            training=True,
+        )
+        masked = masked_model.MaskedModel(model)
+        with self.assertRaisesRegex(ValueError, "other/kernel.* too late"):
+            masked(np.ones((4, 4), "float32"), training=True)
+
+    @parameterized.parameters(True, False)
+    def test_warns_by_name_of_weights_that_keras_does_not_track(self, eager):
+        stray = tf.Variable(2.0, name="stray")
+        model = called(
+            Subclassed(
+                lambda self, x, _: self.dense(x) * stray,
+                dense=layers.Dense(2, name="dense"),
+            )
+        )
+        masked = masked_model.MaskedModel(model)
+        masked.compile(loss="mse", run_eagerly=eager)
+        ones = np.ones((4, 4), "float32")
+        with self.assertWarnsRegex(UserWarning, r"no mask: \['stray:0'\]"):
+            masked.train_on_batch(ones, ones[:, :2])
+
+    def test_refuses_an_output_without_a_batch_axis(self):
+        model = called(
+            Subclassed(
+                lambda self, x, _: ops.sum(self.dense(x)),
+                dense=layers.Dense(2, name="dense"),
+            )
+        )
+        masked = masked_model.MaskedModel(model)
+        with self.assertRaisesRegex(ValueError, "batch as its first axis"):
+            masked(np.ones((4, 4), "float32"), training=True)
+
     def test_a_layer_that_is_never_called_is_no_obstacle(self):
         model = called(
             Subclassed(

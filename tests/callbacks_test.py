@@ -174,7 +174,11 @@ class MaskHealthTest(tf.test.TestCase):
             "saturated": 8 / 43,
             "dead_layers": 1,
         }
-        self.assertAllClose(health.report(), expected)
+        report = health.report()
+        kept = report.pop("keep_fractions")
+        self.assertAllClose(report, expected)
+        self.assertAllClose(kept["first/kernel"], 8 / 20)
+        self.assertAllClose(kept["second/kernel"], 0.0)
         self.assertAllClose({k: history[k][0] for k in expected}, expected)
 
     def test_warns_when_nothing_was_removed(self):

@@ -147,7 +147,7 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
         total = 0.0
         for weights, x, y in parts:
             losses = keras.losses.sparse_categorical_crossentropy(
-                y, masked._call_with(weights, x)
+                y, masked._functional(weights, x)
             )
             total += np.sum(losses)
         self.assertAllClose(loss, total / 10)
@@ -302,11 +302,25 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(twin.mask_logits.keys(), masked.mask_logits.keys())
         self.assertEqual((twin.num_samples, twin.seed), (2, 3))
 
-    def test_small_weights_share_a_kernel_and_large_ones_do_not(self):
-        sizes = {"a": 10, "b": 20, "c": 2**17, "d": 2**16 - 1, "e": 1, "f": 1}
-        variables = {k: tf.zeros((v,)) for k, v in sizes.items()}
-        groups = masked_model._group(variables)
-        self.assertEqual(groups, [["a", "b"], ["c"], ["d", "e"], ["f"]])
+    def test_accumulated_gradients_are_those_of_the_larger_batch(self):
+        # One sample at a time, for models whose K copies do not fit.
+        images, labels = image_data(8)
+        model = image_model()
+
+        def trained(batch_size, accumulate):
+            masked = masked_model.MaskedModel(
+                model, num_samples=1, keep_probability=1 - 1e-7, seed=0
+            )
+            masked.compile(
+                keras.optimizers.SGD(
+                    0.1, gradient_accumulation_steps=accumulate
+                ),
+                loss="sparse_categorical_crossentropy",
+            )
+            masked.fit(images, labels, batch_size, shuffle=False, verbose=0)
+            return [v.numpy() for v in masked.mask_logits.values()]
+
+        self.assertAllClose(trained(8, None), trained(2, 4), atol=1e-6)
 
     def test_two_devices_train_as_one(self):
         script = """

@@ -217,6 +217,52 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLess(np.mean(expected.numpy() != drawn.numpy()), 1e-3)
 
 
+class SampleWeightDictTest(tf.test.TestCase):
+    def test_small_weights_share_a_kernel_and_large_ones_do_not(self):
+        sizes = {"a": 10, "b": 20, "c": 2**17, "d": 2**16 - 1, "e": 1, "f": 1}
+        tensors = {k: tf.zeros((v,)) for k, v in sizes.items()}
+        groups = masks._group(tensors)
+        self.assertEqual(groups, [["a", "b"], ["c"], ["d", "e"], ["f"]])
+
+    def test_values_and_gradients_go_to_the_right_weight(self):
+        rng = np.random.default_rng(0)
+        shapes = {"a": (3, 2), "b": (), "c": (5,), "d": (2**17,), "e": (4,)}
+        weights = {
+            k: tf.constant(rng.normal(size=s), "float32")
+            for k, s in shapes.items()
+        }
+        # Certain logits: a weight is kept, or it is not.
+        kept = {k: rng.random(s) < 0.5 for k, s in shapes.items()}
+        logits = {
+            k: tf.constant(np.where(v, 50.0, -50)) for k, v in kept.items()
+        }
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            drawn = masks.sample_weight_dict(weights, logits, 1, 2)
+            total = sum(
+                (k + 1) * (i + 1) * tf.reduce_sum(values)
+                for k, sample in enumerate(drawn)
+                for i, values in enumerate(sample.values())
+            )
+        gradients = tape.gradient(total, weights)
+        self.assertLen(drawn, 2)
+        for i, key in enumerate(shapes):
+            for sample in drawn:
+                self.assertAllClose(sample[key], weights[key] * kept[key])
+            self.assertAllClose(gradients[key], 3.0 * (i + 1) * kept[key])
+
+    def test_weights_draw_independently_and_seeds_alone_decide(self):
+        logits = {k: tf.zeros((2**17,)) for k in "ab"}  # a kernel each
+        ones = {k: tf.ones((2**17,)) for k in "ab"}
+        first = masks.sample_weight_dict(ones, logits, 7)[0]
+        again = masks.sample_weight_dict(ones, logits, 7)[0]
+        other = masks.sample_weight_dict(ones, logits, 8)[0]
+        self.assertAllEqual(first["a"], again["a"])
+        for x, y in ((first["a"], first["b"]), (first["a"], other["a"])):
+            correlation = np.corrcoef(x, y)[0, 1]
+            self.assertLess(abs(correlation), normal_bound(2**17, 2))
+
+
 class ThresholdTest(tf.test.TestCase):
     def test_a_tie_is_removed(self):
         logits = np.array([-1.0, -1e-30, 0.0, 1e-30, 2.0], "float32")

@@ -171,6 +171,35 @@ class GroupedBarsTest(tf.test.TestCase):
         self.assertEqual(ax.get_title(), "title")
 
 
+class KeepProbabilitiesTest(tf.test.TestCase):
+    def test_densities_leave_out_tiny_values_on_the_left_alone(self):
+        histogram = {"counts": [8, 0, 1, 3], "tiny": 6}
+        fig = plots.keep_probabilities({"a mask": histogram}, "title")
+        linear, log = fig.axes
+        for ax, counts in ((linear, [2, 0, 1, 3]), (log, [8, 0, 1, 3])):
+            values, edges, _ = ax.patches[0].get_data()
+            self.assertAllClose(values, 4 * np.array(counts) / sum(counts))
+            self.assertAllClose(np.sum(values * np.diff(edges)), 1.0)
+        self.assertEqual(
+            (linear.get_yscale(), log.get_yscale()), ("linear", "log")
+        )
+
+
+class SensitivityTest(tf.test.TestCase):
+    def test_shows_means_colours_and_the_choice(self):
+        points = [
+            {"beta": 1e-4, "accuracy": [1.0, 0.8], "sharing": [0.5]},
+            {"beta": 1e-3, "accuracy": [0.6], "sharing": [0.1]},
+        ]
+        fig = plots.sensitivity(points, 1e-3)
+        ax = fig.axes[0]
+        dots = ax.collections[-1]
+        self.assertAllClose(dots.get_offsets(), [[1e-4, 90], [1e-3, 60]])
+        self.assertAllClose(dots.get_array(), [50, 10])
+        star = next(x for x in ax.lines if x.get_marker() == "*")
+        self.assertAllClose(np.ravel(star.get_xydata()), [1e-3, 60])
+
+
 class SaveTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()

@@ -124,6 +124,25 @@ class SetAlgebraTest(parameterized.TestCase, tf.test.TestCase):
 
 
 class MeasureTest(parameterized.TestCase, tf.test.TestCase):
+    def test_the_complement_may_leave_layers_as_they_are(self):
+        rng = np.random.default_rng(0)
+        values = {p: rng.random(3) < 0.5 for p in ("a/w", "a/b", "c/w")}
+        mask = weight_mask.WeightMask(values)
+        inverted = mask.inverted(keep_layers="a").values
+        self.assertAllEqual(inverted["a/w"], values["a/w"])
+        self.assertAllEqual(inverted["a/b"], values["a/b"])
+        self.assertAllEqual(inverted["c/w"], ~values["c/w"])
+        self.assertEqual(mask.inverted(), ~mask)
+
+    def test_halves_part_the_layers_in_their_order(self):
+        ones = np.ones(2, bool)
+        mask = weight_mask.WeightMask(
+            {p: ones for p in ("z/w", "z/b", "c/w", "a/w")}
+        )
+        first, second = mask.halves()
+        self.assertEqual(list(first.values), ["z/w", "z/b", "c/w"])
+        self.assertEqual(list(second.values), ["a/w"])
+
     def test_sharing_by_hand_is_not_symmetric(self):
         mask, reference = mask_of(1, 1, 1, 1, 0, 0), mask_of(1, 0, 0, 0, 1, 0)
         self.assertEqual(mask.sharing(reference), 1 / 4)

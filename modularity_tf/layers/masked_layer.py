@@ -96,7 +96,7 @@ class MaskedLayer:
         if not training:
             return [ops.where(masks.threshold(logits.value), weight, 0)]
         return masks.sample_weights(
-            weight.value,
+            ops.convert_to_tensor(weight),
             logits.value,
             self.seed_generator,
             self.num_samples,

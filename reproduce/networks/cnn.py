@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from reproduce.networks import initializers
+
 
 def build(input_shape, num_classes, dropout=True, seed=0):
     """Returns the convolutional network of Table 2, untrained.
@@ -65,7 +67,7 @@ def build(input_shape, num_classes, dropout=True, seed=0):
         keras.layers.GlobalAveragePooling2D(name="average"),
         keras.layers.Dense(
             num_classes,
-            kernel_initializer=_uniform(seeds[6]),
+            kernel_initializer=initializers.uniform(seeds[6]),
             name="classifier",
         ),
     ]
@@ -80,13 +82,6 @@ def _conv(channels, seed, name):
         kernel_size=3,
         padding="same",
         activation="relu",
-        kernel_initializer=_uniform(seed),
+        kernel_initializer=initializers.uniform(seed),
         name=name,
-    )
-
-
-def _uniform(seed):
-    """Returns the initializer uniform(-1 / sqrt(fan_in), 1 / sqrt(fan_in))."""
-    return keras.initializers.VarianceScaling(
-        1 / 3, mode="fan_in", distribution="uniform", seed=seed
     )

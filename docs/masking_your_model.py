@@ -1,0 +1,112 @@
+"""The code of masking_your_model.md: python -m docs.masking_your_model.
+
+Five minutes on 2 cores. Writes the pictures to docs/images.
+"""
+
+import keras
+import numpy as np
+from sklearn import datasets
+
+import modularity_tf
+from modularity_tf import alpha_search, callbacks, metrics, plots
+
+# --- A model of one's own: a stock network, trained as usual.
+
+pixels, labels = datasets.load_digits(return_X_y=True)
+images = (pixels / 8 - 1).reshape(-1, 8, 8, 1).astype("float32")
+images = images.repeat(4, axis=1).repeat(4, axis=2)  # 32 x 32
+order = np.random.default_rng(0).permutation(len(labels))
+train, validation, test = np.split(order, [1100, 1300])
+
+keras.utils.set_random_seed(0)
+model = keras.applications.MobileNetV2(
+    input_shape=(32, 32, 1), alpha=0.35, weights=None, classes=10
+)
+for layer in model.layers:
+    if isinstance(layer, keras.layers.BatchNormalization):
+        layer.momentum = 0.9  # few steps: the statistics must follow faster
+model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+model.fit(images[train], labels[train], batch_size=50, epochs=30, verbose=2)
+
+
+def predict(network, rows):
+    return np.argmax(network.predict(images[rows], verbose=0), axis=-1)
+
+
+def accuracy(network, rows):
+    return np.mean(predict(network, rows) == labels[rows])
+
+
+print("network:", accuracy(model, test))
+
+# --- Which weights does the whole task need? alpha by the paper's rule.
+
+masked = modularity_tf.MaskedModel(model, seed=0)
+masked.compile(
+    keras.optimizers.Adam(0.05, epsilon=1e-12, global_clipnorm=1.0),
+    loss="sparse_categorical_crossentropy",
+)
+
+
+def train_mask(rows, alpha, **kwargs):
+    masked.reset(seed=0, alpha=alpha)
+    masked.fit(
+        images[rows], labels[rows], batch_size=50, epochs=8, verbose=0, **kwargs
+    )
+    return masked.weight_mask()
+
+
+def trial(alpha):
+    mask = train_mask(train, alpha)
+    return accuracy(masked, validation), mask.keep_fraction
+
+
+found = alpha_search.search_alpha(trial, accuracy(model, validation), 1e-6)
+plots.save(
+    plots.alpha_search([found.__dict__], "MobileNetV2 on digits"),
+    "docs/images/your_model_alpha.png",
+)
+print(found)
+
+# --- Is the mask sound?
+
+health = callbacks.MaskHealth((images[validation], labels[validation]))
+everything = train_mask(train, found.alpha, callbacks=[health])
+print(health.report())
+masked.summary()
+
+# --- Which weights does one class need? Leave it out, and compare.
+
+without_3 = train_mask(train[labels[train] != 3], found.alpha)
+only_3 = everything - without_3
+print("needed for 3 alone:", only_3.keep_fraction)
+
+
+def confusion(mask):
+    predicted = predict(mask.apply(model), test)
+    return metrics.confusion_matrix(labels[test], predicted, 10)
+
+
+control = confusion(everything)
+# The controls: as many weights by chance, and all but the mask.
+changes = {
+    "without 3": confusion(without_3) - control,
+    "random mask of that size": confusion(without_3.shuffled(seed=0)) - control,
+    "complement of the mask": confusion(~without_3) - control,
+}
+plots.save(
+    plots.confusion_matrices(
+        changes, [str(i) for i in range(10)], "Change", difference=True
+    ),
+    "docs/images/your_model_confusion.png",
+)
+for name, change in changes.items():
+    print(
+        name,
+        "3:",
+        change[3, 3],
+        "others:",
+        np.delete(np.diag(change), 3).mean(),
+    )
+
+only_3.save("only_3.npz")

@@ -1,0 +1,390 @@
+"""What the arithmetic experiments share: networks, masks, and their scores."""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from modularity_tf import metrics, plots
+from reproduce import claim, experiment, mask_stages
+from reproduce.data import arithmetic
+from reproduce.networks import arithmetic as networks
+
+FULL = "full"  # the mask of all tasks: the control
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(mask_stages.Config):
+    """Every field is a flag; the defaults are the paper's values."""
+
+    network: str = experiment.field("fnn", "fnn or lstm.")
+    digits: int = experiment.field(2, "Decimal digits of a number.")
+    sizes: tuple[int, ...] = experiment.field(
+        networks.SIZES["big"], "Units of the FNN's hidden layers."
+    )
+    hidden_size: int = experiment.field(256, "Units of each LSTM layer.")
+    lstm_layers: int = experiment.field(2, "LSTM layers.")
+    mask_lr: float = experiment.field(1e-2, "Adam step of the logits.")
+    held_out_fraction: float = experiment.field(
+        0.0, "Share of the operand pairs that are only tested."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.network not in ("fnn", "lstm"):
+            raise ValueError(
+                f"--network must be fnn or lstm, got {self.network!r}."
+            )
+        if not self.sizes or min(self.sizes) < 1:
+            raise ValueError(f"--sizes must be positive, got {self.sizes}.")
+        arithmetic.operand_pairs(self.digits, self.held_out_fraction)
+
+
+def operands(config, seed):
+    """Returns the pairs to train on and those held out."""
+    seed = experiment.derive_seed(seed, "held out")
+    return arithmetic.operand_pairs(
+        config.digits, config.held_out_fraction, seed
+    )
+
+
+def build(config, problem, seed):
+    """Returns the compiled, untrained network for a problem."""
+    inputs, labels = problem.draw(1, [0, 0])
+    seed = experiment.derive_seed(seed, "network")
+    num_digits = labels.shape[1]
+    if config.network == "fnn":
+        network = networks.fnn(inputs.shape[-1], num_digits, config.sizes, seed)
+    else:
+        network = networks.lstm(
+            inputs.shape[-1],
+            num_digits,
+            inputs.shape[1] if len(inputs.shape) == 3 else None,
+            config.hidden_size,
+            config.lstm_layers,
+            seed=seed,
+        )
+    return mask_stages.compile_network(config, network, **loss())
+
+
+def masked(config, network):
+    """Returns the compiled masked network; biases are not masked."""
+    return mask_stages.compile_masked(config, network, "kernels", **loss())
+
+
+def loss():
+    """Returns what both `compile` calls have in common."""
+    return {
+        "loss": keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, ignore_class=arithmetic.NOT_ASKED
+        ),
+        "metrics": [all_digits_right],
+    }
+
+
+def all_digits_right(labels, logits):
+    """Returns whether every digit that was asked for is right, 0 or 1."""
+    labels = ops.cast(labels, "int32")
+    right = ops.equal(ops.cast(ops.argmax(logits, -1), "int32"), labels)
+    right = ops.logical_or(right, labels == arithmetic.NOT_ASKED)
+    return ops.cast(ops.all(right, axis=-1), "float32")
+
+
+def accuracy(model, problem, task, pairs=None):
+    """Returns the share of the pairs that a model answers right."""
+    inputs, labels = problem.every(task, pairs)
+    asked = labels != arithmetic.NOT_ASKED
+    right = mask_stages.predict(model, inputs) == labels
+    return float(np.mean(np.all(right | ~asked, axis=-1)))
+
+
+class Subject:
+    """One network on one problem, and the masks over it: stages of a run.
+
+    Args:
+        run: `experiment.Run`.
+        problem: `arithmetic.AddMul` or `DoubleAdd`.
+        seed: Int, the repeat.
+        folder: Str, where its stages lie.
+        config: `Config`; by default the run's.
+    """
+
+    def __init__(self, run, problem, seed, folder, config=None):
+        self.problem = problem
+        self._run, self._seed, self._folder = run, seed, folder
+        self.config = config or run.config
+        self.network = self._stage("network", self._train_network)
+        self._masked = functools.cache(
+            lambda: masked(self.config, self.network)
+        )
+
+    def mask(self, task, alpha=None, name=None):
+        """Returns the trained mask of a task, or of all (`FULL`)."""
+        name = name or f"mask_{task}"
+        return self._stage(
+            name,
+            lambda: self._train_mask(task, f"{self._folder}/{name}", alpha),
+        )
+
+    def scores(self, name, model_of, tasks=None):
+        """Returns the accuracy on each task, a dict; a stage."""
+
+        def measure():
+            model = model_of()
+            return {
+                task: accuracy(model, self.problem, task)
+                for task in tasks or self.problem.tasks
+            }
+
+        return self._stage(f"scores_{name}", measure, 0)
+
+    def find_alpha(self):
+        """Returns an `AlphaSearch` as a dict: the mask of all tasks."""
+
+        def performance(mask):
+            model = mask.apply(self.network)
+            tasks = self.problem.tasks
+            return np.mean([accuracy(model, self.problem, t) for t in tasks])
+
+        reference = np.mean(
+            [
+                accuracy(self.network, self.problem, task)
+                for task in self.problem.tasks
+            ]
+        )
+        return self._stage(
+            "alpha_search",
+            lambda: mask_stages.find_alpha(
+                self._run,
+                lambda stage, alpha: self._train_mask(FULL, stage, alpha),
+                performance,
+                reference,
+                self._folder,
+            ),
+            0,
+        )
+
+    def record(self, held_out=()):
+        """Returns every number that the figures of both experiments show."""
+        search = self.find_alpha() if self.config.find_beta else None
+        alpha = search["alpha"] if search else None
+        masks = {t: self.mask(t, alpha) for t in (FULL, *self.problem.tasks)}
+        applied = {
+            **masks,
+            **{f"not {t}": ~masks[t] for t in self.problem.tasks},
+        }
+        dense = self.scores("dense", lambda: self.network)
+        accuracies = {
+            name: self.scores(
+                name.replace(" ", "_"), lambda m=mask: m.apply(self.network)
+            )
+            for name, mask in applied.items()
+        }
+        tasks = {task: masks[task].values for task in self.problem.tasks}
+        record = {
+            "seed": self._seed,
+            "beta": (alpha * self.config.mask_batch_size)
+            if search
+            else self.config.beta,
+            "alpha_search": search,
+            "dense": dense,
+            "accuracy": accuracies,
+            "layers": [layer_name(path) for path in masks[FULL].values],
+            "kept": {
+                task: [int(value.sum()) for value in mask.values.values()]
+                for task, mask in masks.items()
+            },
+            "keep_fraction": {t: m.keep_fraction for t, m in masks.items()},
+            "sharing": {
+                task: [
+                    {
+                        "share": both.share,
+                        "expected": both.expected_share,
+                        "jaccard": both.jaccard,
+                    }
+                    for both in found.values()
+                ]
+                for task, found in metrics.sharing_with_others(tasks).items()
+            },
+            "specialize": dataclasses.asdict(metrics.specialize(tasks)),
+        }
+        if len(held_out):
+            record["held_out"] = self._stage(
+                "scores_held_out",
+                lambda: {
+                    task: accuracy(self.network, self.problem, task, held_out)
+                    for task in self.problem.tasks
+                },
+                0,
+            )
+        return record
+
+    def _stage(self, name, function, steps=None):
+        if steps is None:
+            network = name == "network"
+            steps = (
+                self.config.network_steps if network else self.config.mask_steps
+            )
+        return self._run.stage(f"{self._folder}/{name}", function, steps)
+
+    def _train_network(self):
+        return mask_stages.train_network(
+            self._run,
+            build(self.config, self.problem, self._seed),
+            functools.partial(arithmetic.batches, self.problem),
+            self._seed,
+            f"{self._folder}/network",
+            validation_data=self._curve(None),
+        )
+
+    def _train_mask(self, task, stage, alpha):
+        asked = None if task == FULL else task
+        return mask_stages.train_mask(
+            self._run,
+            self._masked(),
+            functools.partial(arithmetic.batches, self.problem, task=asked),
+            self._seed,
+            stage,
+            self.config.beta / self.config.mask_batch_size
+            if alpha is None
+            else alpha,
+            validation_data=self._curve(asked),
+        )
+
+    def _curve(self, task):
+        return arithmetic.batches(self.problem, 500, 0, 0, 2, task=task)
+
+
+def layer_name(path):
+    """Returns a weight's name for a figure: its layer, and if recurrent."""
+    layer = path.split("/")[0]
+    return f"{layer} recurrent" if "recurrent" in path else layer
+
+
+def total_steps(config):
+    """Returns the training steps of one repeat."""
+    return config.network_steps + 3 * config.mask_steps
+
+
+def phases(config, problem, repeats, masks=3):
+    """Returns what `Run.estimate` times; so many masks a repeat."""
+    network = build(config, problem, 0)
+    batches = functools.partial(arithmetic.batches, problem)
+    return [
+        (
+            "network",
+            network,
+            functools.partial(batches, config.batch_size, 0),
+            repeats * config.network_steps,
+        ),
+        (
+            "masks",
+            masked(config, network),
+            functools.partial(batches, config.mask_batch_size, 0),
+            masks * repeats * config.mask_steps,
+        ),
+    ]
+
+
+def sharing(records, task, key="share"):
+    """Returns sharing of a task's mask, array `(repeats, layers + total)`."""
+    return np.array(
+        [[entry[key] for entry in r["sharing"][task]] for r in records]
+    )
+
+
+def edges_less_middle(records, tasks):
+    """Returns how much more the outer layers share, one value a repeat."""
+    layers = records[0]["layers"]
+    edge = [
+        i
+        for i, name in enumerate(layers)
+        if name in (layers[0], "output") and "recurrent" not in name
+    ]
+    middle = [i for i in range(len(layers)) if i not in edge]
+    values = np.mean([sharing(records, t)[:, :-1] for t in tasks], axis=0)
+    return np.nanmean(values[:, edge], 1) - np.nanmean(values[:, middle], 1)
+
+
+def common_claims(records, tasks):
+    """Returns the claims that both experiments rest on."""
+    return [
+        claim.Claim(
+            "the mask of all tasks keeps the network's accuracy",
+            "> 95 %",
+            tuple(
+                np.mean([r["accuracy"][FULL][t] for t in tasks])
+                / np.mean([r["dense"][t] for t in tasks])
+                for r in records
+            ),
+            0.95,
+        ),
+        claim.Claim(
+            "a task's mask performs it, relative to the network (worst task)",
+            "",
+            tuple(
+                min(r["accuracy"][t][t] / r["dense"][t] for t in tasks)
+                for r in records
+            ),
+            0.9,
+        ),
+    ]
+
+
+def sharing_figure(records, tasks, title, name):
+    """Returns the figure of the weights shared, beside random masks."""
+    groups = {}
+    for task in tasks:
+        groups[task] = 100 * sharing(records, task)
+        groups[f"{task}, random"] = 100 * sharing(records, task, "expected")
+    fig = plots.grouped_bars(
+        groups, [*records[0]["layers"], "total"], "weights shared [%]", title
+    )
+    return {f"{name}_sharing": fig}
+
+
+def accuracy_figure(records, tasks, title, name):
+    """Returns the figure of each task's accuracy under every mask."""
+    shown = records[0]["accuracy"]
+    groups = {
+        task: 100
+        * np.array(
+            [
+                [r["dense"][task], *(r["accuracy"][m][task] for m in shown)]
+                for r in records
+            ]
+        )
+        for task in tasks
+    }
+    labels = ["no mask", *(m.replace("not ", "\u00ac ") for m in shown)]
+    fig = plots.grouped_bars(groups, labels, "accuracy [%]", title)
+    return {f"{name}_accuracy": fig}
+
+
+def run_repeats(config, name, problem, analyses, claims, draw):
+    """Carries out an experiment: a repeat a seed, then figures and claims.
+
+    Args:
+        config: `Config`.
+        name: Str, the experiment.
+        problem: What `phases` times.
+        analyses: Functions `(run, seed)` to a record of a repeat.
+        claims: Function from the records to a list of `claim.Claim`.
+        draw: Function from the records to a dict of figures.
+    """
+    repeats = len(config.seeds) * len(analyses)
+    steps = repeats * total_steps(config)
+    with experiment.Run(config, name, steps) as run:
+        if config.stage == "figures":
+            run.draw(draw)
+            return
+        if config.dry_run or steps > experiment.LONG_RUN_STEPS:
+            run.estimate(phases(config, problem, repeats))
+        if config.dry_run:
+            return
+        records = [
+            analyse(run, seed) for seed in config.seeds for analyse in analyses
+        ]
+        run.finish(records, claims, draw)

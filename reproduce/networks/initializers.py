@@ -1,0 +1,17 @@
+"""The initial weights of the papers' networks."""
+
+import keras
+
+
+def uniform(seed):
+    """Returns the initializer uniform(-1 / sqrt(fan_in), 1 / sqrt(fan_in)).
+
+    The law of PyTorch's layers, the framework of Csordas et al. (2021), for
+    kernels.
+
+    Args:
+        seed: Int.
+    """
+    return keras.initializers.VarianceScaling(
+        1 / 3, mode="fan_in", distribution="uniform", seed=seed
+    )

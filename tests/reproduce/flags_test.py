@@ -1,0 +1,36 @@
+"""Every flag file is valid, and says what it costs."""
+
+import importlib
+import pathlib
+
+from absl import flags
+from absl.testing import absltest, parameterized
+
+from reproduce import __main__ as listing
+from reproduce import experiment
+
+FOLDER = pathlib.Path(experiment.__file__).parent / "flags"
+NAMES = [name for name, _, _ in listing.experiments()]
+FILES = sorted(file.name for file in FOLDER.glob("*.flags"))
+
+
+class FlagFilesTest(parameterized.TestCase):
+    @parameterized.parameters(*FILES)
+    def test_is_valid_and_states_its_cost(self, file):
+        name = max((n for n in NAMES if file.startswith(n)), key=len)
+        config_class = importlib.import_module(f"reproduce.{name}").Config
+        values = flags.FlagValues()
+        experiment.define_flags(config_class, values)
+        values(["binary", f"--flagfile={FOLDER / file}"])
+        experiment.config_from_flags(config_class, values)
+        text = (FOLDER / file).read_text("utf-8")
+        self.assertStartsWith(text, "# Cost: ")
+
+    @parameterized.parameters(*NAMES)
+    def test_every_experiment_has_three_sizes(self, name):
+        for size in ("demo", "quick", "paper"):
+            self.assertIn(f"{name}_{size}.flags", FILES)
+
+
+if __name__ == "__main__":
+    absltest.main()

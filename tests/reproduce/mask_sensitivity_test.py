@@ -1,0 +1,67 @@
+import dataclasses
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf import WeightMask
+from reproduce import mask_sensitivity
+from tests.reproduce import run_test_case
+
+TINY = mask_sensitivity.Config(
+    digits=1,
+    batch_size=32,
+    network_steps=20,
+    mask_batch_size=32,
+    mask_steps=20,
+    mask_lr=0.2,
+    beta=1e-2,
+    betas=(1e-3, 1e-2),
+    beta_networks=("12x10",),
+    size_networks=("12x10", "16"),
+    log_steps=10,
+)
+PICTURES = (
+    "fig07_keep_probabilities",
+    "fig08a_sensitivity_12x10",
+    "fig09_sharing_by_size",
+)
+
+
+class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        run, results = self.run_tiny(mask_sensitivity, TINY, PICTURES)
+        (record,) = results["records"]
+        points = [(p["network"], p["beta"]) for p in record["points"]]
+        self.assertEqual(
+            points, [("12x10", 1e-3), ("12x10", 1e-2), ("16", 1e-2)]
+        )
+        histogram = record["points"][0]["histograms"]["add"]
+        self.assertEqual(sum(histogram["counts"]), 22 * 12 + 12 * 10 + 10 * 10)
+        file = run / "16/seed0/mask_mul_beta0.01.npz"
+        config = dataclasses.replace(TINY, mask_files=(str(file),))
+        _, results = self.run_tiny(mask_sensitivity, config, PICTURES)
+        (record,) = results["records"]
+        self.assertEqual(list(record["shown_histograms"]), [str(file)])
+
+    @parameterized.named_parameters(
+        ("network", {"network": "lstm"}, "--network must be fnn"),
+        ("sizes", {"size_networks": ("12-10",)}, "got '12-10'"),
+        ("betas", {"betas": (0.0,)}, "--betas must be positive"),
+        ("none", {"beta_networks": ()}, "is empty"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(TINY, **changes)
+
+    def test_refuses_a_mask_without_probabilities_before_the_work(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        WeightMask({"a/kernel": np.ones(3, bool)}).save(f"{folder}/m.npz")
+        config = dataclasses.replace(TINY, mask_files=(f"{folder}/m.npz",))
+        with self.assertRaisesRegex(ValueError, "m.npz does not tell"):
+            mask_sensitivity.main(config)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,67 @@
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf import WeightMask
+from reproduce import permuted_mnist
+from tests.reproduce import run_test_case
+
+TINY = permuted_mnist.Config(
+    dataset="digits",
+    tasks=3,
+    sizes=(12, 8),
+    new_logits=(2.0, -1.0),
+    batch_size=32,
+    task_steps=30,
+    task_lr=0.1,
+    beta=1e-2,
+    num_samples=2,
+    log_steps=10,
+)
+PICTURES = ("fig03_sharing", "fig15b_sharing")
+
+
+class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        run, results = self.run_tiny(permuted_mnist, TINY, PICTURES)
+        plain, biased = results["records"]
+        self.assertEqual((plain["new_logit"], biased["new_logit"]), (2, -1))
+        masks = [
+            WeightMask.load(run / f"new_logit2/seed0/mask{task}.npz")
+            for task in range(3)
+        ]
+        # What the record says of sharing is what the masks say.
+        for task, earlier in ((1, masks[0]), (2, masks[0] | masks[1])):
+            expected = masks[task].sharing(earlier)
+            found = permuted_mnist.share(plain, task)
+            self.assertAllClose(found[-1], expected)
+            first = (
+                masks[task].select("hidden1").sharing(earlier.select("hidden1"))
+            )
+            self.assertAllClose(found[0], first)
+        occupied = permuted_mnist.occupied(plain, 2)
+        union = (masks[0] | masks[1] | masks[2]).select("output")
+        self.assertAllClose(occupied[-1], union.keep_fraction)
+        # Frozen weights: no task is forgotten.
+        for record in results["records"]:
+            before = [task["accuracy"] for task in record["tasks"]]
+            self.assertAllClose(record["accuracy_at_end"], before, atol=1e-6)
+            self.assertGreater(np.mean(before), 0.15)
+
+    @parameterized.named_parameters(
+        ("dataset", {"dataset": "cifar10"}, "got 'cifar10'"),
+        ("tasks", {"tasks": 1}, "--tasks"),
+        ("sizes", {"sizes": (0,)}, "--sizes"),
+        ("beta", {"beta": -1.0}, "--beta"),
+        ("samples", {"batch_size": 1}, "smaller than --num_samples=2"),
+        ("steps", {"task_steps": 25}, "multiple of --log_steps=10"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(TINY, **changes)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,39 @@
+"""Runs an experiment at a tiny size, for the tests of the binaries."""
+
+import dataclasses
+import json
+import pathlib
+import tempfile
+
+import tensorflow as tf
+
+
+class RunTestCase(tf.test.TestCase):
+    """A TestCase that can run a binary's `main` in a folder of its own."""
+
+    def run_tiny(self, module, config, pictures):
+        """Runs an experiment, and checks what every one must leave behind.
+
+        Args:
+            module: The binary.
+            config: Its `Config`.
+            pictures: Names of the figures it must draw, without suffix.
+
+        Returns:
+            The run folder and what results.json holds.
+        """
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        config = dataclasses.replace(config, output_dir=folder)
+        module.main(config)
+        (run,) = pathlib.Path(folder).iterdir()
+        results = json.loads((run / "results.json").read_text())
+        self.assertNotEmpty(results["claims"])
+        before = {p.stem: p.read_bytes() for p in run.glob("*.png")}
+        self.assertEqual(set(before), set(pictures))
+        # Drawn again, from the records alone.
+        for picture in run.glob("*.png"):
+            picture.unlink()
+        module.main(dataclasses.replace(config, stage="figures"))
+        after = {p.stem: p.read_bytes() for p in run.glob("*.png")}
+        self.assertEqual(before, after)
+        return run, results
