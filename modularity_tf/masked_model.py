@@ -244,7 +244,7 @@ class MaskedModel(keras.Model):
             `MaskedModel`, not compiled.
         """
         config = self.get_config()
-        config["model"] = keras.models.clone_model(self.model)
+        config["model"] = model_weights.clone(self.model)
         config["fixed_mask"] = self.fixed_mask
         return type(self)(**config)
 

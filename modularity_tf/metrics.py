@@ -247,12 +247,14 @@ def _excess(pairs):
     shared = np.array([[x.shared] for x in found])
     over = shared - np.array([[x.expected] for x in found])
     # The two directions of a pair vary together, the pairs on their own.
-    chance = np.sqrt([x.variance for x in found]) * np.sum(1 / both, axis=1)
+    sd = np.sqrt([[x.variance] for x in found])
+    with np.errstate(divide="ignore", invalid="ignore"):  # an empty set: NaN
+        share, excess, chance = shared / both, over / both, sd / both
     return Excess(
-        mean=float(np.mean(over / both)),
-        sd=float(np.std(over / both, ddof=1)),
-        share=float(np.mean(shared / both)),
-        chance_sd=float(np.sqrt(np.sum(chance**2)) / both.size),
+        mean=float(np.mean(excess)),
+        sd=float(np.std(excess, ddof=1)),
+        share=float(np.mean(share)),
+        chance_sd=float(np.linalg.norm(chance.sum(axis=1)) / both.size),
     )
 
 

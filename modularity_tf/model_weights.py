@@ -128,6 +128,25 @@ def select_roles(weights, roles):
     return {path: w for path, w in weights.items() if w.role in roles}
 
 
+def clone(model):
+    """Returns a copy of a model with fresh weights, not compiled.
+
+    Args:
+        model: Built `keras.Model`.
+
+    Raises:
+        NotImplementedError, TypeError: As `keras.models.clone_model`.
+    """
+    # Keras would compile the copy, with whatever loss and metrics a user has.
+    compiled, model.compiled = model.compiled, False
+    try:
+        copy = keras.models.clone_model(model)
+    finally:
+        model.compiled = compiled
+    copy.compiled = False
+    return copy
+
+
 def fingerprint(model):
     """Returns a SHA-256 over paths and values of all that a model computes.
 

@@ -124,12 +124,11 @@ class WeightMask(binary_set.BinarySet):
             "weights: implement `get_config` and `build`."
         )
         try:
-            clone = keras.models.clone_model(model)
+            clone = model_weights.clone(model)
         except (NotImplementedError, TypeError) as error:
             raise ValueError(refusal) from error
         if len(clone.weights) != len(model.weights):
             raise ValueError(refusal)
-        clone.compiled = False  # Keras compiles the clone of a subclass
         clone.set_weights(
             [
                 np.where(kept[id(weight)], weight.numpy(), 0)

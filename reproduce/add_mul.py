@@ -117,7 +117,8 @@ def claims(records):
             "weights of multiplication / weights of addition",
             "3.8",
             tuple(
-                sum(r["kept"]["mul"]) / sum(r["kept"]["add"]) for r in records
+                sum(r["kept"]["mul"]) / max(sum(r["kept"]["add"]), 1)
+                for r in records
             ),
             1.5,
             percent=False,

@@ -91,7 +91,7 @@ def untrained(config, data, seed):
             config.task_lr, epsilon=1e-8, global_clipnorm=1.0
         ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        ["accuracy"],
+        metrics=["accuracy"],
         jit_compile=config.jit_compile,
     )
     return model

@@ -234,7 +234,8 @@ class SampleWeightDictTest(tf.test.TestCase):
         # Certain logits: a weight is kept, or it is not.
         kept = {k: rng.random(s) < 0.5 for k, s in shapes.items()}
         logits = {
-            k: tf.constant(np.where(v, 50.0, -50)) for k, v in kept.items()
+            k: tf.constant(np.where(v, 50.0, -50.0), "float32")
+            for k, v in kept.items()
         }
         with tf.GradientTape() as tape:
             tape.watch(weights)

@@ -124,6 +124,17 @@ class SetAlgebraTest(parameterized.TestCase, tf.test.TestCase):
 
 
 class MeasureTest(parameterized.TestCase, tf.test.TestCase):
+    def test_applies_to_a_model_compiled_with_functions_of_the_user(self):
+        model = keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(1, name="dense")]
+        )
+        model.compile(loss=lambda y, x: x, metrics=[lambda y, x: x])
+        mask = weight_mask.WeightMask({"dense/kernel": np.eye(2, 1) > 0})
+        clone = mask.apply(model)
+        self.assertFalse(clone.compiled)
+        self.assertTrue(model.compiled)
+        self.assertEqual(clone.get_weights()[0][1, 0], 0.0)
+
     def test_the_complement_may_leave_layers_as_they_are(self):
         rng = np.random.default_rng(0)
         values = {p: rng.random(3) < 0.5 for p in ("a/w", "a/b", "c/w")}

@@ -44,7 +44,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
 
     def test_the_masks_of_passes_keep_no_input_of_the_other_pair(self):
         # An unused input has no gradient but the penalty.
-        config = dataclasses.replace(TINY, mask_steps=60, network_steps=10)
+        config = dataclasses.replace(TINY, mask_steps=60, beta=1e-5)
         _, results = self.run_tiny(double_add, config, FIGURES["fnn"])
         (record,) = results["records"]
         for task in double_add.TASKS:

@@ -1,3 +1,5 @@
+import tempfile
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -77,7 +79,8 @@ class LstmTest(tf.test.TestCase):
 
     def test_is_saved_and_loaded(self):
         model = arithmetic.lstm(6, 4, 2, hidden=3, num_layers=1)
-        file = f"{self.create_tempdir().full_path}/m.keras"
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        file = f"{folder}/m.keras"
         model.save(file)
         x = np.ones((2, 2, 6), "float32")
         self.assertAllClose(keras.saving.load_model(file)(x), model(x))
