@@ -25,7 +25,7 @@ model = keras.applications.MobileNetV2(
 for layer in model.layers:
     if isinstance(layer, keras.layers.BatchNormalization):
         layer.momentum = 0.9  # few steps: the statistics must follow faster
-model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(images[train], labels[train], batch_size=50, epochs=30, verbose=2)
 
 
