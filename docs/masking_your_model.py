@@ -14,19 +14,24 @@ from modularity_tf import alpha_search, callbacks, metrics, plots
 
 pixels, labels = datasets.load_digits(return_X_y=True)
 images = (pixels / 8 - 1).reshape(-1, 8, 8, 1).astype("float32")
-images = images.repeat(4, axis=1).repeat(4, axis=2)  # 32 x 32
+images = images.repeat(6, axis=1).repeat(6, axis=2)  # 48 x 48
 order = np.random.default_rng(0).permutation(len(labels))
 train, validation, test = np.split(order, [1100, 1300])
 
 keras.utils.set_random_seed(0)
 model = keras.applications.MobileNetV2(
-    input_shape=(32, 32, 1), alpha=0.35, weights=None, classes=10
+    input_shape=(48, 48, 1), alpha=0.35, weights=None, classes=10
 )
 for layer in model.layers:
     if isinstance(layer, keras.layers.BatchNormalization):
         layer.momentum = 0.9  # few steps: the statistics must follow faster
-model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(images[train], labels[train], batch_size=50, epochs=30, verbose=2)
+decay = keras.optimizers.schedules.CosineDecay(3e-3, decay_steps=20 * 22)
+model.compile(
+    keras.optimizers.Adam(decay),
+    "sparse_categorical_crossentropy",
+    metrics=["accuracy"],
+)
+model.fit(images[train], labels[train], batch_size=50, epochs=20, verbose=2)
 
 
 def predict(network, rows):
@@ -43,7 +48,7 @@ print("network:", accuracy(model, test))
 
 masked = modularity_tf.MaskedModel(model, seed=0)
 masked.compile(
-    keras.optimizers.Adam(0.05, epsilon=1e-12, global_clipnorm=1.0),
+    keras.optimizers.Adam(0.1, epsilon=1e-12, global_clipnorm=1.0),
     loss="sparse_categorical_crossentropy",
 )
 
@@ -51,7 +56,12 @@ masked.compile(
 def train_mask(rows, alpha, **kwargs):
     masked.reset(seed=0, alpha=alpha)
     masked.fit(
-        images[rows], labels[rows], batch_size=50, epochs=8, verbose=0, **kwargs
+        images[rows],
+        labels[rows],
+        batch_size=100,
+        epochs=40,
+        verbose=0,
+        **kwargs,
     )
     return masked.weight_mask()
 
@@ -61,7 +71,9 @@ def trial(alpha):
     return accuracy(masked, validation), mask.keep_fraction
 
 
-found = alpha_search.search_alpha(trial, accuracy(model, validation), 1e-6)
+found = alpha_search.search_alpha(
+    trial, accuracy(model, validation), start=3e-6, refinements=0
+)
 plots.save(
     plots.alpha_search([found.__dict__], "MobileNetV2 on digits"),
     "docs/images/your_model_alpha.png",
