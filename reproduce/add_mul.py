@@ -40,12 +40,11 @@ def analyse(run, seed):
     folder = f"{config.network}/seed{seed}"
     subject = arithmetic_masks.Subject(run, problem, seed, folder)
     record = subject.record(arithmetic_masks.operands(config, seed)[1])
-    alpha = record["beta"] / config.mask_batch_size
     performed = {
         task: run.stage(
             f"{folder}/performed_{task}",
             lambda task=task: performed_operations(
-                subject.mask(task, alpha).apply(subject.network), problem
+                subject.mask(task).apply(subject.network), problem
             ),
         )
         for task in (FULL, *TASKS)

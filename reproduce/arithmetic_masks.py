@@ -116,6 +116,7 @@ class Subject:
         self.problem = problem
         self._run, self._seed, self._folder = run, seed, folder
         self.config = config or run.config
+        self._masks = {}
         self.network = self._stage("network", self._train_network)
         self._masked = functools.cache(
             lambda: masked(self.config, self.network)
@@ -124,10 +125,12 @@ class Subject:
     def mask(self, task, alpha=None, name=None):
         """Returns the trained mask of a task, or of all (`FULL`)."""
         name = name or f"mask_{task}"
-        return self._stage(
-            name,
-            lambda: self._train_mask(task, f"{self._folder}/{name}", alpha),
-        )
+        if name not in self._masks:
+            self._masks[name] = self._stage(
+                name,
+                lambda: self._train_mask(task, f"{self._folder}/{name}", alpha),
+            )
+        return self._masks[name]
 
     def scores(self, name, model_of, tasks=None):
         """Returns the accuracy on each task, a dict; a stage."""
