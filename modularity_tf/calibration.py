@@ -38,7 +38,7 @@ def fit_temperature(logits, labels):
     found = tfp_optimizer.lbfgs_minimize(
         loss_and_gradient, tf.zeros((1,), tf.float64), tolerance=1e-8
     )
-    return float(np.clip(np.exp(found.position[0]), 1e-3, 1e3))
+    return float(np.exp(np.clip(found.position[0], *np.log([1e-3, 1e3]))))
 
 
 def negative_log_likelihood(logits, labels, temperature=1.0):

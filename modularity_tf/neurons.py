@@ -101,6 +101,32 @@ class ClassStatistics:
         )
 
 
+def merge_groups(statistics, merged):
+    """Returns the statistics of unions of groups, without another pass.
+
+    Args:
+        statistics: `ClassStatistics`.
+        merged: List of lists of groups; every list becomes a class. Groups in
+            a list with others need two examples or more.
+
+    Returns:
+        `ClassStatistics` of `len(merged)` classes.
+    """
+    counts = np.array([statistics.counts[rows].sum() for rows in merged])
+    means, errors = {}, {}
+    for path, mean in statistics.mean.items():
+        parts = []
+        for rows, total in zip(merged, counts, strict=True):
+            n = statistics.counts[rows][:, None]
+            centre = (n * mean[rows]).sum(axis=0) / total
+            inside = statistics.standard_error[path][rows] ** 2 * n * (n - 1)
+            between = n * (mean[rows] - centre) ** 2
+            squares = (inside + between).sum(axis=0)
+            parts.append((centre, np.sqrt(squares / (total - 1) / total)))
+        means[path], errors[path] = map(np.stack, zip(*parts, strict=True))
+    return ClassStatistics(counts, means, errors)
+
+
 def neuron_layers(model, layers=None):
     """Returns the Conv and Dense layers of a model, keyed by path.
 

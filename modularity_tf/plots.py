@@ -17,6 +17,7 @@ def confusion_matrices(
     difference=False,
     predicted_names=None,
     kind="class",
+    unit=None,
 ):
     """Draws confusion matrices, or changes of them, as annotated panels.
 
@@ -28,9 +29,10 @@ def confusion_matrices(
         difference: Bool. Colours centred at 0 and signed numbers.
         predicted_names: Names of the columns, if not those of the classes.
         kind: Str, what a class is called on the axes.
+        unit: Str, of the numbers; per cent of the true class by default.
 
     Returns:
-        `matplotlib.figure.Figure`. Numbers are per cent of the true class.
+        `matplotlib.figure.Figure`. Numbers are 100 times the entries.
     """
     predicted_names = predicted_names or class_names
     columns = min(len(matrices), 4)
@@ -64,12 +66,12 @@ def confusion_matrices(
             style = {"ha": "center", "va": "center", "fontsize": 8}
             ax.text(column, row, text, color=color, **style)
     label = "change" if difference else "share"
-    label += f" [% of the true {kind}]"
+    label += f" [{unit or f'% of the true {kind}'}]"
     fig.colorbar(drawn, ax=axes, aspect=40, label=label)
     return fig
 
 
-def grouped_bars(groups, labels, ylabel, title=""):
+def grouped_bars(groups, labels, ylabel, title="", chance=None):
     """Draws bars side by side, mean and standard deviation over the repeats.
 
     Args:
@@ -77,6 +79,8 @@ def grouped_bars(groups, labels, ylabel, title=""):
         labels: Names on the x axis.
         ylabel: Str.
         title: Str.
+        chance: Dict from legend entry to array like its group: what random
+            sets would give, a black line across each bar (the mean).
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -91,6 +95,15 @@ def grouped_bars(groups, labels, ylabel, title=""):
         sd = values.std(axis=0, ddof=1) if len(values) > 1 else None
         mean = values.mean(axis=0)
         ax.bar(x, mean, width, yerr=sd, label=name, capsize=2)
+        if chance and name in chance:
+            level = np.mean(chance[name], axis=0)
+            ends = x - width / 2, x + width / 2
+            label = (
+                None
+                if "random" in ax.get_legend_handles_labels()[1]
+                else "random"
+            )
+            ax.hlines(level, *ends, color="black", linewidth=2, label=label)
     ax.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     ax.axhline(0, color="black", linewidth=0.8)
     ax.grid(axis="y", alpha=0.3)
@@ -206,6 +219,34 @@ def sensitivity(points, chosen, title=""):
     ax.grid(alpha=0.3)
     ax.set(xlabel="beta", ylabel="accuracy [%]", title=title)
     fig.colorbar(drawn, ax=ax, label="weights shared [%]")
+    return fig
+
+
+def reliability(bins, title=""):
+    """Draws accuracy against confidence, before and after calibration.
+
+    Args:
+        bins: Dict from caption to a dict as `calibration.reliability` returns
+            it; empty bins are left out.
+        title: Str.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    fig = figure.Figure((5.0, 4.5))
+    fig.set_layout_engine("constrained")
+    ax = fig.subplots()
+    ax.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
+    for caption, found in bins.items():
+        filled = np.asarray(found["count"]) > 0
+        confidence, accuracy = (
+            np.asarray(found[name])[filled]
+            for name in ("confidence", "accuracy")
+        )
+        ax.plot(confidence, accuracy, "o-", label=caption)
+    ax.grid(alpha=0.3)
+    ax.set(xlabel="confidence", ylabel="accuracy", title=title)
+    ax.legend()
     return fig
 
 

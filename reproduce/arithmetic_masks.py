@@ -339,12 +339,12 @@ def common_claims(records, tasks):
 
 def sharing_figure(records, tasks, title, name):
     """Returns the figure of the weights shared, beside random masks."""
-    groups = {}
-    for task in tasks:
-        groups[task] = 100 * sharing(records, task)
-        groups[f"{task}, random"] = 100 * sharing(records, task, "expected")
     fig = plots.grouped_bars(
-        groups, [*records[0]["layers"], "total"], "weights shared [%]", title
+        {task: 100 * sharing(records, task) for task in tasks},
+        [*records[0]["layers"], "total"],
+        "weights shared [%]",
+        title,
+        {task: 100 * sharing(records, task, "expected") for task in tasks},
     )
     return {f"{name}_sharing": fig}
 

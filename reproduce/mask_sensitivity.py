@@ -229,18 +229,20 @@ def draw(records):
             points, chosen, f"addition and multiplication, {network}"
         )
     names = records[0]["size_networks"]
-    groups = {
-        caption: 100
-        * np.array(
-            [
-                [at(r, name, [chosen])[0][key]["add"] for name in names]
-                for r in records
-            ]
-        )
-        for caption, key in (("add", "sharing"), ("add, random", "expected"))
-    }
+    shared, expected = (
+        {
+            "add": 100
+            * np.array(
+                [
+                    [at(r, name, [chosen])[0][key]["add"] for name in names]
+                    for r in records
+                ]
+            )
+        }
+        for key in ("sharing", "expected")
+    )
     figures["fig09_sharing_by_size"] = plots.grouped_bars(
-        groups, names, "weights shared [%]", "the mask of addition"
+        shared, names, "weights shared [%]", "the mask of addition", expected
     )
     return figures
 

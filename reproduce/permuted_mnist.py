@@ -353,16 +353,18 @@ def draw(records):
             * np.array([share(r, task) for r in repeats])
             for task in tasks
         }
-        last = max(tasks)
-        groups[f"task {last + 1}, random"] = 100 * np.array(
-            [share(r, last, "expected") for r in repeats]
-        )
+        chance = {
+            f"task {task + 1}": 100
+            * np.array([share(r, task, "expected") for r in repeats])
+            for task in tasks
+        }
         number = NUMBERS.get(logit, f"fig15_logit{logit:g}")
         figures[f"{number}_sharing"] = plots.grouped_bars(
             groups,
             labels,
             "weights shared [%]",
             f"permuted {repeats[0]['data']}, free logits start at {logit:g}",
+            chance,
         )
     return figures
 

@@ -140,6 +140,21 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "no example of class 1"):
             found.of(1)
 
+    def test_groups_merge_to_what_one_pass_would_give(self):
+        model = cnn()
+        rng = np.random.default_rng(0)
+        images = rng.normal(size=(20, 6, 6, 2)).astype("float32")
+        fine = np.arange(20) % 4
+        found = neurons.merge_groups(
+            neurons.class_statistics(model, [(images, fine)], 4),
+            [[0, 3], [1, 2]],
+        )
+        coarse = np.where(np.isin(fine, [0, 3]), 0, 1)
+        expected = neurons.class_statistics(model, [(images, coarse)], 2)
+        self.assertAllEqual(found.counts, expected.counts)
+        self.assertAllClose(found.mean, expected.mean)
+        self.assertAllClose(found.standard_error, expected.standard_error)
+
     def test_refuses_nan_and_strange_labels(self):
         images = np.zeros((4, 6, 6, 2), "float32")
         with self.assertRaisesRegex(ValueError, r"in \[0, 2\), got 5"):

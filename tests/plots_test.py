@@ -143,6 +143,25 @@ class GroupedBarsTest(tf.test.TestCase):
                 self.assertAllClose(segment, expected)
             self.assertLen(lines.get_segments(), 3)
 
+    def test_chance_is_a_line_across_each_bar(self):
+        fig = plots.grouped_bars(
+            {"a": [[1, 2], [3, 4]], "b": [[5, 6]]},
+            ["x", "y"],
+            "shared [%]",
+            chance={"a": [[1, 1], [2, 3]], "b": [[4, 5]]},
+        )
+        (ax,) = fig.axes
+        first, second = (
+            lines
+            for lines in ax.collections
+            if lines.get_linewidth()[0] == 2  # the error bars are thinner
+        )
+        for lines, levels in ((first, [1.5, 2.0]), (second, [4, 5])):
+            heights = [segment[0][1] for segment in lines.get_segments()]
+            self.assertAllClose(heights, levels)
+        labels = ax.get_legend_handles_labels()[1]
+        self.assertEqual(labels.count("random"), 1)
+
     def test_one_repeat_has_no_error_bar(self):
         _, drawn = self.bars({"one": [[1.0, 2.0, 3.0]]}, CLASSES)
         self.assertAllEqual([b.get_height() for b in drawn["one"]], [1, 2, 3])
@@ -198,6 +217,14 @@ class SensitivityTest(tf.test.TestCase):
         self.assertAllClose(dots.get_array(), [50, 10])
         star = next(x for x in ax.lines if x.get_marker() == "*")
         self.assertAllClose(np.ravel(star.get_xydata()), [1e-3, 60])
+
+
+class ReliabilityTest(tf.test.TestCase):
+    def test_empty_bins_are_left_out(self):
+        bins = {"count": [0, 3], "confidence": [np.nan, 0.7]}
+        fig = plots.reliability({"before": {**bins, "accuracy": [np.nan, 0.6]}})
+        line = fig.axes[0].lines[1]
+        self.assertAllClose(line.get_xydata(), [[0.7, 0.6]])
 
 
 class SaveTest(tf.test.TestCase):

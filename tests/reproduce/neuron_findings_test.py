@@ -1,0 +1,39 @@
+import numpy as np
+import tensorflow as tf
+
+from reproduce import neuron_findings
+
+
+def record(own, others):
+    """Returns a record of two classes whose ablation loses so much."""
+    ablated = [
+        {"ablated": {"confusion": np.diag([0.9 - own, 0.8 - others]).tolist()}},
+        {"ablated": {"confusion": np.diag([0.9 - others, 0.8 - own]).tolist()}},
+    ]
+    return {
+        "network": {"confusion": np.diag([0.9, 0.8]).tolist()},
+        "methods": {"bayesian": {"ablation": ablated}},
+    }
+
+
+class DropOfClassTest(tf.test.TestCase):
+    def test_own_and_other_classes_are_told_apart(self):
+        drops = neuron_findings.drop_of_class(record(0.5, 0.1))
+        self.assertAllClose(drops, [[0.5, 0.1], [0.5, 0.1]])
+
+
+class RatioTest(tf.test.TestCase):
+    def test_pairs_without_active_neurons_do_not_count(self):
+        entries = [{"total": {"share": s}} for s in (0.2, np.nan, 0.4)]
+        sharing = {"specialize": entries, "random_pairs": [0, 1]}
+        found = {"methods": {"bayesian": {"sharing": sharing}}}
+        ratio = neuron_findings.ratio
+        self.assertAllClose(
+            ratio(found, "bayesian", "specialize", "share"), 0.3
+        )
+        text = ratio(found, "bayesian", "specialize", "share", as_in_text=True)
+        self.assertAllClose(text, 0.2)
+
+
+if __name__ == "__main__":
+    tf.test.main()

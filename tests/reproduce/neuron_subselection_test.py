@@ -1,0 +1,76 @@
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from reproduce import neuron_subselection
+from tests.reproduce import run_test_case
+
+TINY = neuron_subselection.Config(
+    datasets=("digits",),
+    batch_size=32,
+    network_steps=60,
+    permutations=9,
+    null_images=20,
+    score_images=100,
+    t_high=0.1,
+    log_steps=30,
+)
+PICTURES = (
+    "fig01_threshold_specialize_digits",
+    "fig02_threshold_reuse_digits",
+    "fig03_bayesian_specialize_digits",
+    "fig04_bayesian_reuse_digits",
+    "fig05_ablation_counts_digits",
+    "fig05_ablation_percent_digits",
+    "reliability_digits",
+    "sweep_digits",
+)
+
+
+class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        _, results = self.run_tiny(neuron_subselection, TINY, PICTURES)
+        (record,) = results["records"]
+        self.assertEqual(sum(record["network"]["counts"]), 100)
+        for found in record["methods"].values():
+            shared = found["sharing"]
+            self.assertLen(shared["specialize"], 45)
+            self.assertLen(shared["reuse"], 10)
+            self.assertLen(shared["random_pairs"], 10)
+            for entry in shared["specialize"]:
+                self.assertNotIn("output11", entry)
+                # At the 70th percentile no more than 31 % can be active.
+                self.assertLessEqual(entry["total"]["jaccard"] or 0, 1)
+        by_threshold = record["methods"]["threshold"]
+        ratios = [
+            e["total"]["of_layer"]
+            for e in by_threshold["sharing"]["specialize"]
+        ]
+        self.assertLessEqual(max(ratios), 0.32)
+        for test in by_threshold["permutations"]:
+            self.assertBetween(test["p"], 0.1, 1.0)  # (1 + 0) / (1 + 9)
+        masking = record["methods"]["bayesian"]["ablation"]
+        self.assertLen(masking, 10)
+        for found in masking:
+            confusion = np.array(found["ablated"]["confusion"])
+            self.assertAllClose(confusion.sum(axis=1), np.ones(10))
+
+    @parameterized.named_parameters(
+        ("dataset", {"datasets": ("svhn",)}, "--datasets must be of mnist"),
+        ("method", {"methods": ()}, "--methods"),
+        ("select", {"select_on": "all"}, "got 'all'"),
+        ("tau", {"tau": 0.2}, "--tau"),
+        ("order", {"t_low": 1.0}, "--t_low"),
+        ("percentile", {"percentile": 101.0}, "--percentile"),
+        ("permutations", {"permutations": 0}, "--permutations"),
+        ("steps", {"network_steps": 45}, "multiple of --log_steps=30"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(TINY, **changes)
+
+
+if __name__ == "__main__":
+    tf.test.main()
