@@ -72,7 +72,7 @@ def trial(alpha):
 
 
 found = alpha_search.search_alpha(
-    trial, accuracy(model, validation), start=3e-6, refinements=0
+    trial, accuracy(model, validation), start=1e-7, refinements=0
 )
 plots.save(
     plots.alpha_search([found.__dict__], "MobileNetV2 on digits"),
