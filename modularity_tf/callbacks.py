@@ -63,8 +63,8 @@ class MaskHealth(keras.callbacks.Callback):
     - `kept`: share of weights that the thresholded mask keeps.
     - `undecided`: share with a keep probability in (0.05, 0.95). The paper
       finds nearly none at the end, and thresholding safe because of it.
-    - `saturated`: share whose logit is so far from 0 (11.1) that no sample
-      differs from the threshold, so that the task can't bring it back.
+    - `saturated`: share whose logit is so far from 0 (11.8) that no sample
+      differs from the threshold, so that the task hardly moves it any more.
     - `dead_layers`: number of kernels of which nothing is kept.
     - `sampling_gap`: loss with sampled masks minus loss with the thresholded
       one, on `data`.
@@ -85,7 +85,7 @@ class MaskHealth(keras.callbacks.Callback):
     """
 
     UNDECIDED = masks.logit(0.95)
-    SATURATED = masks.logit(1 - 2.0**-masks.BITS_PER_SAMPLE)
+    SATURATED = masks.logit(1 - 2.0 ** -(masks.BITS_PER_SAMPLE + 1))
 
     def __init__(self, data=None):
         super().__init__()
@@ -139,6 +139,18 @@ class MaskHealth(keras.callbacks.Callback):
             advice.append(
                 f"{report['undecided']:.1%} of the weights are undecided, so "
                 "the threshold is arbitrary for them: train for more steps"
+            )
+        if report["saturated"] > 0.99:
+            advice.append(
+                f"{report['saturated']:.1%} of the logits are saturated, and "
+                "training on changes nothing: stop earlier, as "
+                "`MaskEarlyStopping` does"
+            )
+        if report.get("sampling_gap", 0.0) < -0.1:
+            advice.append(
+                "the thresholded mask has a higher loss than its samples, by "
+                f"{-report['sampling_gap']:.3g}: train for more steps, until "
+                "few weights are undecided"
             )
         for text in advice:
             warnings.warn(f"{self.model.name}: {text}.", stacklevel=2)

@@ -105,7 +105,11 @@ def sample(logits, seed, num_samples=None, temperature=1.0):
     """
     logits = tf.convert_to_tensor(logits, tf.float32)
     drawn = sample_weights(
-        tf.ones_like(logits), logits, seed, num_samples or 1, temperature
+        tf.ones_like(logits),
+        logits,
+        seed,
+        1 if num_samples is None else num_samples,
+        temperature,
     )
     return drawn[0] if num_samples is None else tf.stack(drawn)
 

@@ -169,7 +169,7 @@ def draw(records):
 
 def main(config):
     arithmetic_masks.run_repeats(
-        config, "add_mul", make_problem(config, 0), [analyse], claims, draw
+        config, "add_mul", [make_problem(config, 0)], [analyse], claims, draw
     )
 
 

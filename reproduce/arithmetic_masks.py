@@ -212,7 +212,11 @@ class Subject:
                 ]
                 for task, found in metrics.sharing_with_others(tasks).items()
             },
-            "specialize": dataclasses.asdict(metrics.specialize(tasks)),
+            "excess": dataclasses.asdict(
+                metrics.reuse([tuple(tasks.values())])
+                if self.problem.same_function
+                else metrics.specialize(tasks)
+            ),
         }
         if len(held_out):
             record["held_out"] = self._stage(
@@ -314,7 +318,26 @@ def edges_less_middle(records, tasks):
 
 def common_claims(records, tasks):
     """Returns the claims that both experiments rest on."""
+    held_out = [r for r in records if "held_out" in r]
     return [
+        *(
+            [
+                claim.Claim(
+                    "accuracy on the pairs trained on, less on those held out",
+                    "",
+                    tuple(
+                        np.mean(
+                            [r["dense"][t] - r["held_out"][t] for t in tasks]
+                        )
+                        for r in held_out
+                    ),
+                    0.05,
+                    at_least=False,
+                )
+            ]
+            if held_out
+            else []
+        ),
         claim.Claim(
             "the mask of all tasks keeps the network's accuracy",
             "> 95 %",
@@ -329,7 +352,10 @@ def common_claims(records, tasks):
             "a task's mask performs it, relative to the network (worst task)",
             "",
             tuple(
-                min(r["accuracy"][t][t] / r["dense"][t] for t in tasks)
+                min(
+                    r["accuracy"][t][t] / max(r["dense"][t], 1e-9)
+                    for t in tasks
+                )
                 for r in records
             ),
             0.9,
@@ -339,6 +365,10 @@ def common_claims(records, tasks):
 
 def sharing_figure(records, tasks, title, name):
     """Returns the figure of the weights shared, beside random masks."""
+    figures = {}
+    searches = [r["alpha_search"] for r in records if r["alpha_search"]]
+    if searches:
+        figures[f"alpha_search_{name}"] = plots.alpha_search(searches, title)
     fig = plots.grouped_bars(
         {task: 100 * sharing(records, task) for task in tasks},
         [*records[0]["layers"], "total"],
@@ -346,7 +376,7 @@ def sharing_figure(records, tasks, title, name):
         title,
         {task: 100 * sharing(records, task, "expected") for task in tasks},
     )
-    return {f"{name}_sharing": fig}
+    return {**figures, f"{name}_sharing": fig}
 
 
 def accuracy_figure(records, tasks, title, name):
@@ -367,13 +397,13 @@ def accuracy_figure(records, tasks, title, name):
     return {f"{name}_accuracy": fig}
 
 
-def run_repeats(config, name, problem, analyses, claims, draw):
+def run_repeats(config, name, problems, analyses, claims, draw):
     """Carries out an experiment: a repeat a seed, then figures and claims.
 
     Args:
         config: `Config`.
         name: Str, the experiment.
-        problem: What `phases` times.
+        problems: What `phases` times, one an analysis.
         analyses: Functions `(run, seed)` to a record of a repeat.
         claims: Function from the records to a list of `claim.Claim`.
         draw: Function from the records to a dict of figures.
@@ -385,7 +415,13 @@ def run_repeats(config, name, problem, analyses, claims, draw):
             run.draw(draw)
             return
         if config.dry_run or steps > experiment.LONG_RUN_STEPS:
-            run.estimate(phases(config, problem, repeats))
+            run.estimate(
+                [
+                    phase
+                    for problem in problems
+                    for phase in phases(config, problem, len(config.seeds))
+                ]
+            )
         if config.dry_run:
             return
         records = [

@@ -46,11 +46,11 @@ class Claim:
             sd = math.sqrt(sum((v - mean) ** 2 for v in self.values) / (n - 1))
             margin = stats.t.ppf(0.975, n - 1) * sd / math.sqrt(n)
         low, high = mean - margin, mean + margin
-        above, below = low >= self.threshold, high <= self.threshold
-        if above == below:
-            word = "undetermined"
+        if self.at_least:
+            good, bad = low >= self.threshold, high < self.threshold
         else:
-            word = "holds" if above == self.at_least else "fails"
+            good, bad = high <= self.threshold, low > self.threshold
+        word = "holds" if good else "fails" if bad else "undetermined"
         return {"verdict": word, "mean": mean, "sd": sd, "n": n}
 
 

@@ -69,7 +69,8 @@ def inverted_drop(record):
         np.mean(
             [
                 1
-                - record["accuracy"][f"not {other}"][own] / record["dense"][own]
+                - record["accuracy"][f"not {other}"][own]
+                / max(record["dense"][own], 1e-9)
                 for own, other in (TASKS, TASKS[::-1])
             ]
         )
@@ -165,7 +166,7 @@ def main(config):
     arithmetic_masks.run_repeats(
         config,
         "double_add",
-        make_problem(config, shown[0], 0),
+        [make_problem(config, name, 0) for name in shown],
         [
             lambda run, seed, name=name: analyse(run, name, seed)
             for name in shown

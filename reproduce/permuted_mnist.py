@@ -108,10 +108,10 @@ def train_task(run, model, split, validation, task, new_logit, seed, stage):
     config = run.config
     if task:
         for i, layer in enumerate(hidden_and_output(model)):
-            fresh = experiment.derive_seed(seed, "fresh weights", stage, i)
+            fresh = experiment.derive_seed(seed, "fresh weights", task, i)
             layer.start_task(fresh, OLD_LOGIT, new_logit)
         masked_model.reset_optimizer(model.optimizer, model.trainable_variables)
-    batch_seed = experiment.derive_seed(seed, "batches", stage)
+    batch_seed = experiment.derive_seed(seed, "batches", task)
     few = images.Split(validation.images[:1000], validation.labels[:1000])
     run.fit(
         stage,
@@ -132,9 +132,7 @@ def analyse(run, data, new_logit, seed):
     pixels = math.prod(data.train.images.shape[1:])
     folder = f"new_logit{new_logit:g}/seed{seed}"
     order_seed = experiment.derive_seed(seed, "permutations")
-    model = untrained(
-        config, data, experiment.derive_seed(seed, "network", new_logit)
-    )
+    model = untrained(config, data, experiment.derive_seed(seed, "network"))
     learned, masks, tests = [], [], []
     for task in range(config.tasks):
         order = permuted_mnist.permutation(task, pixels, order_seed)
@@ -142,7 +140,9 @@ def analyse(run, data, new_logit, seed):
             permuted_mnist.permuted(split, order)
             for split in (data.train, data.validation, data.test)
         )
-        stage = f"{folder}/task{task}"
+        # The first task is the same wherever the free logits start after it.
+        place = folder if task else f"first_task/seed{seed}"
+        stage = f"{place}/task{task}"
         train_this = functools.partial(
             train_task,
             run,
@@ -157,12 +157,12 @@ def analyse(run, data, new_logit, seed):
         model = run.stage(stage, train_this, config.task_steps)
         masks.append(
             run.stage(
-                f"{folder}/mask{task}", functools.partial(kept_weights, model)
+                f"{place}/mask{task}", functools.partial(kept_weights, model)
             )
         )
         learned.append(
             run.stage(
-                f"{folder}/result{task}",
+                f"{place}/result{task}",
                 functools.partial(measure, model, test),
             )
         )
@@ -303,10 +303,19 @@ def claims(records):
                 at_least=False,
             ),
             claim.Claim(
-                "the output layer fills first: used more than any other, by",
+                "the output layer fills first: more used than any other, mean "
+                "over the tasks",
                 "first",
                 tuple(
-                    occupied(r, -1)[-1] - occupied(r, -1)[:-1].max()
+                    np.mean(
+                        [
+                            used[-1] - used[:-1].max()
+                            for used in (
+                                occupied(r, task)
+                                for task in range(len(r["tasks"]))
+                            )
+                        ]
+                    )
                     for r in plain
                 ),
                 0.0,
@@ -370,13 +379,13 @@ def draw(records):
 
 
 def main(config):
-    data = images.load(config.dataset)
     repeats = len(config.seeds) * len(config.new_logits)
     steps = repeats * config.tasks * config.task_steps
     with experiment.Run(config, "permuted_mnist", steps) as run:
         if config.stage == "figures":
             run.draw(draw)
             return
+        data = images.load(config.dataset)
         if config.dry_run or steps > experiment.LONG_RUN_STEPS:
             pixels = math.prod(data.train.images.shape[1:])
             split = permuted_mnist.permuted(data.train, np.arange(pixels))

@@ -80,6 +80,7 @@ class AddMul:
     pairs: np.ndarray
 
     tasks = ("add", "mul")
+    same_function = False
 
     def examples(self, pairs, asked):
         """Returns inputs and labels.
@@ -125,7 +126,8 @@ class DoubleAdd:
     presentation, with 40 * digits features:
 
     - "passes", for feedforward networks: `(batch, features)`, one pair a row,
-      the other is zero and not asked for. Each tuple makes two rows.
+      the other is zero and not asked for. Each tuple makes two rows, so that a
+      batch of the full task has twice as many.
     - "together", for recurrent ones: `(batch, 1, features)`, both pairs.
     - "in_turn": `(batch, 2, features)`, first pair 1 alone, then pair 2.
 
@@ -144,6 +146,7 @@ class DoubleAdd:
     presentation: str
 
     tasks = ("pair1", "pair2")
+    same_function = True
 
     def __post_init__(self):
         if self.presentation not in PRESENTATIONS:
@@ -182,7 +185,11 @@ class DoubleAdd:
         )
         if self.presentation == "passes":
             chosen = [rows for rows, ask in zip(alone, asked) if ask]
-            return tuple(tf.concat(part, axis=0) for part in zip(*chosen))
+            # The rows of a tuple side by side: any part of a batch has both.
+            return tuple(
+                tf.reshape(tf.stack(part, axis=1), (-1, part[0].shape[1]))
+                for part in zip(*chosen)
+            )
         labels = tf.concat(
             [
                 answer if ask else none

@@ -32,10 +32,12 @@ class ContinualDense(masked_dense.MaskedDense):
         anew.
 
         Args:
-            seed: Int, of the new weights.
+            seed: Int, of the new weights and of the mask samples to come.
             old_logit: Float, where the logits of used weights start.
             new_logit: Float, where those of the others start.
         """
+        # Files do not keep a generator's state: every task begins its own.
+        self.seed_generator.state.assign([seed, 0])
         for weight, logits, used in self._parts():
             used.assign(ops.logical_or(used, logits > 0))
             if weight is self.bias:

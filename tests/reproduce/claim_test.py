@@ -49,5 +49,13 @@ class ClaimTest(parameterized.TestCase):
         self.assertEqual(cells[5], ["undetermined", "holds"])
 
 
+class TieTest(parameterized.TestCase):
+    @parameterized.parameters(True, False)
+    def test_exactly_on_the_threshold_holds(self, at_least):
+        for values in ((0.0,), (0.0, 0.0, 0.0)):
+            stated = claim.Claim("none", "0", values, 0.0, at_least)
+            self.assertEqual(stated.verdict()["verdict"], "holds")
+
+
 if __name__ == "__main__":
     absltest.main()

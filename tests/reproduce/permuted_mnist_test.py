@@ -1,11 +1,15 @@
 import dataclasses
+import json
+import pathlib
+import tempfile
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf import WeightMask
-from reproduce import permuted_mnist
+from reproduce import experiment, permuted_mnist
 from tests.reproduce import run_test_case
 
 TINY = permuted_mnist.Config(
@@ -29,7 +33,13 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         plain, biased = results["records"]
         self.assertEqual((plain["new_logit"], biased["new_logit"]), (2, -1))
         masks = [
-            WeightMask.load(run / f"new_logit2/seed0/mask{task}.npz")
+            WeightMask.load(
+                run
+                / (
+                    ("new_logit2" if task else "first_task")
+                    + f"/seed0/mask{task}.npz"
+                )
+            )
             for task in range(3)
         ]
         # What the record says of sharing is what the masks say.
@@ -49,6 +59,28 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             before = [task["accuracy"] for task in record["tasks"]]
             self.assertAllClose(record["accuracy_at_end"], before, atol=1e-6)
             self.assertGreater(np.mean(before), 0.15)
+
+    def test_a_run_that_stops_between_tasks_ends_as_an_undisturbed_one(self):
+        config = dataclasses.replace(TINY, new_logits=(2.0,))
+        _, whole = self.run_tiny(permuted_mnist, config, PICTURES[:1])
+        stage = experiment.Run.stage
+
+        def stop(run, name, *args):
+            if name.endswith("task2"):
+                raise KeyboardInterrupt
+            return stage(run, name, *args)
+
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        config = dataclasses.replace(config, output_dir=folder)
+        with (
+            mock.patch.object(experiment.Run, "stage", stop),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            permuted_mnist.main(config)
+        permuted_mnist.main(config)
+        (file,) = pathlib.Path(folder).glob("*/results.json")
+        resumed = json.loads(file.read_text())
+        self.assertEqual(resumed["records"], whole["records"])
 
     @parameterized.named_parameters(
         ("dataset", {"dataset": "cifar10"}, "got 'cifar10'"),

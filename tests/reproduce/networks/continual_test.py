@@ -33,7 +33,7 @@ class ContinualTest(tf.test.TestCase):
         for layer in layers:
             for logits in (layer.mask_logits, layer.bias_mask_logits):
                 logits.assign(rng.normal(size=logits.shape))
-            layer.start_task(seed=7, old_logit=2.0, new_logit=-1.0)
+            layer.start_task(seed=7, old_logit=2.0, new_logit=1.0)
         before = [layer.get_weights() for layer in layers]
         used = [layer.masks()[1] for layer in layers]
         masked_model.reset_optimizer(model.optimizer, model.trainable_variables)
