@@ -1,6 +1,6 @@
 """The code of masking_your_model.md: python -m docs.masking_your_model.
 
-Five minutes on 2 cores. Writes the pictures to docs/images.
+Takes 10 to 25 minutes on 2 cores. Writes the pictures to docs/images.
 """
 
 import keras
