@@ -12,7 +12,7 @@ from modularity_tf import metrics, plots
 from reproduce import claim
 
 CONTROL = "control"
-FIGURES = {"cnn": "19", "cnn_nodropout": "20"}  # of the confusion differences
+NUMBERS = {"cnn": "19", "cnn_nodropout": "20"}  # of the confusion differences
 # Removing one class turns it into others, section 5 and appendix C.7.1.
 CONFUSIONS = (
     ("airplane", ("bird", "ship")),
@@ -123,7 +123,7 @@ def claims(records):
                     ],
                     0.0,
                 )
-    if set(FIGURES) <= set(by_network):
+    if set(NUMBERS) <= set(by_network):
         target = {
             name: {r["seed"]: target_and_other_drops(r)[0] for r in repeats}
             for name, repeats in by_network.items()
@@ -200,7 +200,7 @@ def draw(records):
             names,
             f"{title}, {name}",
         )
-        number = FIGURES[name]
+        number = NUMBERS[name]
         figures[f"fig{number}_confusion_difference_{name}"] = (
             plots.confusion_matrices(
                 {f"without {t}": mean[t] - mean[CONTROL] for t in tasks},
