@@ -21,6 +21,11 @@ from reproduce.data import arithmetic
 FIGURES = ("2", "13", "14")
 TASKS = arithmetic.DoubleAdd.tasks
 FNN, LSTM = ("passes",), ("together", "in_turn")
+SHOWN = {
+    "passes": "a pair a pass",
+    "together": "pairs together",
+    "in_turn": "pairs in turn",
+}
 NUMBERS = {  # presentation: figures of accuracy and of sharing
     "passes": ("fig02a", "fig13a"),
     "together": ("fig02b", "fig13b"),
@@ -150,7 +155,7 @@ def draw(records):
     figures = {}
     for name, repeats in by_presentation(records).items():
         kind = "FNN" if name in FNN else "LSTM"
-        title = f"double addition, {kind}, pairs {name.replace('_', ' ')}"
+        title = f"double addition, {kind}, {SHOWN[name]}"
         accuracy, sharing = NUMBERS[name]
         figures |= arithmetic_masks.accuracy_figure(
             repeats, TASKS, title, accuracy
