@@ -48,10 +48,13 @@ def active(decision):
     return decision.on if is_mask else decision
 
 
-def without_output(chosen, model):
-    """Returns layer -> boolean array without the output layer's."""
-    last = subnetworks.output_layers(model)
-    return {p: v for p, v in active(chosen).values.items() if p not in last}
+def without_output(chosen, outputs):
+    """Returns layer -> boolean array without the output layers."""
+    return {
+        path: value
+        for path, value in active(chosen).values.items()
+        if path not in outputs
+    }
 
 
 def ratios(first, second):
@@ -74,12 +77,13 @@ def ratios(first, second):
 def sharing(config, data, network, method, by_class, by_half, seed):
     """Returns what classes, and halves of a class, have in common."""
     count = len(data.class_names)
+    outputs = subnetworks.output_layers(network)
     chosen = [
-        without_output(decide(config, method, by_class, label), network)
+        without_output(decide(config, method, by_class, label), outputs)
         for label in range(count)
     ]
     halved = [
-        without_output(decide(config, method, by_half, group), network)
+        without_output(decide(config, method, by_half, group), outputs)
         for group in range(2 * count)
     ]
     every = list(itertools.combinations(range(count), 2))
@@ -117,6 +121,7 @@ def permutation_test(config, data, network, method, split, seed):
         ]
     )
     watch = neurons.ActivationModel(network)
+    outputs = subnetworks.output_layers(network)
     parts = [
         {p: np.array(v, "float64") for p, v in neurons.sample_means(a).items()}
         for a in (watch(x) for x, _ in batches_of(split._rows(rows)))
@@ -137,7 +142,7 @@ def permutation_test(config, data, network, method, split, seed):
             group = second if k == 0 else rng.permutation(second)
             statistics = of_groups(own, group)
             one, two = (
-                without_output(decide(config, method, statistics, g), network)
+                without_output(decide(config, method, statistics, g), outputs)
                 for g in (0, 1)
             )
             shares.append(metrics.overlaps(one, two)["total"].jaccard)
@@ -244,6 +249,7 @@ def calibrate(model, data):
 def sweep(config, network, by_class, by_half, count):
     """Returns sharing by masking over tau and the upper threshold."""
     found = []
+    outputs = subnetworks.output_layers(network)
     for tau, t_high in itertools.product(
         (0.5, 0.8, 0.95), (0.05, 0.1, 0.2, 0.55, 1.0)
     ):
@@ -258,7 +264,7 @@ def sweep(config, network, by_class, by_half, count):
                         tau=tau,
                         t_high=t_high,
                     ),
-                    network,
+                    outputs,
                 )
                 for group in range(groups)
             ]
