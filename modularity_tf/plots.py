@@ -163,7 +163,7 @@ def keep_probabilities(histograms, title=""):
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 7
     """
-    fig = figure.Figure((10.0, 4.0))
+    fig = figure.Figure((12.0, 4.0))
     fig.set_layout_engine("constrained")
     fig.suptitle(title)
     linear, log = fig.subplots(1, 2)
@@ -181,7 +181,7 @@ def keep_probabilities(histograms, title=""):
     for ax in (linear, log):
         ax.set(xlabel="keep probability", ylabel="density")
         ax.grid(alpha=0.3)
-    log.legend()
+    log.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return fig
 
 
