@@ -191,6 +191,11 @@ def draw(records):
                 name = repeats[0]["dataset"]
                 key = f"{number}_{method}_{question}_{name}"
                 figures[key] = _sharing_bars(repeats, method, question, title)
+    for title, repeats in groups.items():
+        methods = repeats[0]["methods"]
+        if all("sharing" in found for found in methods.values()):
+            name = repeats[0]["dataset"]
+            figures[f"active_{name}"] = _active_bars(repeats, title)
     numbers = {"mnist": "fig05", "digits": "fig05", "cifar10": "fig06"}
     for title, repeats in groups.items():
         first = repeats[0]
@@ -239,6 +244,37 @@ def _sharing_bars(repeats, method, question, title):
         "active neurons shared [%]",
         f"{title}, {METHODS[method]}: {QUESTIONS[question]}",
         {label: values(key, ten) for label, (_, key, ten) in kinds.items()},
+    )
+
+
+def _active_bars(repeats, title):
+    """Draws how many neurons a class uses, mean over the classes."""
+    methods = repeats[0]["methods"]
+    layers = list(next(iter(methods.values()))["sharing"]["active"][0])
+    return plots.grouped_bars(
+        {
+            METHODS[method]: 100
+            * np.array(
+                [
+                    [
+                        np.mean(
+                            [
+                                one[layer]
+                                for one in r["methods"][method]["sharing"][
+                                    "active"
+                                ]
+                            ]
+                        )
+                        for layer in layers
+                    ]
+                    for r in repeats
+                ]
+            )
+            for method in methods
+        },
+        layers,
+        "active neurons [%]",
+        title,
     )
 
 

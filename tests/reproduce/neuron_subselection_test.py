@@ -18,6 +18,7 @@ TINY = neuron_subselection.Config(
     log_steps=30,
 )
 PICTURES = (
+    "active_digits",
     "fig01_threshold_specialize_digits",
     "fig02_threshold_reuse_digits",
     "fig03_bayesian_specialize_digits",
