@@ -40,8 +40,15 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         histogram = record["points"][0]["histograms"]["add"]
         self.assertEqual(sum(histogram["counts"]), 22 * 12 + 12 * 10 + 10 * 10)
         file = run / "16/seed0/mask_mul_beta0.01.npz"
-        config = dataclasses.replace(TINY, mask_files=(str(file),))
-        _, results = self.run_tiny(mask_sensitivity, config, PICTURES)
+        config = dataclasses.replace(
+            TINY,
+            mask_files=(str(file),),
+            betas=(1e-2,),
+            beta_networks=("16",),
+            size_networks=("16",),
+        )
+        pictures = (PICTURES[0], "fig08a_sensitivity_16", PICTURES[2])
+        _, results = self.run_tiny(mask_sensitivity, config, pictures)
         (record,) = results["records"]
         self.assertEqual(list(record["shown_histograms"]), [str(file)])
 
@@ -50,6 +57,8 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         ("sizes", {"size_networks": ("12-10",)}, "got '12-10'"),
         ("betas", {"betas": (0.0,)}, "--betas must be positive"),
         ("none", {"beta_networks": ()}, "is empty"),
+        ("chosen", {"beta": 2e-2}, "--beta=0.02, the value marked"),
+        ("search", {"find_beta": True}, "flags of reproduce.add_mul"),
     )
     def test_refuses(self, changes, message):
         with self.assertRaisesRegex(ValueError, message):
