@@ -67,7 +67,9 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
     def test_refuses_a_mask_without_probabilities_before_the_work(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         WeightMask({"a/kernel": np.ones(3, bool)}).save(f"{folder}/m.npz")
-        config = dataclasses.replace(TINY, mask_files=(f"{folder}/m.npz",))
+        config = dataclasses.replace(
+            TINY, mask_files=(f"{folder}/m.npz",), output_dir=folder
+        )
         with self.assertRaisesRegex(ValueError, "m.npz does not tell"):
             mask_sensitivity.main(config)
 
