@@ -131,9 +131,8 @@ class DoubleAdd:
     - "together", for recurrent ones: `(batch, 1, features)`, both pairs.
     - "in_turn": `(batch, 2, features)`, first pair 1 alone, then pair 2.
 
-    A batch for one task asks for that pair alone. Differs from the authors'
-    code: recurrent networks see both pairs then as ever, so that a mask is
-    trained on the inputs it is scored on.
+    A batch for one task asks for that pair alone, and the other is zero, so
+    that its input weights are of no use. Scoring shows both pairs.
 
     Attributes:
         digits: Positive int.
@@ -155,18 +154,20 @@ class DoubleAdd:
                 f"{self.presentation!r}."
             )
 
-    def examples(self, first, second, tasks=tasks):
+    def examples(self, first, second, tasks=tasks, others_zero=False):
         """Returns inputs and labels.
 
         Args:
             first: Int array or tensor of shape `(batch, 2)`, the first pair.
             second: The same for the second pair.
             tasks: Which answers are asked for.
+            others_zero: Bool. Show no pair that is not asked for.
         """
         asked = [task in tasks for task in self.tasks]
         codes, answers = [], []
-        for pair in (first, second):
-            codes.append(_one_hot(pair, self.digits))
+        for pair, ask in zip((first, second), asked, strict=True):
+            shown = float(ask or not others_zero)
+            codes.append(shown * _one_hot(pair, self.digits))
             total = tf.reduce_sum(tf.cast(pair, tf.int32), axis=-1)
             answers.append(to_digits(total % 10**self.digits, self.digits))
         zero, none = (
@@ -205,7 +206,8 @@ class DoubleAdd:
         """Returns examples of `size` random tuples, both sums by default."""
         first = _draw(self.pairs, size, seed)
         second = _draw(self.pairs, size, seed + 1)
-        return self.examples(first, second, (task,) if task else self.tasks)
+        tasks = (task,) if task else self.tasks
+        return self.examples(first, second, tasks, others_zero=True)
 
     def every(self, task, pairs=None):
         """Returns an example of every pair, inputs and labels as arrays.

@@ -157,6 +157,18 @@ class DoubleAddTest(parameterized.TestCase, tf.test.TestCase):
                     labels[:, 1 - i], np.full(len(labels), NOT_ASKED)
                 )
 
+    @parameterized.parameters(*arithmetic.PRESENTATIONS)
+    def test_masks_train_on_one_pair_and_are_scored_on_both(self, presentation):
+        problem = self.problem(presentation, digits=1)
+        for i, task in enumerate(problem.tasks):
+            ((drawn, _),) = arithmetic.batches(problem, 9, 0, 0, 1, task)
+            scored, _ = problem.every(task)
+            for inputs, shown in ((drawn, 0), (scored, 1)):
+                both = np.asarray(inputs).reshape(len(inputs), -1, 2, 20)
+                other = both.sum(1)[:, 1 - i].sum(-1)
+                shown = 0 if presentation == "passes" else 2 * shown
+                self.assertAllEqual(other, np.full(len(other), shown))
+
     def test_scoring_covers_every_pair(self):
         for presentation in arithmetic.PRESENTATIONS:
             problem = self.problem(presentation, digits=1)
