@@ -145,7 +145,8 @@ def peak_memory(name, variant, options):
     before = memory("VmRSS")
     _, fit = prepare(name, variant, options)
     fit(options["steps"])
-    return memory("VmHWM") - before
+    # The kernel's counters lag by some pages, so a difference may be negative.
+    return max(memory("VmHWM") - before, 0.0)
 
 
 def memory(field):
