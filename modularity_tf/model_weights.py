@@ -135,14 +135,22 @@ def clone(model):
         model: Built `keras.Model`.
 
     Raises:
-        NotImplementedError, TypeError: As `keras.models.clone_model`.
+        ValueError: If it can't be cloned with all its weights.
     """
+    refusal = (
+        f"{type(model).__name__} {model.name!r} can't be cloned with its "
+        "weights: implement `get_config` and `build`."
+    )
     # Keras would compile the copy, with whatever loss and metrics a user has.
     compiled, model.compiled = model.compiled, False
     try:
         copy = keras.models.clone_model(model)
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(refusal) from error
     finally:
         model.compiled = compiled
+    if len(copy.weights) != len(model.weights):
+        raise ValueError(refusal)
     copy.compiled = False
     return copy
 

@@ -255,12 +255,6 @@ def _check_nothing_passes(model, layers, removed):
 
 def _clone(model):
     """Returns a copy with the same weights, and its layers by path."""
-    try:
-        clone = model_weights.clone(model)
-        clone.set_weights(model.get_weights())
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{type(model).__name__} {model.name!r} can't be cloned with its "
-            "weights: implement `get_config` and `build`."
-        ) from error
+    clone = model_weights.clone(model)
+    clone.set_weights(model.get_weights())
     return clone, neurons.neuron_layers(clone)

@@ -119,16 +119,7 @@ class WeightMask(binary_set.BinarySet):
         self.check_fits(model)
         weights = model_weights.model_weights(model)
         kept = {id(weights[p].variable): v for p, v in self.values.items()}
-        refusal = (
-            f"{type(model).__name__} {model.name!r} can't be cloned with its "
-            "weights: implement `get_config` and `build`."
-        )
-        try:
-            clone = model_weights.clone(model)
-        except (NotImplementedError, TypeError) as error:
-            raise ValueError(refusal) from error
-        if len(clone.weights) != len(model.weights):
-            raise ValueError(refusal)
+        clone = model_weights.clone(model)
         clone.set_weights(
             [
                 np.where(kept[id(weight)], weight.numpy(), 0)

@@ -144,27 +144,25 @@ class Subject:
 
         return self._stage(f"scores_{name}", measure, 0)
 
-    def find_alpha(self):
-        """Returns an `AlphaSearch` as a dict: the mask of all tasks."""
+    def find_alpha(self, dense):
+        """Returns an `AlphaSearch` as a dict: the mask of all tasks.
+
+        Args:
+            dense: Dict from task to the network's own accuracy.
+        """
 
         def performance(mask):
             model = mask.apply(self.network)
             tasks = self.problem.tasks
             return np.mean([accuracy(model, self.problem, t) for t in tasks])
 
-        reference = np.mean(
-            [
-                accuracy(self.network, self.problem, task)
-                for task in self.problem.tasks
-            ]
-        )
         return self._stage(
             "alpha_search",
             lambda: mask_stages.find_alpha(
                 self._run,
                 lambda stage, alpha: self._train_mask(FULL, stage, alpha),
                 performance,
-                reference,
+                np.mean([*dense.values()]),
                 self._folder,
             ),
             0,
@@ -172,14 +170,14 @@ class Subject:
 
     def record(self, held_out=()):
         """Returns every number that the figures of both experiments show."""
-        search = self.find_alpha() if self.config.find_beta else None
+        dense = self.scores("dense", lambda: self.network)
+        search = self.find_alpha(dense) if self.config.find_beta else None
         alpha = search["alpha"] if search else None
         masks = {t: self.mask(t, alpha) for t in (FULL, *self.problem.tasks)}
         applied = {
             **masks,
             **{f"not {t}": ~masks[t] for t in self.problem.tasks},
         }
-        dense = self.scores("dense", lambda: self.network)
         accuracies = {
             name: self.scores(
                 name.replace(" ", "_"), lambda m=mask: m.apply(self.network)
