@@ -13,6 +13,7 @@ SHARING = {  # method, question: number of the figure
     ("bayesian", "specialize"): "fig03",
     ("bayesian", "reuse"): "fig04",
 }
+CALIBRATION = ("before", "after")
 QUESTIONS = {"specialize": "different classes", "reuse": "halves of a class"}
 
 
@@ -72,6 +73,19 @@ def subnetwork_accuracy(record, method):
     return np.array(rows)
 
 
+def calibration_errors(record, method):
+    """Returns the calibration error before and after, one a subnetwork.
+
+    Array of shape `(classes, 2)`.
+    """
+    return np.array(
+        [
+            [found["calibration"][f"error_{when}"] for when in CALIBRATION]
+            for found in record["methods"][method]["ablation"]
+        ]
+    )
+
+
 def claims(records):
     """Returns the statements with thresholds fixed before any run."""
     found = []
@@ -114,6 +128,13 @@ def claims(records):
                     (d[:, 0] - c[:, 0]).mean()
                     for d, c in zip(drops, control, strict=True)
                 ],
+                0.0,
+            )
+            errors = [calibration_errors(r, "bayesian") for r in repeats]
+            add(
+                "a temperature lowers masked subnetworks' calibration error by",
+                "mitigates",
+                [(e[:, 0] - e[:, 1]).mean() for e in errors],
                 0.0,
             )
     return found
@@ -200,6 +221,9 @@ def draw(records):
     for title, repeats in groups.items():
         first = repeats[0]
         name, methods = first["dataset"], first["methods"]
+        if all("ablation" in found for found in methods.values()):
+            figures[f"subnetworks_{name}"] = _subnetwork_bars(repeats, title)
+            figures[f"calibration_{name}"] = _calibration_bars(repeats, title)
         if "ablation" in methods.get("bayesian", {}):
             for scale in ("counts", "percent"):
                 key = f"{numbers[name]}_ablation_{scale}_{name}"
@@ -274,6 +298,43 @@ def _active_bars(repeats, title):
         },
         layers,
         "active neurons [%]",
+        title,
+    )
+
+
+def _subnetwork_bars(repeats, title):
+    """Draws what the subnetwork of each class still classifies."""
+    groups = {}
+    for method in repeats[0]["methods"]:
+        scores = np.array([subnetwork_accuracy(r, method) for r in repeats])
+        for i, kind in enumerate(("own class", "other classes")):
+            groups[f"{METHODS[method]}, {kind}"] = 100 * scores[:, :, i]
+    return plots.grouped_bars(
+        groups,
+        repeats[0]["class_names"],
+        "recognized by the subnetwork [%]",
+        title,
+    )
+
+
+def _calibration_bars(repeats, title):
+    """Draws the calibration error of the network and the subnetworks."""
+    methods = list(repeats[0]["methods"])
+    groups = {
+        when: 100
+        * np.array(
+            [
+                [r["calibration"][f"error_{when}"]]
+                + [calibration_errors(r, m)[:, i].mean() for m in methods]
+                for r in repeats
+            ]
+        )
+        for i, when in enumerate(CALIBRATION)
+    }
+    return plots.grouped_bars(
+        groups,
+        ["network", *(f"subnetworks, {METHODS[m]}" for m in methods)],
+        "expected calibration error [%]",
         title,
     )
 

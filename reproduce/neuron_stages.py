@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf import calibration, metrics, neurons, subnetworks
-from reproduce import experiment, mask_stages
+from reproduce import experiment
 
 
 def batches_of(split, groups=None):
@@ -178,9 +178,22 @@ def of_groups(values, second):
     return neurons.ClassStatistics(counts, mean, error)
 
 
+def logits(model, split):
+    """Returns the outputs of a model for every image of a split."""
+    # Called eagerly: compiling each of many models costs more than it saves.
+    return np.concatenate(
+        [np.array(model(x, training=False)) for x, _ in batches_of(split)]
+    )
+
+
 def score(model, data):
-    """Returns accuracy and confusion counts on the test set."""
-    predicted = mask_stages.predict(model, data.test.images)
+    """Returns accuracy and confusion rates on the test set."""
+    return score_logits(logits(model, data.test), data)
+
+
+def score_logits(outputs, data):
+    """Returns accuracy and confusion rates, from the test set's logits."""
+    predicted = outputs.argmax(axis=-1)
     count = len(data.class_names)
     confusion = metrics.confusion_matrix(data.test.labels, predicted, count)
     per_class = np.bincount(data.test.labels, minlength=count)
@@ -198,10 +211,11 @@ def ablation(config, data, network, method, by_class, label, seed):
     """
     decision = decide(config, method, by_class, label)
     subnetwork = subnetworks.build_subnetwork(network, decision)
+    outputs = [logits(subnetwork, s) for s in (data.validation, data.test)]
     found = {
         "active": active(decision).keep_fraction,
-        "subnetwork": score(subnetwork, data),
-        "calibration": calibrate(subnetwork, data),
+        "subnetwork": score_logits(outputs[1], data),
+        "calibration": calibrate(*outputs, data),
     }
     if method == "bayesian":
         chosen = active(decision)
@@ -214,18 +228,13 @@ def ablation(config, data, network, method, by_class, label, seed):
     return found
 
 
-def calibrate(model, data):
-    """Returns temperature and calibration error before and after."""
+def calibrate(validation, test, data):
+    """Returns temperature and calibration error before and after.
 
-    def logits(split):
-        return np.concatenate(
-            [np.array(model(x)) for x, _ in batches_of(split)]
-        )
-
-    fitted = calibration.fit_temperature(
-        logits(data.validation), data.validation.labels
-    )
-    test = logits(data.test)
+    The temperature is fitted to the logits of the validation set, the error
+    measured on those of the test set.
+    """
+    fitted = calibration.fit_temperature(validation, data.validation.labels)
     error = functools.partial(
         calibration.expected_calibration_error, test, data.test.labels
     )

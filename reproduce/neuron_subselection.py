@@ -182,7 +182,12 @@ def analyse(run, data, seed):
         "seed": seed,
         "network": stage("scores", lambda: neuron_stages.score(network, data)),
         "calibration": stage(
-            "calibration", lambda: neuron_stages.calibrate(network, data)
+            "calibration",
+            lambda: neuron_stages.calibrate(
+                neuron_stages.logits(network, data.validation),
+                neuron_stages.logits(network, data.test),
+                data,
+            ),
         ),
         "methods": {},
     }

@@ -22,6 +22,29 @@ class DropOfClassTest(tf.test.TestCase):
         self.assertAllClose(drops, [[0.5, 0.1], [0.5, 0.1]])
 
 
+class SubnetworksTest(tf.test.TestCase):
+    def test_own_and_other_classes_and_the_calibration_of_each(self):
+        ablation = [
+            {
+                "subnetwork": {"confusion": [[0.9, 0.1], [0.8, 0.2]]},
+                "calibration": {"error_before": 0.3, "error_after": 0.1},
+            },
+            {
+                "subnetwork": {"confusion": [[0.4, 0.6], [0.3, 0.7]]},
+                "calibration": {"error_before": 0.2, "error_after": 0.0},
+            },
+        ]
+        found = {"methods": {"threshold": {"ablation": ablation}}}
+        self.assertAllClose(
+            neuron_findings.subnetwork_accuracy(found, "threshold"),
+            [[0.9, 0.2], [0.7, 0.4]],
+        )
+        self.assertAllClose(
+            neuron_findings.calibration_errors(found, "threshold"),
+            [[0.3, 0.1], [0.2, 0.0]],
+        )
+
+
 class RatioTest(tf.test.TestCase):
     def test_pairs_without_active_neurons_do_not_count(self):
         entries = [{"total": {"share": s}} for s in (0.2, np.nan, 0.4)]

@@ -19,6 +19,7 @@ TINY = neuron_subselection.Config(
 )
 PICTURES = (
     "active_digits",
+    "calibration_digits",
     "fig01_threshold_specialize_digits",
     "fig02_threshold_reuse_digits",
     "fig03_bayesian_specialize_digits",
@@ -26,6 +27,7 @@ PICTURES = (
     "fig05_ablation_counts_digits",
     "fig05_ablation_percent_digits",
     "reliability_digits",
+    "subnetworks_digits",
     "sweep_digits",
 )
 
