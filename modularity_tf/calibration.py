@@ -25,20 +25,23 @@ def fit_temperature(logits, labels):
     Raises:
         ValueError: If shapes don't fit, or a logit is NaN or infinite.
     """
+    log_t = _most_likely_log_t(*_checked(logits, labels))
+    return float(np.exp(np.clip(log_t, *np.log([1e-3, 1e3]))))
+
+
+@tf.function(reduce_retracing=True)
+def _most_likely_log_t(logits, labels):
     from tensorflow_probability import math as tfp_math
     from tensorflow_probability import optimizer as tfp_optimizer
-
-    logits, labels = _checked(logits, labels)
 
     def loss_and_gradient(log_t):
         return tfp_math.value_and_gradient(
             lambda t: _likelihood_loss(logits, labels, t[0]), log_t
         )
 
-    found = tfp_optimizer.lbfgs_minimize(
+    return tfp_optimizer.lbfgs_minimize(
         loss_and_gradient, tf.zeros((1,), tf.float64), tolerance=1e-8
-    )
-    return float(np.exp(np.clip(found.position[0], *np.log([1e-3, 1e3]))))
+    ).position[0]
 
 
 def negative_log_likelihood(logits, labels, temperature=1.0):

@@ -404,7 +404,7 @@ def bayesian_neuron_mask(statistics, label, t_high=0.55, t_low=1e-5, tau=0.8):
     means, errors = statistics.of(label)
     if statistics.counts[label] < 2:
         raise ValueError(f"Class {label} needs two examples or more.")
-    on, off = {}, {}
+    limits = []  # t_high, t_low and tau, each once a neuron
     for path, mean in means.items():
         high, low, sure = (
             value[path] if isinstance(value, dict) else value
@@ -415,10 +415,18 @@ def bayesian_neuron_mask(statistics, label, t_high=0.55, t_low=1e-5, tau=0.8):
                 "`t_low` must be below `t_high`, and `tau` in [0.5, 1); for "
                 f"{path!r} they are {low!r}, {high!r} and {sure!r}."
             )
-        tiny = np.finfo("float64").tiny ** 0.5  # SE = 0: no division by it
-        normal = tfd.Normal(mean, np.maximum(errors[path], tiny))
-        on[path] = normal.survival_function(high).numpy() > sure
-        off[path] = normal.cdf(low).numpy() > sure
+        limits.append(np.tile([[high], [low], [sure]], mean.size))
+    high, low, sure = np.concatenate(limits, axis=1)
+    mean, error = (
+        np.concatenate([*values.values()]) for values in (means, errors)
+    )
+    tiny = np.finfo("float64").tiny ** 0.5  # SE = 0: no division by it
+    normal = tfd.Normal(mean, np.maximum(error, tiny))
+    ends = np.cumsum([values.size for values in means.values()])[:-1]
+    on, off = (
+        dict(zip(means, np.split(p.numpy() > sure, ends), strict=True))
+        for p in (normal.survival_function(high), normal.cdf(low))
+    )
     provenance = {"method": "bayesian", "label": label, "t_high": t_high}
     provenance |= {"t_low": t_low, "tau": tau}
     return NeuronMask(
