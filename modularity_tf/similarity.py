@@ -101,7 +101,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
         )
         rows = len(keras.tree.flatten(inputs)[0])
         finite, found = summarize(inputs, targets)
-        if not finite:  # a ReLU may turn NaN into 0
+        if not finite:  # a compiled Dense + ReLU turns NaN into 0
             raise ValueError(
                 "NaN or infinite values in the inputs, the outputs of "
                 f"{model.name!r} or the loss."

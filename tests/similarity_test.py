@@ -14,7 +14,7 @@ def sequential(*stack, shape=(6,), dtype="float32"):
     rng = np.random.default_rng(0)
     model.set_weights(
         [rng.normal(size=w.shape) / 2 for w in model.get_weights()]
-    )  # predictions are not sure: autodiff is not exact for p near 1
+    )  # not larger: float32 autodiff loses digits where p is near 1
     return model
 
 
@@ -166,7 +166,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_autodiff_and_closed_form_agree_and_batches_add_up(self):
         model = relu_network()
-        inputs, targets = examples()
+        inputs, targets = examples(rows=24)
         data = tf.data.Dataset.from_tensor_slices((inputs, targets))
         weights = model.get_weights()
         whole = similarity.relu_similarities(
@@ -176,7 +176,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             weights[::2], weights[1::2], inputs, chunk_size=7
         )
         found = similarity.unit_similarities(
-            model, data.batch(7), loss=CROSS_ENTROPY
+            model, data.batch(8), loss=CROSS_ENTROPY
         )
         self.assertEqual(list(found), ["a", "b", "c"])
         for matrices in (whole, chunks):
@@ -311,7 +311,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
                 broken, [examples()], "broken", measures=["covariance"]
             )
         model.layers[0].bias.assign(np.full(5, np.nan))
-        with self.assertRaisesRegex(ValueError, "weight 'a/bias' is NaN"):
+        with self.assertRaisesRegex(ValueError, "weight '.*a/bias' is NaN"):
             similarity.unit_similarities(
                 model, [examples()], loss=CROSS_ENTROPY
             )
