@@ -370,6 +370,11 @@ class NormalizeTest(parameterized.TestCase, tf.test.TestCase):
             similarity.dead_units(scale * matrix), np.arange(5) == 2
         )
 
+    def test_a_unit_similar_to_itself_alone_counts_as_dead(self):
+        matrix = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        self.assertAllEqual(similarity.dead_units(matrix), [0, 0, 1])
+        self.assertAllEqual(similarity.dead_units(np.zeros((2, 2))), [1, 1])
+
     @parameterized.named_parameters(
         ("not_square", np.ones((2, 3)), "square"),
         ("negative", -np.eye(2), "not negative"),
