@@ -87,7 +87,12 @@ class SparseRecurrent(keras.layers.Layer):
     def build(self, input_shape):
         self._check_inputs(input_shape)
         for cell, shape in zip(self.cells, input_shape, strict=True):
-            cell.build((shape[0], shape[-1]))
+            if not cell.built:  # a loaded one is
+                cell.build((shape[0], shape[-1]))
+            if not hasattr(cell, "kernel"):
+                raise ValueError(
+                    f"`cells` must have a `kernel` for their input, got {cell}."
+                )
         pairs = [*itertools.permutations(range(len(self.cells)), 2)]
         seeds = np.random.SeedSequence(self.seed).generate_state(2 * len(pairs))
         seeds = (seeds // 2).reshape(-1, 2).tolist()  # below 2 ** 31

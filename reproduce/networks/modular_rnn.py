@@ -50,7 +50,7 @@ def build(
 
     Layers: `modules` gives each module's states at every step, as a list of
     tensors `(batch, steps, units)`; `readout0` and `readout1` (behind
-    `bottleneck0` and `bottleneck1`, if any) read the last ones;  `decision` is
+    `bottleneck0` and `bottleneck1`, if any) read the last ones; `decision` is
     the readout that decides.
 
     Args:
