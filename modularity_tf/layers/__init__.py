@@ -2,5 +2,7 @@
 
 from modularity_tf.layers.masked_conv2d import MaskedConv2D
 from modularity_tf.layers.masked_dense import MaskedDense
+from modularity_tf.layers.sparse_dense import SparseDense
+from modularity_tf.layers.sparse_recurrent import SparseRecurrent
 
-__all__ = ["MaskedConv2D", "MaskedDense"]
+__all__ = ["MaskedConv2D", "MaskedDense", "SparseDense", "SparseRecurrent"]

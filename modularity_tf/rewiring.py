@@ -1,0 +1,236 @@
+"""Deep-R: sparse connections that train and rewire. Pure functions.
+
+A connection has a constant sign s and a strength phi. While it is active its
+weight is s * phi, with phi > 0; while it is dormant phi is 0. The number of
+active connections never changes: one that would cross zero goes dormant, and a
+random dormant one wakes.
+
+References:
+    - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), section 2.4
+    - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136), Deep Rewiring
+"""
+
+import random
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Connections(NamedTuple):
+    """Connections and the state of their Adam optimizer, of one shape.
+
+    Attributes:
+        strength: Float tensor phi, 0 where dormant.
+        momentum: Float tensor, Adam's first moment.
+        velocity: Float tensor, Adam's second moment.
+        age: Float tensor, steps since the connection woke.
+    """
+
+    strength: tf.Tensor
+    momentum: tf.Tensor
+    velocity: tf.Tensor
+    age: tf.Tensor
+
+
+def check_count(connections, size):
+    """Returns how many connections are active, as an int.
+
+    Args:
+        connections: Int in [1, size], the number itself, or float in (0, 1],
+            a fraction of `size`, rounded to the next int.
+        size: Positive int, how many connections there could be.
+
+    Raises:
+        ValueError: If that is no number or less than one connection.
+    """
+    count = connections
+    if isinstance(connections, float) and 0.0 < connections <= 1.0:
+        count = round(connections * size)
+    if not isinstance(count, int) or not 1 <= count <= size:
+        raise ValueError(
+            f"`connections` must be an int in [1, {size}] or a fraction in "
+            f"[{1 / size:.3g}, 1.0], got {connections!r}."
+        )
+    return count
+
+
+def check_seed(seed):
+    """Returns a seed, drawn if it is `None`.
+
+    Args:
+        seed: Int in [0, 2**31) or `None`.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if seed is None:
+        return random.randrange(2**31)
+    if not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
+    return seed
+
+
+def learning_rate(fraction, sparse=0.1, dense=0.01):
+    """Returns the links' learning rate, sparse * (dense / sparse)^p.
+
+    It depends on the fraction of active connections, not on time.
+
+    Args:
+        fraction: Float p in [0, 1].
+        sparse: Positive float, the rate at p = 0.
+        dense: Positive float, the rate at p = 1.
+
+    Returns:
+        Positive float.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    References:
+        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), Table 1
+    """
+    _check_fraction(fraction)
+    for name, rate in (("sparse", sparse), ("dense", dense)):
+        if not rate > 0:
+            raise ValueError(f"`{name}` must be positive, got {rate!r}.")
+    return sparse * (dense / sparse) ** fraction
+
+
+def walk_noise(fraction, sparse):
+    """Returns the random walk's standard deviation, sparse * (1 - p).
+
+    It depends on the fraction of active connections, not on time. The paper
+    gives neither the shape of the fall to 0 nor where it starts.
+
+    Args:
+        fraction: Float p in [0, 1].
+        sparse: Float, at least 0: the standard deviation at p = 0.
+
+    Returns:
+        Float, at least 0.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    References:
+        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), 2.4
+    """
+    _check_fraction(fraction)
+    if not sparse >= 0:
+        raise ValueError(f"`sparse` must be at least 0, got {sparse!r}.")
+    return sparse * (1 - fraction)
+
+
+def choose(candidates, count, at_most, seed):
+    """Draws entries without replacement, each candidate as likely as another.
+
+    Args:
+        candidates: Boolean tensor, where entries may be drawn.
+        count: Int tensor or int in [0, `at_most`], how many are drawn; at
+            most as many as there are candidates.
+        at_most: Int, a bound on `count` known before the graph is built.
+        seed: Integer tensor of shape `(2,)`.
+
+    Returns:
+        Boolean tensor like `candidates`, `True` at exactly `count` entries.
+    """
+    keys = tf.random.stateless_uniform(candidates.shape, seed)
+    keys = tf.reshape(tf.where(candidates, keys, -1.0), [-1])
+    # The indices settle ties, which a threshold on the keys would not.
+    order = tf.math.top_k(keys, at_most).indices[:, tf.newaxis]
+    drawn = tf.cast(tf.range(at_most) < count, tf.int32)
+    drawn = tf.scatter_nd(order, drawn, keys.shape)
+    return tf.reshape(drawn > 0, candidates.shape)
+
+
+def initial_connections(shape, count, seed):
+    """Draws which connections are active at the start.
+
+    Args:
+        shape: Tuple of positive ints.
+        count: Positive int, how many.
+        seed: Int. The same seed draws the same connections.
+
+    Returns:
+        Boolean tensor of that shape, `True` at exactly `count` entries.
+    """
+    seed = tf.constant([seed, 0], tf.int64)
+    return choose(tf.ones(shape, tf.bool), count, count, seed)
+
+
+def step(
+    connections,
+    gradient,
+    count,
+    seed,
+    learning_rate,
+    noise=0.0,
+    wake_strength=1e-3,
+    rewire=True,
+    beta_1=0.9,
+    beta_2=0.999,
+    epsilon=1e-8,
+):
+    """Does one step of Deep-R: Adam, random walk, deaths and wakings.
+
+    Active connections only move, by
+
+        phi - learning_rate * m_hat / (sqrt(v_hat) + epsilon) + noise * N(0, 1)
+
+    Those that are no longer positive go dormant. As many dormant ones, those
+    that just died included, wake at `wake_strength` with fresh moments.
+
+    Args:
+        connections: `Connections` of float32 tensors.
+        gradient: Float tensor, the loss's gradient at the strengths.
+        count: Int, how many connections are active, before and after.
+        seed: Integer tensor of shape `(2,)`.
+        learning_rate: Float.
+        noise: Float, at least 0: the random walk's standard deviation.
+        wake_strength: Positive float.
+        rewire: Bool. `False` wakes those that just died and no others, so
+            that the connections stay where they are.
+        beta_1: Float in [0, 1), decay of the first moment.
+        beta_2: Float in [0, 1), decay of the second moment.
+        epsilon: Positive float.
+
+    Returns:
+        `Connections`, and an int32 scalar: how many woke in another place than
+        where one died.
+
+    References:
+        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), section
+          2.4. Differs from the paper: a connection wakes at a value above 0,
+          a dormant one has phi = 0, and moments are reset at death; the text
+          leaves these open.
+        - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136),
+          algorithm 1, without its L1 term
+    """
+    active = connections.strength > 0
+    age = connections.age + 1.0
+    momentum = beta_1 * connections.momentum + (1 - beta_1) * gradient
+    velocity = beta_2 * connections.velocity + (1 - beta_2) * gradient**2
+    mean = momentum / (1 - beta_1**age)
+    variance = velocity / (1 - beta_2**age)
+    moved = connections.strength - learning_rate * mean / (
+        tf.sqrt(variance) + epsilon
+    )
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    if noise:
+        moved += noise * tf.random.stateless_normal(moved.shape, seeds[0])
+    alive = active & (moved > 0)
+    died = active & ~alive
+    deaths = tf.reduce_sum(tf.cast(died, tf.int32))
+    woken = choose(~alive if rewire else died, deaths, count, seeds[1])
+    stepped = Connections(
+        strength=tf.where(alive, moved, tf.where(woken, wake_strength, 0.0)),
+        momentum=tf.where(alive, momentum, 0.0),
+        velocity=tf.where(alive, velocity, 0.0),
+        age=tf.where(alive, age, 0.0),
+    )
+    return stepped, tf.reduce_sum(tf.cast(woken & ~died, tf.int32))
+
+
+def _check_fraction(fraction):
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"`fraction` must be in [0, 1], got {fraction!r}.")

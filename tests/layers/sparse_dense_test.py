@@ -1,0 +1,123 @@
+import os
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf import layers
+
+ARGUMENTS = {
+    "units": 3,
+    "connections": 7,
+    "activation": "tanh",
+    "use_bias": False,
+    "seed": 5,
+}
+
+
+class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(("2d", (4, 5)), ("3d", (4, 2, 5)))
+    def test_matches_numpy(self, shape):
+        rng = np.random.default_rng(0)
+        x, bias = rng.normal(size=shape), rng.normal(size=3)
+        sign = rng.choice([-1.0, 1.0], size=(5, 3))
+        strength = np.maximum(rng.normal(size=(5, 3)), 0.0)
+        layer = layers.SparseDense(3, 4, "tanh", seed=0)
+        self.assertEqual(layer(x).shape, (*shape[:-1], 3))
+        self.assertEqual(layer.compute_output_shape(shape), (*shape[:-1], 3))
+        layer.connection_strength.assign(strength)
+        layer.sign.assign(sign)
+        layer.bias.assign(bias)
+        expected = np.tanh(x @ (sign * strength) + bias)
+        self.assertAllClose(layer(x), expected, atol=1e-5)
+        self.assertAllClose(layer.kernel, sign * strength)
+
+    def test_a_negative_strength_is_dormant(self):
+        layer = layers.SparseDense(1, 1, use_bias=False)
+        layer.build((None, 1))
+        layer.connection_strength.assign([[-2.0]])
+        self.assertAllEqual(layer(np.ones((1, 1))), [[0.0]])
+
+    def test_all_connections_make_a_dense_layer(self):
+        initializer = keras.initializers.GlorotUniform(3)
+        sparse = layers.SparseDense(6, 1.0, kernel_initializer=initializer)
+        dense = keras.layers.Dense(6, kernel_initializer=initializer)
+        x = np.random.default_rng(0).normal(size=(2, 7))
+        self.assertAllClose(sparse(x), dense(x))
+
+    @parameterized.parameters((1, 1), (13, 13), (0.5, 21), (1.0, 42))
+    def test_starts_with_so_many_connections(self, connections, expected):
+        layer = layers.SparseDense(6, connections, kernel_initializer="zeros")
+        layer.build((None, 7))
+        self.assertEqual(np.count_nonzero(layer.kernel), expected)
+
+    def test_the_seed_draws_the_connections(self):
+        active = []
+        for seed in (1, 1, 2):
+            layer = layers.SparseDense(6, 10, seed=seed)
+            layer.build((None, 7))
+            active.append(np.array(layer.kernel) != 0)
+        self.assertAllEqual(active[0], active[1])
+        self.assertNotAllEqual(active[0], active[2])
+
+    def test_active_connections_alone_receive_gradients(self):
+        layer = layers.SparseDense(6, 10, seed=0)
+        x = np.random.default_rng(0).normal(size=(4, 7))
+        layer(x)
+        with tf.GradientTape() as tape:
+            value = tf.reduce_sum(layer(x) ** 2)
+        variables = [v.value for v in layer.trainable_variables]
+        strength, bias = tape.gradient(value, variables)
+        active = layer.connection_strength.numpy() > 0
+        self.assertAllEqual(strength.numpy() != 0, active)
+        self.assertGreater(np.max(np.abs(bias)), 0.0)
+        self.assertLen(layer.non_trainable_variables, 1)  # the signs
+
+    def test_config_keeps_every_argument(self):
+        initializers = {
+            "kernel_initializer": keras.initializers.HeNormal(seed=4),
+            "bias_initializer": keras.initializers.Constant(0.5),
+        }
+        config = layers.SparseDense(**ARGUMENTS, **initializers).get_config()
+        self.assertEqual(ARGUMENTS, {key: config[key] for key in ARGUMENTS})
+        again = layers.SparseDense.from_config(config)
+        self.assertEqual(again.get_config(), config)
+        self.assertEqual(again.kernel_initializer.seed, 4)
+        self.assertEqual(again.bias_initializer.value, 0.5)
+
+    def test_saves_and_loads(self):
+        model = keras.Sequential(
+            [keras.Input((5,)), layers.SparseDense(**ARGUMENTS)]
+        )
+        layer = model.layers[0]
+        layer.connection_strength.assign(np.eye(5, 3))
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        file = os.path.join(folder, "m.keras")
+        model.save(file)
+        loaded = keras.saving.load_model(file)
+        inputs = np.random.default_rng(0).normal(size=(2, 5))
+        self.assertAllClose(loaded(inputs), model(inputs))
+        strength = loaded.layers[0].connection_strength
+        self.assertEqual(strength.active_connections, 7)  # what DeepR reads
+
+    def test_mixed_precision_keeps_the_strengths_in_float32(self):
+        layer = layers.SparseDense(3, 7, dtype="mixed_float16")
+        self.assertEqual(layer(np.ones((2, 5))).dtype, "float16")
+        self.assertEqual(layer.connection_strength.dtype, "float32")
+
+    @parameterized.named_parameters(
+        ("units", {"units": 0}, "`units` must be a positive int, got 0"),
+        ("none", {"connections": 0}, r"`connections` must .* \[1, 15\]"),
+        ("many", {"connections": 16}, "got 16"),
+        ("fraction", {"connections": 1.5}, "got 1.5"),
+        ("seed", {"seed": -1}, "`seed` must be an int"),
+    )
+    def test_refuses(self, kwargs, message):
+        with self.assertRaisesRegex(ValueError, message):
+            layers.SparseDense(**{**ARGUMENTS, **kwargs}).build((None, 5))
+
+
+if __name__ == "__main__":
+    tf.test.main()
