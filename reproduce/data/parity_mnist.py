@@ -15,7 +15,7 @@ class Pairs(NamedTuple):
     """Pairs of images out of one split.
 
     Attributes:
-        images: uint8 array of shape `(images, pixels)`, 0 to 255.
+        images: uint8 array of shape `(images, height, width, 1)`, 0 to 255.
         rows: int32 array of shape `(pairs, 2)`: which two images.
         digits: int32 array of shape `(pairs, 2)`: D0 and D1.
         targets: int32 array of shape `(pairs,)`: the digit to return.
@@ -133,8 +133,7 @@ def draw(split, count, seed, modulus=2):
         rows = np.concatenate([rows, drawn[is_allowed(split.labels[drawn])]])
     rows = rows[:count]
     digits = split.labels[rows]
-    flat = split.images.reshape(len(split.images), -1)
-    return Pairs(flat, rows, digits, target(digits, modulus))
+    return Pairs(split.images, rows, digits, target(digits, modulus))
 
 
 def batches(pairs, batch_size, subtask=None):
@@ -146,8 +145,8 @@ def batches(pairs, batch_size, subtask=None):
         subtask: As in `Pairs.labels`.
 
     Returns:
-        `tf.data.Dataset` of `(inputs, labels)`: float32 of shape
-        `(batch, 2, pixels)`, 0 to 1, and int32 of shape `(batch,)`.
+        `tf.data.Dataset` of `((images0, images1), labels)`: float32 of shape
+        `(batch, height, width, 1)`, 0 to 255, and int32 of shape `(batch,)`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -157,7 +156,8 @@ def batches(pairs, batch_size, subtask=None):
         pixels = tf.constant(pairs.images)
 
     def gather(rows, labels):
-        return tf.cast(tf.gather(pixels, rows), tf.float32) / 255.0, labels
+        inputs = tf.cast(tf.gather(pixels, rows), tf.float32)
+        return (inputs[:, 0], inputs[:, 1]), labels
 
     stream = tf.data.Dataset.from_tensor_slices(
         (pairs.rows, pairs.labels(subtask))
