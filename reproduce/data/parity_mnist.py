@@ -136,13 +136,15 @@ def draw(split, count, seed, modulus=2):
     return Pairs(split.images, rows, digits, target(digits, modulus))
 
 
-def batches(pairs, batch_size, subtask=None):
-    """Returns the pairs in their order, which is random, as batches.
+def batches(pairs, batch_size, subtask=None, start=0, stop=None):
+    """Returns the batches `start` to `stop` of pairs, in their random order.
 
     Args:
         pairs: `Pairs`.
         batch_size: Positive int; the last batch may have fewer pairs.
         subtask: As in `Pairs.labels`.
+        start: Int >= 0, the first batch.
+        stop: Int >= `start`, one past the last batch, or `None` for the end.
 
     Returns:
         `tf.data.Dataset` of `((images0, images1), labels)`: float32 of shape
@@ -152,15 +154,19 @@ def batches(pairs, batch_size, subtask=None):
         ValueError: If an argument is out of range.
     """
     images.check_int("batch_size", batch_size, low=1)
+    images.check_int("start", start, low=0)
+    total = -(-len(pairs.rows) // batch_size)
+    stop = total if stop is None else stop
+    images.check_int("stop", stop, low=start, high=total)
     with tf.device("CPU:0"):  # tf.data gathers there
         pixels = tf.constant(pairs.images)
+        rows = tf.constant(pairs.rows)
+        labels = tf.constant(pairs.labels(subtask))
 
-    def gather(rows, labels):
-        inputs = tf.cast(tf.gather(pixels, rows), tf.float32)
-        return (inputs[:, 0], inputs[:, 1]), labels
+    def batch(step):
+        chosen = slice(step * batch_size, (step + 1) * batch_size)
+        inputs = tf.cast(tf.gather(pixels, rows[chosen]), tf.float32)
+        return (inputs[:, 0], inputs[:, 1]), labels[chosen]
 
-    stream = tf.data.Dataset.from_tensor_slices(
-        (pairs.rows, pairs.labels(subtask))
-    )
-    stream = stream.batch(batch_size).map(gather, tf.data.AUTOTUNE)
-    return stream.prefetch(tf.data.AUTOTUNE)
+    steps = tf.data.Dataset.range(start, stop)
+    return steps.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

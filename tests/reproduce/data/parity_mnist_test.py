@@ -87,6 +87,12 @@ class ParityMnistTest(tf.test.TestCase, parameterized.TestCase):
             )
         self.assertAllEqual(np.concatenate(labels), pairs.digits[:, 1])
 
+    def test_batches_start_and_stop_anywhere(self):
+        pairs = parity_mnist.draw(_split(), 10, seed=1)
+        (third,) = parity_mnist.batches(pairs, 4, None, 2, 3)
+        self.assertAllEqual(third[1], pairs.targets[8:])
+        self.assertEmpty([*parity_mnist.batches(pairs, 4, None, 1, 1)])
+
     @parameterized.named_parameters(
         ("count", lambda s: parity_mnist.draw(s, 0, 0), "`count`"),
         ("seed", lambda s: parity_mnist.draw(s, 1, -1), "`seed`"),
@@ -105,6 +111,20 @@ class ParityMnistTest(tf.test.TestCase, parameterized.TestCase):
             "batch_size",
             lambda s: parity_mnist.batches(parity_mnist.draw(s, 1, 0), 0),
             "`batch_size`",
+        ),
+        (
+            "start",
+            lambda s: parity_mnist.batches(
+                parity_mnist.draw(s, 1, 0), 1, start=-1
+            ),
+            "`start`",
+        ),
+        (
+            "stop",
+            lambda s: parity_mnist.batches(
+                parity_mnist.draw(s, 1, 0), 1, stop=2
+            ),
+            "`stop`",
         ),
     )
     def test_refuses(self, call, message):
