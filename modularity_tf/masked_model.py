@@ -1,20 +1,19 @@
 """MaskedModel: learn which weights of a trained Keras model a task needs."""
 
 import math
-import random
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf import functional_call, masks, model_weights, weight_mask
+from modularity_tf import frozen_model, masks, model_weights, weight_mask
 
 DEFAULT_ALPHA = 1e-4 / 128
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
-class MaskedModel(keras.Model):
+class MaskedModel(frozen_model.FrozenModel):
     """A trained model with a learned binary mask over its weights.
 
     Each masked weight w_i gets a logit l_i, and training changes the logits
@@ -94,8 +93,7 @@ class MaskedModel(keras.Model):
     ):
         masks.check_arguments(num_samples, alpha, temperature)
         initial_logit = masks.logit(keep_probability)
-        # The logits are float32 whatever the global policy says.
-        super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})
+        super().__init__(model, **kwargs)
         available = model_weights.model_weights(model)
         chosen = model_weights.select_roles(available, roles)
         if layers is not None:
@@ -103,7 +101,6 @@ class MaskedModel(keras.Model):
         fixed_mask = fixed_mask or weight_mask.WeightMask({})
         fixed_mask.check_fits(model)
 
-        self.model = model
         self.num_samples = num_samples
         self._alpha = self.add_weight(
             shape=(),
@@ -117,10 +114,14 @@ class MaskedModel(keras.Model):
         self.masked_layers = layers
         self.fixed_mask = fixed_mask
         self.temperature = temperature
-        seed = _check_seed(seed)
+        seed = frozen_model.check_seed(seed)
 
         masked = {p: w for p, w in chosen.items() if p not in fixed_mask.values}
-        self.mask_logits = self._add_logits(masked, initial_logit)
+        self.mask_logits = self._add_learned(
+            masked,
+            initializer=keras.initializers.Constant(initial_logit),
+            regularizer=self._penalty,
+        )
         if not self.mask_logits:
             roles_of = {path: weight.role for path, weight in available.items()}
             unbuilt = [x.name for x in model._flatten_layers() if not x.built]
@@ -138,8 +139,11 @@ class MaskedModel(keras.Model):
             name="sampler_state",
         )
         self.sampler_state.assign([seed, 0])
-        self._functional = functional_call.FunctionalCall(model)
         self.built = True
+
+    @property
+    def learned(self):
+        return self.mask_logits
 
     @property
     def alpha(self):
@@ -176,16 +180,7 @@ class MaskedModel(keras.Model):
             optimizer = keras.optimizers.Adam(
                 learning_rate=1e-2, epsilon=1e-12, global_clipnorm=1.0
             )
-        optimizer = keras.optimizers.get(optimizer)
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        if self.model.compute_dtype == "float16" and not scaled:
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         super().compile(optimizer, *args, **kwargs)
-        # Built inside the first step, it would be traced twice.
-        self.optimizer.build(self.trainable_variables)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains the mask, as `keras.Model.fit` does.
@@ -227,12 +222,14 @@ class MaskedModel(keras.Model):
         if alpha is not None:
             masks.check_arguments(self.num_samples, alpha)
             self._alpha.assign(float(alpha))
-        self.sampler_state.assign([_check_seed(seed), 0])
+        self.sampler_state.assign([frozen_model.check_seed(seed), 0])
         initial = masks.logit(self.keep_probability)
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))
         if self.compiled and self.optimizer.built:
-            reset_optimizer(self.optimizer, self.trainable_variables)
+            frozen_model.reset_optimizer(
+                self.optimizer, self.trainable_variables
+            )
 
     def untrained_twin(self):
         """Returns the same masking of the network as it was before training.
@@ -295,24 +292,6 @@ class MaskedModel(keras.Model):
             lines.append(f"{path:<{width}}  {size:>20}  {fraction:7.2%} kept")
         print_fn("\n".join(lines))
 
-    # Only the logits train, whatever the wrapped model's own flags say.
-
-    @property
-    def trainable_variables(self):
-        return list(self.mask_logits.values()) if self.trainable else []
-
-    @property
-    def trainable_weights(self):
-        return self.trainable_variables
-
-    @property
-    def non_trainable_variables(self):
-        return self._all_but_trainable(self.variables)
-
-    @property
-    def non_trainable_weights(self):
-        return self._all_but_trainable(self.weights)
-
     def get_config(self):
         config = {
             "model": keras.saving.serialize_keras_object(self.model),
@@ -343,27 +322,6 @@ class MaskedModel(keras.Model):
             counts += np.histogram(values, bins, (0.0, 1.0))[0]
             below += int(np.sum(values < tiny))
         return {"counts": counts.tolist(), "tiny": below}
-
-    def _add_logits(self, weights, value):
-        for path, weight in weights.items():
-            dtype = weight.variable.dtype
-            if "float" not in dtype:
-                raise ValueError(
-                    f"The weight {path!r} of {self.model.name!r} can't be "
-                    f"masked: it is {dtype}, and no gradient reaches it. "
-                    "Create it with `trainable=False`, or leave it out with "
-                    "`layers`."
-                )
-        return {
-            path: self.add_weight(
-                shape=weight.variable.shape,
-                dtype="float32",
-                initializer=keras.initializers.Constant(value),
-                regularizer=self._penalty,
-                name=path.replace("/", "."),
-            )
-            for path, weight in weights.items()
-        }
 
     def _penalty(self, logits):
         return masks.penalty(logits, self._alpha.value)
@@ -419,30 +377,3 @@ class MaskedModel(keras.Model):
             path: ops.where(mask, variables[path].value, 0)
             for path, mask in values.items()
         }
-
-    def _all_but_trainable(self, variables):
-        trainable = {id(variable) for variable in self.trainable_variables}
-        return [v for v in variables if id(v) not in trainable]
-
-
-def reset_optimizer(optimizer, variables):
-    """Makes a Keras optimizer as it was before training.
-
-    Compiled steps that use it stay valid.
-
-    Args:
-        optimizer: Built `keras.optimizers.Optimizer`.
-        variables: The variables that it was built for.
-    """
-    fresh = type(optimizer).from_config(optimizer.get_config())
-    fresh.build(variables)
-    for old, new in zip(optimizer.variables, fresh.variables, strict=True):
-        old.assign(new)
-
-
-def _check_seed(seed):
-    if seed is None:
-        return random.randrange(2**31)
-    if not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
-    return seed

@@ -1,4 +1,4 @@
-"""Binary masks over weights: sample, threshold, penalty. Pure functions.
+"""Binary masks over weights: sample, threshold, penalty, top scores. Pure.
 
 A mask holds one logit l per weight. While it trains, the weight is kept with
 probability sigmoid(l); afterwards it is kept where l > 0. A mask value of 1
@@ -74,6 +74,35 @@ def penalty(logits, alpha):
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
     """
     return alpha * ops.sum(ops.cast(logits, "float32"))
+
+
+def top_scores(scores, count):
+    """Returns the mask of the highest scores: True for `count` of them.
+
+    Exactly `count`, whatever the ties: of equal scores the first is kept.
+
+    Args:
+        scores: Dict of float tensors of any shape, compared with each other.
+        count: Int from 0 to the number of scores.
+
+    Returns:
+        Dict of boolean tensors with the same keys and shapes.
+
+    Raises:
+        ValueError: If `count` is out of range.
+
+    References:
+        - [Ramanujan et al., 2020](https://arxiv.org/abs/1911.13299), section
+          3 (edge-popup)
+    """
+    shapes = [value.shape for value in scores.values()]
+    size = sum(math.prod(shape) for shape in shapes)
+    if not 0 <= count <= size:
+        raise ValueError(f"`count` must be in [0, {size}], got {count!r}.")
+    flat = _flatten([*scores.values()])
+    chosen = tf.math.top_k(flat, count).indices
+    kept = tf.scatter_nd(chosen[:, None], tf.ones_like(chosen), (size,)) > 0
+    return dict(zip(scores, _unflatten(kept, shapes), strict=True))
 
 
 def sample(logits, seed, num_samples=None, temperature=1.0):

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf import WeightMask, masked_model, metrics, plots
+from modularity_tf import WeightMask, frozen_model, metrics, plots
 from reproduce import claim, experiment, mask_stages
 from reproduce.data import images, permuted_mnist
 from reproduce.networks import continual
@@ -110,7 +110,7 @@ def train_task(run, model, split, validation, task, new_logit, seed, stage):
         for i, layer in enumerate(hidden_and_output(model)):
             fresh = experiment.derive_seed(seed, "fresh weights", task, i)
             layer.start_task(fresh, OLD_LOGIT, new_logit)
-        masked_model.reset_optimizer(model.optimizer, model.trainable_variables)
+        frozen_model.reset_optimizer(model.optimizer, model.trainable_variables)
     batch_seed = experiment.derive_seed(seed, "batches", task)
     few = images.Split(validation.images[:1000], validation.labels[:1000])
     run.fit(

@@ -38,6 +38,36 @@ def slopes(logits, seed, num_samples=1, temperature=1.0):
     return np.array(rows)
 
 
+class TopScoresTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(0, 1, 5, 19, 20)
+    def test_keeps_the_highest_of_all_tensors(self, count):
+        rng = np.random.default_rng(0)
+        scores = {
+            "a": rng.normal(size=(3, 4)).astype("float32"),
+            "b": rng.normal(size=8).astype("float32"),
+        }
+        kept = masks.top_scores(scores, count)
+        flat = np.concatenate([scores["a"].ravel(), scores["b"]])
+        limit = np.sort(flat)[::-1][count - 1] if count else np.inf
+        for name, value in scores.items():
+            self.assertAllEqual(kept[name], value >= limit)
+
+    @parameterized.parameters(True, False)
+    def test_of_equal_scores_the_first_are_kept(self, compiled):
+        top = masks.top_scores
+        if compiled:
+            top = tf.function(top)
+        scores = {"a": tf.zeros(3), "b": tf.constant([[1.0, 0.0], [0.0, 1.0]])}
+        kept = top(scores, 4)
+        self.assertAllEqual(kept["a"], [True, True, False])
+        self.assertAllEqual(kept["b"], [[True, False], [False, True]])
+
+    @parameterized.parameters(-1, 4)
+    def test_refuses_a_count_out_of_range(self, count):
+        with self.assertRaisesRegex(ValueError, r"`count` must be in \[0, 3"):
+            masks.top_scores({"a": tf.zeros(3)}, count)
+
+
 class SampleTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(-4.0, -2.0, 0.0, 0.9, 2.197, 6.0)
     def test_keeps_with_the_sigmoid_of_the_logit(self, logit):

@@ -192,11 +192,11 @@ def batches(split, batch_size, seed, start=0, stop=None):
     rows = len(split.labels)
     if not rows:
         raise ValueError("`split` must have at least one image, got none.")
-    _check_int("batch_size", batch_size, low=1)
-    _check_int("seed", seed, low=0, high=2**31 - 1)
-    _check_int("start", start, low=0)
+    check_int("batch_size", batch_size, low=1)
+    check_int("seed", seed, low=0, high=2**31 - 1)
+    check_int("start", start, low=0)
     if stop is not None:
-        _check_int("stop", stop, low=start)
+        check_int("stop", stop, low=start)
     with tf.device("CPU:0"):  # tf.data gathers there
         images = tf.constant(split.images)
         labels = tf.constant(split.labels)
@@ -230,7 +230,7 @@ def batches(split, batch_size, seed, start=0, stop=None):
     return steps.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _check_int(name, value, low, high=None):
+def check_int(name, value, low, high=None):
     is_int = isinstance(value, (int, np.integer))
     if not is_int or value < low or (high is not None and value > high):
         limits = f">= {low}" if high is None else f"in [{low}, {high}]"

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf import masked_model
+from modularity_tf import frozen_model
 from reproduce.networks import continual
 
 
@@ -36,7 +36,7 @@ class ContinualTest(tf.test.TestCase):
             layer.start_task(seed=7, old_logit=2.0, new_logit=1.0)
         before = [layer.get_weights() for layer in layers]
         used = [layer.masks()[1] for layer in layers]
-        masked_model.reset_optimizer(model.optimizer, model.trainable_variables)
+        frozen_model.reset_optimizer(model.optimizer, model.trainable_variables)
         fit(model, 2)
         for layer, old, flags in zip(layers, before, used, strict=True):
             kernel, bias = layer.get_weights()[:2]
