@@ -105,8 +105,9 @@ def refine(adjacency, labels, entropy, uniforms):
     alone in its cluster that is the same as staying, and counts once.
 
     Args:
-        adjacency: Float64 array of shape `(n, n)`: symmetric, the diagonal 0,
-            the sum 1. Units without links stay where they are.
+        adjacency: Float64 array of shape `(n, n)`: symmetric, the sum 1.
+            The diagonal is 0, or the links within the group that a unit stands
+            for. Units without links stay where they are.
         labels: Int64 array of shape `(n,)`, all of 0 ... clusters - 1.
         entropy: Float, of the choice among the clusters in a step.
         uniforms: Float64 array of shape `(steps, 2)` of random numbers in
@@ -146,6 +147,7 @@ def refine(adjacency, labels, entropy, uniforms):
             links[c] = 0.0
         for j in range(n):
             links[labels[j]] += adjacency[i, j]
+        links[old] -= adjacency[i, i]
         for c in range(candidates):
             gains[c] = links[c] / strength[i] - volumes[c]
             if gains[c] > gains[top]:
