@@ -50,7 +50,7 @@ def graph(seed, n=64):
 
 
 def literal_steps(adjacency, labels, entropy, uniforms):
-    """Makes the steps of Algorithm 3 as the paper writes them."""
+    """Returns the clusters after steps of Algorithm 3 as the paper has them."""
     strength = adjacency.sum(axis=1)
     gain = adjacency - np.outer(strength, strength)
     n, labels = len(labels), labels.copy()
@@ -64,6 +64,7 @@ def literal_steps(adjacency, labels, entropy, uniforms):
         new = monte_carlo.choose(np.array(tried), entropy, other, chances)
         labels[i] = new
         labels = np.unique(labels, return_inverse=True)[1]
+    return labels
 
 
 def time_steps(n, steps, literal):

@@ -5,6 +5,7 @@ import networkx as nx
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from benchmarks import clustering as benchmark
 from modularity_tf import clustering
 
 
@@ -246,6 +247,32 @@ class FindClustersTest(parameterized.TestCase):
         self.assertAllGrow(q)
         self.assertGreater(q[-1], q[0] + 0.01)
 
+    @parameterized.parameters(0, 1, 3, 13, 37, 2, 6)
+    def test_with_restarts_it_finds_what_leiden_and_greedy_find(self, seed):
+        found = benchmark.compare(seed)
+        self.assertGreater(found["restarted"], 0.995 * found["leiden"])
+        self.assertGreater(found["restarted"], found["greedy"] - 1e-12)
+        self.assertGreaterEqual(found["restarted"], found["found"])
+
+    def test_restarts_only_add(self):
+        similarity = random_graph(1, across=0.2, within=0.2)
+        q = [
+            clustering.modularity(
+                similarity,
+                clustering.find_clusters(similarity, 200, restarts=restarts),
+            )
+            for restarts in range(4)
+        ]
+        self.assertAllGrow(q)
+        self.assertGreater(q[-1], q[0] + 1e-3)
+
+    def test_restarts_start_from_units_that_are_all_alone(self):
+        similarity = random_graph(0, 10)
+        found = clustering.refine_clusters(
+            similarity, np.arange(10), steps=0, restarts=1
+        )
+        self.assertLen(set(found), 10)  # no step, no move
+
     def assertAllGrow(self, values):
         self.assertGreaterEqual(np.diff(values).min(), -1e-12)
 
@@ -261,6 +288,7 @@ class FindClustersTest(parameterized.TestCase):
         ("entropy", {"entropy": -0.1}, "`entropy`.*-0.1"),
         ("nan", {"entropy": np.nan}, "`entropy`.*nan"),
         ("seed", {"seed": -5}, "`seed`.*-5"),
+        ("restarts", {"restarts": -2}, "`restarts`.*-2"),
     )
     def test_refuses_a_bad(self, options, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from absl.testing import absltest, parameterized
 
@@ -138,6 +140,21 @@ class RefineTest(parameterized.TestCase):
             self.assertAlmostEqual(q_of(adjacency, found), q, places=12)
         self.assertGreater(q, q_of(adjacency, start) + 0.01)
         self.assertLen(set(labels), len(set(found)))
+
+    def test_groups_move_as_units_with_links_within(self):
+        adjacency = random_adjacency(1, n=12)
+        group = np.arange(12) // 2
+        member = np.eye(6)[group]
+        coarse = member.T @ adjacency @ member
+        uniforms = np.random.default_rng(0).random((200, 2))
+        start = np.array([0, 0, 1, 1, 2, 2])
+        found, q = monte_carlo.refine(coarse, start, 0.15, uniforms)
+        self.assertAlmostEqual(q, q_of(adjacency, found[group]), places=12)
+        best = max(
+            q_of(adjacency, np.array(labels)[group])
+            for labels in itertools.product(range(3), repeat=6)
+        )
+        self.assertGreater(q, best - 1e-12)  # up to 3 clusters of 6 groups
 
     def test_the_running_q_does_not_drift(self):
         adjacency = random_adjacency(0, n=64)
