@@ -250,6 +250,46 @@ def reliability(bins, title=""):
     return fig
 
 
+def clustered_similarity(similarity, clusters, title="", ax=None):
+    """Draws a similarity matrix sorted by cluster, red lines in between.
+
+    Args:
+        similarity: Float array of shape `(n, n)`. Its diagonal is left blank.
+        clusters: Int array of shape `(n,)`. Unused units, of label -1, are the
+            last.
+        title: Str.
+        ax: `matplotlib.axes.Axes` to draw on, without a colour bar, or `None`
+            for a new figure.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+
+    References:
+        - Lange et al., 2022, figure 3
+    """
+    clusters = np.asarray(clusters)
+    last = np.where(clusters < 0, clusters.max() + 1, clusters)
+    order = np.argsort(last, kind="stable")
+    matrix = np.array(similarity, "float64")
+    np.fill_diagonal(matrix, np.nan)
+    bar = ax is None
+    if bar:
+        fig = figure.Figure((5.0, 4.3))
+        fig.set_layout_engine("constrained")
+        ax = fig.subplots()
+    drawn = ax.imshow(matrix[np.ix_(order, order)], cmap="viridis", vmin=0)
+    for edge in np.flatnonzero(np.diff(last[order])) + 0.5:
+        ax.axhline(edge, color="red", linewidth=0.8)
+        ax.axvline(edge, color="red", linewidth=0.8)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_title(title)
+    if bar:
+        ax.set(xlabel="unit, by cluster", ylabel="unit, by cluster")
+        ax.figure.colorbar(drawn, ax=ax, label="similarity")
+    return ax.figure
+
+
 def save(fig, file):
     """Writes a figure as PNG; the file appears whole or not at all."""
     partial = f"{os.fspath(file)}.partial"

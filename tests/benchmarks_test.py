@@ -4,9 +4,11 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 from absl.testing import absltest
 
-from benchmarks import mask_training
+from benchmarks import clustering, mask_training
+from modularity_tf import monte_carlo
 
 OPTIONS = {"steps": 2, "blocks": 1, "batch_size": 8, "jit_compile": "auto"}
 
@@ -47,3 +49,44 @@ class MaskTrainingTest(absltest.TestCase):
     def test_memory_is_what_training_adds(self):
         used = mask_training.peak_memory("fnn_400", "plain", OPTIONS)
         self.assertBetween(used, 0, 2**12)  # MiB
+
+
+class ClusteringTest(absltest.TestCase):
+    def test_times_steps_and_compares_searches(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        file = pathlib.Path(folder, "table.json")
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "benchmarks.clustering"),
+                *("--sizes=16,32", "--steps=50", "--graphs=2"),
+                f"--json={file}",
+            ],
+            cwd=pathlib.Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        record = json.loads(file.read_text("utf-8"))
+        self.assertSameElements(
+            record,
+            ["environment", "steps", "exponents", "graphs", "summary"],
+        )
+        self.assertEqual(list(record["steps"]), ["16", "32"])
+        for row in record["steps"].values():
+            self.assertGreater(row["literal_us"], row["step_us"])
+        self.assertLen(record["graphs"], 2)
+        self.assertContainsSubset(
+            ["leiden", "greedy", "found", "restarted"], record["summary"]
+        )
+        self.assertIn("restarted", done.stdout)
+
+    def test_literal_steps_are_those_of_the_kernel(self):
+        # Both reach the same clusters where the choice is greedy.
+        weights = clustering.graph(2, 16)
+        adjacency, start = weights / weights.sum(), np.zeros(16, int)
+        uniforms = np.random.default_rng(0).random((200, 2))
+        literal = clustering.literal_steps(adjacency, start, 0.0, uniforms)
+        found, _ = monte_carlo.refine(adjacency, start, 0.0, uniforms)
+        pairs = set(zip(literal.tolist(), found.tolist(), strict=True))
+        self.assertLen(pairs, len(set(found)))
+        self.assertLen(pairs, len(set(literal)))

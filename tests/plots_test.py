@@ -227,6 +227,45 @@ class ReliabilityTest(tf.test.TestCase):
         self.assertAllClose(line.get_xydata(), [[0.7, 0.6]])
 
 
+class ClusteredSimilarityTest(parameterized.TestCase, tf.test.TestCase):
+    def test_units_are_sorted_by_cluster_the_unused_last(self):
+        similarity = np.arange(36.0).reshape(6, 6)
+        clusters = [1, -1, 0, 1, 0, 0]
+        fig = plots.clustered_similarity(similarity, clusters, "title")
+        ax, bar = fig.axes
+        order = [2, 4, 5, 0, 3, 1]
+        drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
+        expected = similarity[np.ix_(order, order)]
+        np.fill_diagonal(expected, np.nan)
+        np.testing.assert_array_equal(drawn, expected)
+        self.assertEqual(ax.get_title(), "title")
+        self.assertEqual(bar.get_ylabel(), "similarity")
+
+    def test_red_lines_lie_between_clusters(self):
+        clusters = [1, -1, 0, 1, 0, 0]
+        ax = plots.clustered_similarity(np.ones((6, 6)), clusters).axes[0]
+        lines = {tuple(np.ravel(line.get_xydata())) for line in ax.lines}
+        edges = [2.5, 4.5]
+        expected = {(0, e, 1, e) for e in edges} | {(e, 0, e, 1) for e in edges}
+        self.assertEqual(lines, expected)
+        self.assertEqual({line.get_color() for line in ax.lines}, {"red"})
+
+    @parameterized.parameters([[0, 0, 0]], [[-1, -1, -1]])
+    def test_a_single_group_has_no_line(self, clusters):
+        ax = plots.clustered_similarity(np.ones((3, 3)), clusters).axes[0]
+        self.assertEmpty(ax.lines)
+
+    def test_draws_on_given_axes_alone(self):
+        fig = figure.Figure()
+        left, right = fig.subplots(1, 2)
+        similarity = np.ones((3, 3))
+        found = plots.clustered_similarity(similarity, [0, 0, 1], ax=right)
+        self.assertIs(found, fig)
+        self.assertLen(fig.axes, 2)
+        self.assertEmpty(left.images)
+        self.assertLen(right.images, 1)
+
+
 class SaveTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()
