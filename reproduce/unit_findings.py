@@ -244,7 +244,7 @@ def _modularity_claims(add, records):
 
 def _share(clusters):
     # Two clusters of unlike size count as less than two by equation 8.
-    return np.mean((clusters.round() >= 2) & (clusters.round() <= 6))
+    return mean((clusters.round() >= 2) & (clusters.round() <= 6))
 
 
 def _agreement_claims(add, records):
