@@ -1,0 +1,146 @@
+import dataclasses
+import json
+import pathlib
+import tempfile
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf import similarity
+from reproduce import experiment, unit_clustering
+from reproduce.data import images
+from tests.reproduce import run_test_case
+
+TINY = unit_clustering.Config(
+    dataset="digits",
+    seeds=(0, 1),
+    l2=(1e-5, 10.0),
+    l1=(1e-5, 1e-3),
+    dropout=(0.1, 0.5),
+    sizes=(12, 10),
+    untrained=3,
+    batch_size=32,
+    network_steps=200,
+    network_lr=1e-2,
+    log_steps=100,
+    call_steps=20,
+    score_images=100,
+    min_accuracy=0.5,
+    search_steps=50,
+    subsample=0.3,
+    permutations=3,
+)
+PICTURES = (
+    "fig03_modularity",
+    "fig04_agreement",
+    "figS1_scores",
+    "figS2_searches",
+    "figS3_modularity_by_layer",
+    "figS4_clusters_by_layer",
+    "figS5_agreement_by_strength",
+)
+
+
+class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        run, results = self.run_tiny(unit_clustering, TINY, PICTURES)
+        records = results["records"]
+        self.assertLen(records["networks"], 2 * 6)
+        self.assertLen(records["untrained"], 3)
+        dropped = [r for r in records["networks"] if "layers" not in r]
+        # A penalty of 10 leaves nothing of a network, and the rest learns.
+        self.assertEqual(
+            [(r["kind"], r["strength"]) for r in dropped], [("l2", 10.0)] * 2
+        )
+        self.assertAllClose(results["claims"][0]["values"], [1 / 6, 1 / 6])
+        self.assertEqual(
+            [r["strength"] for r in records["examples"]], [0.1, 0.5]
+        )
+        record = records["networks"][4]  # dropout 0.1, the first seed
+        example = records["examples"][0]
+        measure = similarity.MEASURES.index("normalized_covariance")
+        used = 12 - record["layers"][0]["unused"][measure]
+        self.assertEqual(np.shape(example["matrix"]), (used, used))
+        self.assertEqual(sum(example["sizes"]), used)
+        self.assertAllClose(example["q"], record["layers"][0]["q"][measure])
+
+        # The records tell of the networks that lie there, in their order.
+        stack = keras.saving.load_model(run / "seed0" / "networks.keras")
+        test = images.load("digits").test
+        logits = stack.predict(test.images[:100], verbose=0)
+        right = logits.argmax(-1) == test.labels[:100, None]
+        found = [r["accuracy"] for r in records["networks"] if not r["seed"]]
+        self.assertAllClose(right.mean(0), found)
+
+    def test_a_run_that_stops_between_stages_ends_as_an_undisturbed_one(self):
+        config = dataclasses.replace(TINY, seeds=(0,), network_steps=100)
+        _, whole = self.run_tiny(unit_clustering, config, PICTURES)
+        stage = experiment.Run.stage
+
+        def stop(run, name, *args):
+            if name.endswith("analysis"):
+                raise KeyboardInterrupt
+            return stage(run, name, *args)
+
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        config = dataclasses.replace(config, output_dir=folder)
+        with (
+            mock.patch.object(experiment.Run, "stage", stop),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            unit_clustering.main(config)
+        unit_clustering.main(config)
+        (file,) = pathlib.Path(folder).glob("*/results.json")
+        resumed = json.loads(file.read_text())
+        self.assertEqual(resumed["records"], whole["records"])
+
+    @parameterized.named_parameters(
+        ("dataset", {"dataset": "cifar10"}, "got 'cifar10'"),
+        ("one_strength", {"l1": (0.1,)}, "--l1 must be two or more"),
+        ("zero", {"l2": (0.0, 0.1)}, "--l2 must be two or more positive"),
+        ("certain", {"dropout": (0.5, 1.0)}, "--dropout .* below 1"),
+        ("order", {"l2": (0.1, 0.01)}, "--l2 must rise"),
+        ("mild", {"mild_l2": -1.0}, "--mild_l2"),
+        ("sizes", {"sizes": (64,)}, "--sizes must be two"),
+        ("untrained", {"untrained": 1}, "--untrained must be at least 2"),
+        ("accuracy", {"min_accuracy": 80.0}, "--min_accuracy"),
+        ("permutations", {"permutations": 0}, "--permutations"),
+        ("images", {"score_images": -1}, "--score_images"),
+        ("epochs", {"network_steps": 150}, "multiple of --log_steps=100"),
+        ("calls", {"call_steps": 30}, "multiple of --call_steps=30"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(TINY, **changes)
+
+
+class ConfigTest(tf.test.TestCase):
+    def test_the_defaults_are_table_1(self):
+        settings = unit_clustering.Config().settings()
+        self.assertLen(settings, 30)
+        by_kind = {
+            kind: [s for own, s in settings if own == kind]
+            for kind in ("l2", "l1", "dropout")
+        }
+        for kind, expected in (
+            ("l2", np.logspace(-5, -1, 9)),
+            ("l1", np.logspace(-5, -2, 7)),
+            ("dropout", np.linspace(0.05, 0.7, 14)),
+        ):
+            self.assertAllClose(by_kind[kind], expected, rtol=1e-3, atol=0)
+
+    def test_each_network_has_its_regularisation_and_mild_l2_beside(self):
+        data = images.load("digits")
+        settings = [("l2", 0.1), ("l1", 0.01), ("dropout", 0.3)]
+        stack = unit_clustering.untrained(TINY, data, settings, seed=0)
+        layer = stack.get_layer("hidden1").kernel_regularizer
+        self.assertEqual(layer.l2, [0.1, 1e-5, 1e-5])
+        self.assertEqual(layer.l1, [0.0, 0.01, 0.0])
+        self.assertEqual(stack.get_layer("dropout2").rates, [0.0, 0.0, 0.3])
+
+
+if __name__ == "__main__":
+    tf.test.main()
