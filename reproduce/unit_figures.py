@@ -351,7 +351,7 @@ def _agreement_by_strength(records):
     """Draws figure S5: figure 4 for each kind and strength."""
     settings = records["settings"]
     columns = max(sum(own == kind for own, _ in settings) for kind in KINDS)
-    fig = _new(2.2 + 1.1 * columns, 8.4, records["data"])
+    fig = _new(2.2 + 1.1 * columns, 8.0, records["data"])
     axes = fig.subplots(6, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
@@ -368,7 +368,7 @@ def _agreement_by_strength(records):
             ):
                 ax = axes[2 * i + k, column]
                 ax.set_axis_on()
-                ax.set(xticks=[], yticks=[])
+                ax.set(xticks=[], yticks=[], box_aspect=1)
                 if k == 0:
                     ax.set_title(
                         f"{_KIND_NAMES[kind]} {strength:.2g}", fontsize=8
@@ -393,5 +393,7 @@ def _agreement_by_strength(records):
         drawn, ("agreement", "minus untrained"), strict=True
     ):
         if image is not None:
-            fig.colorbar(image, ax=axes, label=part, aspect=60, shrink=0.6)
+            fig.colorbar(
+                image, ax=axes, label=part, aspect=60, fraction=0.02, pad=0.01
+            )
     return fig

@@ -4,8 +4,11 @@ The functions take the `Config` of `reproduce.unit_clustering`.
 """
 
 import itertools
+import os
+from concurrent import futures
 
 import numpy as np
+import threadpoolctl
 from scipy import special
 
 from modularity_tf import clustering, similarity
@@ -35,9 +38,18 @@ def analyse(config, test, networks, seed, min_accuracy=0.0, examples=()):
     images = test.images[rows].reshape(len(labels), -1) / np.float32(255)
     records = [score(*network, images, labels) for network in networks]
     kept = [i for i, r in enumerate(records) if r["accuracy"] >= min_accuracy]
-    found = [
-        similarity.relu_similarities(*networks[i], images, labels) for i in kept
-    ]
+    # A thread a network: products as small as these lose by sharing one, many
+    # times over where other processes want the cores as well.
+    with (
+        threadpoolctl.threadpool_limits(1, "blas"),
+        futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        found = list(
+            pool.map(
+                lambda i: similarity.relu_similarities(*networks[i], images),
+                kept,
+            )
+        )
     for i in kept:
         records[i]["layers"] = []
     rng = np.random.default_rng(seed)
