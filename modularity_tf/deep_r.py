@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from modularity_tf import rewiring
+from modularity_tf import rewiring, seeds
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -64,7 +64,7 @@ class DeepR(keras.optimizers.Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        self.seed = rewiring.check_seed(seed)
+        self.seed = seeds.check_seed(seed)
         self._check_arguments()
 
     def _check_arguments(self):

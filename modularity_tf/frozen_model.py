@@ -1,7 +1,5 @@
 """FrozenModel: a Keras model around another whose weights stay as they are."""
 
-import random
-
 import keras
 
 from modularity_tf import functional_call
@@ -107,16 +105,3 @@ def reset_optimizer(optimizer, variables):
     fresh.build(variables)
     for old, new in zip(optimizer.variables, fresh.variables, strict=True):
         old.assign(new)
-
-
-def check_seed(seed):
-    """Returns an int seed, a random one for `None`.
-
-    Raises:
-        ValueError: If `seed` is neither `None` nor an int in [0, 2**31).
-    """
-    if seed is None:
-        return random.randrange(2**31)
-    if not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
-    return seed

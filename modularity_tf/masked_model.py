@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf import frozen_model, masks, model_weights, weight_mask
+from modularity_tf import frozen_model, masks, model_weights, seeds, weight_mask
 
 DEFAULT_ALPHA = 1e-4 / 128
 
@@ -114,7 +114,7 @@ class MaskedModel(frozen_model.FrozenModel):
         self.masked_layers = layers
         self.fixed_mask = fixed_mask
         self.temperature = temperature
-        seed = frozen_model.check_seed(seed)
+        seed = seeds.check_seed(seed)
 
         masked = {p: w for p, w in chosen.items() if p not in fixed_mask.values}
         self.mask_logits = self._add_learned(
@@ -222,7 +222,7 @@ class MaskedModel(frozen_model.FrozenModel):
         if alpha is not None:
             masks.check_arguments(self.num_samples, alpha)
             self._alpha.assign(float(alpha))
-        self.sampler_state.assign([frozen_model.check_seed(seed), 0])
+        self.sampler_state.assign([seeds.check_seed(seed), 0])
         initial = masks.logit(self.keep_probability)
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))

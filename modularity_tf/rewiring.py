@@ -10,7 +10,6 @@ References:
     - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136), Deep Rewiring
 """
 
-import random
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -52,22 +51,6 @@ def check_count(connections, size):
             f"[{1 / size:.3g}, 1.0], got {connections!r}."
         )
     return count
-
-
-def check_seed(seed):
-    """Returns a seed, drawn if it is `None`.
-
-    Args:
-        seed: Int in [0, 2**31) or `None`.
-
-    Raises:
-        ValueError: If it is neither.
-    """
-    if seed is None:
-        return random.randrange(2**31)
-    if not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
-    return seed
 
 
 def learning_rate(fraction, sparse=0.1, dense=0.01):

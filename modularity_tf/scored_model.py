@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf import frozen_model, masks, model_weights, weight_mask
+from modularity_tf import frozen_model, masks, model_weights, seeds, weight_mask
 
 SCOPES = ("model", "weight")
 
@@ -132,7 +132,7 @@ class ScoredModel(frozen_model.FrozenModel):
         Raises:
             ValueError: If `seed` is out of range.
         """
-        self.seed = frozen_model.check_seed(seed)
+        self.seed = seeds.check_seed(seed)
         rng = np.random.default_rng(self.seed)
         for scores in self.scores.values():
             bound = np.prod(scores.shape[:-1], initial=1.0) ** -0.5

@@ -117,7 +117,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     }
 
 
-def relu_similarities(kernels, biases, inputs, labels=None, chunk_size=2048):
+def relu_similarities(kernels, biases, inputs, chunk_size=2048):
     """Returns the similarities in a dense ReLU classifier, in closed form.
 
     What `unit_similarities` returns for a model of layers
@@ -129,8 +129,6 @@ def relu_similarities(kernels, biases, inputs, labels=None, chunk_size=2048):
         kernels: List of D arrays `(inputs, outputs)`, D > 1.
         biases: List of D arrays `(outputs,)`.
         inputs: Array `(examples, features)`, two examples or more.
-        labels: Not used: the Hessian with respect to logits is the same for
-            any label.
         chunk_size: Positive int, examples at a time: a few times
             their activations are in memory.
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from modularity_tf import rewiring
+from modularity_tf import rewiring, seeds
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -64,7 +64,7 @@ class SparseDense(keras.layers.Layer):
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.seed = rewiring.check_seed(seed)
+        self.seed = seeds.check_seed(seed)
 
     def build(self, input_shape):
         shape = (input_shape[-1], self.units)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf import rewiring
+from modularity_tf import seeds
 from modularity_tf.layers import sparse_dense
 
 
@@ -82,7 +82,7 @@ class SparseRecurrent(keras.layers.Layer):
         self.steps = steps
         self.return_sequences = return_sequences
         self.link_scale = link_scale
-        self.seed = rewiring.check_seed(seed)
+        self.seed = seeds.check_seed(seed)
 
     def build(self, input_shape):
         self._check_inputs(input_shape)
@@ -94,10 +94,10 @@ class SparseRecurrent(keras.layers.Layer):
                     f"`cells` must have a `kernel` for their input, got {cell}."
                 )
         pairs = [*itertools.permutations(range(len(self.cells)), 2)]
-        seeds = np.random.SeedSequence(self.seed).generate_state(2 * len(pairs))
-        seeds = (seeds // 2).reshape(-1, 2).tolist()  # below 2 ** 31
+        drawn = np.random.SeedSequence(self.seed).generate_state(2 * len(pairs))
+        drawn = (drawn // 2).reshape(-1, 2).tolist()  # below 2 ** 31
         self._links = []
-        for (source, target), (seed, weight_seed) in zip(pairs, seeds):
+        for (source, target), (seed, weight_seed) in zip(pairs, drawn):
             link = sparse_dense.SparseDense(
                 self.cells[target].kernel.shape[-1],
                 self.connections,
