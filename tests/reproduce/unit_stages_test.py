@@ -140,11 +140,15 @@ class ClusterLayerTest(tf.test.TestCase):
 
     def test_the_subsample_is_a_share_of_the_matrices(self):
         matrices = np.tile(planted([0, 0, 1, 1]), (5, 8, 1, 1))
-        config = dataclasses.replace(CONFIG, subsample=0.25, search_steps=5)
+        config = dataclasses.replace(CONFIG, subsample=0.25, search_steps=1)
         rng = np.random.default_rng(1)
         layers, _ = unit_stages.cluster_layer(config, matrices, rng)
-        self.assertEqual(sum(len(one["one_cluster"]) for one in layers), 10)
-        # 140 pairs, each with a chance of 1 / 4: five sd aside.
+        alone = [q for one in layers for _, q in one["one_cluster"]]
+        self.assertLen(alone, 10)
+        # One step does not lead far from one cluster, where Q is 0.
+        self.assertLess(max(alone), 0.05)
+        self.assertGreater(np.min([one["q"] for one in layers]), 0.2)
+        # 5 x 28 pairs, each with a chance of 1 / 4: five sd aside.
         drawn = sum(len(one["null"]) for one in layers)
         self.assertBetween(drawn, 35 - 26, 35 + 26)
 
