@@ -135,10 +135,10 @@ def refine_clusters(
 
     Differs from the paper: as printed, Algorithm 3 forgets the best in every
     step. A new cluster for a unit that is alone is the same as staying, and
-    no candidate of its own. Restarts are an addition: single units are slow
-    to leave a local maximum, so that a restart follows its search with 10
-    rounds in which small groups form within the clusters, groups move as
-    units do, and then units.
+    no candidate of its own. Restarts are an addition, since single units are
+    slow to leave a local maximum: a restart searches from random clusters, as
+    many as the best so far, and then in 10 rounds in which small groups form
+    within the clusters, groups move as units do, and units again.
 
     Args:
         similarities: Array of shape `(n, n)`, or a stack `(m, n, n)`.
@@ -169,6 +169,7 @@ def refine_clusters(
         rng = np.random.default_rng(seed)
         best = _search(adjacency, start, steps, entropy, rng)
         for _ in range(restarts):
+            start = rng.integers(best[0].max() + 1, size=len(start))
             found = _search(adjacency, start, steps, entropy, rng, GROUP_ROUNDS)
             best = max(best, found, key=lambda pair: pair[1])
         return best[0]
