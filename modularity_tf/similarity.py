@@ -84,6 +84,9 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     if "loss_hessian" in kinds:
         loss = _loss_of_examples(model, loss)
     chosen = _choose(model, layers)
+    for weight in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise ValueError(f"The weight {weight.path!r} is NaN or infinite.")
     summarize = tf.function(
         lambda inputs, targets: _summary(
             model, chosen, layers is None, loss, kinds, inputs, targets
@@ -97,7 +100,13 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
             tf.convert_to_tensor, (inputs, targets)
         )
         rows = len(keras.tree.flatten(inputs)[0])
-        for name, sums in summarize(inputs, targets).items():
+        finite, found = summarize(inputs, targets)
+        if not finite:  # a compiled Dense + ReLU turns NaN into 0
+            raise ValueError(
+                "NaN or infinite values in the inputs, the outputs of "
+                f"{model.name!r} or the loss."
+            )
+        for name, sums in found.items():
             sums = {kind: value.numpy() for kind, value in sums.items()}
             totals[name] = _merge(totals.get(name), count, sums, rows, name)
         count += rows
@@ -122,8 +131,8 @@ def relu_similarities(kernels, biases, inputs, labels=None, chunk_size=2048):
         inputs: Array `(examples, features)`, two examples or more.
         labels: Not used: the Hessian with respect to logits is the same for
             any label.
-        chunk_size: Positive int, examples at a time: memory is
-            a few times their activations.
+        chunk_size: Positive int, examples at a time: a few times
+            their activations are in memory.
 
     Returns:
         List with a dict from measure to float64 array `(units, units)` for
@@ -143,9 +152,9 @@ def relu_similarities(kernels, biases, inputs, labels=None, chunk_size=2048):
     totals = [None] * (len(kernels) - 1)
     for start in range(0, len(inputs), chunk_size):
         part = inputs[start : start + chunk_size]
-        for i, sums in enumerate(
-            relu_products.sums_over_examples(kernels, biases, part)
-        ):
+        with np.errstate(all="ignore"):  # `_merge` refuses what is not finite
+            parts = relu_products.sums_over_examples(kernels, biases, part)
+        for i, sums in enumerate(parts):
             totals[i] = _merge(
                 totals[i], start, sums, len(part), f"hidden layer {i + 1}"
             )
@@ -288,7 +297,7 @@ def _loss_of_examples(model, loss):
 
 
 def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
-    """Returns the sums over a batch: dict from layer to dict from kind."""
+    """Returns if all is finite, and a dict from layer to sums over a batch."""
     with neurons.recorded_calls(chosen.values()) as calls:
         outputs = model(inputs, training=False)
     leaves = keras.tree.flatten(outputs)
@@ -312,7 +321,14 @@ def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
                 "never called, or within a loop. Leave it out with `layers`."
             )
         found[name] = _layer_summary(shifted, flat, total_loss, source, kinds)
-    return found
+    checked = [flat, *keras.tree.flatten(inputs)]
+    checked += [] if total_loss is None else [total_loss]
+    finite = [
+        tf.reduce_all(tf.math.is_finite(x))
+        for x in checked
+        if x.dtype.is_floating
+    ]
+    return tf.reduce_all(finite), found
 
 
 def _layer_summary(shifted, outputs, total_loss, source, kinds):

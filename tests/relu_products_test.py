@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from absl.testing import absltest
 
@@ -10,7 +12,7 @@ class ReluProductsTest(absltest.TestCase):
         sizes = [9, 6, 5, 4, 3]
         kernels = [
             rng.normal(size=s).astype("float32")
-            for s in zip(sizes, sizes[1:], strict=False)
+            for s in itertools.pairwise(sizes)
         ]
         biases = [rng.normal(size=n).astype("float32") for n in sizes[1:]]
         inputs = rng.normal(size=(7, 9)).astype("float32")
