@@ -160,10 +160,7 @@ def refine_clusters(
     References:
         - Lange et al., 2022, appendix A.1, Algorithm 3
     """
-    options = {"steps": steps, "entropy": entropy, "seed": seed}
-    for name, value in {**options, "restarts": restarts}.items():
-        if not 0 <= value < np.inf:
-            raise ValueError(f"`{name}` must not be negative, got {value!r}.")
+    _check(steps=steps, entropy=entropy, seed=seed, restarts=restarts)
 
     def refine(adjacency, start, seed):
         rng = np.random.default_rng(seed)
@@ -205,6 +202,7 @@ def find_clusters(similarities, steps=1000, entropy=0.15, seed=0, restarts=0):
     References:
         - Lange et al., 2022, appendix A.1, Algorithm 1
     """
+    _check(steps=steps, entropy=entropy, seed=seed, restarts=restarts)
     start = spectral_clusters(similarities)
     return refine_clusters(similarities, start, steps, entropy, seed, restarts)
 
@@ -332,6 +330,12 @@ def _adjacency(similarity):
     return (similarity + turned) / 2
 
 
+def _check(**options):
+    for name, value in options.items():
+        if not 0 <= value < np.inf:
+            raise ValueError(f"`{name}` must not be negative, got {value!r}.")
+
+
 def _labels(clusters):
     clusters = np.asarray(clusters)
     if clusters.dtype.kind not in "iu" or np.any(clusters < -1):
@@ -339,7 +343,7 @@ def _labels(clusters):
             "`clusters` must be ints from -1 (unused), got "
             f"{clusters.dtype} {clusters!r}."
         )
-    return clusters
+    return clusters.astype(np.int64)
 
 
 def _used_in_both(a, b):

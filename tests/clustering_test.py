@@ -289,6 +289,11 @@ class FindClustersTest(parameterized.TestCase):
         found = clustering.refine_clusters(similarity, start)
         np.testing.assert_array_equal(found, np.where(group == 2, -1, group))
 
+    def test_labels_may_be_of_a_small_type(self):
+        start = np.arange(200, dtype=np.uint8)
+        found = clustering.refine_clusters(random_graph(0, 200), start, 0)
+        np.testing.assert_array_equal(found, np.arange(200))
+
     @parameterized.named_parameters(
         ("steps", {"steps": -1}, "`steps`.*-1"),
         ("entropy", {"entropy": -0.1}, "`entropy`.*-0.1"),
