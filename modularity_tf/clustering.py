@@ -135,10 +135,10 @@ def refine_clusters(
 
     Differs from the paper: as printed, Algorithm 3 forgets the best in every
     step. A new cluster for a unit that is alone is the same as staying, and
-    no candidate of its own. Restarts are an addition: single units are slow
-    to leave a local maximum, so that a restart follows its search with 10
-    rounds in which small groups form within the clusters, groups move as
-    units do, and then units.
+    no candidate of its own. Restarts are an addition, since single units are
+    slow to leave a local maximum: a restart searches from random clusters, as
+    many as the best so far, and then in 10 rounds in which small groups form
+    within the clusters, groups move as units do, and units again.
 
     Args:
         similarities: Array of shape `(n, n)`, or a stack `(m, n, n)`.
@@ -160,15 +160,13 @@ def refine_clusters(
     References:
         - Lange et al., 2022, appendix A.1, Algorithm 3
     """
-    options = {"steps": steps, "entropy": entropy, "seed": seed}
-    for name, value in {**options, "restarts": restarts}.items():
-        if not 0 <= value < np.inf:
-            raise ValueError(f"`{name}` must not be negative, got {value!r}.")
+    _check(steps=steps, entropy=entropy, seed=seed, restarts=restarts)
 
     def refine(adjacency, start, seed):
         rng = np.random.default_rng(seed)
         best = _search(adjacency, start, steps, entropy, rng)
         for _ in range(restarts):
+            start = rng.integers(best[0].max() + 1, size=len(start))
             found = _search(adjacency, start, steps, entropy, rng, GROUP_ROUNDS)
             best = max(best, found, key=lambda pair: pair[1])
         return best[0]
@@ -204,6 +202,7 @@ def find_clusters(similarities, steps=1000, entropy=0.15, seed=0, restarts=0):
     References:
         - Lange et al., 2022, appendix A.1, Algorithm 1
     """
+    _check(steps=steps, entropy=entropy, seed=seed, restarts=restarts)
     start = spectral_clusters(similarities)
     return refine_clusters(similarities, start, steps, entropy, seed, restarts)
 
@@ -331,6 +330,12 @@ def _adjacency(similarity):
     return (similarity + turned) / 2
 
 
+def _check(**options):
+    for name, value in options.items():
+        if not 0 <= value < np.inf:
+            raise ValueError(f"`{name}` must not be negative, got {value!r}.")
+
+
 def _labels(clusters):
     clusters = np.asarray(clusters)
     if clusters.dtype.kind not in "iu" or np.any(clusters < -1):
@@ -338,7 +343,7 @@ def _labels(clusters):
             "`clusters` must be ints from -1 (unused), got "
             f"{clusters.dtype} {clusters!r}."
         )
-    return clusters
+    return clusters.astype(np.int64)
 
 
 def _used_in_both(a, b):

@@ -121,7 +121,7 @@ def refine(adjacency, labels, entropy, uniforms):
     labels = labels.copy()
     strength, volumes = np.zeros(n), np.zeros(n + 1)
     sizes = np.zeros(n + 1, np.int64)
-    links, gains, chances = np.zeros(n + 1), np.zeros(n + 1), np.zeros(n + 1)
+    gains, chances = np.zeros(n + 1), np.zeros(n + 1)
     q, count = 0.0, 0
     for i in range(n):
         for j in range(n):
@@ -142,16 +142,8 @@ def refine(adjacency, labels, entropy, uniforms):
         sizes[old] -= 1
         volumes[old] = volumes[old] - strength[i] if sizes[old] else 0.0
         candidates = count + 1 if sizes[old] else count
-        top = 0
-        for c in range(candidates):
-            links[c] = 0.0
-        for j in range(n):
-            links[labels[j]] += adjacency[i, j]
-        links[old] -= adjacency[i, i]
-        for c in range(candidates):
-            gains[c] = links[c] / strength[i] - volumes[c]
-            if gains[c] > gains[top]:
-                top = c
+        _fill_gains(adjacency, i, labels, strength, volumes, gains[:candidates])
+        top = np.argmax(gains[:candidates])
         tried = q + 2 * strength[i] * (gains[top] - gains[old])
         if tried > best_q + ROUNDING:
             best_q = tried
@@ -176,3 +168,15 @@ def refine(adjacency, labels, entropy, uniforms):
             sizes[old], volumes[old] = sizes[count], volumes[count]
             sizes[count], volumes[count] = 0, 0.0
     return best, best_q
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_gains(adjacency, i, labels, strength, volumes, gains):
+    """Fills in g_j of every cluster for unit i, which is in no `volumes`."""
+    for c in range(len(gains)):
+        gains[c] = 0.0
+    for j in range(len(labels)):
+        gains[labels[j]] += adjacency[i, j]
+    gains[labels[i]] -= adjacency[i, i]
+    for c in range(len(gains)):
+        gains[c] = gains[c] / strength[i] - volumes[c]
