@@ -49,8 +49,8 @@ class Config(experiment.Config):
         6566, "Steps of a network with a bottleneck, 7 / 5 as many."
     )
     network_lr: float = experiment.field(2e-3, "Adam step of the modules.")
-    lr_decay: float = experiment.field(
-        0.2, "What is left of it in the end; it falls geometrically."
+    lr_end: float = experiment.field(
+        0.1, "What is left of it in the end; it falls as a cosine."
     )
     link_lrs: tuple[float, ...] = experiment.field(
         (0.1, 0.01), "Adam step of the links at p = 0 and at p = 1."
@@ -61,7 +61,9 @@ class Config(experiment.Config):
     mask_share: float = experiment.field(0.05, "Weights a mask keeps, q.")
     mask_steps: int = experiment.field(469, "Steps of a mask's scores.")
     mask_lr: float = experiment.field(0.1, "SGD step of the scores.")
-    mask_momentum: float = experiment.field(0.0, "Momentum of that.")
+    mask_momentum: float = experiment.field(
+        0.9, "Momentum of that, as Ramanujan et al.; the paper gives none."
+    )
     fit_pairs: int = experiment.field(10_000, "Pairs to fit readouts on.")
     test_pairs: int = experiment.field(10_000, "Pairs to measure on.")
     log_steps: int = experiment.field(
@@ -88,10 +90,10 @@ class Config(experiment.Config):
             raise ValueError(
                 f"--link_lrs must be two positive floats, got {self.link_lrs}."
             )
-        if self.bottleneck < 1 or not 0 < self.lr_decay <= 1:
+        if self.bottleneck < 1 or not 0 < self.lr_end <= 1:
             raise ValueError(
-                "--bottleneck must be at least 1 and --lr_decay in (0, 1], got "
-                f"{self.bottleneck} and {self.lr_decay}."
+                "--bottleneck must be at least 1 and --lr_end in (0, 1], got "
+                f"{self.bottleneck} and {self.lr_end}."
             )
         if not self.link_noise >= 0 or not 0 <= self.mask_momentum < 1:
             raise ValueError(
@@ -136,76 +138,59 @@ def control_settings(config):
     ]
 
 
-def steps_of(config, setting=None):
-    """Returns the training steps of one setting's stages, or of all."""
+def steps_of(config):
+    """Returns the training steps of each part of a record."""
     masks = 2 * config.mask_steps
-    one = {
+    return {
         "plain": config.network_steps + masks,
         "bottleneck": config.bottleneck_steps,
         "controls": 2 * config.network_steps + masks,
     }
-    return one
 
 
 def analyse(run, data, setting):
     """Carries out the stages of one setting, and returns the record."""
-    config, steps = run.config, steps_of(run.config)
+    config = run.config
+    steps = steps_of(config)
     task = functools.cache(
         lambda: structure_stages.draw_task(
             config, data, setting.demand, setting.seed
         )
     )
-    record = {
-        "data": data.title,
-        "p": setting.links / config.units**2,
-        "chance": 1 / len(data.class_names),
-        **setting._asdict(),
+    parts = {
+        "plain": structure_stages.plain_network,
+        "bottleneck": structure_stages.bottleneck_network,
+        "controls": structure_stages.controls,
     }
-    for name, function in (
-        ("plain", structure_stages.plain_network),
-        ("bottleneck", structure_stages.bottleneck_network),
-        ("controls", structure_stages.controls),
-    ):
-        if name == "controls" and setting not in control_settings(config):
-            continue
-        record[name] = run.stage(
+    if setting not in control_settings(config):
+        del parts["controls"]
+    found = {
+        name: run.stage(
             f"{setting.folder}/{name}",
-            functools.partial(_call, function, run, data, task, setting),
+            lambda measure=measure: measure(run, data, task(), setting),
             steps[name],
         )
-    return record
+        for name, measure in parts.items()
+    }
+    return {
+        "data": data.title,
+        "chance": 1 / len(data.class_names),
+        "p": setting.links / config.units**2,
+        **setting._asdict(),
+        **found,
+    }
 
 
-def _call(function, run, data, task, setting):
-    return function(run, data, task(), setting)
-
-
-def estimate(run, data):
-    """Prints how long the run will take."""
-    config, steps = run.config, steps_of(run.config)
-    every, checked = settings(config), control_settings(config)
-    task = structure_stages.draw_task(config, data, every[0].demand, 0)
+def estimate(run, data, steps):
+    """Prints how long the run will take; a mask's steps count as others."""
+    config = run.config
+    first = settings(config)[0]
+    task = structure_stages.draw_task(config, data, first.demand, first.seed)
     batches = functools.partial(
         parity_mnist.batches, task.train, config.batch_size, None
     )
-    phases = [
-        (
-            "networks and their masks",
-            structure_stages.untrained(config, data, every[0]),
-            batches,
-            len(every) * steps["plain"] + len(checked) * steps["controls"],
-        ),
-        (
-            "with a bottleneck",
-            structure_stages.untrained(
-                config, data, every[0], config.bottleneck
-            ),
-            batches,
-            len(every) * steps["bottleneck"],
-        ),
-    ]
-    run.estimate(phases)
-    return phases
+    network = structure_stages.untrained(config, data, first)
+    run.estimate([("networks and masks", network, batches, steps)])
 
 
 def main(config):
@@ -218,7 +203,7 @@ def main(config):
             return
         data = images.load(config.dataset)
         if config.dry_run or total > experiment.LONG_RUN_STEPS:
-            estimate(run, data)
+            estimate(run, data, total)
         if config.dry_run:
             return
         records = [analyse(run, data, setting) for setting in settings(config)]

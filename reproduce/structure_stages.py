@@ -90,8 +90,8 @@ def untrained(config, data, setting, bottleneck=None, rewire=True, walk=True):
     )
     fraction = setting.links / config.units**2
     steps = config.bottleneck_steps if bottleneck else config.network_steps
-    rate = keras.optimizers.schedules.ExponentialDecay(
-        config.network_lr, steps, config.lr_decay
+    rate = keras.optimizers.schedules.CosineDecay(
+        config.network_lr, steps, config.lr_end
     )
     network.compile(
         deep_r.DeepR(
@@ -171,29 +171,34 @@ def responses(network, pairs):
         if f"bottleneck{n}" in names:
             layer = network.get_layer(f"bottleneck{n}")
             outputs[f"bottleneck{n}"] = layer.output
-    model = keras.Model(network.inputs, outputs)
-    return model.predict(parity_mnist.batches(pairs, _SCORE_BATCH), verbose=0)
+    return predict(keras.Model(network.inputs, outputs), pairs)
 
 
-def accuracy(found, labels):
-    """Returns the share of decisions that are right."""
-    return float(np.mean(np.argmax(found["decision"], axis=1) == labels))
+def predict(model, pairs):
+    """Returns the outputs of a model for all pairs, as arrays.
 
-
-def readout_measure(found, found_test, task, layer):
-    """Returns M(n, k) by new readouts of a layer: "bottleneck" or "states"."""
-    return [
-        [
-            specialization.readout_accuracy(
-                found[f"{layer}{n}"],
-                task.fit.labels(k),
-                found_test[f"{layer}{n}"],
-                task.test.labels(k),
-            )
-            for k in MODULES
-        ]
-        for n in MODULES
+    Without compiling: that takes longer than these few batches.
+    """
+    found = [
+        keras.tree.map_structure(np.array, model(inputs, training=False))
+        for inputs, _ in parity_mnist.batches(pairs, _SCORE_BATCH)
     ]
+    return keras.tree.map_structure(lambda *x: np.concatenate(x), *found)
+
+
+def accuracy(logits, labels):
+    """Returns the share of decisions that are right."""
+    return float(np.mean(np.argmax(logits, axis=1) == labels))
+
+
+def readout_accuracy(fit, test, task, layer, module, digit):
+    """Returns how well a new readout of a module's layer tells a digit."""
+    return specialization.readout_accuracy(
+        fit[f"{layer}{module}"],
+        task.fit.labels(digit),
+        test[f"{layer}{module}"],
+        task.test.labels(digit),
+    )
 
 
 def state_measures(found_test, task, seed):
@@ -265,10 +270,10 @@ def find_masks(run, network, task, setting, folder):
                 config.log_steps,
             )
             mask = scored.weight_mask(f"digit {k}")
-            test = parity_mnist.batches(task.test, _SCORE_BATCH, k)
-            logs = scored.evaluate(test, verbose=0, return_dict=True)
-            found = {**mask.provenance, "accuracy": logs["accuracy"]}
-            return WeightMask(mask.values, found)
+            right = accuracy(predict(scored, task.test), task.test.labels(k))
+            return WeightMask(
+                mask.values, {**mask.provenance, "accuracy": right}
+            )
 
         mask = run.stage(f"{folder}/mask{k}", train_mask, config.mask_steps)
         shares.append([*specialization.mask_shares(mask, module_of).values()])
@@ -315,7 +320,7 @@ def plain_network(run, data, task, setting):
     seed = experiment.derive_seed(setting.seed, "partners")
     epochs = config.network_steps / config.log_steps
     return {
-        "accuracy": accuracy(found, task.test.targets),
+        "accuracy": accuracy(found["decision"], task.test.targets),
         "rewired_per_epoch": int(network.optimizer.rewired) / epochs,
         **structure(network),
         **state_measures(found, task, seed),
@@ -339,8 +344,14 @@ def bottleneck_network(run, data, task, setting):
     )
     fit, test = (responses(network, part) for part in (task.fit, task.test))
     return {
-        "accuracy": accuracy(test, task.test.targets),
-        "bottleneck": readout_measure(fit, test, task, "bottleneck"),
+        "accuracy": accuracy(test["decision"], task.test.targets),
+        "bottleneck": [
+            [
+                readout_accuracy(fit, test, task, "bottleneck", n, k)
+                for k in MODULES
+            ]
+            for n in MODULES
+        ],
     }
 
 
@@ -351,7 +362,10 @@ def controls(run, data, task, setting):
     fit, test = (responses(blank, part) for part in (task.fit, task.test))
     record = {
         "untrained": {
-            "readout": readout_measure(fit, test, task, "states"),
+            "readout": [
+                readout_accuracy(fit, test, task, "states", n, n)
+                for n in MODULES
+            ],
             **find_masks(run, blank, task, setting, f"{folder}/untrained"),
         }
     }
@@ -374,7 +388,7 @@ def controls(run, data, task, setting):
         found = responses(network, task.test)
         seed = experiment.derive_seed(setting.seed, "partners")
         record[name] = {
-            "accuracy": accuracy(found, task.test.targets),
+            "accuracy": accuracy(found["decision"], task.test.targets),
             **state_measures(found, task, seed),
         }
     return record

@@ -7,6 +7,9 @@ from keras import ops
 from modularity_tf.layers import sparse_recurrent
 
 SCALE = 0.1  # weights start uniform in (-SCALE, SCALE)
+# Pixels are 0 to this. With 1 the first layer's tanh saturate, which costs the
+# networks with one link most: 0.76 accuracy where 0.3 gives 0.91.
+BRIGHTNESS = 0.3
 
 
 @keras.saving.register_keras_serializable(package="reproduce")
@@ -70,8 +73,8 @@ def build(
 
     References:
         - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), section
-          2.2. The paper does not give the pixels' scale (here 0 to 1); biases
-          start at 0, its "all weights" may include them.
+          2.2. The paper does not give the pixels' scale (here 0 to
+          `BRIGHTNESS`); biases start at 0, its "all weights" may include them.
     """
     seeds = np.random.SeedSequence(seed).generate_state(9)
     seeds = iter((seeds // 2).tolist())  # below 2 ** 31
@@ -81,7 +84,7 @@ def build(
 
     digits = [keras.Input(input_shape, name=f"digit{n}") for n in (0, 1)]
     pixels = [
-        keras.layers.Rescaling(1 / 255, name=f"rescaling{n}")(
+        keras.layers.Rescaling(BRIGHTNESS / 255, name=f"rescaling{n}")(
             keras.layers.Flatten(name=f"flatten{n}")(digit)
         )
         for n, digit in enumerate(digits)

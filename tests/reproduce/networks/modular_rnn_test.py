@@ -31,7 +31,7 @@ def twin(model, digits, steps, bottleneck):
         return model.get_layer(name).get_weights()
 
     modules = model.get_layer("modules")
-    inputs = [x.reshape(len(x), -1) / 255 for x in digits]
+    inputs = [x.reshape(len(x), -1) * (0.3 / 255) for x in digits]
     h = [[np.zeros((len(digits[0]), 8)) for _ in (0, 1)]]
     for _ in range(steps):
         h.append([])
