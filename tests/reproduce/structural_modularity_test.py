@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import tensorflow as tf
@@ -47,6 +48,11 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         # Finished networks and masks are not lost; TensorBoard has its logs.
         for name in ("plain/network.keras", "plain/mask1.npz"):
             self.assertTrue((run / "demand2/links1/seed0" / name).exists())
+        again = run / "demand2/links1/seed0/plain.json"
+        again.unlink()
+        config = dataclasses.replace(TINY, output_dir=str(run.parent))
+        structural_modularity.main(config)
+        self.assertEqual(json.loads(again.read_text()), sparse["plain"])
         logs = run / "logs/demand2/links1/seed0/plain/network"
         tags = {
             value.tag
