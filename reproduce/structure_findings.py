@@ -318,7 +318,8 @@ def _demand(groups, title):
     for i, (demand, by_seed) in enumerate(sorted(groups.items())):
         repeats = [*by_seed.values()]
         p = [record["p"] for record in repeats[0]]
-        style = {"label": f"log2({demand})", "color": f"C{i}"}
+        label = f"{math.log2(demand):.2g} bits (m = {demand})"
+        style = {"label": label, "color": f"C{i}"}
         for ax, m in zip(axes.flat, MEASURES, strict=False):
             _band(ax, p, [_along(s, m) for s in repeats], **style)
             ax.set_ylabel(f"specialization, {TITLES[m]}")
