@@ -117,6 +117,28 @@ class NumClustersTest(parameterized.TestCase):
         self.assertAlmostEqual(clustering.num_clusters(labels), expected)
 
 
+def literal_split(similarity, correct):
+    """Returns Algorithm 2, with Q computed in full for every split."""
+    a = similarity / similarity.sum()
+    b = a - np.outer(a.sum(axis=0), a.sum(axis=0))
+    labels, queue = np.zeros(len(a), int), [0]
+    while queue:
+        c = queue.pop()
+        units = np.flatnonzero(labels == c)
+        block = b[np.ix_(units, units)]
+        if correct:
+            block = block - np.diag(block.sum(axis=1))
+        vector = np.linalg.eigh(block)[1][:, -1]
+        tried = labels.copy()
+        tried[units[vector < 0]] = labels.max() + 1
+        gain = clustering.modularity(similarity, tried)
+        gain -= clustering.modularity(similarity, labels)
+        if np.any(vector > 0) and np.any(vector < 0) and gain > 1e-12:
+            queue += [c, labels.max() + 1]
+            labels = tried
+    return labels
+
+
 class SpectralTest(parameterized.TestCase):
     @parameterized.parameters(True, False)
     def test_finds_cliques_and_numbers_them_by_size(self, correct):
@@ -155,20 +177,12 @@ class SpectralTest(parameterized.TestCase):
         found = clustering.spectral_clusters(complete, correct)
         np.testing.assert_array_equal(found, np.zeros(30))
 
-    def test_the_correction_is_the_gain_of_a_split(self):
-        # Newman 2006: s' B(g) s / 2 is what splitting g by the signs s gains.
-        similarity = random_graph(3, 12, 2, 0.9, 0.3)
-        a = similarity / similarity.sum()
-        b = a - np.outer(a.sum(0), a.sum(0))
-        g, rng = np.arange(8), np.random.default_rng(0)
-        block = b[np.ix_(g, g)]
-        block = block - np.diag(block.sum(axis=1))
-        signs = rng.choice([-1, 1], size=8)
-        labels = np.array([0] * 8 + [1] * 4)
-        before = clustering.modularity(similarity, labels)
-        labels[g[signs < 0]] = 2
-        after = clustering.modularity(similarity, labels)
-        self.assertAlmostEqual(after - before, signs @ block @ signs / 2)
+    @parameterized.product(seed=range(4), correct=[False, True])
+    def test_is_algorithm_2_with_every_q_computed_in_full(self, seed, correct):
+        similarity = random_graph(seed, 30, 2 + seed, 0.9, 0.2)
+        found = clustering.spectral_clusters(similarity, correct)
+        expected = literal_split(similarity, correct)
+        self.assertEqual(clustering.agreement(found, expected), 1)
 
     def test_the_correction_changes_what_is_found(self):
         differ = 0
