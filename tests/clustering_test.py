@@ -177,7 +177,7 @@ class SpectralTest(parameterized.TestCase):
         found = clustering.spectral_clusters(complete, correct)
         np.testing.assert_array_equal(found, np.zeros(30))
 
-    @parameterized.product(seed=range(4), correct=[False, True])
+    @parameterized.product(seed=[0, 1, 2, 3], correct=[False, True])
     def test_is_algorithm_2_with_every_q_computed_in_full(self, seed, correct):
         similarity = random_graph(seed, 30, 2 + seed, 0.9, 0.2)
         found = clustering.spectral_clusters(similarity, correct)
