@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from modularity_tf import (
     WeightMask,
@@ -281,23 +282,27 @@ def find_masks(run, network, task, setting, folder):
     return {"mask": np.transpose(shares).tolist(), "mask_accuracy": right}
 
 
+def adjacency(network):
+    """Returns |w| of every connection between hidden units, row to column."""
+    modules = network.get_layer("modules")
+    blocks = [
+        [
+            modules.cells[m].recurrent_kernel
+            if m == n
+            else modules.link(m, n).kernel
+            for n in MODULES
+        ]
+        for m in MODULES
+    ]
+    return np.abs(
+        np.block(keras.tree.map_structure(ops.convert_to_numpy, blocks))
+    )
+
+
 def structure(network):
     """Returns the modularity Q of the hidden units' graph, plain and by |w|."""
-    modules = network.get_layer("modules")
-    weights = np.block(
-        [
-            [
-                np.abs(
-                    modules.cells[m].recurrent_kernel
-                    if m == n
-                    else modules.link(m, n).kernel
-                )
-                for n in MODULES
-            ]
-            for m in MODULES
-        ]
-    )
-    groups = np.repeat(MODULES, [cell.units for cell in modules.cells])
+    weights = adjacency(network)
+    groups = np.repeat(MODULES, len(weights) // len(MODULES))
     q = specialization.directed_modularity
     return {"q": q(weights > 0, groups), "q_weighted": q(weights, groups)}
 

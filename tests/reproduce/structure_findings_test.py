@@ -88,6 +88,16 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLen(failed, 7)  # three do not rise, three are low, accuracy
         self.assertIn("accuracy, the worst of all networks of a seed", failed)
 
+    def test_one_bad_network_fails_the_claim_on_accuracy(self):
+        records = sweep()
+        records[1]["bottleneck"]["accuracy"] = 0.8
+        (found,) = [
+            c
+            for c in structure_findings.claims(records)
+            if c.statement.startswith("accuracy, the worst")
+        ]
+        self.assertEqual(found.values, (0.8,))
+
     def test_measures_that_do_not_vary_leave_claims_undetermined(self):
         found = verdicts(sweep((0.6, 0.6, 0.6, 0.6)))
         undetermined = [s for s, v in found.items() if v == "undetermined"]
