@@ -43,12 +43,12 @@ class Config(experiment.Config):
     )
     units: int = experiment.field(100, "Hidden units of a module.")
     bottleneck: int = experiment.field(5, "Units of the bottleneck.")
-    batch_size: int = experiment.field(128, "Pairs a step.")
-    network_steps: int = experiment.field(4690, "Steps of a network.")
+    batch_size: int = experiment.field(256, "Pairs a step.")
+    network_steps: int = experiment.field(2340, "Steps of a network.")
     bottleneck_steps: int = experiment.field(
-        6566, "Steps of a network with a bottleneck, 7 / 5 as many."
+        3276, "Steps of a network with a bottleneck, which learns later."
     )
-    network_lr: float = experiment.field(2e-3, "Adam step of the modules.")
+    network_lr: float = experiment.field(3e-3, "Adam step of the modules.")
     lr_end: float = experiment.field(
         0.1, "What is left of it in the end; it falls as a cosine."
     )
@@ -59,7 +59,7 @@ class Config(experiment.Config):
         1e-3, "Random walk of the links at p = 0, standard deviation."
     )
     mask_share: float = experiment.field(0.05, "Weights a mask keeps, q.")
-    mask_steps: int = experiment.field(469, "Steps of a mask's scores.")
+    mask_steps: int = experiment.field(234, "Steps of a mask's scores.")
     mask_lr: float = experiment.field(0.1, "SGD step of the scores.")
     mask_momentum: float = experiment.field(
         0.9, "Momentum of that, as Ramanujan et al.; the paper gives none."
@@ -67,7 +67,7 @@ class Config(experiment.Config):
     fit_pairs: int = experiment.field(10_000, "Pairs to fit readouts on.")
     test_pairs: int = experiment.field(10_000, "Pairs to measure on.")
     log_steps: int = experiment.field(
-        469, "Steps between points in TensorBoard, an epoch; divides the steps."
+        234, "Steps between points in TensorBoard, an epoch; divides the steps."
     )
 
     def __post_init__(self):
