@@ -216,7 +216,10 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
         fit(plain, 0, 5)
         for value, other in zip(model.get_weights(), plain.get_weights()):
             self.assertAllClose(value, other, atol=1e-6)
-        self.assertEqual(int(model.optimizer.optimizer.iterations), 5)
+        wrapped = model.optimizer.optimizer
+        self.assertEqual(int(wrapped.iterations), 5)
+        every = {id(variable) for variable in model.optimizer.variables}
+        self.assertContainsSubset([id(v) for v in wrapped.variables], every)
 
     def test_moving_averages_of_the_wrapped_optimizer_are_taken(self):
         wrapped = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=1.0)

@@ -7,8 +7,9 @@ from keras import ops
 from modularity_tf.layers import sparse_recurrent
 
 SCALE = 0.1  # weights start uniform in (-SCALE, SCALE)
-# Pixels are 0 to this. With 1 the first layer's tanh saturate, which costs the
-# networks with one link most: 0.76 accuracy where 0.3 gives 0.91.
+# Pixels are 0 to this. With 1 the tanh of the first step saturate, and networks
+# with one link learn more slowly: 0.870 validation accuracy where 0.3 gives
+# 0.925 (one seed; Adam 4e-3, batch 256, 1,638 steps).
 BRIGHTNESS = 0.3
 
 
