@@ -7,12 +7,14 @@ References:
 
 import numpy as np
 import tensorflow as tf
+from scipy import optimize
 
 
 def fit_temperature(logits, labels):
     """Returns the temperature T that makes softmax(logits / T) most likely.
 
-    Minimises the negative log-likelihood over log T. Dividing by T changes no
+    Minimises the negative log-likelihood over log T, by Brent's method: it has
+    one minimum, in 1 / T it is convex. Dividing by T changes no
     decision, only how sure it is: T > 1 where a model is overconfident.
 
     Args:
@@ -23,25 +25,17 @@ def fit_temperature(logits, labels):
         Float, at least 1e-3 and at most 1e3.
 
     Raises:
-        ValueError: If shapes don't fit, or a logit is NaN or infinite.
+        ValueError: If shapes don't fit, a logit is NaN or infinite, or a label
+            is none of the classes.
     """
-    log_t = _most_likely_log_t(*_checked(logits, labels))
-    return float(np.exp(np.clip(log_t, *np.log([1e-3, 1e3]))))
-
-
-@tf.function(reduce_retracing=True)
-def _most_likely_log_t(logits, labels):
-    from tensorflow_probability import math as tfp_math
-    from tensorflow_probability import optimizer as tfp_optimizer
-
-    def loss_and_gradient(log_t):
-        return tfp_math.value_and_gradient(
-            lambda t: _likelihood_loss(logits, labels, t[0]), log_t
-        )
-
-    return tfp_optimizer.lbfgs_minimize(
-        loss_and_gradient, tf.zeros((1,), tf.float64), tolerance=1e-8
-    ).position[0]
+    logits, labels = _checked(logits, labels)
+    found = optimize.minimize_scalar(
+        lambda log_t: float(_likelihood_loss(logits, labels, log_t)),
+        bounds=np.log([1e-3, 1e3]),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    return float(np.exp(found.x))
 
 
 def negative_log_likelihood(logits, labels, temperature=1.0):

@@ -68,7 +68,12 @@ class DeepR(keras.optimizers.Optimizer):
         self._check_arguments()
 
     def _check_arguments(self):
+        rate = self._learning_rate
+        is_schedule = isinstance(
+            rate, keras.optimizers.schedules.LearningRateSchedule
+        )
         allowed = {
+            "learning_rate": (is_schedule or rate >= 0, "at least 0"),
             "noise": (self.noise >= 0, "at least 0"),
             "wake_strength": (self.wake_strength > 0, "positive"),
             "beta_1": (0 <= self.beta_1 < 1, "in [0, 1)"),

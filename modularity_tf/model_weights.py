@@ -155,6 +155,16 @@ def clone(model):
     return copy
 
 
+def check_finite(model):
+    """Raises `ValueError` if a weight is NaN or infinite, by path.
+
+    A compiled ReLU turns NaN into 0, so activations don't always show it.
+    """
+    for weight in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise ValueError(f"The weight {weight.path!r} is NaN or infinite.")
+
+
 def fingerprint(model):
     """Returns a SHA-256 over paths and values of all that a model computes.
 

@@ -130,6 +130,9 @@ def merge_groups(statistics, merged):
 def neuron_layers(model, layers=None):
     """Returns the Conv and Dense layers of a model, keyed by path.
 
+    `Conv1D` to `Conv3D` and `Dense`, and what is derived from them; no
+    depthwise, separable or transposed convolutions.
+
     Args:
         model: Built `keras.Model`.
         layers: Names or paths to choose from them, or `None` for all.
@@ -138,7 +141,8 @@ def neuron_layers(model, layers=None):
         Dict from path to `keras.layers.Layer`, in the model's order.
 
     Raises:
-        ValueError: If the model is not built, or a name is unknown.
+        ValueError: If the model is not built, a name is unknown, or a layer
+            has its channels first.
     """
     weights = model_weights.model_weights(model)
     if layers is not None:
@@ -154,6 +158,11 @@ def neuron_layers(model, layers=None):
     for layer in model._flatten_layers():
         kernel = getattr(layer, "_kernel", None)
         if isinstance(layer, kinds) and id(kernel) in path_of:
+            if getattr(layer, "data_format", None) == "channels_first":
+                raise ValueError(
+                    f"The layer {layer.name!r} has its channels first; neurons "
+                    "must be on the last axis."
+                )
             found[path_of[id(kernel)].rpartition("/")[0]] = layer
     if layers is not None and not found:
         raise ValueError(
@@ -286,10 +295,12 @@ def class_statistics(model, batches, num_classes, layers=None):
         `ClassStatistics`.
 
     Raises:
-        ValueError: If an activation is NaN or infinite (by layer), a label
-            out of range, or a layer out of reach.
+        ValueError: If an activation (by layer), a weight (by path) or an input
+            is NaN or infinite, a label out of range, a layer out of reach, or
+            there is no data.
     """
     watch = ActivationModel(model, layers)
+    model_weights.check_finite(model)
 
     @tf.function(reduce_retracing=True)
     def summarize(inputs, labels):
@@ -306,8 +317,14 @@ def class_statistics(model, batches, num_classes, layers=None):
         return tf.reduce_sum(member, axis=0), sums
 
     counts, totals = np.zeros(num_classes), {}
-    for inputs, labels in batches:
-        labels = np.asarray(labels).reshape(-1)
+    for inputs, labels, *_ in batches:
+        labels = np.asarray(labels)
+        if labels.ndim > 1 and labels.shape[-1] > 1:
+            raise ValueError(
+                f"Labels must have the shape (batch,), got {labels.shape}."
+            )
+        labels = labels.reshape(-1)
+        _check_finite_inputs(inputs)
         strange = labels[(labels < 0) | (labels >= num_classes)]
         if strange.size:
             raise ValueError(
@@ -326,6 +343,8 @@ def class_statistics(model, batches, num_classes, layers=None):
                     "infinite."
                 )
             totals[path] = totals.get(path, 0.0) + values
+    if not totals:
+        raise ValueError("`batches` has no batch.")
     n = counts[:, None]
     means, errors = {}, {}
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -334,6 +353,23 @@ def class_statistics(model, batches, num_classes, layers=None):
             spread = np.maximum(second / n - means[path] ** 2, 0.0)
             errors[path] = np.sqrt(spread / np.where(n > 1, n - 1, np.nan))
     return ClassStatistics(counts.astype(int), means, errors)
+
+
+def _of_layer(setting, path):
+    if not isinstance(setting, dict):
+        return setting
+    if path not in setting:
+        raise ValueError(
+            f"A dict of thresholds must have {path!r}, got {[*setting]}."
+        )
+    return setting[path]
+
+
+def _check_finite_inputs(inputs):
+    for values in keras.tree.flatten(inputs):
+        values = np.asarray(values)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError("The inputs in `batches` are NaN or infinite.")
 
 
 def threshold_neurons(statistics, label, percentile=70.0):
@@ -407,8 +443,7 @@ def bayesian_neuron_mask(statistics, label, t_high=0.55, t_low=1e-5, tau=0.8):
     limits = []  # t_high, t_low and tau, each once a neuron
     for path, mean in means.items():
         high, low, sure = (
-            value[path] if isinstance(value, dict) else value
-            for value in (t_high, t_low, tau)
+            _of_layer(value, path) for value in (t_high, t_low, tau)
         )
         if not low < high or not 0.5 <= sure < 1:
             raise ValueError(

@@ -10,6 +10,7 @@ References:
     - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136), Deep Rewiring
 """
 
+import numbers
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -43,14 +44,16 @@ def check_count(connections, size):
         ValueError: If that is no number or less than one connection.
     """
     count = connections
-    if isinstance(connections, float) and 0.0 < connections <= 1.0:
-        count = round(connections * size)
-    if not isinstance(count, int) or not 1 <= count <= size:
+    is_int = isinstance(count, numbers.Integral) and not isinstance(count, bool)
+    is_real = isinstance(count, numbers.Real) and not isinstance(count, bool)
+    if is_real and not is_int and 0.0 < connections <= 1.0:
+        count, is_int = round(float(connections) * size), True
+    if not is_int or not 1 <= count <= size:
         raise ValueError(
             f"`connections` must be an int in [1, {size}] or a fraction in "
             f"[{1 / size:.3g}, 1.0], got {connections!r}."
         )
-    return count
+    return int(count)
 
 
 def learning_rate(fraction, sparse=0.1, dense=0.01):
@@ -203,8 +206,15 @@ def step(
         moved += noise * tf.random.stateless_normal(moved.shape, seeds[0])
     alive = active & (moved > 0)
     died = active & ~alive
-    deaths = tf.reduce_sum(tf.cast(died, tf.int32))
-    woken = choose(~alive if rewire else died, deaths, count, seeds[1])
+    # The deaths, and what another optimizer may have lost before.
+    missing = count - tf.reduce_sum(tf.cast(alive, tf.int32))
+    # With every connection active there is no other place to wake.
+    fixed = not rewire or count == moved.shape.num_elements()
+    woken = (
+        died
+        if fixed
+        else choose(~alive, tf.maximum(missing, 0), count, seeds[1])
+    )
     stepped = Connections(
         strength=tf.where(alive, moved, tf.where(woken, wake_strength, 0.0)),
         momentum=tf.where(alive, momentum, 0.0),

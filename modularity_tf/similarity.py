@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf import neurons, relu_products
+from modularity_tf import model_weights, neurons, relu_products
 
 MEASURES = (
     "covariance",
@@ -84,9 +84,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     if "loss_hessian" in kinds:
         loss = _loss_of_examples(model, loss)
     chosen = _choose(model, layers)
-    for weight in model.weights:
-        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
-            raise ValueError(f"The weight {weight.path!r} is NaN or infinite.")
+    model_weights.check_finite(model)
     summarize = tf.function(
         lambda inputs, targets: _summary(
             model, chosen, layers is None, loss, kinds, inputs, targets
@@ -111,7 +109,10 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
             totals[name] = _merge(totals.get(name), count, sums, rows, name)
         count += rows
     if count < 2:
-        raise ValueError(f"`data` has {count} examples; two are needed.")
+        raise ValueError(
+            f"`data` has {count} examples; two are needed. (A generator can "
+            "be gone through only once.)"
+        )
     return {
         name: _finish(sums, count, measures) for name, sums in totals.items()
     }

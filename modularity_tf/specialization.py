@@ -193,7 +193,7 @@ def cka(first, second, unbiased=False):
         )
     hsic = _unbiased_hsic if unbiased else _hsic
     # Both are invariant to centring, which keeps rounding errors small.
-    first, second = first - first.mean(axis=0), second - second.mean(axis=0)
+    first, second = _centred(first), _centred(second)
     own = hsic(first, first) * hsic(second, second)
     return float(hsic(first, second) / np.sqrt(own)) if own > 0 else np.nan
 
@@ -202,8 +202,8 @@ def cka_distance(states, groups, seed):
     """Returns 1 - CKA of states and other states of the same groups.
 
     The correlation measure in its other form: 0 where the group, digit k,
-    decides the state. Each state is paired with one of its group, drawn at
-    random.
+    decides the state. Each state is paired with another of its group, drawn at
+    random; one that is alone in its group is left out.
 
     Args:
         states: Float array of shape `(examples, units)`.
@@ -211,7 +211,7 @@ def cka_distance(states, groups, seed):
         seed: Int >= 0. The same seed draws the same pairs.
 
     Returns:
-        Float in [0, 1]; NaN if the states do not vary.
+        Float in [0, 1]; NaN if the states do not vary, or all are alone.
 
     Raises:
         ValueError: If shapes do not fit or values are not finite.
@@ -222,11 +222,13 @@ def cka_distance(states, groups, seed):
     """
     states, groups = _check_states(states, groups)
     rng = np.random.default_rng(seed)
-    partner = np.arange(len(groups))
+    own, partners = [], []
     for group in np.unique(groups):
         members = rng.permutation(np.flatnonzero(groups == group))
-        partner[members] = np.roll(members, 1)  # nobody is its own partner
-    return 1.0 - cka(states, states[partner])
+        if len(members) > 1:
+            own.extend(members)
+            partners.extend(np.roll(members, 1))
+    return 1.0 - cka(states[own], states[partners]) if own else np.nan
 
 
 def structural_modularity(fraction):
@@ -292,6 +294,14 @@ def directed_modularity(adjacency, groups):
         is_in @ adjacency.sum(axis=0),
     )
     return float(inside / total - sent @ received / total**2)
+
+
+def _centred(states):
+    """Returns states less their mean; exactly 0 for a constant unit."""
+    centred = states - states.mean(axis=0)
+    # Rounding leaves a constant unit with deviations of some ulps.
+    varies = np.abs(centred).max(axis=0) > 1e-12 * np.abs(states).max(axis=0)
+    return centred * varies
 
 
 def _hsic(x, y):

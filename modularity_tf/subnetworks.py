@@ -5,6 +5,8 @@ References:
       through Neuron Subselection", sections 4 and 5.2
 """
 
+import collections
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -28,7 +30,10 @@ _UNITWISE = (
     keras.layers.LeakyReLU,
     keras.layers.MaxPooling1D,
     keras.layers.MaxPooling2D,
+    keras.layers.PReLU,
     keras.layers.ReLU,
+    keras.layers.Rescaling,
+    keras.layers.Softmax,
     keras.layers.SpatialDropout2D,
     keras.layers.UpSampling2D,
     keras.layers.ZeroPadding2D,
@@ -110,8 +115,7 @@ def ablate(model, selection, incoming=False):
 
     Raises:
         ValueError: If the selection does not fit, the model can't be cloned,
-            or a neuron's way can't be followed, by the name of the layer where
-            it ends.
+            or a neuron's way can't be followed, by the name of its layer.
 
     References:
         - Elbastawisy and Afrin, 2025, section 5.2
@@ -149,7 +153,7 @@ def output_layers(model):
         model: Built `keras.Model` that knows its input shapes.
 
     Raises:
-        ValueError: If it does not.
+        ValueError: If it does not, or an output comes from another layer.
     """
     return _links(model)[1]
 
@@ -166,19 +170,27 @@ def _links(model):
     units = {}  # id of a tensor: path, unit of each entry of the last axis
     links = []
     calls, outputs = _traced_calls(model)
+    calls_of = collections.Counter(path_of.get(id(c[0])) for c in calls)
     for layer, inputs, result in calls:
         known = units.get(id(inputs[0])) if inputs else None
         if id(layer) in path_of:
             path = path_of[id(layer)]
-            if known is not None:
+            # The weights of a layer that is shared are another call's, too.
+            if known is not None and calls_of[path] == 1:
                 links.append((known[0], path, known[1]))
             units[id(result)] = path, np.arange(result.shape[-1])
         elif known is not None:
             rows = _rows_after(layer, known[1], result)
             if rows is not None:
                 units[id(result)] = known[0], rows
-    ends = [units[id(x)][0] for x in outputs if id(x) in units]
-    return links, ends
+    lost = [i for i, x in enumerate(outputs) if id(x) not in units]
+    if lost:
+        raise ValueError(
+            f"The outputs {lost} of {model.name!r} are not those of a Conv or "
+            "Dense layer, nor of one followed by activations, pooling and "
+            "the like."
+        )
+    return links, [units[id(x)][0] for x in outputs]
 
 
 def _traced_calls(model):
@@ -223,10 +235,15 @@ def _rows_after(layer, rows, result):
 
 def _check_nothing_passes(model, layers, removed):
     """Raises `ValueError` if a removed neuron still changes the outputs."""
-    inputs = keras.tree.map_structure(
-        lambda x: tf.zeros([2 if n is None else n for n in x.shape], x.dtype),
-        _inputs_of(model),
-    )
+    rng = np.random.default_rng(0)
+
+    def example(x):
+        shape = [2 if n is None else n for n in x.shape]
+        is_float = "float" in keras.backend.standardize_dtype(x.dtype)
+        values = rng.normal(size=shape) if is_float else np.zeros(shape)
+        return tf.cast(values, x.dtype)
+
+    inputs = keras.tree.map_structure(example, _inputs_of(model))
 
     def outputs():
         return np.concatenate(
@@ -239,17 +256,20 @@ def _check_nothing_passes(model, layers, removed):
     expected = outputs()
     for path, flags in removed.items():
         layer = layers[path]
-        if not layer.use_bias:
-            continue
-        bias = layer.bias.numpy()
-        layer.bias.assign(np.where(flags, 1.0, bias))  # they would be heard
+        kept = layer.get_weights()
+        kernel = layer.kernel.numpy()
+        kernel[..., flags] = rng.normal(size=kernel[..., flags].shape)
+        layer.kernel.assign(kernel)  # they would be heard
+        if layer.use_bias:
+            layer.bias.assign(np.where(flags, 1.0, layer.bias.numpy()))
         changed = outputs()
-        layer.bias.assign(bias)
+        layer.set_weights(kept)
         if not np.allclose(changed, expected, rtol=1e-4, atol=1e-5):
             raise ValueError(
                 f"The outgoing weights of {path!r} can't be followed: its "
                 "units reach the outputs through layers that mix or reorder "
-                "them. Use `incoming=True`."
+                "them, or that are called more than once. Use "
+                "`incoming=True`."
             )
 
 

@@ -59,6 +59,7 @@ def cluster_units(
     steps=1000,
     seed=0,
     loss=None,
+    restarts=0,
 ):
     """Returns which units of a layer act alike.
 
@@ -71,6 +72,8 @@ def cluster_units(
         steps: Int, Monte Carlo steps of `clustering.find_clusters`.
         seed: Int, of these steps.
         loss: Loss for the loss Hessian, `None` for the compiled one.
+        restarts: Int, of the search: 0 as in the paper; some find a higher Q
+            where there is little structure.
 
     Returns:
         `UnitClusters`.
@@ -82,7 +85,8 @@ def cluster_units(
     References:
         - Lange et al., 2022, section 3
     """
-    (result,) = _cluster(model, [layer], data, measure, steps, seed, loss)
+    search = {"steps": steps, "seed": seed, "restarts": restarts}
+    (result,) = _cluster(model, [layer], data, measure, search, loss)
     return result
 
 
@@ -102,6 +106,7 @@ class UnitModularity(keras.callbacks.Callback):
         measure: One of `similarity.MEASURES`.
         steps: Int, Monte Carlo steps of `clustering.find_clusters`.
         seed: Int, of these steps.
+        restarts: As in `cluster_units`.
         log_dir: Str or path, the folder of the event files, or `None` for no
             files.
 
@@ -120,11 +125,14 @@ class UnitModularity(keras.callbacks.Callback):
         measure="normalized_covariance",
         steps=1000,
         seed=0,
+        restarts=0,
         log_dir=None,
     ):
         super().__init__()
         _check_measure(measure)
-        self._layers, self._options = layers, (data, measure, steps, seed)
+        self._layers, self._data = layers, data
+        self._measure = measure
+        self._search = {"steps": steps, "seed": seed, "restarts": restarts}
         self._log_dir, self._writer = log_dir, None
 
     def on_train_begin(self, logs=None):
@@ -133,7 +141,9 @@ class UnitModularity(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         found = {}
-        for result in _cluster(self.model, self._layers, *self._options):
+        for result in _cluster(
+            self.model, self._layers, self._data, self._measure, self._search
+        ):
             found[f"modularity/{result.layer}"] = result.modularity
             found[f"num_clusters/{result.layer}"] = result.num_clusters
         if logs is not None:
@@ -149,7 +159,7 @@ class UnitModularity(keras.callbacks.Callback):
             self._writer.close()
 
 
-def _cluster(model, layers, data, measure, steps, seed, loss=None):
+def _cluster(model, layers, data, measure, search, loss=None):
     """Returns `UnitClusters`, one a layer."""
     _check_measure(measure)
     results = []
@@ -157,7 +167,7 @@ def _cluster(model, layers, data, measure, steps, seed, loss=None):
         model, data, layers=layers, loss=loss, measures=[measure]
     ).items():
         matrix = matrices[measure]
-        clusters = clustering.find_clusters(matrix, steps=steps, seed=seed)
+        clusters = clustering.find_clusters(matrix, **search)
         q = clustering.modularity(matrix, clusters)
         results.append(UnitClusters(layer, measure, matrix, clusters, q))
     return results

@@ -371,23 +371,26 @@ def _ablation_matrices(repeats, title, scale):
 
 def _sweep(points, title):
     """Draws sharing by masking against the upper threshold, for each tau."""
-    fig = figure.Figure((7.0, 4.0))
+    fig = figure.Figure((11.0, 4.0))
     fig.set_layout_engine("constrained")
-    ax = fig.subplots()
-    for i, tau in enumerate(sorted({point["tau"] for point in points})):
-        rows = [point for point in points if point["tau"] == tau]
-        x = [point["t_high"] for point in rows]
-        for key, style in (("different", "o-"), ("same", "s--")):
-            y = [np.nan if p[key] is None else 100 * p[key] for p in rows]
-            kind = "classes" if key == "different" else "halves"
-            label = f"{kind}, tau = {tau}"
-            ax.plot(x, y, style, color=f"C{i}", label=label)
-    ax.set_xscale("log")
-    ax.grid(alpha=0.3)
-    ax.set(
-        xlabel="t_high",
-        ylabel="shared, of the active [%]",
-        title=f"{title}: masking",
-    )
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    fig.suptitle(f"{title}: masking")
+    axes = fig.subplots(1, 2)
+    for ax, key, of in zip(
+        axes, ("of_layer", "share"), ("all neurons", "the active"), strict=True
+    ):
+        for i, tau in enumerate(sorted({point["tau"] for point in points})):
+            rows = [point for point in points if point["tau"] == tau]
+            x = [point["t_high"] for point in rows]
+            for kind, name, style in (
+                ("different", "classes", "o-"),
+                ("same", "halves", "s--"),
+            ):
+                y = [p[f"{kind}_{key}"] for p in rows]
+                y = [np.nan if value is None else 100 * value for value in y]
+                label = f"{name}, tau = {tau}"
+                ax.plot(x, y, style, color=f"C{i}", label=label)
+        ax.set_xscale("log")
+        ax.grid(alpha=0.3)
+        ax.set(xlabel="t_high", ylabel=f"shared, of {of} [%]")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return fig

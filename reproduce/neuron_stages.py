@@ -74,6 +74,14 @@ def ratios(first, second):
     }
 
 
+def draw_pairs(config, count, seed):
+    """Returns all pairs of classes, the text's ten of them, and ten classes."""
+    every = list(itertools.combinations(range(count), 2))
+    rng = np.random.default_rng(experiment.derive_seed(seed, "pairs"))
+    drawn = rng.choice(len(every), min(config.pairs, len(every)), False)
+    return every, drawn, rng.integers(count, size=config.pairs)
+
+
 def sharing(config, data, network, method, by_class, by_half, seed):
     """Returns what classes, and halves of a class, have in common."""
     count = len(data.class_names)
@@ -86,10 +94,7 @@ def sharing(config, data, network, method, by_class, by_half, seed):
         without_output(decide(config, method, by_half, group), outputs)
         for group in range(2 * count)
     ]
-    every = list(itertools.combinations(range(count), 2))
-    rng = np.random.default_rng(experiment.derive_seed(seed, "pairs"))
-    drawn = rng.choice(len(every), min(config.pairs, len(every)), False)
-    classes = rng.integers(count, size=config.pairs)
+    every, drawn, classes = draw_pairs(config, count, seed)
     return {
         "specialize": [ratios(chosen[a], chosen[b]) for a, b in every],
         "random_pairs": sorted(int(i) for i in drawn),
@@ -128,12 +133,9 @@ def permutation_test(config, data, network, method, split, seed):
     ]
     values = {p: np.concatenate([part[p] for part in parts]) for p in parts[0]}
     labels = split.labels[rows]
-    every = list(itertools.combinations(range(len(data.class_names)), 2))
+    every, drawn, _ = draw_pairs(config, len(data.class_names), seed)
     found = []
-    for a, b in (
-        every[i]
-        for i in rng.choice(len(every), min(config.pairs, len(every)), False)
-    ):
+    for a, b in (every[i] for i in drawn):
         (mine,) = np.nonzero((labels == a) | (labels == b))
         own = {p: v[mine] for p, v in values.items()}
         second = labels[mine] == b
@@ -146,16 +148,19 @@ def permutation_test(config, data, network, method, split, seed):
                 for g in (0, 1)
             )
             shares.append(metrics.overlaps(one, two)["total"].jaccard)
+        # NaN: no neuron is active.
         observed, null = shares[0], np.array(shares[1:])
+        null = null[~np.isnan(null)]
+        p = (1 + np.sum(null <= observed)) / (1 + len(null))
         found.append(
             {
                 "classes": [data.class_names[a], data.class_names[b]],
                 "observed": observed,
-                "null_mean": float(np.mean(null)),
+                "null_mean": float(np.mean(null)) if len(null) else np.nan,
                 "null_sd": float(np.std(null, ddof=1))
                 if len(null) > 1
                 else 0.0,
-                "p": float((1 + np.sum(null <= observed)) / (1 + len(null))),
+                "p": np.nan if np.isnan(observed) else float(p),
             }
         )
     return found
@@ -260,7 +265,7 @@ def sweep(config, network, by_class, by_half, count):
     found = []
     outputs = subnetworks.output_layers(network)
     for tau, t_high in itertools.product(
-        (0.5, 0.8, 0.95), (0.05, 0.1, 0.2, 0.55, 1.0)
+        (0.5, 0.8, 0.95), (0.05, 0.1, 0.2, 0.55, 1.0, 2.0)
     ):
         selected = [
             [
@@ -280,20 +285,23 @@ def sweep(config, network, by_class, by_half, count):
             for statistics, groups in ((by_class, count), (by_half, 2 * count))
         ]
         classes, split = selected
-        different = [
-            metrics.overlaps(a, b)["total"].share
-            for a, b in itertools.permutations(classes, 2)
-        ]
-        same = [
-            metrics.overlaps(split[i], split[i + 1])["total"].share
-            for i in range(0, 2 * count, 2)
-        ]
+        pairs = {
+            "different": itertools.permutations(classes, 2),
+            "same": zip(split[::2], split[1::2], strict=True),
+        }
+        shared = {
+            kind: [ratios(a, b)["total"] for a, b in both]
+            for kind, both in pairs.items()
+        }
         found.append(
             {
                 "tau": tau,
                 "t_high": t_high,
-                "different": _mean(different),
-                "same": _mean(same),
+                **{
+                    f"{kind}_{key}": _mean([one[key] for one in every])
+                    for kind, every in shared.items()
+                    for key in ("share", "of_layer")
+                },
                 "active": float(
                     np.mean(
                         [np.concatenate([*c.values()]).mean() for c in classes]

@@ -76,6 +76,10 @@ class Config(experiment.Config):
             raise ValueError(
                 f"--dataset must be mnist or digits, got {self.dataset!r}."
             )
+        for name in ("links", "demands"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"--{name} must differ, got {values}.")
         limit = self.units**2
         if not self.links or not all(1 <= n <= limit for n in self.links):
             raise ValueError(
@@ -133,7 +137,7 @@ def control_settings(config):
     if not config.controls:
         return []
     return [
-        structure_stages.Setting(config.demands[0], min(config.links), seed)
+        structure_stages.Setting(min(config.demands), min(config.links), seed)
         for seed in config.seeds
     ]
 

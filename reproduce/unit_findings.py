@@ -88,7 +88,7 @@ def thirds(networks, kind, key):
     return [
         mean(
             [
-                values(clustered(networks, kind=kind, strength=s), key).mean(0)
+                mean(values(clustered(networks, kind=kind, strength=s), key), 0)
                 for s in part
             ],
             axis=0,

@@ -14,7 +14,7 @@ def calibrated(examples=20_000, classes=4, seed=0):
 
 
 class FitTemperatureTest(parameterized.TestCase, tf.test.TestCase):
-    @parameterized.parameters(0.25, 1.0, 5.0)
+    @parameterized.parameters(0.02, 0.25, 1.0, 5.0, 100.0, 500.0)
     def test_finds_what_the_logits_were_multiplied_with(self, factor):
         logits, labels = calibrated()
         found = calibration.fit_temperature(factor * logits, labels)

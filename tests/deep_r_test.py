@@ -300,6 +300,7 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
             fit(model, 0, 1)
 
     @parameterized.named_parameters(
+        ("rate", {"learning_rate": -1.0}, "`learning_rate` must be at least 0"),
         ("noise", {"noise": -1}, "`noise` must be at least 0, got -1"),
         ("wake", {"wake_strength": 0}, "`wake_strength` must be positive"),
         ("beta_1", {"beta_1": 1.0}, r"`beta_1` must be in \[0, 1\), got 1.0"),

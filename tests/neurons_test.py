@@ -161,8 +161,52 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
             neurons.class_statistics(cnn(), [(images, [0, 1, 5, 0])], 2)
         model = cnn()
         model.get_layer("output").bias.assign([0.0, np.nan])
-        with self.assertRaisesRegex(ValueError, "'output' .* NaN"):
+        with self.assertRaisesRegex(ValueError, "'output/bias' is NaN"):
             neurons.class_statistics(model, [(images, [0, 1, 1, 0])], 2)
+        model = cnn()
+        kernel = model.get_layer("output").kernel
+        kernel.assign(np.full(kernel.shape, 3e38))
+        large = np.full_like(images, 1e30)
+        with self.assertRaisesRegex(ValueError, "has activations that are NaN"):
+            neurons.class_statistics(model, [(large, [0, 1, 1, 0])], 2)
+
+    def test_refuses_nan_that_a_relu_would_hide(self):
+        model = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(4, activation="relu")]
+        )
+        inputs = np.array([[0.0, np.nan, 1.0]], "float32")
+        with self.assertRaisesRegex(ValueError, "inputs in `batches` are NaN"):
+            neurons.class_statistics(model, [(inputs, [0])], 2)
+
+    def test_sample_weights_are_ignored(self):
+        images = np.ones((4, 6, 6, 2), "float32")
+        labels = [0, 1, 1, 0]
+        found = neurons.class_statistics(
+            cnn(), [(images, labels, np.ones(4))], 2
+        )
+        self.assertAllEqual(found.counts, [2, 2])
+
+    @parameterized.named_parameters(
+        ("no_data", [], "no batch"),
+        (
+            "one_hot",
+            [(np.zeros((2, 6, 6, 2), "float32"), np.eye(2))],
+            r"shape \(batch,\), got \(2, 2\)",
+        ),
+    )
+    def test_refuses(self, batches, message):
+        with self.assertRaisesRegex(ValueError, message):
+            neurons.class_statistics(cnn(), batches, 2)
+
+    def test_refuses_channels_first(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3, 6, 6)),
+                layers.Conv2D(2, 3, data_format="channels_first", name="odd"),
+            ]
+        )
+        with self.assertRaisesRegex(ValueError, "'odd' has its channels first"):
+            neurons.neuron_layers(model)
 
 
 def statistics(mean, error, count=100):
@@ -238,6 +282,12 @@ class BayesianNeuronMaskTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses(self, kwargs, message):
         with self.assertRaisesRegex(ValueError, message):
             neurons.bayesian_neuron_mask(statistics([0.1], [0.1]), 0, **kwargs)
+
+    def test_refuses_thresholds_without_a_layer(self):
+        with self.assertRaisesRegex(ValueError, "must have 'a', got"):
+            neurons.bayesian_neuron_mask(
+                statistics([0.0], [1.0]), 0, t_high={"b": 1.0}
+            )
 
     def test_refuses_one_example(self):
         with self.assertRaisesRegex(ValueError, "two examples"):

@@ -91,6 +91,12 @@ class RewiringTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertEqual(rewired, 0)
 
+    def test_lost_connections_come_back(self):
+        state = draw_connections((5, 6), 9, 0)
+        gradient = tf.zeros((5, 6))
+        after, _ = rewiring.step(state, gradient, 12, seed_pair(1), 0.1)
+        self.assertEqual(np.count_nonzero(after.strength), 12)
+
     def test_without_rewiring_connections_stay(self):
         state = draw_connections((6, 6), 9, 0)
         for number in range(20):
@@ -183,12 +189,19 @@ class RewiringTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(np.count_nonzero(before.strength), 10)
 
     @parameterized.parameters(
-        (1, 1), (100, 100), (1.0, 100), (0.01, 1), (0.25, 25), (0.126, 13)
+        (1, 1),
+        (100, 100),
+        (1.0, 100),
+        (0.01, 1),
+        (0.25, 25),
+        (0.126, 13),
+        (np.int64(7), 7),
+        (np.float32(0.25), 25),
     )
     def test_counts_connections(self, connections, expected):
         self.assertEqual(rewiring.check_count(connections, 100), expected)
 
-    @parameterized.parameters(0, 101, 0.0, 0.004, 1.5, -1, "all", None)
+    @parameterized.parameters(0, 101, 0.0, 0.004, 1.5, -1, "all", None, True)
     def test_refuses_a_count_of(self, connections):
         with self.assertRaisesRegex(ValueError, r"`connections` .* \[1, 100\]"):
             rewiring.check_count(connections, 100)

@@ -221,6 +221,24 @@ class CkaTest(parameterized.TestCase, tf.test.TestCase):
         self.assertGreater(mixed, 0.1)
         self.assertGreater(unrelated, mixed)
 
+    def test_rounding_is_not_taken_for_variation(self):
+        one, other = (np.full((1000, 3), value) for value in (0.1, 0.7))
+        self.assertTrue(np.isnan(specialization.cka(one, other)))
+
+    def test_the_distance_leaves_out_who_is_alone(self):
+        rng = np.random.default_rng(0)
+        states = rng.normal(size=(12, 3))
+        groups = np.repeat([0, 1, 2], 4)
+        lonely = np.append(groups, [3, 4])
+        self.assertAlmostEqual(
+            specialization.cka_distance(states, groups, 0),
+            specialization.cka_distance(
+                np.concatenate([states, rng.normal(size=(2, 3))]), lonely, 0
+            ),
+        )
+        alone = specialization.cka_distance(states, np.arange(12), 0)
+        self.assertTrue(np.isnan(alone))
+
     def test_the_distance_pairs_nobody_with_itself(self):
         # One group of unrelated states: a pair of equals would show.
         states = np.random.default_rng(5).normal(size=(2, 3))

@@ -193,6 +193,43 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
         found = neurons.ActivationModel(ablated)(z)["first"]
         self.assertAllEqual(found[:, 0], [0.0, 0.0])
 
+    @parameterized.named_parameters(
+        ("depthwise", "depthwise"), ("product", "product"), ("shared", "shared")
+    )
+    def test_refuses_a_way_that_no_bias_shows(self, kind):
+        inputs = keras.Input((6, 6, 3))
+        first = layers.Conv2D(3, 1, use_bias=False, name="first")
+        x = first(inputs)
+        if kind == "depthwise":
+            x = layers.DepthwiseConv2D(3, use_bias=False)(x)
+        elif kind == "product":
+            gate = layers.Conv2D(3, 1, use_bias=False, name="gate")(inputs)
+            x = layers.Multiply()([x, gate])
+        else:
+            x = first(x)
+        x = layers.GlobalAveragePooling2D()(x)
+        model = keras.Model(inputs, layers.Dense(2, name="output")(x))
+        removed = NeuronSelection({"first": np.array([True, False, False])})
+        with self.assertRaisesRegex(ValueError, "weights of 'first' can't be"):
+            subnetworks.ablate(model, removed)
+        subnetworks.ablate(model, removed, incoming=True)
+
+    @parameterized.named_parameters(
+        ("softmax", layers.Softmax), ("scale", lambda: layers.Rescaling(2.0))
+    )
+    def test_knows_the_output_layer_before(self, layer):
+        model = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(2, name="output"), layer()]
+        )
+        self.assertEqual(subnetworks.output_layers(model), ["output"])
+
+    def test_refuses_outputs_of_unknown_layers(self):
+        inputs = keras.Input((3,))
+        both = [layers.Dense(2)(inputs), layers.Dense(2)(inputs)]
+        model = keras.Model(inputs, layers.Add()(both), name="sum")
+        with self.assertRaisesRegex(ValueError, r"outputs \[0\] of 'sum'"):
+            subnetworks.output_layers(model)
+
     def test_needs_to_know_the_inputs(self):
         class Mine(keras.Model):
             def __init__(self):

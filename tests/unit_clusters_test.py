@@ -52,6 +52,16 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertBetween(found.modularity, 0.2, 0.5)
 
+    def test_restarts_never_find_less(self):
+        model, data = model_of_two_modules(), batches()
+        found = [
+            unit_clusters.cluster_units(
+                model, "hidden", data, steps=1, restarts=restarts
+            ).modularity
+            for restarts in (0, 3)
+        ]
+        self.assertLessEqual(found[0], found[1])
+
     def test_the_similarity_is_that_of_the_measure(self):
         model, data = model_of_two_modules(), batches()
         expected = similarity.unit_similarities(model, data, ["hidden"])

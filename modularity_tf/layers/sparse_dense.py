@@ -67,7 +67,13 @@ class SparseDense(keras.layers.Layer):
         self.seed = seeds.check_seed(seed)
 
     def build(self, input_shape):
+        if input_shape[-1] is None:
+            raise ValueError(
+                "The last axis of the inputs must be known, got the shape "
+                f"{input_shape}."
+            )
         shape = (input_shape[-1], self.units)
+        self.input_spec = keras.InputSpec(min_ndim=2, axes={-1: shape[0]})
         count = rewiring.check_count(self.connections, shape[0] * self.units)
         self.connection_strength = self.add_weight(
             shape=shape,

@@ -102,6 +102,14 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
         strength = loaded.layers[0].connection_strength
         self.assertEqual(strength.active_connections, 7)  # what DeepR reads
 
+    def test_refuses_inputs_of_unknown_or_another_width(self):
+        with self.assertRaisesRegex(ValueError, "last axis .* must be known"):
+            layers.SparseDense(3, 7).build((None, None))
+        layer = layers.SparseDense(3, 7)
+        layer.build((None, 5))
+        with self.assertRaisesRegex(ValueError, "incompatible"):
+            layer(np.ones((2, 4)))
+
     def test_mixed_precision_keeps_the_strengths_in_float32(self):
         layer = layers.SparseDense(3, 7, dtype="mixed_float16")
         self.assertEqual(layer(np.ones((2, 5))).dtype, "float16")

@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from reproduce import neuron_stages
+from reproduce import neuron_stages, neuron_subselection
 from reproduce.data import images
 
 
@@ -39,6 +39,20 @@ class RatiosTest(tf.test.TestCase):
         self.assertAllClose(found["jaccard"], 1 / 4)
         self.assertAllClose(found["expected_share"], 2 / 5)
         self.assertAllClose(found["expected_of_layer"], 6 / 25)
+
+
+class PermutationTest(tf.test.TestCase):
+    def test_without_an_active_neuron_nothing_is_significant(self):
+        config = neuron_subselection.Config(
+            datasets=("digits",), pairs=2, permutations=3, t_high=1e9
+        )
+        data = images.load("digits")
+        network = neuron_subselection.untrained(config, data, 0)
+        found = neuron_stages.permutation_test(
+            config, data, network, "bayesian", data.test, seed=0
+        )
+        self.assertLen(found, 2)
+        self.assertAllEqual([np.isnan(f["p"]) for f in found], [True, True])
 
 
 if __name__ == "__main__":

@@ -73,6 +73,10 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         self.assertEqual(found[0], (2, 1, 3))
         checked = structural_modularity.control_settings(config)
         self.assertEqual([tuple(s) for s in checked], [(2, 1, 3), (2, 1, 4)])
+        turned = dataclasses.replace(config, demands=(8, 2))
+        self.assertEqual(
+            structural_modularity.control_settings(turned), checked
+        )
         alone = dataclasses.replace(config, controls=False)
         self.assertEmpty(structural_modularity.control_settings(alone))
 
@@ -81,6 +85,8 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         ("no_links", {"links": (0,)}, r"--links must be in \[1, 36\]"),
         ("too_many", {"links": (37,)}, r"--links must be in \[1, 36\]"),
         ("demand", {"demands": (3,)}, "--demands must be of"),
+        ("demand_twice", {"demands": (2, 2)}, "--demands must differ"),
+        ("links_twice", {"links": (1, 1)}, "--links must differ"),
         ("link_lrs", {"link_lrs": (0.1,)}, "--link_lrs must be two"),
         ("lr_end", {"lr_end": 0.0}, "--lr_end"),
         ("noise", {"link_noise": -1.0}, "--link_noise"),

@@ -95,6 +95,14 @@ class RiseTest(tf.test.TestCase):
         found = unit_findings.rise(networks, "dropout")
         self.assertAllEqual(np.isnan(found), np.ones((2, MEASURES), bool))
 
+    def test_a_layer_without_clusters_does_not_count(self):
+        networks = records_as_in_the_paper()["networks"]
+        expected = unit_findings.rise(networks, "dropout")
+        dead = copy.deepcopy(networks[-1])
+        dead["layers"][0]["q"] = [np.nan] * MEASURES
+        found = unit_findings.rise([*networks, dead], "dropout")
+        self.assertAllClose(found, expected)
+
 
 class MeanTest(tf.test.TestCase):
     def test_leaves_nan_out_without_a_warning(self):
