@@ -318,18 +318,8 @@ def class_statistics(model, batches, num_classes, layers=None):
 
     counts, totals = np.zeros(num_classes), {}
     for inputs, labels, *_ in batches:
-        labels = np.asarray(labels)
-        if labels.ndim > 1 and labels.shape[-1] > 1:
-            raise ValueError(
-                f"Labels must have the shape (batch,), got {labels.shape}."
-            )
-        labels = labels.reshape(-1)
+        labels = _checked_labels(labels, num_classes)
         _check_finite_inputs(inputs)
-        strange = labels[(labels < 0) | (labels >= num_classes)]
-        if strange.size:
-            raise ValueError(
-                f"Labels must be in [0, {num_classes}), got {strange[0]}."
-            )
         count, sums = summarize(
             keras.tree.map_structure(tf.convert_to_tensor, inputs),
             tf.constant(labels, tf.int32),
@@ -353,6 +343,21 @@ def class_statistics(model, batches, num_classes, layers=None):
             spread = np.maximum(second / n - means[path] ** 2, 0.0)
             errors[path] = np.sqrt(spread / np.where(n > 1, n - 1, np.nan))
     return ClassStatistics(counts.astype(int), means, errors)
+
+
+def _checked_labels(labels, num_classes):
+    labels = np.asarray(labels)
+    if labels.ndim > 1 and labels.shape[-1] > 1:
+        raise ValueError(
+            f"Labels must have the shape (batch,), got {labels.shape}."
+        )
+    labels = labels.reshape(-1)
+    strange = labels[(labels < 0) | (labels >= num_classes)]
+    if strange.size:
+        raise ValueError(
+            f"Labels must be in [0, {num_classes}), got {strange[0]}."
+        )
+    return labels
 
 
 def _of_layer(setting, path):
