@@ -10,6 +10,7 @@ References:
     - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136), Deep Rewiring
 """
 
+import math
 import numbers
 from typing import NamedTuple
 
@@ -56,14 +57,17 @@ def check_count(connections, size):
     return int(count)
 
 
-def learning_rate(fraction, sparse=0.1, dense=0.01):
-    """Returns the links' learning rate, sparse * (dense / sparse)^p.
+def learning_rate(fraction, least, sparse=0.1, dense=0.01):
+    """Returns the links' learning rate, geometric along log p.
+
+        sparse * (dense / sparse)^t,  t = 1 - log(p) / log(least)
 
     It depends on the fraction of active connections, not on time.
 
     Args:
-        fraction: Float p in [0, 1].
-        sparse: Positive float, the rate at p = 0.
+        fraction: Float p in [least, 1].
+        least: Float in (0, 1), the smallest p, of one connection.
+        sparse: Positive float, the rate at p = least.
         dense: Positive float, the rate at p = 1.
 
     Returns:
@@ -73,13 +77,20 @@ def learning_rate(fraction, sparse=0.1, dense=0.01):
         ValueError: If an argument is out of its range.
 
     References:
-        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), Table 1
+        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), Table 1.
+          The rate falls geometrically "when sparsity spanned from 0 to 1";
+          that is read along the sweep, which is spaced in log p.
     """
-    _check_fraction(fraction)
+    if not 0 < least < 1 or not least <= fraction <= 1:
+        raise ValueError(
+            "`least` must be in (0, 1) and `fraction` in [least, 1], got "
+            f"{least!r} and {fraction!r}."
+        )
     for name, rate in (("sparse", sparse), ("dense", dense)):
         if not rate > 0:
             raise ValueError(f"`{name}` must be positive, got {rate!r}.")
-    return sparse * (dense / sparse) ** fraction
+    part = 1 - math.log(fraction) / math.log(least)
+    return sparse * (dense / sparse) ** part
 
 
 def walk_noise(fraction, sparse):

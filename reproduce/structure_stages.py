@@ -97,7 +97,9 @@ def untrained(config, data, setting, bottleneck=None, rewire=True, walk=True):
     network.compile(
         deep_r.DeepR(
             keras.optimizers.Adam(rate),
-            rewiring.learning_rate(fraction, *config.link_lrs),
+            rewiring.learning_rate(
+                fraction, 1 / config.units**2, *config.link_lrs
+            ),
             rewiring.walk_noise(fraction, config.link_noise if walk else 0.0),
             rewire=rewire,
             seed=experiment.derive_seed(setting.seed, "links"),
