@@ -39,6 +39,15 @@ class FrozenModel(keras.Model):
         # Built inside the first step, it would be traced twice.
         self.optimizer.build(self.trainable_variables)
 
+    @classmethod
+    def from_config(cls, config):
+        nested = {
+            name: keras.saving.deserialize_keras_object(value)
+            for name, value in config.items()
+            if isinstance(value, dict) and "class_name" in value
+        }
+        return cls(**{**config, **nested})
+
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 

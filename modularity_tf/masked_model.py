@@ -306,14 +306,6 @@ class MaskedModel(frozen_model.FrozenModel):
         }
         return {**super().get_config(), **config}
 
-    @classmethod
-    def from_config(cls, config):
-        restored = {
-            name: keras.saving.deserialize_keras_object(config[name])
-            for name in ("model", "fixed_mask")
-        }
-        return cls(**{**config, **restored})
-
     def _histogram(self, bins=500, tiny=0.0002):
         """Returns how the keep probabilities lie: the paper's figure 7."""
         counts, below = np.zeros(bins, int), 0

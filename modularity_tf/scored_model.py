@@ -177,14 +177,6 @@ class ScoredModel(frozen_model.FrozenModel):
         }
         return {**super().get_config(), **config}
 
-    @classmethod
-    def from_config(cls, config):
-        restored = {
-            name: keras.saving.deserialize_keras_object(config[name])
-            for name in ("model", "candidates")
-        }
-        return cls(**{**config, **restored})
-
     def _top(self):
         """Returns boolean tensors, keyed by path: which weights are used."""
         found = {}
