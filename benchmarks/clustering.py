@@ -23,7 +23,7 @@ import rich.table
 from absl import app, flags
 
 from benchmarks import mask_training
-from modularity_tf import clustering, monte_carlo
+from modularity_tf.units import clustering, monte_carlo
 
 ENTROPY = 0.15
 LEIDEN_RUNS = 20

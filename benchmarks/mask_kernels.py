@@ -16,7 +16,7 @@ import rich.table
 import tensorflow as tf
 from absl import app, flags
 
-from modularity_tf import masks
+from modularity_tf.masking import mask_sampling
 
 BATCH = 128
 
@@ -62,12 +62,12 @@ def parts(units, num_samples):
 
     yield (
         "forward kernel",
-        lambda: masks._masked_weights(weights, logits, keys, samples),
+        lambda: mask_sampling._masked_weights(weights, logits, keys, samples),
     )
     yield "  limit: write K products", write
     yield (
         "backward kernel",
-        lambda: masks._logit_gradient(
+        lambda: mask_sampling._logit_gradient(
             upstream, weights, logits, keys, samples, 1.0
         ),
     )

@@ -33,7 +33,9 @@ from absl import app, flags
 from keras import ops
 
 from benchmarks import networks
-from modularity_tf import MaskedModel, masks, model_weights
+from modularity_tf import MaskedModel
+from modularity_tf.masking import mask_sampling
+from modularity_tf.parts import weights as model_weights
 
 PLAIN = "plain"
 UNITS = "step, ms\n/ plain\n1st step, s\npeak, MiB"
@@ -49,7 +51,7 @@ class LiteralMaskedModel(MaskedModel):
     """
 
     def call(self, inputs, training=True):
-        parts = masks.split_batch(inputs, self.num_samples)
+        parts = mask_sampling.split_batch(inputs, self.num_samples)
         return ops.concatenate([self._call_masked(part) for part in parts])
 
     def _call_masked(self, inputs):

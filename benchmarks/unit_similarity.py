@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import app, flags
 from keras import layers
 
-from modularity_tf import similarity
+from modularity_tf.units import similarity
 
 
 def network(units=64):

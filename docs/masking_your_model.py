@@ -8,7 +8,9 @@ import numpy as np
 from sklearn import datasets
 
 import modularity_tf
-from modularity_tf import alpha_search, callbacks, metrics, plots
+from modularity_tf import plots
+from modularity_tf.masking import alpha_search, callbacks
+from modularity_tf.parts import confusion
 
 # --- A model of one's own: a stock network, trained as usual.
 
@@ -94,17 +96,18 @@ only_3 = everything - without_3
 print("needed for 3 alone:", only_3.keep_fraction)
 
 
-def confusion(mask):
+def confusion_of(mask):
     predicted = predict(mask.apply(model), test)
-    return metrics.confusion_matrix(labels[test], predicted, 10)
+    return confusion.confusion_matrix(labels[test], predicted, 10)
 
 
-control = confusion(everything)
+control = confusion_of(everything)
 # The controls: as many weights by chance, and all but the mask.
 changes = {
-    "without 3": confusion(without_3) - control,
-    "random mask of that size": confusion(without_3.shuffled(seed=0)) - control,
-    "complement of the mask": confusion(~without_3) - control,
+    "without 3": confusion_of(without_3) - control,
+    "random mask of that size": confusion_of(without_3.shuffled(seed=0))
+    - control,
+    "complement of the mask": confusion_of(~without_3) - control,
 }
 plots.save(
     plots.confusion_matrices(

@@ -1,8 +1,8 @@
 """Which part of a trained network does what: masks, neurons, clusters."""
 
-from modularity_tf.deep_r import DeepR
-from modularity_tf.masked_model import MaskedModel
-from modularity_tf.scored_model import ScoredModel
-from modularity_tf.weight_mask import WeightMask
+from modularity_tf.masking.masked_model import MaskedModel
+from modularity_tf.masking.scored_model import ScoredModel
+from modularity_tf.masking.weight_mask import WeightMask
+from modularity_tf.structure.deep_r import DeepR
 
 __all__ = ["DeepR", "MaskedModel", "ScoredModel", "WeightMask"]

@@ -13,12 +13,12 @@ import dataclasses
 import numpy as np
 
 from modularity_tf import plots
-from reproduce import arithmetic_masks, claim, experiment, mask_stages
-from reproduce.arithmetic_masks import FULL
-from reproduce.data import arithmetic
+from reproduce.csordas2021 import arithmetic_data, arithmetic_masks, mask_stages
+from reproduce.csordas2021.arithmetic_masks import FULL
+from reproduce.harness import claim, experiment
 
 FIGURES = ("1", "10", "11", "12")
-TASKS = arithmetic.AddMul.tasks
+TASKS = arithmetic_data.AddMul.tasks
 PERFORMED = (*TASKS, "neither")
 
 
@@ -30,7 +30,7 @@ class Config(arithmetic_masks.Config):
 def make_problem(config, seed):
     """Returns the task with the pairs that a repeat trains on."""
     pairs, _ = arithmetic_masks.operands(config, seed)
-    return arithmetic.AddMul(config.digits, pairs)
+    return arithmetic_data.AddMul(config.digits, pairs)
 
 
 def analyse(run, seed):

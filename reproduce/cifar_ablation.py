@@ -15,13 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf import metrics
-from reproduce import class_ablation, experiment, mask_stages
+from modularity_tf.parts import confusion
+from reproduce.csordas2021 import cifar_findings, cnn, mask_stages
 from reproduce.data import images
-from reproduce.networks import cnn
+from reproduce.harness import experiment
 
 FIGURES = ("6", "18a", "18b", "19", "20")
-CONTROL = class_ablation.CONTROL
+CONTROL = cifar_findings.CONTROL
 NETWORKS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
 
 
@@ -209,7 +209,7 @@ def curve_batches(split):
 def score(model, data):
     """Returns held-out accuracies and the confusion matrix on the test set."""
     classes = len(data.class_names)
-    confusion = metrics.confusion_matrix(
+    matrix = confusion.confusion_matrix(
         data.test.labels, mask_stages.predict(model, data.test.images), classes
     )
     correct = (
@@ -217,9 +217,9 @@ def score(model, data):
         == data.validation.labels
     )
     return {
-        "accuracy": float(np.mean(np.diagonal(confusion))),
+        "accuracy": float(np.mean(np.diagonal(matrix))),
         "validation_accuracy": float(np.mean(correct)),
-        "confusion": confusion.tolist(),
+        "confusion": matrix.tolist(),
     }
 
 
@@ -230,7 +230,7 @@ def main(config):
     steps = config.network_steps + masks * config.mask_steps
     with experiment.Run(config, "cifar_ablation", repeats * steps) as run:
         if config.stage == "figures":
-            run.draw(class_ablation.draw)
+            run.draw(cifar_findings.draw)
             return
         if config.dry_run or repeats * steps > experiment.LONG_RUN_STEPS:
             run.estimate(phases(config, data, repeats, masks))
@@ -246,7 +246,7 @@ def main(config):
             for seed in config.seeds
             for name in config.networks
         ]
-        run.finish(records, class_ablation.claims, class_ablation.draw)
+        run.finish(records, cifar_findings.claims, cifar_findings.draw)
 
 
 def phases(config, data, repeats, masks):

@@ -15,11 +15,11 @@ import dataclasses
 
 import numpy as np
 
-from reproduce import arithmetic_masks, claim, experiment
-from reproduce.data import arithmetic
+from reproduce.csordas2021 import arithmetic_data, arithmetic_masks
+from reproduce.harness import claim, experiment
 
 FIGURES = ("2", "13", "14")
-TASKS = arithmetic.DoubleAdd.tasks
+TASKS = arithmetic_data.DoubleAdd.tasks
 FNN, LSTM = ("passes",), ("together", "in_turn")
 SHOWN = {
     "passes": "a pair a pass",
@@ -52,7 +52,7 @@ def presentations(config):
 def make_problem(config, presentation, seed):
     """Returns the task with the pairs that a repeat trains on."""
     pairs, _ = arithmetic_masks.operands(config, seed)
-    return arithmetic.DoubleAdd(config.digits, pairs, presentation)
+    return arithmetic_data.DoubleAdd(config.digits, pairs, presentation)
 
 
 def analyse(run, presentation, seed):

@@ -13,8 +13,11 @@ import re
 
 import numpy as np
 
-from modularity_tf import WeightMask, metrics, plots
-from reproduce import add_mul, arithmetic_masks, claim, experiment
+from modularity_tf import WeightMask, plots
+from modularity_tf.parts import overlap
+from reproduce import add_mul
+from reproduce.csordas2021 import arithmetic_masks
+from reproduce.harness import claim, experiment
 
 FIGURES = ("7", "8", "9")
 TASKS = add_mul.TASKS
@@ -116,7 +119,7 @@ def analyse(run, seed):
                 )[task]
                 for task, mask in masks.items()
             }
-            shared = metrics.sharing_with_others(
+            shared = overlap.sharing_with_others(
                 {task: mask.values for task, mask in masks.items()}
             )
             points.append(

@@ -14,10 +14,9 @@ import functools
 import keras
 import tensorflow as tf
 
-from modularity_tf import neurons
-from reproduce import experiment, neuron_findings, neuron_stages
 from reproduce.data import images
-from reproduce.networks import neuron_cnn
+from reproduce.elbastawisy2025 import findings, neuron_cnn, stages
+from reproduce.harness import experiment
 
 FIGURES = ("1", "2", "3", "4", "5", "6")
 DATASETS = ("mnist", "cifar10", "digits")
@@ -162,17 +161,15 @@ def analyse(run, data, seed):
         config.network_steps,
     )
     split = data.train if config.select_on == "train" else data.test
-    groups = neuron_stages.halves(
-        split, count, experiment.derive_seed(seed, "halves")
-    )
+    groups = stages.halves(split, count, experiment.derive_seed(seed, "halves"))
 
     @functools.cache
     def statistics():
-        by_half = neurons.class_statistics(
-            network, neuron_stages.batches_of(split, groups), 2 * count
+        by_half = statistics.class_statistics(
+            network, stages.batches_of(split, groups), 2 * count
         )
         both = [[2 * label, 2 * label + 1] for label in range(count)]
-        return neurons.merge_groups(by_half, both), by_half
+        return statistics.merge_groups(by_half, both), by_half
 
     stage = functools.partial(_stage, run, folder)
     record = {
@@ -180,12 +177,12 @@ def analyse(run, data, seed):
         "data": data.title,
         "class_names": data.class_names,
         "seed": seed,
-        "network": stage("scores", lambda: neuron_stages.score(network, data)),
+        "network": stage("scores", lambda: stages.score(network, data)),
         "calibration": stage(
             "calibration",
-            lambda: neuron_stages.calibrate(
-                neuron_stages.logits(network, data.validation),
-                neuron_stages.logits(network, data.test),
+            lambda: stages.calibrate(
+                stages.logits(network, data.validation),
+                stages.logits(network, data.test),
                 data,
             ),
         ),
@@ -194,7 +191,7 @@ def analyse(run, data, seed):
     if "bayesian" in config.methods and "sharing" in config.experiments:
         record["sweep"] = stage(
             "sweep",
-            lambda: neuron_stages.sweep(config, network, *statistics(), count),
+            lambda: stages.sweep(config, network, *statistics(), count),
         )
     for method in config.methods:
         record["methods"][method] = analyse_method(
@@ -212,17 +209,17 @@ def analyse_method(
     if "sharing" in config.experiments:
         found["sharing"] = stage(
             f"{method}_sharing",
-            lambda: neuron_stages.sharing(*common, *statistics(), seed),
+            lambda: stages.sharing(*common, *statistics(), seed),
         )
         found["permutations"] = stage(
             f"{method}_permutations",
-            lambda: neuron_stages.permutation_test(*common, split, seed),
+            lambda: stages.permutation_test(*common, split, seed),
         )
     if "ablation" in config.experiments:
         found["ablation"] = [
             stage(
                 f"{method}_class{label}",
-                lambda label=label: neuron_stages.ablation(
+                lambda label=label: stages.ablation(
                     *common, statistics()[0], label, seed
                 ),
             )
@@ -240,7 +237,7 @@ def main(config):
     steps = len(config.seeds) * len(loaded) * config.network_steps
     with experiment.Run(config, "neuron_subselection", steps) as run:
         if config.stage == "figures":
-            run.draw(neuron_findings.draw)
+            run.draw(findings.draw)
             return
         if config.dry_run or steps > experiment.LONG_RUN_STEPS:
             run.estimate(
@@ -261,7 +258,7 @@ def main(config):
         records = [
             analyse(run, data, seed) for seed in config.seeds for data in loaded
         ]
-        run.finish(records, neuron_findings.claims, neuron_findings.draw)
+        run.finish(records, findings.claims, findings.draw)
 
 
 if __name__ == "__main__":

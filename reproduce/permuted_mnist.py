@@ -16,10 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf import WeightMask, frozen_model, metrics, plots
-from reproduce import claim, experiment, mask_stages
-from reproduce.data import images, permuted_mnist
-from reproduce.networks import continual
+from modularity_tf import WeightMask, plots
+from modularity_tf.masking import frozen_model
+from modularity_tf.parts import overlap
+from reproduce.csordas2021 import continual, mask_stages, permuted_pixels
+from reproduce.data import images
+from reproduce.harness import claim, experiment
 
 FIGURES = ("3", "15a", "15b")
 NUMBERS = {2.0: "fig03", 0.0: "fig15a", -1.0: "fig15b"}
@@ -135,9 +137,9 @@ def analyse(run, data, new_logit, seed):
     model = untrained(config, data, experiment.derive_seed(seed, "network"))
     learned, masks, tests = [], [], []
     for task in range(config.tasks):
-        order = permuted_mnist.permutation(task, pixels, order_seed)
+        order = permuted_pixels.permutation(task, pixels, order_seed)
         train, validation, test = (
-            permuted_mnist.permuted(split, order)
+            permuted_pixels.permuted(split, order)
             for split in (data.train, data.validation, data.test)
         )
         # The first task is the same wherever the free logits start after it.
@@ -206,7 +208,7 @@ def measure(model, test):
     layers = []
     for layer in hidden_and_output(model):
         kept, used = layer.masks()
-        both = metrics.overlaps(kept, used)["total"]
+        both = overlap.overlaps(kept, used)["total"]
         layers.append(
             {
                 "kept": both.first,
@@ -388,7 +390,7 @@ def main(config):
         data = images.load(config.dataset)
         if config.dry_run or steps > experiment.LONG_RUN_STEPS:
             pixels = math.prod(data.train.images.shape[1:])
-            split = permuted_mnist.permuted(data.train, np.arange(pixels))
+            split = permuted_pixels.permuted(data.train, np.arange(pixels))
             batches = functools.partial(
                 images.batches, split, config.batch_size, 0
             )

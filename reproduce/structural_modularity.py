@@ -12,8 +12,9 @@ import dataclasses
 import functools
 import itertools
 
-from reproduce import experiment, structure_findings, structure_stages
-from reproduce.data import images, parity_mnist
+from reproduce.bena2021 import findings, parity_mnist, stages
+from reproduce.data import images
+from reproduce.harness import experiment
 
 FIGURES = ("2", "3", "4")
 DATASETS = ("mnist", "digits")
@@ -125,7 +126,7 @@ class Config(experiment.Config):
 def settings(config):
     """Returns the networks of a run, one setting each."""
     return [
-        structure_stages.Setting(*which)
+        stages.Setting(*which)
         for which in itertools.product(
             config.demands, sorted(config.links), config.seeds
         )
@@ -137,7 +138,7 @@ def control_settings(config):
     if not config.controls:
         return []
     return [
-        structure_stages.Setting(min(config.demands), min(config.links), seed)
+        stages.Setting(min(config.demands), min(config.links), seed)
         for seed in config.seeds
     ]
 
@@ -157,14 +158,12 @@ def analyse(run, data, setting):
     config = run.config
     steps = steps_of(config)
     task = functools.cache(
-        lambda: structure_stages.draw_task(
-            config, data, setting.demand, setting.seed
-        )
+        lambda: stages.draw_task(config, data, setting.demand, setting.seed)
     )
     parts = {
-        "plain": structure_stages.plain_network,
-        "bottleneck": structure_stages.bottleneck_network,
-        "controls": structure_stages.controls,
+        "plain": stages.plain_network,
+        "bottleneck": stages.bottleneck_network,
+        "controls": stages.controls,
     }
     if setting not in control_settings(config):
         del parts["controls"]
@@ -189,11 +188,11 @@ def estimate(run, data, steps):
     """Prints how long the run will take; a mask's steps count as others."""
     config = run.config
     first = settings(config)[0]
-    task = structure_stages.draw_task(config, data, first.demand, first.seed)
+    task = stages.draw_task(config, data, first.demand, first.seed)
     batches = functools.partial(
         parity_mnist.batches, task.train, config.batch_size, None
     )
-    network = structure_stages.untrained(config, data, first)
+    network = stages.untrained(config, data, first)
     run.estimate([("networks and masks", network, batches, steps)])
 
 
@@ -203,7 +202,7 @@ def main(config):
     total += len(control_settings(config)) * steps["controls"]
     with experiment.Run(config, "structural_modularity", total) as run:
         if config.stage == "figures":
-            run.draw(structure_findings.draw)
+            run.draw(findings.draw)
             return
         data = images.load(config.dataset)
         if config.dry_run or total > experiment.LONG_RUN_STEPS:
@@ -211,7 +210,7 @@ def main(config):
         if config.dry_run:
             return
         records = [analyse(run, data, setting) for setting in settings(config)]
-        run.finish(records, structure_findings.claims, structure_findings.draw)
+        run.finish(records, findings.claims, findings.draw)
 
 
 if __name__ == "__main__":

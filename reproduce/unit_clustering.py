@@ -15,9 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from reproduce import experiment, unit_figures, unit_findings, unit_stages
 from reproduce.data import images
-from reproduce.networks import stacked_mlp
+from reproduce.harness import experiment
+from reproduce.lange2022 import figures, findings, stacked_mlp, stages
 
 FIGURES = ("3", "4", "S1", "S2", "S3", "S4", "S5")
 UNTRAINED_STACK = 25  # untrained networks a stage
@@ -80,7 +80,7 @@ class Config(experiment.Config):
             raise ValueError(
                 f"--dataset must be mnist or digits, got {self.dataset!r}."
             )
-        for kind in unit_findings.KINDS:
+        for kind in findings.KINDS:
             values = getattr(self, kind)
             top = 1.0 if kind == "dropout" else np.inf
             if len(values) < 2 or not 0 < min(values) <= max(values) < top:
@@ -125,7 +125,7 @@ class Config(experiment.Config):
         """Returns Table 1: pairs of a kind and a strength."""
         return [
             (kind, strength)
-            for kind in unit_findings.KINDS
+            for kind in findings.KINDS
             for strength in getattr(self, kind)
         ]
 
@@ -142,7 +142,7 @@ def untrained(config, data, settings, seed, metrics=()):
     """
     strengths = {
         kind: [strength if own == kind else 0.0 for own, strength in settings]
-        for kind in unit_findings.KINDS
+        for kind in findings.KINDS
     }
     strengths["l2"] = [
         strength if kind == "l2" else config.mild_l2
@@ -218,7 +218,7 @@ def analyse_seed(run, data, seed):
     few = np.linspace(0, len(rates) - 1, EXAMPLES).round().astype(int)
     found = run.stage(
         f"seed{seed}/analysis",
-        lambda: unit_stages.analyse(
+        lambda: stages.analyse(
             config,
             data.test,
             stacked_mlp.weights(stack),
@@ -243,7 +243,7 @@ def analyse_untrained(run, data):
         def analyse(seed=seed, count=stop - start):
             stack = untrained(config, data, [("l2", 0.0)] * count, seed)
             networks = stacked_mlp.weights(stack)
-            return unit_stages.analyse(config, data.test, networks, seed)
+            return stages.analyse(config, data.test, networks, seed)
 
         records += run.stage(f"untrained/{start}to{stop}", analyse)
     return records
@@ -287,7 +287,7 @@ class _Analysis:
 
     def fit(self, indices, **_):
         few = [self._networks[i % len(self._networks)] for i in indices]
-        unit_stages.analyse(self._config, self._data.test, few, seed=0)
+        stages.analyse(self._config, self._data.test, few, seed=0)
 
 
 def main(config):
@@ -295,7 +295,7 @@ def main(config):
     steps = len(seeds) * config.network_steps
     with experiment.Run(config, "unit_clustering", steps) as run:
         if config.stage == "figures":
-            run.draw(unit_figures.draw)
+            run.draw(figures.draw)
             return
         data = images.load(config.dataset)
         if config.dry_run or steps > experiment.LONG_RUN_STEPS:
@@ -316,7 +316,7 @@ def main(config):
             "untrained": analyse_untrained(run, data),
             "examples": examples,
         }
-        run.finish(records, unit_findings.claims, unit_figures.draw)
+        run.finish(records, findings.claims, figures.draw)
 
 
 if __name__ == "__main__":

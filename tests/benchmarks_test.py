@@ -8,7 +8,7 @@ import numpy as np
 from absl.testing import absltest
 
 from benchmarks import clustering, mask_training
-from modularity_tf import monte_carlo
+from modularity_tf.units import monte_carlo
 
 OPTIONS = {"steps": 2, "blocks": 1, "batch_size": 8, "jit_compile": "auto"}
 

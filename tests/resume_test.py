@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf import masked_model
+from modularity_tf.masking import masked_model
 
 EPOCHS, STEPS, ROWS = 3, 5, 8
 TOLERANCE = 1e-6

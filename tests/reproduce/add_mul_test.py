@@ -6,7 +6,7 @@ from absl.testing import parameterized
 
 from modularity_tf import WeightMask
 from reproduce import add_mul
-from reproduce.data import arithmetic
+from reproduce.csordas2021 import arithmetic_data
 from tests.reproduce import run_test_case
 
 TINY = add_mul.Config(
@@ -73,7 +73,7 @@ class PerformedOperationsTest(tf.test.TestCase):
     def test_a_pair_on_which_both_agree_counts_once(self):
         # (2, 2) gives 4 either way; the others tell the operations apart.
         pairs = np.array([[2, 2], [1, 2], [3, 3], [0, 1]], "int32")
-        problem = arithmetic.AddMul(1, pairs)
+        problem = arithmetic_data.AddMul(1, pairs)
 
         def adds(inputs):  # whatever it is asked; wrong for (0, 1)
             first = np.argmax(inputs[:, :10], -1)

@@ -12,9 +12,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf import alpha_search
-from reproduce import cifar_ablation, experiment, mask_stages
+from modularity_tf.masking import alpha_search
+from reproduce import cifar_ablation
+from reproduce.csordas2021 import mask_stages
 from reproduce.data import images
+from reproduce.harness import experiment
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = cifar_ablation.Config(

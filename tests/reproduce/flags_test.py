@@ -7,9 +7,9 @@ from absl import flags
 from absl.testing import absltest, parameterized
 
 from reproduce import __main__ as listing
-from reproduce import experiment
+from reproduce.harness import experiment
 
-FOLDER = pathlib.Path(experiment.__file__).parent / "flags"
+FOLDER = pathlib.Path(listing.__file__).parent / "flags"
 NAMES = [name for name, _, _ in listing.experiments()]
 FILES = sorted(file.name for file in FOLDER.glob("*.flags"))
 

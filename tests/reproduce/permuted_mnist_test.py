@@ -9,7 +9,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf import WeightMask
-from reproduce import experiment, permuted_mnist
+from reproduce import permuted_mnist
+from reproduce.harness import experiment
 from tests.reproduce import run_test_case
 
 TINY = permuted_mnist.Config(

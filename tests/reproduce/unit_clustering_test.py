@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf import similarity
-from reproduce import experiment, unit_clustering
+from modularity_tf.units import similarity
+from reproduce import unit_clustering
 from reproduce.data import images
+from reproduce.harness import experiment
 from tests.reproduce import run_test_case
 
 TINY = unit_clustering.Config(

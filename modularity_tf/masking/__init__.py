@@ -1,0 +1,1 @@
+"""Which weights does a task need? Binary masks over frozen weights."""

@@ -1,0 +1,40 @@
+"""MaskedConv2D: a Conv2D layer with a learned binary mask."""
+
+import keras
+
+from modularity_tf.masking import masked_layer
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class MaskedConv2D(masked_layer.MaskedLayer, keras.layers.Conv2D):
+    """Conv2D layer whose kernel is gated by a learned binary mask.
+
+    Computes `activation(conv(inputs, kernel * mask) + bias)`; the mask has an
+    entry for each entry of the kernel, shape `(height, width, input_channels,
+    filters)`. All else is as in `MaskedDense`.
+
+    Args:
+        filters: Positive int, number of output channels.
+        kernel_size: Int or two ints, height and width of the kernel.
+        num_samples: Positive int. Mask samples a training batch.
+        alpha: Float, at least 0. Adds alpha * sum(mask logits) to the loss.
+        keep_probability: Float in (0, 1), chance that an entry is kept at the
+            start.
+        mask_bias: Bool. Whether the bias has a mask as well.
+        temperature: Positive float tau. It scales gradients only.
+        seed: Int or `None`. The same seed draws the same masks.
+        **kwargs: Of `keras.layers.Conv2D`.
+
+    Call arguments:
+        inputs: Float tensor of shape `(batch, height, width, channels)`.
+        training: Bool. Sample the mask (`True`) or threshold it (`False`).
+
+    Returns:
+        Float tensor of shape `(batch, new_height, new_width, filters)`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+    """

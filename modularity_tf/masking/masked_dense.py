@@ -1,0 +1,42 @@
+"""MaskedDense: a Dense layer with a learned binary mask."""
+
+import keras
+
+from modularity_tf.masking import masked_layer
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class MaskedDense(masked_layer.MaskedLayer, keras.layers.Dense):
+    """Dense layer whose kernel is gated by a learned binary mask.
+
+    Computes `activation(inputs @ (kernel * mask) + bias)`. In training the
+    mask is a fresh straight-through sample; in inference it is 1 where
+    `mask_logits > 0`. Weights and mask train together: for a trained model
+    whose weights stay, see `MaskedModel`.
+
+    Args:
+        units: Positive int, size of the last output axis.
+        num_samples: Positive int. The batch is cut into so many parts, each
+            with a mask sample of its own; a batch can't be smaller.
+        alpha: Float, at least 0. Adds alpha * sum(mask logits) to the loss.
+        keep_probability: Float in (0, 1), chance that an entry is kept at the
+            start.
+        mask_bias: Bool. Whether the bias has a mask as well.
+        temperature: Positive float tau. It scales gradients only.
+        seed: Int or `None`. The same seed draws the same masks.
+        **kwargs: Of `keras.layers.Dense`.
+
+    Call arguments:
+        inputs: Float tensor of shape `(batch, ..., input_dim)`.
+        training: Bool. Sample the mask (`True`) or threshold it (`False`).
+
+    Returns:
+        Float tensor of shape `(batch, ..., units)`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+          and 3.3
+    """

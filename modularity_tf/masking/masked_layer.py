@@ -1,0 +1,106 @@
+"""What MaskedDense and MaskedConv2D share: masks on a Keras layer's weights."""
+
+import keras
+from keras import ops
+
+from modularity_tf.masking import mask_sampling
+
+
+class MaskedLayer:
+    """Mixin that gates the kernel, and the bias if asked, of a Keras layer.
+
+    The layer's own `call` runs with the masked weights in place of its own,
+    so whatever it can do (strides, data formats, activations) stays as it is.
+    See `MaskedDense` for the arguments.
+    """
+
+    def __init__(
+        self,
+        *args,
+        num_samples=1,
+        alpha=0.0,
+        keep_probability=0.9,
+        mask_bias=False,
+        temperature=1.0,
+        seed=None,
+        **kwargs,
+    ):
+        mask_sampling.check_arguments(num_samples, alpha, temperature)
+        self._initial_logit = mask_sampling.logit(keep_probability)
+        super().__init__(*args, **kwargs)
+        if mask_bias and not self.use_bias:
+            raise ValueError("`mask_bias=True` needs `use_bias=True`.")
+        self.num_samples = num_samples
+        self.alpha = alpha
+        self.keep_probability = keep_probability
+        self.mask_bias = mask_bias
+        self.temperature = temperature
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.mask_logits = self._add_logits(self._kernel, "mask_logits")
+        if self.mask_bias:
+            self.bias_mask_logits = self._add_logits(
+                self.bias, "bias_mask_logits"
+            )
+
+    def call(self, inputs, training=False):
+        num_samples = self.num_samples if training else 1
+        parts = mask_sampling.split_batch(inputs, num_samples)
+        kernels = self._gate(self._kernel, self.mask_logits, training)
+        biases = [self.bias] * num_samples
+        if self.mask_bias:
+            biases = self._gate(self.bias, self.bias_mask_logits, training)
+        outputs = []
+        for part, kernel, bias in zip(parts, kernels, biases, strict=True):
+            mapping = [(self._kernel, kernel)]
+            if self.use_bias:
+                mapping.append((self.bias, ops.convert_to_tensor(bias)))
+            with keras.StatelessScope(state_mapping=mapping):
+                outputs.append(super().call(part))
+        return ops.concatenate(outputs, axis=0)
+
+    # Keras's Dense and Conv2D save their kernel and bias only.
+
+    def save_own_variables(self, store):
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store):
+        keras.layers.Layer.load_own_variables(self, store)
+
+    def get_config(self):
+        config = {
+            "num_samples": self.num_samples,
+            "alpha": self.alpha,
+            "keep_probability": self.keep_probability,
+            "mask_bias": self.mask_bias,
+            "temperature": self.temperature,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
+
+    def _add_logits(self, weight, name):
+        return self.add_weight(
+            shape=weight.shape,
+            dtype="float32",
+            initializer=keras.initializers.Constant(self._initial_logit),
+            regularizer=lambda logits: mask_sampling.penalty(
+                logits, self.alpha
+            ),
+            autocast=False,
+            name=name,
+        )
+
+    def _gate(self, weight, logits, training):
+        """Returns the masked weight, one a mask sample."""
+        if not training:
+            return [ops.where(mask_sampling.threshold(logits.value), weight, 0)]
+        return mask_sampling.sample_weights(
+            ops.convert_to_tensor(weight),
+            logits.value,
+            self.seed_generator,
+            self.num_samples,
+            self.temperature,
+        )

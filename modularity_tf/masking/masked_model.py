@@ -1,0 +1,373 @@
+"""MaskedModel: learn which weights of a trained Keras model a task needs."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
+from modularity_tf.parts import seeds
+from modularity_tf.parts import weights as model_weights
+
+DEFAULT_ALPHA = 1e-4 / 128
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class MaskedModel(frozen_model.FrozenModel):
+    """A trained model with a learned binary mask over its weights.
+
+    Each masked weight w_i gets a logit l_i, and training changes the logits
+    only:
+
+        output = model(inputs, weights=w * b),  b_i ~ Bernoulli(sigmoid(l_i))
+        loss = task loss + alpha * sum(l)
+
+    In training a batch is cut into `num_samples` parts, each seen through a
+    mask sample of its own; in inference a weight is kept where l > 0. The
+    wrapped model runs in inference mode throughout (no dropout, stored
+    batch statistics), and its weights are never written to.
+
+    Train it as any Keras model:
+
+    >>> masked = MaskedModel(model)
+    >>> masked.compile(loss="sparse_categorical_crossentropy")
+    >>> masked.fit(task_images, task_labels, epochs=20)
+    >>> mask = masked.weight_mask(task="no cats")
+    >>> subnetwork = mask.apply(model)
+
+    Choosing `alpha` and the learning rate. A logit starts at
+    logit(keep_probability), 2.2, and Adam moves it by at most the learning
+    rate a step: training needs well over 2.2 / learning_rate steps before an
+    unused weight is removed. Raise `alpha`, while training masks on the
+    *full* task, until accuracy falls, then step back to where it keeps at
+    least 95 % of the model's accuracy (the paper's appendix C.2). The paper
+    states beta = alpha * batch_size; it uses beta = 1e-4 for most networks.
+
+    Args:
+        model: Built `keras.Model`, trained. It is not changed.
+        num_samples: Positive int. Mask samples a training batch; a batch
+            can't be smaller. The paper uses 4, or 8 for hard tasks.
+        alpha: Float, at least 0. Penalty on each logit. The default is the
+            paper's beta of 1e-4 at a batch size of 128.
+        keep_probability: Float in (0, 1). The chance that a weight is kept
+            before training.
+        roles: Which weights have masks: names in `model_weights.ROLES`, or
+            one of the papers' choices, `"kernels"` (arithmetic tasks; biases
+            stay), `"all"` (CIFAR-10) or `"transformer"`. Embeddings are
+            masked only if named.
+        layers: `None` for every layer, or the names or paths of the layers
+            whose weights have masks.
+        fixed_mask: `WeightMask` or `None`. Its weights have this mask, for
+            good: no logits, no penalty, no part in `weight_mask()`.
+        temperature: Positive float tau. It scales gradients only.
+        seed: Int or `None`. The same seed draws the same masks.
+
+    Call arguments:
+        inputs: What `model` takes. The first axis is the batch.
+        training: Bool. Sample the masks (`True`) or threshold (`False`).
+
+    Returns:
+        What `model` returns.
+
+    Raises:
+        ValueError: For a model that is not built, arguments out of range,
+            unknown roles or layers, a `fixed_mask` that does not fit, or
+            where nothing is left to mask.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+    """
+
+    def __init__(
+        self,
+        model,
+        num_samples=4,
+        alpha=DEFAULT_ALPHA,
+        keep_probability=0.9,
+        roles="kernels",
+        layers=None,
+        fixed_mask=None,
+        temperature=1.0,
+        seed=None,
+        **kwargs,
+    ):
+        mask_sampling.check_arguments(num_samples, alpha, temperature)
+        initial_logit = mask_sampling.logit(keep_probability)
+        super().__init__(model, **kwargs)
+        available = model_weights.model_weights(model)
+        chosen = model_weights.select_roles(available, roles)
+        if layers is not None:
+            chosen = model_weights.select_layers(chosen, layers)
+        fixed_mask = fixed_mask or weight_mask.WeightMask({})
+        fixed_mask.check_fits(model)
+
+        self.num_samples = num_samples
+        self._alpha = self.add_weight(
+            shape=(),
+            dtype="float32",
+            initializer=keras.initializers.Constant(float(alpha)),
+            trainable=False,
+            name="alpha",
+        )
+        self.keep_probability = keep_probability
+        self.roles = roles
+        self.masked_layers = layers
+        self.fixed_mask = fixed_mask
+        self.temperature = temperature
+        seed = seeds.check_seed(seed)
+
+        masked = {p: w for p, w in chosen.items() if p not in fixed_mask.values}
+        self.mask_logits = self._add_learned(
+            masked,
+            initializer=keras.initializers.Constant(initial_logit),
+            regularizer=self._penalty,
+        )
+        if not self.mask_logits:
+            roles_of = {path: weight.role for path, weight in available.items()}
+            unbuilt = [x.name for x in model._flatten_layers() if not x.built]
+            raise ValueError(
+                f"No weight of {model.name!r} is left to mask with "
+                f"roles={roles!r} and layers={layers!r}. It has {roles_of}; "
+                f"layers without weights yet: {unbuilt}."
+            )
+        self.sampler_state = self.add_weight(  # the seed, draws made so far
+            shape=(2,),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",  # the same on every device
+            name="sampler_state",
+        )
+        self.sampler_state.assign([seed, 0])
+        self.built = True
+
+    @property
+    def learned(self):
+        return self.mask_logits
+
+    @property
+    def alpha(self):
+        """Float, the penalty on each logit."""
+        return float(str(self._alpha.numpy()))  # 0.001, not 0.00100000005
+
+    @property
+    def seed(self):
+        """Int, the seed of the mask samples."""
+        return int(self.sampler_state.numpy()[0])
+
+    def call(self, inputs, training=False):
+        if not training:
+            return self._functional(self._thresholded_weights(), inputs)
+        samples = self._samples_of_this_device()
+        parts = mask_sampling.split_batch(inputs, len(samples))
+        return self._functional.call_parts(
+            self._sampled_weights(samples), parts
+        )
+
+    def compile(self, optimizer=None, *args, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: As in Keras. By default the paper's for masks, Adam
+                with a learning rate of 1e-2 and the global norm of the
+                gradient clipped to 1. Its epsilon is 1e-12: a logit that the
+                task does not need has a gradient of `alpha` alone, often below
+                Adam's usual epsilon of 1e-7, and would hardly move.
+            *args: As in Keras.
+            **kwargs: As in Keras.
+        """
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(
+                learning_rate=1e-2, epsilon=1e-12, global_clipnorm=1.0
+            )
+        super().compile(optimizer, *args, **kwargs)
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """Trains the mask, as `keras.Model.fit` does.
+
+        Raises:
+            ValueError: Also if `x` is an array and a batch of an epoch, the
+                last one say, would be smaller than `num_samples`.
+        """
+        first = keras.tree.flatten(x)[0]
+        if isinstance(first, (np.ndarray, tf.Tensor)):
+            rows = math.floor(
+                len(first) * (1 - kwargs.get("validation_split", 0))
+            )
+            batch_size = batch_size or 32
+            last = rows % batch_size or batch_size
+            if min(rows, batch_size, last) < self.num_samples:
+                raise ValueError(
+                    f"`x` has {rows} rows to train on; in batches of "
+                    f"`batch_size`={batch_size} the smallest holds "
+                    f"{min(rows, last)}, fewer than the `num_samples`="
+                    f"{self.num_samples} masks. Choose another batch size."
+                )
+        return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def reset(self, seed=None, alpha=None):
+        """Makes the mask and the optimizer as they were before training.
+
+        For the next task of the same model: the compiled step is kept, which
+        saves tracing it again.
+
+        Args:
+            seed: Int, or `None` for a random one. The seed from here on.
+            alpha: Float, at least 0: the penalty from here on; `None` keeps
+                it as it is.
+
+        Raises:
+            ValueError: If an argument is out of its range.
+        """
+        if alpha is not None:
+            mask_sampling.check_arguments(self.num_samples, alpha)
+            self._alpha.assign(float(alpha))
+        self.sampler_state.assign([seeds.check_seed(seed), 0])
+        initial = mask_sampling.logit(self.keep_probability)
+        for logits in self.mask_logits.values():
+            logits.assign(ops.full(logits.shape, initial))
+        if self.compiled and self.optimizer.built:
+            frozen_model.reset_optimizer(
+                self.optimizer, self.trainable_variables
+            )
+
+    def untrained_twin(self):
+        """Returns the same masking of the network as it was before training.
+
+        The control for a finding: what a mask finds in random weights. The
+        wrapped model's weights are drawn anew by its initializers.
+
+        Returns:
+            `MaskedModel`, not compiled.
+        """
+        config = self.get_config()
+        config["model"] = model_weights.clone(self.model)
+        config["fixed_mask"] = self.fixed_mask
+        return type(self)(**config)
+
+    def weight_mask(self, task=None):
+        """Returns what was learned: the mask of every weight with logits.
+
+        Weights under `fixed_mask` are not part of it.
+
+        Args:
+            task: Str or `None`, for the record: what the mask was trained on.
+
+        Returns:
+            `WeightMask`.
+        """
+        values = {
+            path: ops.convert_to_numpy(mask_sampling.threshold(logits.value))
+            for path, logits in self.mask_logits.items()
+        }
+        mask = weight_mask.WeightMask(values)
+        provenance = {
+            "task": task,
+            "model": self.model.name,
+            "model_fingerprint": model_weights.fingerprint(self.model),
+            "alpha": self.alpha,
+            "seed": self.seed,
+            "steps": int(self.sampler_state.numpy()[1]),
+            "keep_fractions": mask.keep_fractions(),
+            "keep_probabilities": self._histogram(),
+        }
+        return weight_mask.WeightMask(values, provenance)
+
+    def summary(self, print_fn=print):
+        """Prints the share of weights kept in each masked tensor and in all.
+
+        Args:
+            print_fn: Function that takes the text.
+        """
+        mask = self.weight_mask()
+        rows = [
+            (path, self.mask_logits[path].shape, fraction)
+            for path, fraction in mask.keep_fractions().items()
+        ]
+        rows.append(("all masked weights", (mask.size,), mask.keep_fraction))
+        width = max(len(path) for path, _, _ in rows)
+        lines = [f"{self.name}: mask over {self.model.name}"]
+        for path, shape, fraction in rows:
+            size = "x".join(map(str, shape))
+            lines.append(f"{path:<{width}}  {size:>20}  {fraction:7.2%} kept")
+        print_fn("\n".join(lines))
+
+    def get_config(self):
+        config = {
+            "model": keras.saving.serialize_keras_object(self.model),
+            "num_samples": self.num_samples,
+            "alpha": self.alpha,
+            "keep_probability": self.keep_probability,
+            "roles": self.roles,
+            "layers": self.masked_layers,
+            "fixed_mask": keras.saving.serialize_keras_object(self.fixed_mask),
+            "temperature": self.temperature,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
+
+    def _histogram(self, bins=500, tiny=0.0002):
+        """Returns how the keep probabilities lie: the paper's figure 7."""
+        counts, below = np.zeros(bins, int), 0
+        for logits in self.mask_logits.values():
+            values = ops.convert_to_numpy(ops.sigmoid(logits.value))
+            counts += np.histogram(values, bins, (0.0, 1.0))[0]
+            below += int(np.sum(values < tiny))
+        return {"counts": counts.tolist(), "tiny": below}
+
+    def _penalty(self, logits):
+        return mask_sampling.penalty(logits, self._alpha.value)
+
+    def _samples_of_this_device(self):
+        """Returns the mask samples that see this device's part of a batch.
+
+        Under `tf.distribute` sample k belongs to the k-th part of the global
+        batch, on whatever device that lies.
+        """
+        context = tf.distribute.get_replica_context()
+        devices = context.num_replicas_in_sync if context else 1
+        if devices == 1:
+            return range(self.num_samples)
+        if self.num_samples % devices:
+            raise ValueError(
+                f"`num_samples`={self.num_samples} must be a multiple of the "
+                f"{devices} devices that share a batch."
+            )
+        here = int(tf.get_static_value(context.replica_id_in_sync_group))
+        count = self.num_samples // devices
+        return range(here * count, (here + 1) * count)
+
+    def _sampled_weights(self, numbers):
+        """Returns, for each of these mask samples, the masked weights."""
+        step_seed = self.sampler_state.value * 1  # a copy
+        self.sampler_state.assign_add([0, 1])
+        drawn = mask_sampling.sample_weight_dict(
+            {
+                path: ops.stop_gradient(self._functional.variables[path].value)
+                for path in self.mask_logits
+            },
+            {path: v.value for path, v in self.mask_logits.items()},
+            step_seed,
+            self.num_samples,
+            self.temperature,
+            numbers,
+        )
+        fixed = self._gated(self.fixed_mask.values)
+        return [{**fixed, **values} for values in drawn]
+
+    def _thresholded_weights(self):
+        thresholded = {
+            path: mask_sampling.threshold(logits.value)
+            for path, logits in self.mask_logits.items()
+        }
+        return self._gated({**self.fixed_mask.values, **thresholded})
+
+    def _gated(self, values):
+        """Returns the weights under masks, a dict from path to boolean."""
+        variables = self._functional.variables
+        return {
+            path: ops.where(mask, variables[path].value, 0)
+            for path, mask in values.items()
+        }

@@ -1,0 +1,200 @@
+"""ScoredModel: find the few weights of a model that do a task (edge-popup)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
+from modularity_tf.parts import seeds
+from modularity_tf.parts import weights as model_weights
+
+SCOPES = ("model", "weight")
+
+# What is left of a removed weight: nothing, as float32 sums go. At exactly 0 a
+# layer that rectifies its weights (SparseDense) would pass no gradient on.
+_REMOVED = 1e-30
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class ScoredModel(frozen_model.FrozenModel):
+    """A trained model of which only the weights with the top scores are used.
+
+    Each candidate weight w_i gets a score s_i, and training changes the
+    scores only:
+
+        output = model(inputs, weights=w * m),  m_i = 1[s_i in the top q]
+
+    Backward, the mask is taken for the scores themselves (straight-through):
+    dL/ds_i = w_i dL/d(w_i m_i). The number of weights kept is fixed, unlike in
+    `MaskedModel`, so masks of different tasks have the same size. The wrapped
+    model runs in inference mode, and its weights are never written to.
+
+    >>> scored = ScoredModel(model, share=0.05)
+    >>> scored.compile("sgd", loss="sparse_categorical_crossentropy")
+    >>> scored.fit(task_images, task_labels)
+    >>> mask = scored.weight_mask(task="the first digit")
+
+    Scores start uniform in (-b, b), b = 1 / sqrt(fan in), fan in being the
+    weight's number of rows (Kaiming-uniform with a = sqrt(5), PyTorch's rule
+    for weights).
+
+    Args:
+        model: Built `keras.Model`, trained. It is not changed.
+        share: Float q in (0, 1], the share of the candidates that is kept,
+            rounded to a whole number of weights, at least one.
+        candidates: `WeightMask` of the weights that compete, the others in
+            its tensors being removed. Tensors that it does not name stay as
+            they are. By default all kernels but for weights of exactly 0:
+            those can't do anything, and no gradient reaches their scores.
+        scope: "model": the top q over all candidates together, as Bena &
+            Goodman; or "weight": in each weight tensor, as Ramanujan et al.
+        signed: Bool. Compare the scores (`True`, as Bena & Goodman) or their
+            absolute values (`False`, as Ramanujan et al.).
+        seed: Int or `None`. The same seed draws the same scores.
+
+    Call arguments:
+        inputs: What `model` takes. The first axis is the batch.
+
+    Returns:
+        What `model` returns.
+
+    Raises:
+        ValueError: For a model that is not built, arguments out of range,
+            `candidates` that do not fit or have a tensor without any.
+
+    References:
+        - [Ramanujan et al., 2020](https://arxiv.org/abs/1911.13299), section
+          3
+        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), section
+          3.2
+    """
+
+    def __init__(
+        self,
+        model,
+        share=0.05,
+        candidates=None,
+        scope="model",
+        signed=True,
+        seed=None,
+        **kwargs,
+    ):
+        if not 0 < share <= 1:
+            raise ValueError(f"`share` must be in (0, 1], got {share!r}.")
+        if scope not in SCOPES:
+            raise ValueError(f"`scope` must be in {SCOPES}, got {scope!r}.")
+        super().__init__(model, **kwargs)
+        weights = model_weights.model_weights(model)
+        self.candidates = candidates or _nonzero_kernels(weights)
+        self.candidates.check_fits(model)
+        counts = {p: v.sum() for p, v in self.candidates.values.items()}
+        empty = [path for path, count in counts.items() if not count]
+        if empty or not counts:
+            raise ValueError(
+                f"`candidates` must have weights of {model.name!r} in each "
+                f"of its tensors, got {counts}."
+            )
+        self.share, self.scope, self.signed = share, scope, signed
+        self.scores = self._add_learned(
+            {path: weights[path] for path in counts}, initializer="zeros"
+        )
+        self._groups = (
+            [[*counts]] if scope == "model" else [[p] for p in counts]
+        )
+        self._counts = [
+            max(1, round(share * int(sum(counts[p] for p in group))))
+            for group in self._groups
+        ]
+        self.reset(seed)
+        self.built = True
+
+    @property
+    def learned(self):
+        return self.scores
+
+    def call(self, inputs):
+        values = {}
+        for path, kept in self._top().items():
+            scores = self.scores[path].value
+            weight = ops.stop_gradient(self._functional.variables[path].value)
+            # Forward the mask, backward the scores.
+            mask = ops.where(kept, 1.0, _REMOVED)
+            mask += scores - ops.stop_gradient(scores)
+            values[path] = weight * ops.cast(mask, weight.dtype)
+        return self._functional(values, inputs)
+
+    def reset(self, seed=None):
+        """Draws the scores anew and makes the optimizer as before training.
+
+        For the next task of the same model: the compiled step is kept.
+
+        Args:
+            seed: As in `ScoredModel`; the seed from here on.
+
+        Raises:
+            ValueError: If `seed` is out of range.
+        """
+        self.seed = seeds.check_seed(seed)
+        rng = np.random.default_rng(self.seed)
+        for scores in self.scores.values():
+            bound = np.prod(scores.shape[:-1], initial=1.0) ** -0.5
+            scores.assign(rng.uniform(-bound, bound, scores.shape))
+        if self.compiled and self.optimizer.built:
+            frozen_model.reset_optimizer(
+                self.optimizer, self.trainable_variables
+            )
+
+    def weight_mask(self, task=None):
+        """Returns what was learned: which candidates have the top scores.
+
+        Args:
+            task: Str or `None`, for the record: what the scores learned.
+
+        Returns:
+            `WeightMask` over the tensors of `candidates`.
+        """
+        values = {
+            path: ops.convert_to_numpy(kept)
+            for path, kept in self._top().items()
+        }
+        provenance = {
+            "task": task,
+            "model": self.model.name,
+            "model_fingerprint": model_weights.fingerprint(self.model),
+            "share": self.share,
+            "scope": self.scope,
+            "signed": self.signed,
+            "seed": self.seed,
+        }
+        return weight_mask.WeightMask(values, provenance)
+
+    def get_config(self):
+        config = {
+            "model": keras.saving.serialize_keras_object(self.model),
+            "share": self.share,
+            "candidates": keras.saving.serialize_keras_object(self.candidates),
+            "scope": self.scope,
+            "signed": self.signed,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
+
+    def _top(self):
+        """Returns boolean tensors, keyed by path: which weights are used."""
+        found = {}
+        for paths, count in zip(self._groups, self._counts, strict=True):
+            ranks = {}
+            for path in paths:
+                scores = self.scores[path].value
+                rank = scores if self.signed else ops.abs(scores)
+                competes = self.candidates.values[path]
+                ranks[path] = ops.where(competes, rank, -np.inf)
+            found.update(mask_sampling.top_scores(ranks, count))
+        return found
+
+
+def _nonzero_kernels(weights):
+    chosen = model_weights.select_roles(weights, "kernels")
+    return weight_mask.WeightMask(
+        {p: w.variable.numpy() != 0 for p, w in chosen.items()}
+    )

@@ -1,0 +1,132 @@
+"""WeightMask: which weights of a model a task needs."""
+
+import keras
+import numpy as np
+
+from modularity_tf.parts import part_set
+from modularity_tf.parts import weights as model_weights
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class WeightMask(part_set.PartSet):
+    """A binary mask over the weights of a model, True where a weight is kept.
+
+    An immutable value: set operations return new masks. They need masks over
+    the same weights.
+
+    - `a | b`, `a & b`, `a - b`, `~a`: union, intersection, difference and
+      complement, weight by weight. Their provenance is empty.
+    - `a == b`: the same weights kept, whatever the provenance.
+
+    Args:
+        values: Dict from weight path (see `model_weights`) to a boolean array
+            of the weight's shape.
+        provenance: Dict of JSON values that says where the mask comes from.
+
+    Raises:
+        ValueError: If an array is not boolean, or `provenance` is not JSON.
+
+    Example:
+
+    >>> needed_for_cats = full - without_cats
+    >>> blind = (~needed_for_cats).apply(model)  # a plain Keras model
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+    """
+
+    PARTS = "weights"
+
+    def select(self, layers):
+        """Returns the part of the mask that lies in the named layers.
+
+        Args:
+            layers: Layer name or path, or an iterable of such.
+
+        Raises:
+            ValueError: If a name matches no layer of the mask.
+        """
+        entries = {
+            path: model_weights.ModelWeight(path, "", None)
+            for path in self.values
+        }
+        chosen = model_weights.select_layers(entries, layers)
+        return WeightMask(
+            {path: self.values[path] for path in chosen}, self.provenance
+        )
+
+    def inverted(self, keep_layers=()):
+        """Returns the complement, but for some layers that stay as they are.
+
+        Args:
+            keep_layers: Layer name or path, or an iterable of such.
+
+        Raises:
+            ValueError: If a name matches no layer of the mask.
+        """
+        stays = self.select(keep_layers).values if keep_layers else {}
+        return WeightMask(
+            {p: v if p in stays else ~v for p, v in self.values.items()}
+        )
+
+    def halves(self):
+        """Returns the mask of the first half of the layers, and the second.
+
+        Applied alone, each leaves the other half of the network whole: where
+        a function breaks down shows in which half its weights lie.
+
+        Returns:
+            Two `WeightMask`s; the first has the layer in the middle.
+        """
+        layers = list(dict.fromkeys(p.rpartition("/")[0] for p in self.values))
+        first = layers[: -(-len(layers) // 2)]
+        halves = {}, {}
+        for path, value in self.values.items():
+            halves[path.rpartition("/")[0] not in first][path] = value
+        return tuple(WeightMask(half, self.provenance) for half in halves)
+
+    def check_fits(self, model):
+        """Raises `ValueError` with the first path that `model` has otherwise.
+
+        The mask may cover a part of the model's weights.
+        """
+        weights = model_weights.model_weights(model)
+        for path, value in self.values.items():
+            if path not in weights:
+                raise ValueError(
+                    f"The mask does not fit the model {model.name!r}: it has "
+                    f"no weight {path!r}. Its weights: {list(weights)}."
+                )
+            shape = tuple(weights[path].variable.shape)
+            if shape != value.shape:
+                raise ValueError(
+                    f"The mask does not fit the model {model.name!r}: weight "
+                    f"{path!r} has shape {shape}, the mask {value.shape}."
+                )
+
+    def apply(self, model):
+        """Returns a copy of `model` in which removed weights are zero.
+
+        Args:
+            model: Built `keras.Model` that the mask fits. It is not changed.
+
+        Returns:
+            A plain Keras model, not compiled; weights that the mask does not
+            cover are copied.
+
+        Raises:
+            ValueError: If the mask does not fit, or `model` can't be cloned.
+        """
+        self.check_fits(model)
+        weights = model_weights.model_weights(model)
+        kept = {id(weights[p].variable): v for p, v in self.values.items()}
+        clone = model_weights.clone(model)
+        clone.set_weights(
+            [
+                np.where(kept[id(weight)], weight.numpy(), 0)
+                if id(weight) in kept
+                else weight.numpy()
+                for weight in model.weights
+            ]
+        )
+        return clone

@@ -1,0 +1,164 @@
+"""Which neurons does a class use? Two rules, and what they select.
+
+References:
+    - Elbastawisy and Afrin, 2025, "Exploring Modularity of Neural Networks
+      through Neuron Subselection", section 4
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from modularity_tf.parts import activations, part_set
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class NeuronSelection(part_set.PartSet):
+    """A set of neurons: layer path -> boolean array `(units,)`.
+
+    With the set algebra, `sharing`, `iou`, `shuffled`, `save` and `load` of
+    every `PartSet`.
+    """
+
+    PARTS = "neurons"
+
+    def check_fits(self, model):
+        """Raises `ValueError` with the first layer that `model` has otherwise.
+
+        Args:
+            model: Built `keras.Model`.
+        """
+        layers = activations.neuron_layers(model)
+        for path, value in self.values.items():
+            if path not in layers:
+                raise ValueError(
+                    f"The selection does not fit {model.name!r}: it has no "
+                    f"layer {path!r} of neurons. Its layers: {list(layers)}."
+                )
+            units = layers[path].kernel.shape[-1]
+            if value.shape != (units,):
+                raise ValueError(
+                    f"The selection does not fit {model.name!r}: {path!r} has "
+                    f"{units} units, the selection {value.shape}."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class NeuronMask:
+    """A three-way decision: forced on, forced off, or unchanged.
+
+    Attributes:
+        on: `NeuronSelection`, the active neurons.
+        off: `NeuronSelection`, disjoint from `on`.
+    """
+
+    on: NeuronSelection
+    off: NeuronSelection
+
+
+def _of_layer(setting, path):
+    if not isinstance(setting, dict):
+        return setting
+    if path not in setting:
+        raise ValueError(
+            f"A dict of thresholds must have {path!r}, got {[*setting]}."
+        )
+    return setting[path]
+
+
+def threshold_neurons(statistics, label, percentile=70.0):
+    """Returns the neurons above a percentile of their layer (Algorithm 1).
+
+    Args:
+        statistics: `ClassStatistics`.
+        label: Int, the class.
+        percentile: Float in [0, 100]. A neuron is active where its mean is
+            strictly above this percentile of its layer's means.
+
+    Returns:
+        `NeuronSelection`.
+
+    Raises:
+        ValueError: If the class has no example, or `percentile` is out of
+            range.
+
+    References:
+        - Elbastawisy and Afrin, 2025, section 4.1, Algorithm 1
+    """
+    if not 0 <= percentile <= 100:
+        raise ValueError(
+            f"`percentile` must be in [0, 100], got {percentile!r}."
+        )
+    means, _ = statistics.of(label)
+    return NeuronSelection(
+        {
+            path: values > np.percentile(values, percentile)
+            for path, values in means.items()
+        },
+        {"method": "threshold", "label": label, "percentile": percentile},
+    )
+
+
+def bayesian_neuron_mask(statistics, label, t_high=0.55, t_low=1e-5, tau=0.8):
+    """Returns which neurons to force on or off for a class (Algorithm 2).
+
+    The mean activation of a neuron is taken to be normal around the sample
+    mean mu, with its standard error SE:
+
+        P_high = 1 - Phi((t_high - mu) / SE),  on where P_high > tau
+        P_low = Phi((t_low - mu) / SE),        off where P_low > tau
+
+    A standard error of 0 gives probabilities of 0, 1/2 (a tie) or 1. With many
+    examples SE is tiny, and the decision is a threshold on the mean.
+
+    Args:
+        statistics: `ClassStatistics`.
+        label: Int, the class.
+        t_high: Float, or a dict of such by layer path. The text gives none; by
+            default that of the authors' released settings.
+        t_low: Float, or a dict of such, likewise; below `t_high`.
+        tau: Float in [0.5, 1), or a dict of such. The text's is 0.8.
+
+    Returns:
+        `NeuronMask`.
+
+    Raises:
+        ValueError: If the class has fewer than two examples, or an argument
+            is out of its range.
+
+    References:
+        - Elbastawisy and Afrin, 2025, section 4.2, Algorithm 2
+    """
+    from tensorflow_probability import distributions as tfd
+
+    means, errors = statistics.of(label)
+    if statistics.counts[label] < 2:
+        raise ValueError(f"Class {label} needs two examples or more.")
+    limits = []  # t_high, t_low and tau, each once a neuron
+    for path, mean in means.items():
+        high, low, sure = (
+            _of_layer(value, path) for value in (t_high, t_low, tau)
+        )
+        if not low < high or not 0.5 <= sure < 1:
+            raise ValueError(
+                "`t_low` must be below `t_high`, and `tau` in [0.5, 1); for "
+                f"{path!r} they are {low!r}, {high!r} and {sure!r}."
+            )
+        limits.append(np.tile([[high], [low], [sure]], mean.size))
+    high, low, sure = np.concatenate(limits, axis=1)
+    mean, error = (
+        np.concatenate([*values.values()]) for values in (means, errors)
+    )
+    tiny = np.finfo("float64").tiny ** 0.5  # SE = 0: no division by it
+    normal = tfd.Normal(mean, np.maximum(error, tiny))
+    ends = np.cumsum([values.size for values in means.values()])[:-1]
+    on, off = (
+        dict(zip(means, np.split(p.numpy() > sure, ends), strict=True))
+        for p in (normal.survival_function(high), normal.cdf(low))
+    )
+    provenance = {"method": "bayesian", "label": label, "t_high": t_high}
+    provenance |= {"t_low": t_low, "tau": tau}
+    return NeuronMask(
+        NeuronSelection(on, provenance), NeuronSelection(off, provenance)
+    )

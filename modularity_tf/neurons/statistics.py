@@ -1,0 +1,166 @@
+"""How active every neuron is for every class, in one pass over the data.
+
+References:
+    - Elbastawisy and Afrin, 2025, "Exploring Modularity of Neural Networks
+      through Neuron Subselection", section 4
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modularity_tf.parts import activations
+from modularity_tf.parts import weights as model_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassStatistics:
+    """Activations of every neuron, class by class.
+
+    Attributes:
+        counts: Int array of shape `(classes,)`, examples seen.
+        mean: Dict from layer path to float64 array `(classes, units)`, the
+            mean over examples (and space); NaN for a class without examples.
+        standard_error: Dict of the same shapes, sd / sqrt(examples) over
+            examples, with n - 1; NaN for fewer than two.
+    """
+
+    counts: np.ndarray
+    mean: dict
+    standard_error: dict
+
+    def __post_init__(self):
+        if not self.mean:
+            raise ValueError("There are no layers to select neurons from.")
+
+    def of(self, label):
+        """Returns mean and standard error of one class, two dicts.
+
+        Raises:
+            ValueError: If the class has no example.
+        """
+        if not 0 <= label < len(self.counts) or not self.counts[label]:
+            raise ValueError(
+                f"There is no example of class {label!r}; seen: "
+                f"{np.flatnonzero(self.counts).tolist()}."
+            )
+        return tuple(
+            {path: values[label] for path, values in of_all.items()}
+            for of_all in (self.mean, self.standard_error)
+        )
+
+
+def merge_groups(statistics, merged):
+    """Returns the statistics of unions of groups, without another pass.
+
+    Args:
+        statistics: `ClassStatistics`.
+        merged: List of lists of groups; every list becomes a class. Groups in
+            a list with others need two examples or more.
+
+    Returns:
+        `ClassStatistics` of `len(merged)` classes.
+    """
+    counts = np.array([statistics.counts[rows].sum() for rows in merged])
+    means, errors = {}, {}
+    for path, mean in statistics.mean.items():
+        parts = []
+        for rows, total in zip(merged, counts, strict=True):
+            n = statistics.counts[rows][:, None]
+            centre = (n * mean[rows]).sum(axis=0) / total
+            inside = statistics.standard_error[path][rows] ** 2 * n * (n - 1)
+            between = n * (mean[rows] - centre) ** 2
+            squares = (inside + between).sum(axis=0)
+            parts.append((centre, np.sqrt(squares / (total - 1) / total)))
+        means[path], errors[path] = map(np.stack, zip(*parts, strict=True))
+    return ClassStatistics(counts, means, errors)
+
+
+def class_statistics(model, batches, num_classes, layers=None):
+    """Returns mean and standard error of every neuron for every class.
+
+    One pass over the data; memory is that of a batch.
+
+    Args:
+        model: Built `keras.Model`.
+        batches: Iterable of `(inputs, labels)`, a `tf.data.Dataset` say;
+            labels are ints in [0, num_classes), of shape `(batch,)`.
+        num_classes: Positive int. Any grouping will do, not classes alone.
+        layers: Names or paths of Conv or Dense layers, `None` for all.
+
+    Returns:
+        `ClassStatistics`.
+
+    Raises:
+        ValueError: If an activation (by layer), a weight (by path) or an input
+            is NaN or infinite, a label out of range, a layer out of reach, or
+            there is no data.
+    """
+    watch = activations.ActivationModel(model, layers)
+    model_weights.check_finite(model)
+
+    @tf.function(reduce_retracing=True)
+    def summarize(inputs, labels):
+        member = tf.one_hot(labels, num_classes, dtype=tf.float64)
+        sums = {}
+        for path, values in activations.sample_means(watch(inputs)).items():
+            values = tf.cast(values, tf.float64)
+            sums[path] = tf.stack(
+                [
+                    tf.matmul(member, power, transpose_a=True)
+                    for power in (values, tf.square(values))
+                ]
+            )
+        return tf.reduce_sum(member, axis=0), sums
+
+    counts, totals = np.zeros(num_classes), {}
+    for inputs, labels, *_ in batches:
+        labels = _checked_labels(labels, num_classes)
+        _check_finite_inputs(inputs)
+        count, sums = summarize(
+            keras.tree.map_structure(tf.convert_to_tensor, inputs),
+            tf.constant(labels, tf.int32),
+        )
+        counts += count.numpy()
+        for path, values in sums.items():
+            values = values.numpy()
+            if not np.all(np.isfinite(values)):
+                raise ValueError(
+                    f"The layer {path!r} has activations that are NaN or "
+                    "infinite."
+                )
+            totals[path] = totals.get(path, 0.0) + values
+    if not totals:
+        raise ValueError("`batches` has no batch.")
+    n = counts[:, None]
+    means, errors = {}, {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for path, (first, second) in totals.items():
+            means[path] = first / n
+            spread = np.maximum(second / n - means[path] ** 2, 0.0)
+            errors[path] = np.sqrt(spread / np.where(n > 1, n - 1, np.nan))
+    return ClassStatistics(counts.astype(int), means, errors)
+
+
+def _checked_labels(labels, num_classes):
+    labels = np.asarray(labels)
+    if labels.ndim > 1 and labels.shape[-1] > 1:
+        raise ValueError(
+            f"Labels must have the shape (batch,), got {labels.shape}."
+        )
+    labels = labels.reshape(-1)
+    strange = labels[(labels < 0) | (labels >= num_classes)]
+    if strange.size:
+        raise ValueError(
+            f"Labels must be in [0, {num_classes}), got {strange[0]}."
+        )
+    return labels
+
+
+def _check_finite_inputs(inputs):
+    for values in keras.tree.flatten(inputs):
+        values = np.asarray(values)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError("The inputs in `batches` are NaN or infinite.")

@@ -1,0 +1,224 @@
+"""The overlap of sets of parts, beside that of random sets of their sizes."""
+
+import dataclasses
+import functools
+import itertools
+import math
+import operator
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlap:
+    """How much two subsets of a network's parts have in common.
+
+    The parts are weights, neurons or the units of a cluster; t and r are two
+    sets of them. The expectation is that of random sets of the same sizes
+    (hypergeometric). Sets of several layers add up, layer by layer. 0 / 0, for
+    an empty set, is NaN.
+
+    Attributes:
+        shared: Int, |t & r|.
+        first: Int, |t|.
+        second: Int, |r|.
+        expected: Float, the number shared by chance.
+        variance: Float, its variance.
+    """
+
+    shared: int
+    first: int
+    second: int
+    expected: float
+    variance: float
+
+    @property
+    def share(self):
+        """Float, s(t, r) = |t & r| / |t|: not symmetric."""
+        return _ratio(self.shared, self.first)
+
+    @property
+    def share_of_second(self):
+        """Float, s(r, t) = |t & r| / |r|."""
+        return _ratio(self.shared, self.second)
+
+    @property
+    def jaccard(self):
+        """Float, |t & r| / |t | r|."""
+        return _ratio(self.shared, self.first + self.second - self.shared)
+
+    @property
+    def expected_share(self):
+        """Float, the share s(t, r) of random sets of these sizes."""
+        return _ratio(self.expected, self.first)
+
+    @property
+    def share_sd(self):
+        """Float, the standard deviation of that share over random sets."""
+        return _ratio(math.sqrt(self.variance), self.first)
+
+    @property
+    def excess(self):
+        """Float, `share` less `expected_share`."""
+        return self.share - self.expected_share
+
+    def __add__(self, other):
+        return Overlap(
+            *(
+                getattr(self, field.name) + getattr(other, field.name)
+                for field in dataclasses.fields(self)
+            )
+        )
+
+
+def overlaps(first, second):
+    """Returns the overlap of two sets, layer by layer.
+
+    Args:
+        first: Mapping from the name of a layer or weight to a boolean array,
+            True for its members; `WeightMask.values`, say.
+        second: Mapping with the same names and shapes.
+
+    Returns:
+        Dict from name to `Overlap`, "total" the last.
+
+    Raises:
+        ValueError: If names, shapes or types differ from that.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+    """
+    if first.keys() != second.keys():
+        raise ValueError(
+            "The sets must be over the same layers, got "
+            f"{list(first)} and {list(second)}."
+        )
+    found = {}
+    for name in first:
+        t, r = np.asarray(first[name]), np.asarray(second[name])
+        if t.dtype != bool or r.dtype != bool or t.shape != r.shape:
+            raise ValueError(
+                f"The sets of {name!r} must be boolean and of one shape, got "
+                f"{t.dtype} {t.shape} and {r.dtype} {r.shape}."
+            )
+        found[name] = _overlap(t, r)
+    nothing = Overlap(0, 0, 0, 0.0, 0.0)
+    found["total"] = functools.reduce(operator.add, found.values(), nothing)
+    return found
+
+
+def sharing_with_others(sets):
+    """Returns how much each of several sets shares with all the others.
+
+    s(t, r) = |t & r| / |t| with r the union of the others.
+
+    Args:
+        sets: Dict from task to a mapping as in `overlaps`; two or more.
+
+    Returns:
+        Dict from task to what `overlaps` returns.
+
+    Raises:
+        ValueError: If there are fewer than two, or they don't fit together.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+    """
+    if len(sets) < 2:
+        raise ValueError(f"At least two sets are needed, got {len(sets)}.")
+    return {
+        task: overlaps(own, _union([s for t, s in sets.items() if t != task]))
+        for task, own in sets.items()
+    }
+
+
+def overlap_of_functions(sets):
+    """Returns the excess overlap of the sets of *different* functions.
+
+    P_specialize holds where it is low: different functions use different
+    parts, fewer in common than random sets of the same sizes would have.
+
+    Args:
+        sets: Dict from function to a mapping as in `overlaps`.
+
+    Returns:
+        `Excess` over all pairs of functions, in both directions.
+    """
+    return _excess(itertools.combinations(sets.values(), 2))
+
+
+def overlap_of_repeats(repeats):
+    """Returns the excess overlap of sets of the *same* function, met twice.
+
+    P_reuse holds where it is high: the same function uses the same parts
+    wherever it is met, more in common than random sets would have.
+
+    Args:
+        repeats: List of pairs `(first, second)` of mappings as in `overlaps`.
+
+    Returns:
+        `Excess` over the pairs, in both directions.
+    """
+    return _excess(repeats)
+
+
+@dataclasses.dataclass(frozen=True)
+class Excess:
+    """Overlap over what random sets share: a mean and its spread.
+
+    Attributes:
+        mean: Float in [-1, 1], mean of `Overlap.excess`.
+        sd: Float, standard deviation over pairs and directions.
+        share: Float in [0, 1], mean of `Overlap.share`.
+        chance_sd: Float, standard deviation of the mean if all sets were
+            random.
+    """
+
+    mean: float
+    sd: float
+    share: float
+    chance_sd: float
+
+
+def _excess(pairs):
+    found = [overlaps(a, b)["total"] for a, b in pairs]
+    if not found:
+        raise ValueError("At least two sets are needed.")
+    both = np.array([(x.first, x.second) for x in found], "float64")
+    shared = np.array([[x.shared] for x in found])
+    over = shared - np.array([[x.expected] for x in found])
+    # The two directions of a pair vary together, the pairs on their own.
+    sd = np.sqrt([[x.variance] for x in found])
+    with np.errstate(divide="ignore", invalid="ignore"):  # an empty set: NaN
+        share, excess, chance = shared / both, over / both, sd / both
+    return Excess(
+        mean=float(np.mean(excess)),
+        sd=float(np.std(excess, ddof=1)),
+        share=float(np.mean(share)),
+        chance_sd=float(np.linalg.norm(chance.sum(axis=1)) / both.size),
+    )
+
+
+def _overlap(t, r):
+    first, second, size = int(t.sum()), int(r.sum()), t.size
+    expected = first * second / size if size else 0.0
+    spread = (1 - first / size) * (1 - second / size) if size else 0.0
+    return Overlap(
+        shared=int((t & r).sum()),
+        first=first,
+        second=second,
+        expected=expected,
+        variance=expected * spread * size / max(size - 1, 1),
+    )
+
+
+def _union(sets):
+    union = {name: np.array(value) for name, value in sets[0].items()}
+    for other in sets[1:]:
+        overlaps(union, other)  # refuses what does not fit
+        union = {name: value | other[name] for name, value in union.items()}
+    return union
+
+
+def _ratio(part, whole):
+    return part / whole if whole else math.nan

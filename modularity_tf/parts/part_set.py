@@ -1,0 +1,281 @@
+"""PartSet: a subset of a network's parts, as an immutable value."""
+
+import base64
+import dataclasses
+import json
+import math
+import os
+import types
+
+import numpy as np
+
+from modularity_tf.parts import overlap
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PartSet:
+    """A subset of a network's parts: True where a part belongs to it.
+
+    An immutable value: set operations return new ones. They need sets over
+    the same parts.
+
+    - `a | b`, `a & b`, `a - b`, `~a`: union, intersection, difference and
+      complement, part by part. Their provenance is empty.
+    - `a == b`: the same members, whatever the provenance.
+
+    Args:
+        values: Dict from name to boolean array.
+        provenance: Dict of JSON values that says where the set comes from.
+
+    Raises:
+        ValueError: If an array is not boolean, or `provenance` is not JSON.
+    """
+
+    values: dict
+    provenance: dict = dataclasses.field(default_factory=dict)
+
+    PARTS = "parts"  # what they are, for messages
+
+    def __post_init__(self):
+        values = {}
+        for path, value in self.values.items():
+            value = np.array(value)  # a copy: nobody else can write to it
+            if value.dtype != bool:
+                raise ValueError(
+                    f"The values of {path!r} must be boolean, got "
+                    f"{value.dtype}."
+                )
+            value.flags.writeable = False
+            values[path] = value
+        object.__setattr__(self, "values", types.MappingProxyType(values))
+        try:  # a copy, as `load` would return it
+            provenance = json.loads(json.dumps(self.provenance))
+        except TypeError as error:
+            raise ValueError(
+                f"`provenance` must hold JSON values: {error}."
+            ) from error
+        object.__setattr__(self, "provenance", provenance)
+
+    def __or__(self, other):
+        return self._combine(other, np.logical_or)
+
+    def __and__(self, other):
+        return self._combine(other, np.logical_and)
+
+    def __sub__(self, other):
+        return self._combine(other, np.greater)
+
+    def __invert__(self):
+        return type(self)({p: ~value for p, value in self.values.items()})
+
+    def __eq__(self, other):
+        return (
+            type(other) is type(self)
+            and self.values.keys() == other.values.keys()
+            and all(
+                np.array_equal(value, other.values[path])
+                for path, value in self.values.items()
+            )
+        )
+
+    __hash__ = None
+
+    def __reduce__(self):  # a read-only `values` can't be pickled or copied
+        return type(self), (dict(self.values), self.provenance)
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} of {self.size} {self.PARTS} in "
+            f"{len(self.values)} tensors, {self.keep_fraction:.1%} kept>"
+        )
+
+    @property
+    def size(self):
+        """Int, the number of parts, in the set or not."""
+        return sum(value.size for value in self.values.values())
+
+    @property
+    def keep_fraction(self):
+        """Float in [0, 1], the share of parts in the set; NaN for none."""
+        return _ratio(sum(_counts(self).values()), self.size)
+
+    def keep_fractions(self):
+        """Returns the share of parts kept of each tensor, keyed by path."""
+        return {
+            path: _ratio(count, self.values[path].size)
+            for path, count in _counts(self).items()
+        }
+
+    def sharing(self, reference, per_tensor=False):
+        """Returns s(t, r) = |t & r| / |t|, t this set, r the reference.
+
+        Not symmetric. 0 / 0, for an empty set, is NaN.
+
+        Args:
+            reference: A set over the same parts; with several tasks, the
+                union of the others' sets.
+            per_tensor: Bool. Return one value a tensor instead of the total.
+
+        Returns:
+            Float in [0, 1], or a dict of such keyed by path.
+
+        Raises:
+            ValueError: If the sets are not over the same parts.
+
+        References:
+            - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
+              section 2
+        """
+        return self._overlap(reference, "share", per_tensor)
+
+    def iou(self, other, per_tensor=False):
+        """Returns the intersection over union, |a & b| / |a | b|.
+
+        Symmetric. 0 / 0, for two empty sets, is NaN. Arguments, result and
+        errors as in `sharing`.
+
+        References:
+            - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
+              appendix B.1
+        """
+        return self._overlap(other, "jaccard", per_tensor)
+
+    def shuffled(self, seed):
+        """Returns a random set with as many members in each tensor.
+
+        The control for a finding: what a set of this size does by chance.
+
+        Args:
+            seed: Int, at least 0.
+
+        Returns:
+            A set of this type, without provenance.
+        """
+        seeds = np.random.SeedSequence(seed).spawn(len(self.values))
+        return type(self)(
+            {
+                path: np.random.default_rng(s)
+                .permutation(value.reshape(-1))
+                .reshape(value.shape)
+                for s, (path, value) in zip(
+                    seeds, self.values.items(), strict=True
+                )
+            }
+        )
+
+    def save(self, file):
+        """Writes the set to one compressed `.npz` file, a bit a part.
+
+        The file appears whole or not at all.
+
+        Args:
+            file: Str or path.
+        """
+        config = self.get_config()
+        bits = config.pop("bits")
+        partial = f"{os.fspath(file)}.partial"
+        with open(partial, "wb") as f:
+            np.savez_compressed(
+                f,
+                header=np.array(
+                    json.dumps({"format": self._format(), **config})
+                ),
+                bits=np.frombuffer(base64.b64decode(bits), "uint8"),
+            )
+        os.replace(partial, file)
+
+    @classmethod
+    def load(cls, file, model=None):
+        """Reads a set that `save` wrote.
+
+        Args:
+            file: Str or path.
+            model: Built `keras.Model` that the set must fit, or `None`.
+
+        Raises:
+            ValueError: If the file holds no such set, or one that does not
+                fit `model`.
+        """
+        with open(file, "rb") as f:
+            try:
+                with np.load(f, allow_pickle=False) as archive:
+                    config = json.loads(str(archive["header"]))
+                    bits = archive["bits"].tobytes()
+                if config.pop("format") != cls._format():
+                    raise ValueError("its format is another")
+                config["bits"] = base64.b64encode(bits)
+                loaded = cls.from_config(config)
+            except Exception as error:
+                raise ValueError(
+                    f"{file} holds no {cls.__name__} ({cls._format()}): "
+                    f"{error}."
+                ) from error
+        if model is not None:
+            loaded.check_fits(model)
+        return loaded
+
+    def get_config(self):
+        packed = [np.packbits(value) for value in self.values.values()]
+        bits = b"".join(value.tobytes() for value in packed)
+        return {
+            "shapes": {path: list(v.shape) for path, v in self.values.items()},
+            "provenance": self.provenance,
+            "bits": base64.b64encode(bits).decode(),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        bits = np.frombuffer(base64.b64decode(config["bits"]), "uint8")
+        shapes = config["shapes"]
+        needed = sum(-(-math.prod(shape) // 8) for shape in shapes.values())
+        if bits.size != needed:  # NumPy would make up the rest
+            raise ValueError(f"{needed} bytes needed, {bits.size} found")
+        values, start = {}, 0
+        for path, shape in shapes.items():
+            size = math.prod(shape)
+            stop = start + -(-size // 8)
+            flat = np.unpackbits(bits[start:stop], count=size)
+            values[path] = flat.reshape(shape).astype(bool)
+            start = stop
+        return cls(values, config["provenance"])
+
+    @classmethod
+    def _format(cls):
+        return f"modularity_tf.{cls.__name__}/1"
+
+    def _overlap(self, other, measure, per_tensor):
+        _ = self & other  # refuses what does not fit
+        found = overlap.overlaps(self.values, other.values)
+        total = getattr(found.pop("total"), measure)
+        if per_tensor:
+            return {p: getattr(both, measure) for p, both in found.items()}
+        return total
+
+    def _combine(self, other, operation):
+        if type(other) is not type(self):
+            return NotImplemented
+        for path in {**self.values, **other.values}:
+            shapes = [
+                one.values[path].shape if path in one.values else "absent"
+                for one in (self, other)
+            ]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"The sets are not over the same {self.PARTS}: the shape "
+                    f"of {path!r} is {shapes[0]} in one, {shapes[1]} in the "
+                    "other."
+                )
+        return type(self)(
+            {
+                path: operation(value, other.values[path])
+                for path, value in self.values.items()
+            }
+        )
+
+
+def _counts(chosen):
+    return {path: int(v.sum()) for path, v in chosen.values.items()}
+
+
+def _ratio(part, whole):
+    return part / whole if whole else float("nan")

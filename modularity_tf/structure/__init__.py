@@ -1,0 +1,1 @@
+"""Does structure force function? Sparse links, and what modules do."""

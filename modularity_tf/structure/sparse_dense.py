@@ -1,0 +1,144 @@
+"""SparseDense: a Dense layer with a given number of connections."""
+
+import keras
+from keras import ops
+
+from modularity_tf.parts import seeds
+from modularity_tf.structure import rewiring
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class SparseDense(keras.layers.Layer):
+    """Dense layer of which a given number of connections is active.
+
+    Computes `activation(inputs @ kernel + bias)` with the kernel
+
+        kernel_ij = sign_ij * max(connection_strength_ij, 0)
+
+    Signs are constant. Train it with `DeepR`, which keeps the number of active
+    connections and rewires them; under any other optimizer a connection that
+    reaches zero is lost.
+
+    Args:
+        units: Positive int, size of the last output axis.
+        connections: How many are active: an int, the number itself, or a
+            float in (0, 1], a fraction of `input_dim * units`. So 1 is one
+            connection and 1.0 is all of them.
+        activation: What `keras.activations.get` takes.
+        use_bias: Bool.
+        kernel_initializer: Where active weights, and all signs, start.
+        bias_initializer: Where biases start.
+        seed: Int in [0, 2**31) or `None`. The same seed draws the same
+            connections.
+
+    Call arguments:
+        inputs: Float tensor of shape `(batch, ..., input_dim)`.
+
+    Returns:
+        Float tensor of shape `(batch, ..., units)`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    References:
+        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), section
+          2.4
+    """
+
+    def __init__(
+        self,
+        units,
+        connections,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        seed=None,
+        **kwargs,
+    ):
+        if not isinstance(units, int) or units < 1:
+            raise ValueError(f"`units` must be a positive int, got {units!r}.")
+        super().__init__(**kwargs)
+        self.units = units
+        self.connections = connections
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.seed = seeds.check_seed(seed)
+
+    def build(self, input_shape):
+        if input_shape[-1] is None:
+            raise ValueError(
+                "The last axis of the inputs must be known, got the shape "
+                f"{input_shape}."
+            )
+        shape = (input_shape[-1], self.units)
+        self.input_spec = keras.InputSpec(min_ndim=2, axes={-1: shape[0]})
+        count = rewiring.check_count(self.connections, shape[0] * self.units)
+        self.connection_strength = self.add_weight(
+            shape=shape,
+            dtype="float32",
+            initializer=self._draw_strength(count),
+            autocast=False,
+            name="connection_strength",
+        )
+        self.connection_strength.active_connections = count  # for DeepR
+        self.sign = self.add_weight(
+            shape=shape,
+            dtype="float32",
+            initializer=self._draw_sign,
+            trainable=False,
+            autocast=False,
+            name="sign",
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                shape=(self.units,),
+                initializer=self.bias_initializer,
+                name="bias",
+            )
+
+    @property
+    def kernel(self):
+        """Float tensor of shape `(input_dim, units)`: 0 where dormant."""
+        kernel = self.sign * ops.relu(self.connection_strength)
+        return ops.cast(kernel, self.compute_dtype)
+
+    def call(self, inputs):
+        outputs = ops.matmul(inputs, self.kernel)
+        if self.use_bias:
+            outputs = ops.add(outputs, self.bias)
+        return self.activation(outputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        config = {
+            "units": self.units,
+            "connections": self.connections,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
+            "bias_initializer": keras.initializers.serialize(
+                self.bias_initializer
+            ),
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
+
+    def _draw_strength(self, count):
+        def draw(shape, dtype):
+            weights = ops.abs(self.kernel_initializer(shape, dtype))
+            # A strength of exactly 0 would be dormant.
+            weights = ops.maximum(weights, keras.config.epsilon())
+            active = rewiring.initial_connections(shape, count, self.seed)
+            return ops.where(active, weights, 0.0)
+
+        return draw
+
+    def _draw_sign(self, shape, dtype):
+        return ops.where(self.kernel_initializer(shape, dtype) < 0, -1.0, 1.0)

@@ -1,0 +1,1 @@
+"""Which units act alike? Similarities, and clusters of maximal modularity."""

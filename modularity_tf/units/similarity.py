@@ -1,0 +1,447 @@
+"""Which units act alike? Matrices of similarity between the units of a layer.
+
+A unit is a unit of a Dense layer or a channel of a convolution. It has one
+activation per example: over positions (space, time, repeated calls of the
+layer) the mean, as in `neurons`. Derivatives downstream are with respect to a
+shift of the unit at all its positions, which raises that mean by as much, so
+equations 1 to 4 hold for convolutions as they are written.
+
+References:
+    - [Lange et al., 2022](https://arxiv.org/abs/2203.11815),
+      "Clustering units in neural networks: upstream vs downstream
+      information", section 3.1
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modularity_tf.parts import activations
+from modularity_tf.parts import weights as model_weights
+from modularity_tf.units import relu_similarity
+
+MEASURES = (
+    "covariance",
+    "normalized_covariance",
+    "input_sensitivity",
+    "normalized_input_sensitivity",
+    "output_sensitivity",
+    "normalized_output_sensitivity",
+    "loss_hessian",
+    "normalized_loss_hessian",
+)
+_EPSILON = 1e-12  # of the largest entry: less counts as zero
+_RESHAPES = ("Reshape", "Identity", "ExpandDims", "Squeeze")
+
+
+def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
+    """Returns how alike the units of each layer are, by up to eight measures.
+
+    With h the n units of a layer, x the inputs, y the outputs, L the loss of
+    one example and E the mean over K examples:
+
+        covariance          |sum (h - E h)(h - E h)^T| / (K - 1)    (1)
+        input_sensitivity   |E (dh/dx) (dh/dx)^T|                   (2)
+        output_sensitivity  |E (dy/dh)^T (dy/dh)|                   (3)
+        loss_hessian        |E d2L/dh2|                             (4)
+
+    and `normalize` of each (5). One pass over the data, in inference mode;
+    memory is that of a batch: its derivatives dh/dx and dy/dh. Where the
+    inputs feed a single product x W, as in a first Dense layer, (2) goes
+    through W^T W, and nothing is as wide as the inputs.
+
+    The paper's y are logits. A model that ends in a softmax has probabilities
+    for y: (3) is then that of probabilities, (4) the same for a loss to match.
+
+    Args:
+        model: Built `keras.Model`: Sequential, functional, nested, or
+            subclassed. Several outputs count as one y, side by side.
+        data: Iterable of `(inputs, targets)`, a `tf.data.Dataset` say; with
+            two examples or more, held out from training. Inputs are floats.
+        layers: Names or paths of layers, of any kind (a `ReLU`, say); `None`
+            for the Conv and Dense layers but those that return the model's
+            outputs.
+        loss: What `model.compile` takes as loss, one for all outputs; a
+            function returns a loss for each example, or each of its
+            positions. `None` for the compiled one.
+        measures: Names in `MEASURES`; those left out cost nothing.
+
+    Returns:
+        Dict from layer (as named in `layers`, else its path) to a dict from
+        measure to float64 array `(units, units)`, symmetric, not negative.
+
+    Raises:
+        ValueError: If a name is unknown, a layer out of reach, the data or the
+            loss do not fit, or something is NaN or infinite (by layer).
+
+    References:
+        - Lange et al., 2022, equations 1 to 5
+    """
+    unknown = [name for name in measures if name not in MEASURES]
+    if unknown or not measures:
+        raise ValueError(
+            f"`measures` must be names in {MEASURES}, got {measures!r}."
+        )
+    kinds = {name.removeprefix("normalized_") for name in measures}
+    if "loss_hessian" in kinds:
+        loss = _loss_of_examples(model, loss)
+    chosen = _choose(model, layers)
+    model_weights.check_finite(model)
+    summarize = tf.function(
+        lambda inputs, targets: _summary(
+            model, chosen, layers is None, loss, kinds, inputs, targets
+        ),
+        autograph=False,
+        reduce_retracing=True,
+    )
+    count, totals = 0, {}
+    for inputs, targets, *_ in data:
+        inputs, targets = keras.tree.map_structure(
+            tf.convert_to_tensor, (inputs, targets)
+        )
+        rows = len(keras.tree.flatten(inputs)[0])
+        finite, found = summarize(inputs, targets)
+        if not finite:  # a compiled Dense + ReLU turns NaN into 0
+            raise ValueError(
+                "NaN or infinite values in the inputs, the outputs of "
+                f"{model.name!r} or the loss."
+            )
+        for name, sums in found.items():
+            sums = {kind: value.numpy() for kind, value in sums.items()}
+            totals[name] = _merge(totals.get(name), count, sums, rows, name)
+        count += rows
+    if count < 2:
+        raise ValueError(
+            f"`data` has {count} examples; two are needed. (A generator can "
+            "be gone through only once.)"
+        )
+    return {
+        name: _finish(sums, count, measures) for name, sums in totals.items()
+    }
+
+
+def relu_similarities(kernels, biases, inputs, chunk_size=2048):
+    """Returns the similarities in a dense ReLU classifier, in closed form.
+
+    What `unit_similarities` returns for a model of layers
+    h_l = relu(h_(l-1) W_l + b_l), with logits after the last of D and a cross
+    entropy of their softmax: without autodiff or tracing, for many small
+    networks. Products are float32, sums over chunks float64.
+
+    Args:
+        kernels: List of D arrays `(inputs, outputs)`, D > 1.
+        biases: List of D arrays `(outputs,)`.
+        inputs: Array `(examples, features)`, two examples or more.
+        chunk_size: Positive int, examples at a time: a few times
+            their activations are in memory.
+
+    Returns:
+        List with a dict from measure to float64 array `(units, units)` for
+        each of the D - 1 hidden layers.
+
+    Raises:
+        ValueError: If shapes do not fit, or something is NaN or infinite (by
+            layer).
+
+    References:
+        - Lange et al., 2022, equations 1 to 5
+    """
+    kernels = [np.asarray(kernel, "float32") for kernel in kernels]
+    biases = [np.asarray(bias, "float32") for bias in biases]
+    inputs = np.asarray(inputs, "float32")
+    _check_network(kernels, biases, inputs)
+    totals = [None] * (len(kernels) - 1)
+    for start in range(0, len(inputs), chunk_size):
+        part = inputs[start : start + chunk_size]
+        with np.errstate(all="ignore"):  # `_merge` refuses what is not finite
+            parts = relu_similarity.sums_over_examples(kernels, biases, part)
+        for i, sums in enumerate(parts):
+            totals[i] = _merge(
+                totals[i], start, sums, len(part), f"hidden layer {i + 1}"
+            )
+    return [_finish(sums, len(inputs), MEASURES) for sums in totals]
+
+
+def normalize(similarity):
+    """Returns a similarity matrix with the scale of each unit taken out.
+
+    S_ij / max(sqrt(S_ii S_jj), epsilon), with epsilon = 1e-12 max_i S_ii: the
+    result is the same for any multiple of S, and rows of zeros stay zero. In
+    [0, 1] for the absolute values of a positive semidefinite matrix; a Hessian
+    of a network that is not piecewise linear may exceed 1.
+
+    Args:
+        similarity: Array `(units, units)`, symmetric, not negative.
+
+    Returns:
+        Float64 array of the same shape.
+
+    Raises:
+        ValueError: If it is not such a matrix.
+
+    References:
+        - Lange et al., 2022, equation 5
+    """
+    similarity = _checked(similarity)
+    scale = np.sqrt(np.diagonal(similarity))
+    floor = _EPSILON * np.max(similarity.diagonal(), initial=0.0)
+    floor = max(floor, np.finfo("float64").tiny)  # a matrix of zeros
+    return similarity / np.maximum(np.outer(scale, scale), floor)
+
+
+def dead_units(similarity):
+    """Returns which units are similar to no other unit.
+
+    Those whose row has only zeros off the diagonal (up to 1e-12 of the largest
+    entry), as of a ReLU that never fires. They belong to no cluster.
+
+    Args:
+        similarity: Array `(units, units)`, symmetric, not negative.
+
+    Returns:
+        Bool array `(units,)`.
+
+    Raises:
+        ValueError: If it is not such a matrix.
+
+    References:
+        - Lange et al., 2022, appendix A.1
+    """
+    similarity = _checked(similarity)
+    others = similarity * ~np.eye(len(similarity), dtype=bool)
+    return others.max(axis=1, initial=0.0) <= _EPSILON * np.max(
+        similarity, initial=0.0
+    )
+
+
+def _checked(similarity):
+    similarity = np.asarray(similarity, "float64")
+    if similarity.ndim != 2 or len(set(similarity.shape)) != 1:
+        raise ValueError(
+            f"`similarity` must be square, got shape {similarity.shape}."
+        )
+    if not (similarity >= 0).all() or not np.isfinite(similarity).all():
+        raise ValueError(
+            "`similarity` must be finite and not negative, got values from "
+            f"{similarity.min()} to {similarity.max()}."
+        )
+    if not np.allclose(similarity, similarity.T, 1e-5, 0.0):
+        raise ValueError("`similarity` must be symmetric.")
+    return similarity
+
+
+def _merge(total, count, part, rows, name):
+    """Returns the sums over `count` and `rows` further examples.
+
+    Scatter about the mean is merged by the rule of Chan et al.: a difference
+    of sums of squares would lose the digits of a mean far from zero.
+    """
+    for value in part.values():
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"NaN or infinite values in the activations of {name!r}, or "
+                "in derivatives or the loss there."
+            )
+    if total is None:
+        return {key: value.astype("float64") for key, value in part.items()}
+    merged = {key: total[key] + part[key] for key in part}
+    if "mean" in part:
+        shift = part["mean"] - total["mean"]
+        weight = rows / (count + rows)
+        merged["mean"] = total["mean"] + weight * shift
+        merged["covariance"] += weight * count * np.outer(shift, shift)
+    return merged
+
+
+def _finish(sums, count, measures):
+    found = {}
+    for name in measures:
+        kind = name.removeprefix("normalized_")
+        freedom = count - 1 if kind == "covariance" else count
+        matrix = np.abs(sums[kind]) / freedom
+        matrix = (matrix + matrix.T) / 2  # of rounding
+        found[name] = matrix if name == kind else normalize(matrix)
+    return found
+
+
+def _choose(model, names):
+    """Returns the layers to look at, by the name a user gave or by path."""
+    by_path = activations.neuron_layers(model)
+    if names is None:
+        return by_path
+    by_name = {}
+    for layer in model._flatten_layers(include_self=False):
+        by_name.setdefault(layer.name, []).append(layer)
+    chosen = {}
+    for name in [names] if isinstance(names, str) else names:
+        found = [by_path[name]] if name in by_path else by_name.get(name, [])
+        if len(found) != 1:
+            raise ValueError(
+                f"`layers` names {name!r}, which {len(found)} layers of "
+                f"{model.name!r} have. Known: {sorted({*by_name, *by_path})}."
+            )
+        chosen[name] = found[0]
+    return chosen
+
+
+def _loss_of_examples(model, loss):
+    """Returns a function from targets and outputs to losses, not reduced."""
+    if loss is None:
+        loss = getattr(model, "loss", None)
+    if loss is None or isinstance(loss, (dict, list, tuple)):
+        raise ValueError(
+            "`loss` must be one loss for all outputs, or None for that of a "
+            f"compiled model; for {model.name!r} it is {loss!r}."
+        )
+    loss = keras.losses.get(loss)
+    return loss.call if isinstance(loss, keras.losses.Loss) else loss
+
+
+def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
+    """Returns if all is finite, and a dict from layer to sums over a batch."""
+    with activations.recorded_calls(chosen.values()) as calls:
+        outputs = model(inputs, training=False)
+    leaves = keras.tree.flatten(outputs)
+    flat = tf.concat([tf.reshape(y, (tf.shape(y)[0], -1)) for y in leaves], 1)
+    source = _source(inputs) if "input_sensitivity" in kinds else None
+    total_loss = None
+    if "loss_hessian" in kinds:
+        targets = keras.tree.map_structure(
+            lambda target: tf.cast(target, flat.dtype), targets
+        )
+        total_loss = _total_loss(loss(targets, outputs))
+    graph = tf.compat.v1.get_default_graph()
+    found = {}
+    for name, layer in chosen.items():
+        shifted = [out for owner, _, out in calls if owner is layer]
+        if hidden_only and any(out is y for out in shifted for y in leaves):
+            continue
+        if not shifted or any(out.graph is not graph for out in shifted):
+            raise ValueError(
+                f"The layer {name!r} of {model.name!r} is out of reach: it is "
+                "never called, or within a loop. Leave it out with `layers`."
+            )
+        found[name] = _layer_summary(shifted, flat, total_loss, source, kinds)
+    checked = [flat, *keras.tree.flatten(inputs)]
+    checked += [] if total_loss is None else [total_loss]
+    finite = [
+        tf.reduce_all(tf.math.is_finite(x))
+        for x in checked
+        if x.dtype.is_floating
+    ]
+    return tf.reduce_all(finite), found
+
+
+def _layer_summary(shifted, outputs, total_loss, source, kinds):
+    """Returns the sums of one layer, whose calls returned `shifted`."""
+    units = _unit_means(shifted)
+    sums = {}
+    if "covariance" in kinds:
+        values = tf.cast(units, tf.float64)
+        sums["mean"] = tf.reduce_mean(values, axis=0)
+        values -= sums["mean"]
+        sums["covariance"] = tf.matmul(values, values, transpose_a=True)
+    if "input_sensitivity" in kinds:
+        sums["input_sensitivity"] = _input_products(units, *source)
+    if "output_sensitivity" in kinds:
+        rows = _map_columns(outputs, lambda y: _shift_gradient(y, shifted))
+        sums["output_sensitivity"] = tf.tensordot(rows, rows, [[0, 1], [0, 1]])
+    if "loss_hessian" in kinds:
+        sums["loss_hessian"] = _map_columns(
+            _shift_gradient(total_loss, shifted),
+            lambda slope: tf.reduce_sum(_shift_gradient(slope, shifted), 0),
+        )
+    return sums
+
+
+def _source(inputs):
+    """Returns what to differentiate by in place of the inputs, and a metric.
+
+    That is the product z = x W if nothing else takes x, for then
+    dh/dx (dh/dx)^T = dh/dz (W^T W) (dh/dz)^T; otherwise x itself and `None`.
+    """
+    inputs = keras.tree.flatten(inputs)
+    if not all(x.dtype.is_floating for x in inputs):
+        raise ValueError(
+            "The inputs in `data` must be floats for an input sensitivity, "
+            f"got {[x.dtype.name for x in inputs]}. Cast them, or leave it "
+            "out with `measures`."
+        )
+    tensor = inputs[0]
+    while len(inputs) == 1:
+        users = [op for op in tensor.consumers() if op.type != "Shape"]
+        if len(users) != 1:
+            break
+        op = users[0]
+        if op.type == "MatMul" and not op.get_attr("transpose_b"):
+            kernel = op.inputs[1]
+            metric = tf.matmul(kernel, kernel, transpose_a=True)
+            return inputs, [op.outputs[0]], metric
+        if op.type not in _RESHAPES:
+            break
+        tensor = op.outputs[0]
+    return inputs, inputs, None
+
+
+def _input_products(units, inputs, tensors, metric):
+    """Returns the sum over examples of dh/dx (dh/dx)^T."""
+    if tf.gradients(units, tensors)[0] is None:  # a layer before the product
+        tensors, metric = inputs, None
+
+    def gradient(unit):
+        slopes = tf.gradients(unit, tensors, unconnected_gradients="zero")
+        flat = [tf.reshape(s, (tf.shape(s)[0], -1)) for s in slopes]
+        return tf.concat(flat, axis=1)
+
+    rows = _map_columns(units, gradient)  # (units, batch, wide)
+    scaled = rows if metric is None else tf.tensordot(rows, metric, 1)
+    return tf.tensordot(scaled, rows, [[1, 2], [1, 2]])
+
+
+def _total_loss(values):
+    if not values.shape.rank:
+        raise ValueError("`loss` must return a value for every example.")
+    axes = list(range(1, values.shape.rank))
+    return tf.reduce_sum(tf.reduce_mean(values, axis=axes))
+
+
+def _unit_means(calls):
+    """Returns `(batch, units)`, the mean over positions and calls."""
+    means = [tf.reduce_mean(x, axis=_positions(x)) for x in calls]
+    return tf.add_n(means) / len(calls)
+
+
+def _shift_gradient(target, calls):
+    """Returns `(batch, units)`: by a shift at all positions and calls."""
+    slopes = tf.gradients(target, calls, unconnected_gradients="zero")
+    return tf.add_n([tf.reduce_sum(s, axis=_positions(s)) for s in slopes])
+
+
+def _positions(tensor):
+    return list(range(1, tensor.shape.rank - 1))
+
+
+def _map_columns(matrix, function):
+    """Returns `function` of every column, stacked, computed at once."""
+    return tf.vectorized_map(
+        lambda i: function(tf.gather(matrix, i, axis=1)),
+        tf.range(tf.shape(matrix)[1]),
+    )
+
+
+def _check_network(kernels, biases, inputs):
+    shapes = [kernel.shape for kernel in kernels]
+    fits = (
+        len(kernels) > 1
+        and inputs.ndim == 2
+        and all(len(shape) == 2 for shape in shapes)
+        and [bias.shape for bias in biases] == [(out,) for _, out in shapes]
+        and [size for size, _ in shapes]
+        == [inputs.shape[1], *(out for _, out in shapes[:-1])]
+    )
+    if not fits or len(inputs) < 2:
+        raise ValueError(
+            "`kernels`, `biases` and `inputs` must make a network of two "
+            "layers or more, over two examples or more; got the shapes "
+            f"{shapes}, {[bias.shape for bias in biases]}, {inputs.shape}."
+        )

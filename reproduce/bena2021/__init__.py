@@ -1,0 +1,1 @@
+"""Bena and Goodman, 2021: does structure force function?"""

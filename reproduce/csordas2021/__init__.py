@@ -1,0 +1,1 @@
+"""Csordas et al., 2021: which weights does a task need?"""

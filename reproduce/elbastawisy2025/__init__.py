@@ -1,0 +1,1 @@
+"""Elbastawisy and Afrin, 2025: which neurons does a class use?"""

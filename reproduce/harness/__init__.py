@@ -1,0 +1,1 @@
+"""What every experiment shares: flags, run folders, stages, claims."""

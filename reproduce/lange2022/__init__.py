@@ -1,0 +1,1 @@
+"""Lange et al., 2022: which units act alike?"""

@@ -1,0 +1,77 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf.masking import frozen_model
+from modularity_tf.parts import weights as model_weights
+
+
+class Shifted(frozen_model.FrozenModel):
+    """Learns an offset for every weight."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        weights = model_weights.model_weights(model)
+        self.offsets = self._add_learned(weights, initializer="zeros")
+        self.built = True
+
+    @property
+    def learned(self):
+        return self.offsets
+
+    def call(self, inputs):
+        variables = self._functional.variables
+        shifted = {p: variables[p] + v for p, v in self.offsets.items()}
+        return self._functional(shifted, inputs)
+
+
+def _linear(**kwargs):
+    inputs = keras.Input((3,))
+    layer = keras.layers.Dense(2, name="d", **kwargs)
+    return keras.Model(inputs, layer(inputs))
+
+
+class FrozenModelTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(True, False)
+    def test_only_what_is_learned_trains(self, trainable):
+        model = _linear()
+        model.trainable = trainable
+        before = model.get_weights()
+        shifted = Shifted(model)
+        shifted.compile("sgd", loss="mse")
+        shifted.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+        self.assertEqual([*shifted.offsets], ["d/kernel", "d/bias"])
+        for offset in shifted.offsets.values():
+            self.assertGreater(np.min(np.abs(offset)), 0.0)
+        for old, new in zip(before, model.get_weights(), strict=True):
+            self.assertAllEqual(old, new)
+        self.assertLen(shifted.trainable_weights, 2)
+        self.assertLen(shifted.non_trainable_weights, 2)
+
+    def test_a_frozen_frozen_model_learns_nothing(self):
+        shifted = Shifted(_linear())
+        shifted.trainable = False
+        self.assertEmpty(shifted.trainable_variables)
+        self.assertLen(shifted.non_trainable_variables, 4)
+
+    def test_a_weight_without_gradient_is_refused(self):
+        model = _linear()
+        layer = model.get_layer("d")
+        layer.kernel._dtype = "int32"
+        with self.assertRaisesRegex(ValueError, "'d/kernel' .* int32"):
+            Shifted(model)
+
+    def test_a_reset_optimizer_is_a_new_one(self):
+        variable = keras.Variable([1.0, 2.0])
+        used = keras.optimizers.Adam(0.1)
+        used.apply([tf.ones(2)], [variable])
+        frozen_model.reset_optimizer(used, [variable])
+        fresh = keras.optimizers.Adam(0.1)
+        fresh.build([variable])
+        for old, new in zip(used.variables, fresh.variables, strict=True):
+            self.assertAllEqual(old, new)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,482 @@
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf.masking import mask_sampling, masked_model, weight_mask
+
+LOSS = "sparse_categorical_crossentropy"
+
+
+def image_model(seed=0):
+    """Returns a small trained-looking CNN with dropout and normalization."""
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            keras.layers.Conv2D(4, 3, activation="relu", name="conv"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dropout(0.5, seed=1),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation="softmax", name="classifier"),
+        ]
+    )
+    rng = np.random.default_rng(seed)
+    model.get_layer("norm").set_weights(
+        [rng.uniform(0.5, 1.5, 4) for _ in range(4)]
+    )
+    return model
+
+
+def image_data(rows=32):
+    rng = np.random.default_rng(1)
+    images = rng.normal(size=(rows, 6, 6, 2)).astype("float32")
+    return images, rng.integers(0, 3, rows)
+
+
+def mask_of(model, layer, kept):
+    """Returns a mask over the kernel of one layer."""
+    kernel = model.get_layer(layer).kernel
+    return weight_mask.WeightMask(
+        {f"{layer}/kernel": np.full(kernel.shape, kept)}
+    )
+
+
+class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
+    def test_training_changes_the_logits_and_nothing_else(self):
+        model = image_model()
+        before = model.get_weights()
+        masked = masked_model.MaskedModel(model, roles="all", seed=0)
+        masked.compile(loss=LOSS)
+        logits = [v.numpy() for v in masked.mask_logits.values()]
+        masked.fit(*image_data(), epochs=2, verbose=0)
+        for old, new in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+        for old, new in zip(logits, masked.mask_logits.values(), strict=True):
+            self.assertTrue(np.all(old != new.numpy()), new.path)
+
+    @parameterized.parameters(True, False)
+    def test_flags_of_the_wrapped_model_do_not_matter(self, trainable):
+        model = image_model()
+        model.trainable = trainable
+        masked = masked_model.MaskedModel(model, roles="all")
+        expected = list(masked.mask_logits.values())
+        self.assertEqual(
+            [id(v) for v in masked.trainable_variables],
+            [id(v) for v in expected],
+        )
+        self.assertLen(masked.mask_logits, 6)
+        self.assertLen(
+            masked.non_trainable_weights, 8 + 2
+        )  # + sampler state, alpha
+
+    def test_inference_is_the_model_with_thresholded_weights(self):
+        model = image_model()
+        masked = masked_model.MaskedModel(model, roles="all")
+        rng = np.random.default_rng(2)
+        for variable in masked.mask_logits.values():
+            variable.assign(rng.normal(size=variable.shape))
+        images, _ = image_data()
+        twin = image_model()
+        for path, variable in masked.mask_logits.items():
+            layer, name = path.split("/")
+            weight = getattr(twin.get_layer(layer), name)
+            weight.assign(weight.numpy() * (variable.numpy() > 0))
+        expected = twin.predict(images, verbose=0)
+        self.assertAllClose(masked.predict(images, verbose=0), expected)
+        subnetwork = masked.weight_mask().apply(model)
+        self.assertAllClose(subnetwork.predict(images, verbose=0), expected)
+
+    def test_an_all_ones_mask_is_the_model_and_all_zeros_its_bias(self):
+        model = image_model()
+        images, _ = image_data()
+        masked = masked_model.MaskedModel(model)
+        self.assertAllClose(masked(images), model(images))
+        head = masked_model.MaskedModel(model, layers=["classifier"])
+        head.mask_logits["classifier/kernel"].assign(tf.zeros((64, 3)))
+        bias = keras.ops.softmax(model.get_layer("classifier").bias)
+        self.assertAllClose(head(images), np.tile(bias, (32, 1)))
+
+    def test_training_runs_in_inference_mode_with_one_mask_a_part(self):
+        # Certain masks: dropout or batch statistics would show.
+        model = image_model()
+        masked = masked_model.MaskedModel(model, keep_probability=1 - 1e-9)
+        images, _ = image_data()
+        self.assertAllClose(masked(images, training=True), model(images))
+
+        masked = masked_model.MaskedModel(model, keep_probability=0.5, seed=3)
+        same = np.repeat(images[:1], 9, axis=0)
+        rows = masked(same, training=True).numpy()
+        cuts = [0, 2, 4, 6, 9]
+        for start, stop in itertools.pairwise(cuts):
+            self.assertAllClose(
+                rows[start:stop], [rows[start]] * (stop - start)
+            )
+        self.assertLen(np.unique(rows[cuts[:-1]].round(6), axis=0), 4)
+
+    @parameterized.parameters(1, 3, 4)
+    def test_gradient_is_that_of_the_mean_loss_whatever_the_parts(self, k):
+        # Ten rows in k parts: uneven parts must be weighted by their rows.
+        model = image_model()
+        images, labels = image_data(10)
+        masked = masked_model.MaskedModel(
+            model, num_samples=k, alpha=0.0, seed=0
+        )
+        with tf.GradientTape() as tape:
+            loss = keras.ops.mean(
+                keras.losses.sparse_categorical_crossentropy(
+                    labels, masked(images, training=True)
+                )
+            )
+        gradients = tape.gradient(loss, masked.trainable_variables)
+
+        masked.reset(seed=0)
+        drawn = masked._sampled_weights(range(k))
+        parts = zip(
+            drawn,
+            mask_sampling.split_batch(images, k),
+            mask_sampling.split_batch(labels, k),
+            strict=True,
+        )
+        total = 0.0
+        for weights, x, y in parts:
+            losses = keras.losses.sparse_categorical_crossentropy(
+                y, masked._functional(weights, x)
+            )
+            total += np.sum(losses)
+        self.assertAllClose(loss, total / 10)
+        for gradient in gradients:
+            self.assertGreater(np.count_nonzero(gradient), 0)
+
+    def test_the_penalty_is_alpha_times_the_sum_of_logits(self):
+        masked = masked_model.MaskedModel(image_model(), alpha=0.01)
+        total = sum(np.sum(v) for v in masked.mask_logits.values())
+        self.assertAllClose(sum(masked.losses), 0.01 * total, rtol=1e-5)
+
+    @parameterized.parameters(1e-4 / 128, 2e-9)
+    def test_an_unused_logit_falls_at_the_learning_rate(self, alpha):
+        # Adam's usual epsilon would swallow a gradient of alpha.
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, keras.layers.Dense(2, name="d")(inputs))
+        masked = masked_model.MaskedModel(model, alpha=alpha, seed=0)
+        masked.compile(loss="mse")
+        start = mask_sampling.logit(0.9)
+        x = np.zeros((32, 4), "float32")
+        masked.fit(x, np.zeros((32, 2)), batch_size=8, epochs=5, verbose=0)
+        fallen = start - masked.mask_logits["d/kernel"].numpy()
+        self.assertAllClose(fallen, np.full((4, 2), 20 * 1e-2), rtol=0.02)
+
+    def test_learns_which_weights_a_task_needs(self):
+        inputs = keras.Input((6,))
+        model = keras.Model(
+            inputs, keras.layers.Dense(1, use_bias=False, name="d")(inputs)
+        )
+        model.set_weights([np.array([3, -3, 3, 1, 1, 1.0]).reshape(6, 1)])
+        x = np.random.default_rng(0).normal(size=(512, 6))
+        x[:, 3:] = 0.0  # the task never uses the last three
+        masked = masked_model.MaskedModel(model, alpha=1e-3, seed=0)
+        masked.compile(keras.optimizers.Adam(0.1, epsilon=1e-12), loss="mse")
+        masked.fit(x, model.predict(x, verbose=0), epochs=10, verbose=0)
+        mask = masked.weight_mask(task="first three")
+        self.assertAllEqual(
+            mask.values["d/kernel"][:, 0], [True] * 3 + [False] * 3
+        )
+        self.assertEqual(mask.provenance["task"], "first three")
+        self.assertEqual(mask.provenance["steps"], 160)
+        self.assertEqual(mask.provenance["alpha"], 1e-3)
+        self.assertEqual(mask.provenance["seed"], 0)
+
+    def test_chooses_weights_by_role_and_layer(self):
+        model = image_model()
+
+        def paths(**kwargs):
+            return list(masked_model.MaskedModel(model, **kwargs).mask_logits)
+
+        kernels = ["conv/kernel", "classifier/kernel"]
+        self.assertEqual(paths(), kernels)
+        self.assertEqual(paths(layers="conv"), kernels[:1])
+        self.assertEqual(paths(roles=["norm_scale"]), ["norm/gamma"])
+        self.assertLen(paths(roles="all"), 6)
+
+    def test_a_fixed_mask_holds_and_counts_nowhere(self):
+        model = image_model()
+        fixed = mask_of(model, "classifier", False)
+        masked = masked_model.MaskedModel(model, fixed_mask=fixed, alpha=1.0)
+        self.assertEqual(list(masked.mask_logits), ["conv/kernel"])
+        self.assertEqual(list(masked.weight_mask().values), ["conv/kernel"])
+        expected = mask_sampling.logit(0.9) * 3 * 3 * 2 * 4
+        self.assertAllClose(sum(masked.losses), expected)
+        bias = keras.ops.softmax(model.get_layer("classifier").bias)
+        images, _ = image_data()
+        for training in (True, False):
+            rows = masked(images, training=training)
+            self.assertAllClose(rows, np.tile(bias, (32, 1)))
+
+    def test_saves_to_keras_and_loads_back(self):
+        model = image_model()
+        fixed = mask_of(model, "classifier", True)
+        masked = masked_model.MaskedModel(
+            model,
+            num_samples=2,
+            alpha=1e-3,
+            keep_probability=0.7,
+            roles=["kernel", "bias"],
+            layers=["conv", "classifier"],
+            fixed_mask=fixed,
+            temperature=2.0,
+            seed=5,
+            name="mine",
+        )
+        masked.compile(loss=LOSS, metrics=["accuracy"])
+        images, labels = image_data()
+        masked.fit(images, labels, epochs=2, verbose=0)
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        file = os.path.join(folder, "m.keras")
+        masked.save(file)
+        loaded = keras.saving.load_model(file)
+
+        config, expected = loaded.get_config(), masked.get_config()
+        for name in config:
+            if name != "model":
+                self.assertEqual(config[name], expected[name], name)
+        self.assertEqual(loaded.fixed_mask, fixed)
+        self.assertAllClose(loaded(images), masked(images))
+        # The next steps are the same: sampler and optimizer came along.
+        for model in (masked, loaded):
+            model.fit(images, labels, shuffle=False, verbose=0)
+        for old, new in zip(
+            masked.trainable_variables, loaded.trainable_variables, strict=True
+        ):
+            self.assertAllClose(old, new)
+
+    def test_the_same_seed_trains_the_same_mask(self):
+        images, labels = image_data()
+
+        def trained(seed):
+            masked = masked_model.MaskedModel(image_model(), seed=seed)
+            masked.compile(loss=LOSS)
+            masked.fit(images, labels, shuffle=False, verbose=0)
+            return masked.mask_logits["conv/kernel"].numpy()
+
+        self.assertAllClose(trained(1), trained(1), atol=1e-7)
+        self.assertNotAllClose(trained(1), trained(2), atol=1e-4)
+
+    def test_reset_is_a_fresh_start(self):
+        images, labels = image_data()
+        masked = masked_model.MaskedModel(image_model(), seed=1)
+        masked.compile(loss=LOSS)
+        masked.fit(images, labels, shuffle=False, verbose=0)
+        first = masked.mask_logits["conv/kernel"].numpy()
+        masked.reset(seed=1)
+        fresh = masked.mask_logits["conv/kernel"].numpy()
+        self.assertAllClose(
+            fresh, np.full_like(fresh, mask_sampling.logit(0.9))
+        )
+        masked.fit(images, labels, shuffle=False, verbose=0)
+        self.assertAllClose(masked.mask_logits["conv/kernel"], first, atol=1e-7)
+
+    def test_reset_takes_another_penalty(self):
+        masked = masked_model.MaskedModel(image_model(), alpha=1e-3, seed=1)
+        before = float(sum(masked.losses))
+        masked.reset(seed=1, alpha=3e-3)
+        self.assertAllClose(float(sum(masked.losses)), 3 * before, rtol=1e-5)
+        self.assertEqual(masked.weight_mask().provenance["alpha"], 3e-3)
+        with self.assertRaisesRegex(ValueError, "`alpha` must be"):
+            masked.reset(alpha=-1.0)
+
+    def test_untrained_twin_masks_fresh_weights_the_same_way(self):
+        model = image_model()
+        fixed = mask_of(model, "classifier", True)
+        masked = masked_model.MaskedModel(
+            model, num_samples=2, fixed_mask=fixed, seed=3
+        )
+        twin = masked.untrained_twin()
+        self.assertNotAllClose(
+            twin.model.get_layer("conv").kernel, model.get_layer("conv").kernel
+        )
+        self.assertEqual(twin.fixed_mask, fixed)
+        self.assertEqual(twin.mask_logits.keys(), masked.mask_logits.keys())
+        self.assertEqual((twin.num_samples, twin.seed), (2, 3))
+
+    def test_accumulated_gradients_are_those_of_the_larger_batch(self):
+        # One sample at a time, for models whose K copies do not fit.
+        images, labels = image_data(8)
+        model = image_model()
+
+        def trained(batch_size, accumulate):
+            masked = masked_model.MaskedModel(
+                model, num_samples=1, keep_probability=1 - 1e-7, seed=0
+            )
+            masked.compile(
+                keras.optimizers.SGD(
+                    0.1, gradient_accumulation_steps=accumulate
+                ),
+                loss="sparse_categorical_crossentropy",
+            )
+            masked.fit(images, labels, batch_size, shuffle=False, verbose=0)
+            return [v.numpy() for v in masked.mask_logits.values()]
+
+        self.assertAllClose(trained(8, None), trained(2, 4), atol=1e-6)
+
+    def test_two_devices_train_as_one(self):
+        script = """
+import numpy as np, tensorflow as tf, keras
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from modularity_tf import MaskedModel
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(64, 6)).astype("float32"), rng.integers(0, 3, 64)
+data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+def logits(strategy):
+    with strategy.scope():
+        dense = [keras.layers.Dense(
+            units, name=name, kernel_initializer=keras.initializers.
+            RandomNormal(seed=units)) for name, units in (("a", 9), ("b", 3))]
+        model = keras.Sequential([keras.Input((6,)), *dense])
+        masked = MaskedModel(model, alpha=1e-4, num_samples=4, seed=1)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        masked.compile(loss=loss)
+    masked.fit(data, epochs=3, verbose=0, shuffle=False)
+    assert int(masked.sampler_state[1]) == 12
+    return np.concatenate(
+        [v.numpy().ravel() for v in masked.mask_logits.values()])
+one = logits(tf.distribute.get_strategy())
+two = logits(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+assert np.ptp(one) > 0.01, np.ptp(one)
+np.testing.assert_allclose(one, two, atol=1e-5)
+print("same")
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEndsWith(done.stdout, "same\n", done.stderr[-2000:])
+
+    def test_works_with_tf_data_evaluate_callbacks_and_joined_steps(self):
+        images, labels = image_data(40)
+        data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+        masked = masked_model.MaskedModel(image_model(), seed=0)
+        masked.compile(loss=LOSS, metrics=["accuracy"], steps_per_execution=5)
+        seen = []
+        history = masked.fit(
+            data,
+            validation_data=data,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                keras.callbacks.LambdaCallback(
+                    on_epoch_end=lambda epoch, logs: seen.append(epoch)
+                )
+            ],
+        )
+        self.assertEqual(seen, [0, 1])
+        self.assertIn("val_accuracy", history.history)
+        self.assertEqual(int(masked.sampler_state[1]), 10)
+        self.assertEqual(int(masked.optimizer.iterations), 10)
+        result = masked.evaluate(data, verbose=0, return_dict=True)
+        accuracy = np.mean(np.argmax(masked(images), -1) == labels)
+        self.assertAllClose(result["accuracy"], accuracy)
+
+    def test_several_inputs_and_outputs(self):
+        a, b = keras.Input((3,), name="a"), keras.Input((2,), name="b")
+        joined = keras.layers.Concatenate()([a, b])
+        outputs = {
+            "x": keras.layers.Dense(2, name="x")(joined),
+            "y": keras.layers.Dense(1, name="y")(joined),
+        }
+        model = keras.Model({"a": a, "b": b}, outputs)
+        masked = masked_model.MaskedModel(model, seed=0)
+        masked.compile(loss={"x": "mse", "y": "mse"})
+        x = {"a": np.ones((9, 3)), "b": np.ones((9, 2))}
+        y = {"x": np.ones((9, 2)), "y": np.ones((9, 1))}
+        masked.fit(x, y, batch_size=9, verbose=0)
+        self.assertEqual(masked(x, training=True)["x"].shape, (9, 2))
+
+    def test_summary_shows_the_fraction_kept(self):
+        masked = masked_model.MaskedModel(image_model())
+        kernel = masked.mask_logits["classifier/kernel"]
+        kernel.assign(np.repeat([[1.0, 1.0, -1.0]], 64, axis=0))
+        lines = []
+        masked.summary(print_fn=lines.append)
+        self.assertRegex(lines[0], r"classifier/kernel +64x3 +66.67% kept")
+        self.assertRegex(lines[0], r"all masked weights +264 +75.76% kept")
+
+    def test_default_optimizer_is_the_papers(self):
+        masked = masked_model.MaskedModel(image_model())
+        masked.compile(loss=LOSS)
+        self.assertIsInstance(masked.optimizer, keras.optimizers.Adam)
+        self.assertAllClose(masked.optimizer.learning_rate, 1e-2)
+        self.assertEqual(masked.optimizer.global_clipnorm, 1.0)
+        self.assertLess(masked.optimizer.epsilon, 1e-10)
+
+    def test_mixed_precision_trains(self):
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(3, dtype="mixed_float16", name="d"),
+            ]
+        )
+        masked = masked_model.MaskedModel(model, alpha=0.0, seed=0)
+        masked.compile(loss="mse")
+        before = masked.mask_logits["d/kernel"].numpy()
+        masked.fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0)
+        self.assertEqual(masked(np.ones((8, 4))).dtype, "float16")
+        after = masked.mask_logits["d/kernel"]
+        self.assertEqual(after.dtype, "float32")
+        self.assertNotAllClose(after, before)
+
+    @parameterized.named_parameters(
+        ("alpha", {"alpha": -1.0}, "`alpha` must be at least 0, got -1.0"),
+        ("alpha_nan", {"alpha": np.nan}, "`alpha` must be at least 0"),
+        ("samples", {"num_samples": 0}, "`num_samples` must be .* got 0"),
+        ("keep", {"keep_probability": 1.0}, "in .0, 1., got 1.0"),
+        ("temperature", {"temperature": 0.0}, "`temperature` must be"),
+        ("role", {"roles": ["weights"]}, "'weights'; known are"),
+        ("layer", {"layers": ["conv9"]}, "'conv9'"),
+        ("nothing", {"roles": ["embedding"]}, "left to mask"),
+        ("seed", {"seed": -1}, "`seed` must be"),
+    )
+    def test_refuses(self, kwargs, message):
+        with self.assertRaisesRegex(ValueError, message):
+            masked_model.MaskedModel(image_model(), **kwargs)
+
+    def test_refuses_an_unbuilt_model(self):
+        with self.assertRaisesRegex(ValueError, "must be built"):
+            masked_model.MaskedModel(keras.Sequential([keras.layers.Dense(2)]))
+
+    def test_refuses_a_fixed_mask_of_another_model(self):
+        mask = weight_mask.WeightMask({"other/kernel": np.ones((2, 2), bool)})
+        with self.assertRaisesRegex(ValueError, "no weight 'other/kernel'"):
+            masked_model.MaskedModel(image_model(), fixed_mask=mask)
+
+    @parameterized.parameters((3, 32), (33, 32), (20, 3))
+    def test_refuses_batches_smaller_than_the_samples(self, rows, batch_size):
+        masked = masked_model.MaskedModel(image_model(), num_samples=4)
+        masked.compile(loss=LOSS)
+        with self.assertRaisesRegex(
+            ValueError, "fewer than the `num_samples`=4"
+        ):
+            masked.fit(*image_data(rows), batch_size=batch_size, verbose=0)
+
+    def test_trains_on_a_gpu(self):
+        if not tf.config.list_physical_devices("GPU"):
+            self.skipTest("needs a GPU")
+        masked = masked_model.MaskedModel(image_model(), seed=0)
+        masked.compile(loss=LOSS, jit_compile=True)
+        masked.fit(*image_data(), verbose=0)
+        kernel = masked.mask_logits["conv/kernel"]
+        self.assertIn("GPU", kernel.value.device)
+
+
+if __name__ == "__main__":
+    tf.test.main()

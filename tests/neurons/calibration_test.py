@@ -1,0 +1,86 @@
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf.neurons import calibration
+
+
+def calibrated(examples=20_000, classes=4, seed=0):
+    """Returns logits and labels drawn from their own softmax."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(examples, classes))
+    gumbel = rng.gumbel(size=logits.shape)
+    return logits, np.argmax(logits + gumbel, axis=-1)
+
+
+class FitTemperatureTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(0.02, 0.25, 1.0, 5.0, 100.0, 500.0)
+    def test_finds_what_the_logits_were_multiplied_with(self, factor):
+        logits, labels = calibrated()
+        found = calibration.fit_temperature(factor * logits, labels)
+        self.assertAllClose(found, factor, rtol=0.05)
+
+    def test_is_the_minimum(self):
+        logits, labels = calibrated(2000)
+        best = calibration.fit_temperature(3 * logits, labels)
+        loss = [
+            calibration.negative_log_likelihood(3 * logits, labels, t)
+            for t in (best, 0.9 * best, 1.1 * best)
+        ]
+        self.assertLess(loss[0], min(loss[1:]))
+
+    def test_logits_that_are_always_right_end_at_the_limit(self):
+        labels = np.arange(40) % 4
+        found = calibration.fit_temperature(np.eye(4)[labels], labels)
+        self.assertBetween(found, 1e-3, 0.1)
+
+    def test_refuses(self):
+        with self.assertRaisesRegex(ValueError, "finite"):
+            calibration.fit_temperature([[np.nan, 0.0]], [0])
+        with self.assertRaisesRegex(ValueError, "shape"):
+            calibration.fit_temperature([[1.0, 0.0]], [0, 1])
+
+
+class LossTest(tf.test.TestCase):
+    def test_matches_numpy(self):
+        logits, labels = calibrated(50)
+        scaled = logits / 2
+        log = scaled - np.log(np.exp(scaled).sum(-1, keepdims=True))
+        expected = -np.mean(log[np.arange(50), labels])
+        found = calibration.negative_log_likelihood(logits, labels, 2.0)
+        self.assertAllClose(found, expected)
+
+
+class CalibrationErrorTest(tf.test.TestCase):
+    def test_matches_tensorflow_probability(self):
+        from tensorflow_probability import stats
+
+        logits, labels = calibrated(500)
+        expected = stats.expected_calibration_error(
+            10,
+            logits=(3 * logits).astype("float32"),
+            labels_true=labels.astype("int32"),
+        )
+        found = calibration.expected_calibration_error(
+            3 * logits, labels, num_bins=10
+        )
+        self.assertAllClose(found, expected, atol=1e-6)
+
+    def test_temperature_scaling_lowers_it(self):
+        logits, labels = calibrated()
+        before = calibration.expected_calibration_error(4 * logits, labels)
+        after = calibration.expected_calibration_error(4 * logits, labels, 4.0)
+        self.assertGreater(before, 0.1)
+        self.assertLess(after, 0.02)
+
+    def test_bins_hold_every_example(self):
+        found = calibration.reliability([[9.0, 0.0], [0.0, 0.0]], [0, 1])
+        self.assertEqual(found["count"].sum(), 2)
+        self.assertEqual(found["count"][-1], 1)
+        self.assertEqual(found["accuracy"][-1], 1.0)
+        self.assertEqual(found["confidence"][7], 0.5)
+        self.assertEqual(found["accuracy"][7], 0.0)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,103 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from keras import layers
+from scipy import stats
+
+from modularity_tf.neurons import statistics
+from modularity_tf.parts import activations
+from tests import small_models
+
+
+class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(1, 4, 11)
+    def test_matches_numpy_in_batches_of_any_size(self, batch_size):
+        model = small_models.cnn()
+        rng = np.random.default_rng(0)
+        images = rng.normal(size=(11, 6, 6, 2)).astype("float32")
+        labels = np.array([0, 2, 2, 0, 0, 3, 2, 0, 2, 2, 0])
+        data = tf.data.Dataset.from_tensor_slices((images, labels))
+        found = statistics.class_statistics(model, data.batch(batch_size), 4)
+        self.assertAllEqual(found.counts, [5, 0, 5, 1])
+        conv = np.array(model.layers[0](images))
+        means = conv.mean(axis=(1, 2))
+        for label in (0, 2):
+            rows = means[labels == label]
+            mean, error = found.of(label)
+            self.assertAllClose(mean["conv"], rows.mean(0), atol=1e-6)
+            self.assertAllClose(error["conv"], stats.sem(rows), atol=1e-6)
+        self.assertAllClose(found.mean["conv"][3], means[5], atol=1e-6)
+        self.assertTrue(np.all(np.isnan(found.standard_error["conv"][3])))
+        with self.assertRaisesRegex(ValueError, "no example of class 1"):
+            found.of(1)
+
+    def test_groups_merge_to_what_one_pass_would_give(self):
+        model = small_models.cnn()
+        rng = np.random.default_rng(0)
+        images = rng.normal(size=(20, 6, 6, 2)).astype("float32")
+        fine = np.arange(20) % 4
+        found = statistics.merge_groups(
+            statistics.class_statistics(model, [(images, fine)], 4),
+            [[0, 3], [1, 2]],
+        )
+        coarse = np.where(np.isin(fine, [0, 3]), 0, 1)
+        expected = statistics.class_statistics(model, [(images, coarse)], 2)
+        self.assertAllEqual(found.counts, expected.counts)
+        self.assertAllClose(found.mean, expected.mean)
+        self.assertAllClose(found.standard_error, expected.standard_error)
+
+    def test_refuses_nan_and_strange_labels(self):
+        images = np.zeros((4, 6, 6, 2), "float32")
+        with self.assertRaisesRegex(ValueError, r"in \[0, 2\), got 5"):
+            statistics.class_statistics(
+                small_models.cnn(), [(images, [0, 1, 5, 0])], 2
+            )
+        model = small_models.cnn()
+        model.get_layer("output").bias.assign([0.0, np.nan])
+        with self.assertRaisesRegex(ValueError, "output/bias' is NaN"):
+            statistics.class_statistics(model, [(images, [0, 1, 1, 0])], 2)
+        model = small_models.cnn()  # too large for float32
+        hidden, output = (model.get_layer(n) for n in ("hidden", "output"))
+        hidden.bias.assign([10.0] * 4)
+        output.kernel.assign(np.full((4, 2), 3e38))
+        with self.assertRaisesRegex(ValueError, "'output' .* NaN or infinite"):
+            statistics.class_statistics(model, [(images, [0, 1, 1, 0])], 2)
+
+    def test_refuses_nan_that_a_relu_would_hide(self):
+        model = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(4, activation="relu")]
+        )
+        inputs = np.array([[0.0, np.nan, 1.0]], "float32")
+        with self.assertRaisesRegex(ValueError, "inputs in `batches` are NaN"):
+            statistics.class_statistics(model, [(inputs, [0])], 2)
+
+    def test_sample_weights_are_ignored(self):
+        images = np.ones((4, 6, 6, 2), "float32")
+        labels = [0, 1, 1, 0]
+        found = statistics.class_statistics(
+            small_models.cnn(), [(images, labels, np.ones(4))], 2
+        )
+        self.assertAllEqual(found.counts, [2, 2])
+
+    @parameterized.named_parameters(
+        ("no_data", [], "no batch"),
+        (
+            "one_hot",
+            [(np.zeros((2, 6, 6, 2), "float32"), np.eye(2))],
+            r"shape \(batch,\), got \(2, 2\)",
+        ),
+    )
+    def test_refuses(self, batches, message):
+        with self.assertRaisesRegex(ValueError, message):
+            statistics.class_statistics(small_models.cnn(), batches, 2)
+
+    def test_refuses_channels_first(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3, 6, 6)),
+                layers.Conv2D(2, 3, data_format="channels_first", name="odd"),
+            ]
+        )
+        with self.assertRaisesRegex(ValueError, "'odd' has its channels first"):
+            activations.neuron_layers(model)

@@ -1,0 +1,257 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from keras import layers
+
+from modularity_tf.neurons import subnetworks
+from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
+from modularity_tf.parts import activations
+
+
+def cnn():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(3, 3, activation="relu", name="conv1"),
+            layers.BatchNormalization(name="norm"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(4, 2, name="conv2"),
+            layers.Activation("relu"),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            layers.Dense(5, activation="relu", name="hidden"),
+            layers.Dense(2, name="output"),
+        ],
+        name="cnn",
+    )
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if "seed" not in weight.path:
+            shape = weight.shape
+            weight.assign(np.abs(rng.normal(size=shape)) * 0.3 + 0.05)
+    return model
+
+
+def nested():
+    inner = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(5, "relu", name="d")], name="inner"
+    )
+    inputs = keras.Input((4,))
+    x = inner(layers.Dense(3, "relu", name="first")(inputs))
+    return keras.Model(inputs, layers.Dense(2, name="last")(x), name="nested")
+
+
+def chosen(model, seed=0):
+    """Returns about half of the neurons of every layer."""
+    rng = np.random.default_rng(seed)
+    return NeuronSelection(
+        {
+            path: rng.permutation(layer.kernel.shape[-1]) % 2 == 0
+            for path, layer in activations.neuron_layers(model).items()
+        }
+    )
+
+
+def outputs_of_layers(model):
+    """Returns the activations of every layer for some images, as arrays."""
+    found = activations.ActivationModel(model)(IMAGES)
+    return {path: np.array(values) for path, values in found.items()}
+
+
+IMAGES = np.random.default_rng(1).uniform(size=(6, 8, 8, 1)).astype("float32")
+
+
+class BuildSubnetworkTest(tf.test.TestCase):
+    def test_by_thresholding_the_unimportant_are_silent(self):
+        model = cnn()
+        selection = chosen(model)
+        before = model.get_weights()
+        sub = subnetworks.build_subnetwork(model, selection)
+        found = outputs_of_layers(sub)
+        for path in ("conv1", "conv2", "hidden"):
+            kept = selection.values[path]
+            self.assertAllEqual(
+                found[path][..., ~kept], 0 * found[path][..., ~kept]
+            )
+        # The first layer sees the same inputs: those kept are as they were.
+        original = outputs_of_layers(model)["conv1"]
+        kept = selection.values["conv1"]
+        self.assertAllClose(found["conv1"][..., kept], original[..., kept])
+        for layer in ("output", "norm"):
+            for old, new in zip(
+                model.get_layer(layer).get_weights(),
+                sub.get_layer(layer).get_weights(),
+                strict=True,
+            ):
+                self.assertAllEqual(old, new)
+        for old, new in zip(before, model.get_weights(), strict=True):
+            self.assertAllEqual(old, new)
+
+    def test_by_masking_forced_neurons_put_out_1_or_0(self):
+        model = cnn()
+        on = chosen(model)
+        off = ~on & chosen(model, 1)
+        sub = subnetworks.build_subnetwork(model, NeuronMask(on, off))
+        found = outputs_of_layers(sub)
+        for path in ("conv1", "conv2", "hidden"):
+            values = found[path]
+            self.assertAllEqual(np.unique(values[..., on.values[path]]), [1.0])
+            self.assertAllEqual(np.unique(values[..., off.values[path]]), [0.0])
+            free = ~(on.values[path] | off.values[path])
+            if path == "conv1":
+                original = outputs_of_layers(model)[path]
+                self.assertAllClose(values[..., free], original[..., free])
+
+    def test_nothing_chosen_is_the_model(self):
+        model = cnn()
+        nothing = chosen(model) & ~chosen(model)
+        sub = subnetworks.build_subnetwork(model, NeuronMask(nothing, nothing))
+        self.assertAllClose(sub(IMAGES), model(IMAGES))
+
+    def test_without_a_bias_nothing_can_be_forced_on(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3,)),
+                layers.Dense(2, use_bias=False, name="a"),
+                layers.Dense(2, name="b"),
+            ]
+        )
+        on = NeuronSelection({"a": np.array([True, False])})
+        with self.assertRaisesRegex(ValueError, "'a' has no bias"):
+            subnetworks.build_subnetwork(model, NeuronMask(on, on & ~on))
+
+    def test_refuses_a_selection_of_another_model(self):
+        with self.assertRaisesRegex(ValueError, "does not fit"):
+            subnetworks.build_subnetwork(cnn(), chosen(nested()))
+
+
+class AblateTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("conv1", "conv2", "hidden")
+    def test_the_next_layer_does_not_hear_the_removed(self, path):
+        # As if the removed units were constant zero after all that follows
+        # them: normalization, pooling, flattening.
+        model = cnn()
+        flags = chosen(model).values[path]
+        ablated = subnetworks.ablate(model, NeuronSelection({path: flags}))
+        names = [layer.name for layer in model.layers]
+        following = {"conv1": "conv2", "conv2": "hidden", "hidden": "output"}
+        x = IMAGES
+        for name in names[: names.index(following[path])]:
+            x = np.array(model.get_layer(name)(x))
+        if path == "conv2":
+            x = x.reshape(len(x), -1, 4)
+            x[..., flags] = 0
+            x = x.reshape(len(x), -1)
+        else:
+            x[..., flags] = 0
+        for name in names[names.index(following[path]) :]:
+            x = model.get_layer(name)(x)
+        self.assertAllClose(ablated(IMAGES), x, atol=1e-4, rtol=1e-4)
+        self.assertNotAllClose(ablated(IMAGES), model(IMAGES), atol=1e-3)
+
+    def test_biases_of_the_removed_are_zero_and_the_output_layer_stays(self):
+        model = cnn()
+        selection = chosen(model)
+        ablated = subnetworks.ablate(model, selection)
+        for path in ("conv1", "conv2", "hidden"):
+            flags = selection.values[path]
+            bias = ablated.get_layer(path).bias.numpy()
+            self.assertAllEqual(bias[flags], np.zeros(flags.sum()))
+            self.assertAllEqual(
+                bias[~flags], model.get_layer(path).bias.numpy()[~flags]
+            )
+        self.assertAllEqual(
+            ablated.get_layer("output").bias.numpy(),
+            model.get_layer("output").bias.numpy(),
+        )
+
+    def test_follows_units_into_and_out_of_nested_models(self):
+        model = nested()
+        links, ends = subnetworks._links(model)
+        self.assertEqual(
+            [(source, target) for source, target, _ in links],
+            [("first", "inner/d"), ("inner/d", "last")],
+        )
+        self.assertEqual(ends, ["last"])
+        everything = NeuronSelection({"inner/d": np.ones(5, bool)})
+        ablated = subnetworks.ablate(model, everything)
+        bias = model.get_layer("last").bias
+        x = np.random.default_rng(0).normal(size=(3, 4))
+        self.assertAllClose(ablated(x), np.tile(bias, (3, 1)))
+
+    @parameterized.parameters("layer", "operation")
+    def test_says_where_a_way_can_t_be_followed(self, kind):
+        inputs = keras.Input((4,))
+        x = layers.Dense(4, "relu", name="first")(inputs)
+        y = layers.Add()([inputs, x]) if kind == "layer" else inputs + x
+        model = keras.Model(inputs, layers.Dense(2, name="last")(y))
+        flags = NeuronSelection({"first": np.array([1, 0, 0, 1], bool)})
+        with self.assertRaisesRegex(ValueError, "'first' can't be followed"):
+            subnetworks.ablate(model, flags)
+        ablated = subnetworks.ablate(model, flags, incoming=True)
+        z = np.ones((2, 4), "float32")
+        found = activations.ActivationModel(ablated)(z)["first"]
+        self.assertAllEqual(found[:, 0], [0.0, 0.0])
+
+    @parameterized.named_parameters(
+        ("depthwise", "depthwise"), ("product", "product"), ("shared", "shared")
+    )
+    def test_refuses_a_way_that_no_bias_shows(self, kind):
+        inputs = keras.Input((6, 6, 3))
+        first = layers.Conv2D(3, 1, use_bias=False, name="first")
+        x = first(inputs)
+        if kind == "depthwise":
+            x = layers.DepthwiseConv2D(3, use_bias=False)(x)
+        elif kind == "product":
+            gate = layers.Conv2D(3, 1, use_bias=False, name="gate")(inputs)
+            x = layers.Multiply()([x, gate])
+        else:
+            x = first(x)
+        x = layers.GlobalAveragePooling2D()(x)
+        model = keras.Model(inputs, layers.Dense(2, name="output")(x))
+        removed = NeuronSelection({"first": np.array([True, False, False])})
+        with self.assertRaisesRegex(ValueError, "weights of 'first' can't be"):
+            subnetworks.ablate(model, removed)
+        subnetworks.ablate(model, removed, incoming=True)
+
+    @parameterized.named_parameters(
+        ("softmax", layers.Softmax), ("scale", lambda: layers.Rescaling(2.0))
+    )
+    def test_knows_the_output_layer_before(self, layer):
+        model = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(2, name="output"), layer()]
+        )
+        self.assertEqual(subnetworks.output_layers(model), ["output"])
+
+    def test_refuses_outputs_of_unknown_layers(self):
+        inputs = keras.Input((3,))
+        both = [layers.Dense(2)(inputs), layers.Dense(2)(inputs)]
+        model = keras.Model(inputs, layers.Add()(both), name="sum")
+        with self.assertRaisesRegex(ValueError, r"outputs \[0\] of 'sum'"):
+            subnetworks.output_layers(model)
+
+    def test_needs_to_know_the_inputs(self):
+        class Mine(keras.Model):
+            def __init__(self):
+                super().__init__(name="mine")
+                self.dense = layers.Dense(2, name="d")
+
+            def call(self, inputs):
+                return self.dense(inputs)
+
+            def get_config(self):
+                return {}
+
+            def build(self, shape):
+                self.dense.build(shape)
+                self.built = True
+
+        model = Mine()
+        model(np.ones((1, 3)))
+        with self.assertRaisesRegex(ValueError, "shapes of its inputs"):
+            subnetworks.ablate(model, NeuronSelection({"d": np.ones(2, bool)}))
+
+
+if __name__ == "__main__":
+    tf.test.main()

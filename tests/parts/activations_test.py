@@ -1,0 +1,91 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from keras import layers
+
+from modularity_tf.parts import activations
+from tests import small_models
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="mine")
+        self.used = layers.Dense(3, name="used")
+        self.spare = layers.Dense(2, name="spare")
+        self.spare.build((None, 4))
+
+    def call(self, inputs):
+        return self.used(inputs)
+
+
+class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(True, False)
+    def test_returns_what_each_layer_puts_out(self, compiled):
+        model = small_models.cnn()
+        inputs = np.random.default_rng(0).normal(size=(5, 6, 6, 2))
+        watch = activations.ActivationModel(model)
+        call = tf.function(watch) if compiled else watch
+        found = call(tf.constant(inputs, "float32"))
+        self.assertEqual(list(found), ["conv", "hidden", "output"])
+        x = inputs
+        for layer in model.layers:
+            x = layer(x)
+            if layer.name in found:
+                self.assertAllClose(found[layer.name], x, atol=1e-5)
+        self.assertNotIn("call", vars(model.layers[0]))  # as it was
+
+    def test_reaches_layers_of_nested_and_subclassed_models(self):
+        model, x = small_models.nested(), np.ones((2, 4), "float32")
+        found = activations.ActivationModel(model)(x)
+        hidden = model.get_layer("first")(x)
+        self.assertAllClose(found["first"], hidden)
+        self.assertAllClose(found["inner/d"], model.get_layer("inner")(hidden))
+        mine = Subclassed()
+        outputs = mine(x)
+        found = activations.ActivationModel(mine, "used")(x)
+        self.assertAllClose(found["used"], outputs)
+
+    def test_says_by_name_what_is_out_of_reach(self):
+        mine = Subclassed()
+        x = tf.ones((2, 4))
+        mine(x)
+        with self.assertRaisesRegex(ValueError, "'spare' of 'mine'"):
+            activations.ActivationModel(mine)(x)
+        loop = keras.Sequential(
+            [
+                keras.Input((3, 4)),
+                layers.RNN(Cell(), name="loop"),
+                layers.Dense(2, name="output"),
+            ]
+        )
+        with self.assertRaisesRegex(ValueError, "inner' .* within a loop"):
+            tf.function(activations.ActivationModel(loop))(tf.ones((2, 3, 4)))
+
+    def test_calls_of_a_shared_layer_lie_side_by_side(self):
+        inputs = keras.Input((4,))
+        shared = layers.Dense(4, name="shared")
+        model = keras.Model(inputs, shared(shared(inputs)))
+        x = np.random.default_rng(0).normal(size=(5, 4))
+        found = activations.ActivationModel(model)(x)["shared"]
+        self.assertEqual(found.shape, (5, 2, 4))
+        self.assertAllClose(found[:, 0], shared(x))
+        self.assertAllClose(found[:, 1], model(x))
+
+    def test_refuses_unknown_layers(self):
+        with self.assertRaisesRegex(ValueError, "'nope'"):
+            activations.ActivationModel(small_models.cnn(), "nope")
+
+
+class Cell(layers.Layer):
+    state_size = output_size = 2
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = layers.Dense(2, name="inner")
+
+    def build(self, input_shape):
+        self.inner.build((None, 4))
+
+    def call(self, inputs, states):
+        return self.inner(inputs) + states[0], states

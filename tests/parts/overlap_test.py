@@ -1,0 +1,89 @@
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf.parts import overlap
+
+
+class OverlapsTest(parameterized.TestCase, tf.test.TestCase):
+    def test_by_hand(self):
+        t = {"a": np.array([1, 1, 0, 0], bool), "b": np.ones((2, 1), bool)}
+        r = {"a": np.array([1, 0, 1, 1], bool), "b": np.zeros((2, 1), bool)}
+        found = overlap.overlaps(t, r)
+        self.assertEqual(list(found), ["a", "b", "total"])
+        a, total = found["a"], found["total"]
+        self.assertEqual((a.shared, a.first, a.second), (1, 2, 3))
+        self.assertAllClose(
+            [a.share, a.share_of_second, a.jaccard], [1 / 2, 1 / 3, 1 / 4]
+        )
+        self.assertAllClose(a.expected, 2 * 3 / 4)
+        self.assertAllClose(a.excess, 1 / 2 - 3 / 4)
+        self.assertEqual((total.shared, total.first, total.second), (1, 4, 3))
+        self.assertAllClose(total.share, 1 / 4)
+        self.assertTrue(np.isnan(found["b"].share_of_second))
+
+    def test_expectation_and_spread_are_those_of_random_sets(self):
+        rng = np.random.default_rng(0)
+        flags = np.arange(60) < 20
+        others = np.arange(60) < 33
+        found = overlap.overlaps({"a": flags}, {"a": others})["a"]
+        counts = [
+            np.sum(rng.permutation(flags) & others) for _ in range(20_000)
+        ]
+        sd = np.sqrt(found.variance)
+        # 20,000 repeats: 6 standard errors of mean and deviation.
+        self.assertLess(
+            abs(np.mean(counts) - found.expected), 6 * sd / np.sqrt(20_000)
+        )
+        self.assertAllClose(np.std(counts), sd, rtol=0.04)
+        self.assertAllClose(found.share_sd, sd / 20)
+
+    @parameterized.named_parameters(
+        ("other_names", {"b": np.ones(2, bool)}, "the same layers"),
+        ("another_shape", {"a": np.ones(3, bool)}, "'a' must be boolean"),
+        ("numbers", {"a": np.ones(2)}, "'a' must be boolean"),
+    )
+    def test_refuses(self, other, message):
+        with self.assertRaisesRegex(ValueError, message):
+            overlap.overlaps({"a": np.ones(2, bool)}, other)
+
+
+class SharingWithOthersTest(tf.test.TestCase):
+    def test_the_reference_is_the_union_of_the_others(self):
+        rng = np.random.default_rng(0)
+        x, y, z = (rng.random(50) < 0.4 for _ in range(3))
+        found = overlap.sharing_with_others(
+            {"x": {"w": x}, "y": {"w": y}, "z": {"w": z}}
+        )
+        self.assertEqual(list(found), ["x", "y", "z"])
+        expected = np.sum(y & (x | z)) / np.sum(y)
+        self.assertAllClose(found["y"]["total"].share, expected)
+        self.assertAllClose(found["y"]["w"].share, expected)
+
+    def test_one_set_has_no_others(self):
+        with self.assertRaisesRegex(ValueError, "got 1"):
+            overlap.sharing_with_others({"x": {"w": np.ones(2, bool)}})
+
+
+class SpecializeAndReuseTest(tf.test.TestCase):
+    def test_disjoint_sets_are_specialized(self):
+        flags = np.arange(100) < 50
+        found = overlap.overlap_of_functions(
+            {"a": {"w": flags}, "b": {"w": ~flags}}
+        )
+        self.assertAllClose([found.mean, found.share], [-0.5, 0.0])
+        self.assertGreater(-found.mean, 5 * found.chance_sd)
+
+    def test_equal_sets_are_reused(self):
+        flags = {"w": np.arange(100) < 50}
+        found = overlap.overlap_of_repeats([(flags, flags)])
+        self.assertAllClose([found.mean, found.share], [0.5, 1.0])
+
+    def test_random_sets_are_neither(self):
+        rng = np.random.default_rng(0)
+        sets = {i: {"w": rng.random(10_000) < 0.3} for i in range(4)}
+        found = overlap.overlap_of_functions(sets)
+        self.assertLess(abs(found.mean), 7 * found.chance_sd)
+        self.assertAllClose(found.share, 0.3, atol=0.05)
+        again = overlap.overlap_of_repeats([(sets[0], sets[1])])
+        self.assertLess(abs(again.mean), 7 * again.chance_sd)

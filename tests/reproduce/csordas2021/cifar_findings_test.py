@@ -1,0 +1,114 @@
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from reproduce.csordas2021 import cifar_findings
+
+
+def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
+    """Returns a record of three classes with the drops that are asked for."""
+    names = ["cat", "dog", "truck"]
+    control = np.full((3, 3), 0.1) + 0.7 * np.eye(3)
+    made = {"control": control}
+    for i, name in enumerate(names):
+        matrix = control.copy()
+        matrix[i, i] -= 0.8 * target
+        matrix[i, (i + 1) % 3] += 0.8 * target * (1 + grows) / 2
+        matrix[i, (i + 2) % 3] += 0.8 * target * (1 - grows) / 2
+        lesser = (i + 1) % 3
+        matrix[lesser, lesser] -= 0.8 * other
+        matrix[lesser, i] += 0.8 * other
+        made[name] = matrix
+    masks = {
+        task: {
+            "accuracy": float(np.trace(matrix)) / 3,
+            "confusion": matrix.tolist(),
+            "keep_fraction": 0.4,
+        }
+        for task, matrix in made.items()
+    }
+    return {
+        "data": "made up",
+        "class_names": names,
+        "network": network,
+        "seed": seed,
+        "alpha_search": None,
+        "dense": {"accuracy": 0.8},
+        "masks": masks,
+    }
+
+
+def verdicts(records):
+    return {
+        claim.statement: claim.verdict()
+        for claim in cifar_findings.claims(records)
+    }
+
+
+class ClaimsTest(parameterized.TestCase):
+    def test_drops_are_those_of_the_confusion_matrices(self):
+        target, other = cifar_findings.target_and_other_drops(
+            record(target=0.5, other=0.1)
+        )
+        np.testing.assert_allclose(target, [0.5] * 3)
+        np.testing.assert_allclose(other, [0.1] * 3)
+
+    @parameterized.parameters((0.5, 0.1, "holds"), (0.2, 0.3, "fails"))
+    def test_the_removed_class_must_drop_most(self, target, other, verdict):
+        found = verdicts([record(target=target, other=other)])
+        claims = [v for k, v in found.items() if "drops most" in k]
+        self.assertEqual([c["verdict"] for c in claims], [verdict])
+
+    def test_confusion_growth_is_relative_to_the_other_wrong_classes(self):
+        made = record(target=0.5, other=0.0, grows=0.5)
+        growth = cifar_findings.confusion_growth(made, "cat", ["dog"])
+        self.assertAlmostEqual(growth, 0.4 * (0.75 - 0.25))
+        self.assertAlmostEqual(
+            cifar_findings.confusion_growth(made, "cat", ["truck"]), -0.2
+        )
+
+    def test_dropout_is_compared_class_by_class(self):
+        records = [
+            record("cnn", seed, target=0.6 + 0.01 * seed) for seed in range(2)
+        ] + [record("cnn_nodropout", seed, target=0.4) for seed in range(2)]
+        found = verdicts(records)
+        (paired,) = (v for k, v in found.items() if "paired" in k)
+        self.assertEqual((paired["verdict"], paired["n"]), ("holds", 6))
+        self.assertAlmostEqual(paired["mean"], 0.205)
+
+    def test_a_control_mask_that_hurts_fails(self):
+        made = record()
+        made["masks"]["control"]["accuracy"] = 0.7
+        found = verdicts([made])
+        (control,) = (v for k, v in found.items() if "control mask" in k)
+        self.assertEqual(control["verdict"], "fails")
+        self.assertAlmostEqual(control["mean"], 0.875)
+
+
+class DrawTest(absltest.TestCase):
+    def test_figures_are_numbered_as_in_the_paper(self):
+        records = [record("cnn"), record("cnn_nodropout", target=0.3)]
+        figures = cifar_findings.draw(records)
+        self.assertEqual(
+            set(figures),
+            {
+                "fig06a_relative_drop",
+                "fig06b_other_classes",
+                "fig18_confusion_control_cnn",
+                "fig18_confusion_control_cnn_nodropout",
+                "fig19_confusion_difference_cnn",
+                "fig20_confusion_difference_cnn_nodropout",
+            },
+        )
+        bars = figures["fig06a_relative_drop"].axes[0].patches
+        np.testing.assert_allclose(
+            [bar.get_height() for bar in bars], [50] * 3 + [30] * 3
+        )
+        panels = figures["fig19_confusion_difference_cnn"].axes
+        titles = [ax.get_title() for ax in panels if ax.get_title()]
+        self.assertEqual(
+            titles, ["without cat", "without dog", "without truck"]
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,48 @@
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from reproduce.csordas2021 import mask_stages
+
+
+class ConfigTest(parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("beta", {"beta": -1.0}, "--beta must be at least 0, got -1.0"),
+        ("batch", {"mask_batch_size": 3}, "smaller than --num_samples=4"),
+        ("steps", {"mask_steps": 750}, "--mask_steps=750 must be a multiple"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(mask_stages.Config(), **changes)
+
+
+class CompileTest(tf.test.TestCase):
+    def test_weights_and_masks_train_as_the_paper_says(self):
+        config = mask_stages.Config(beta=0.64, mask_lr=0.03, num_samples=2)
+        network = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(2, name="d")]
+        )
+        mask_stages.compile_network(config, network, loss="mse")
+        self.assertAllClose(network.optimizer.learning_rate, 1e-3)
+        self.assertEqual(network.optimizer.global_clipnorm, 1.0)
+        self.assertLessEqual(network.optimizer.epsilon, 1e-8)
+        masked = mask_stages.compile_masked(
+            config, network, "kernels", loss="mse"
+        )
+        self.assertAllClose(masked.alpha, 0.64 / 128)
+        self.assertAllClose(masked.optimizer.learning_rate, 0.03)
+        self.assertEqual(list(masked.mask_logits), ["d/kernel"])
+
+
+class PredictTest(tf.test.TestCase):
+    def test_is_the_argmax_in_whatever_batches(self):
+        inputs = np.random.default_rng(0).normal(size=(11, 4, 5))
+        found = mask_stages.predict(lambda x: x, inputs, batch_size=3)
+        self.assertAllEqual(found, inputs.astype("float32").argmax(-1))
+
+
+if __name__ == "__main__":
+    tf.test.main()

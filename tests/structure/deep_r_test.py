@@ -1,0 +1,318 @@
+import copy
+import os
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf import layers
+from modularity_tf.structure import deep_r
+
+ARGUMENTS = {
+    "learning_rate": 0.25,
+    "noise": 0.125,
+    "wake_strength": 0.5,
+    "rewire": False,
+    "beta_1": 0.75,
+    "beta_2": 0.875,
+    "epsilon": 0.0625,
+    "seed": 7,
+    "name": "links",
+}
+ROWS = 8
+
+
+def make_model(connections=20, dtype=None, seed=3, steps=1, **kwargs):
+    """Returns a compiled model; its weights at the start are always the same.
+
+    Compiled without XLA, whose order of sums would differ.
+    """
+    model = keras.Sequential(
+        [
+            keras.Input((10,)),
+            layers.SparseDense(
+                8,
+                connections,
+                "tanh",
+                kernel_initializer=keras.initializers.GlorotUniform(1),
+                seed=2,
+                dtype=dtype,
+                name="sparse",
+            ),
+            keras.layers.Dense(
+                1, kernel_initializer=keras.initializers.GlorotUniform(4)
+            ),
+        ]
+    )
+    settings = {"learning_rate": 0.05, "noise": 0.05, "seed": seed, **kwargs}
+    model.compile(
+        deep_r.DeepR(keras.optimizers.Adam(0.01), **settings),
+        "mse",
+        steps_per_execution=steps,
+        jit_compile=False,
+    )
+    return model
+
+
+def fit(model, first, last, callbacks=(), scale=1.0):
+    """Trains steps `first` to `last`; a batch depends on its number alone.
+
+    With `scale=0` the target is 0, so that connections die all the time.
+    """
+
+    def batch(step):
+        step = tf.cast(step, tf.int32)
+        x = tf.random.stateless_normal((ROWS, 10), tf.stack([step, 0]))
+        return x, scale * tf.reduce_sum(x[:, :3], axis=1, keepdims=True)
+
+    data = tf.data.Dataset.range(first, last).map(batch)
+    model.fit(data, shuffle=False, verbose=0, callbacks=list(callbacks))
+
+
+def state_of(model):
+    variables = [*model.variables, *model.optimizer.variables]
+    return [variable.numpy() for variable in variables]
+
+
+class Invariants(keras.callbacks.Callback):
+    """Checks the connections after each step; remembers which have woken."""
+
+    def __init__(self, test, count):
+        super().__init__()
+        self.test, self.count = test, count
+        self.steps, self.has_woken = 0, False
+
+    def on_train_begin(self, logs=None):
+        self.layer = self.model.get_layer("sparse")
+        self.signs = self.layer.sign.numpy()
+        self.strength = self.layer.connection_strength.numpy()
+
+    def on_train_batch_end(self, batch, logs=None):
+        strength = self.layer.connection_strength.numpy()
+        active = strength > 0
+        self.test.assertEqual(active.sum(), self.count)
+        self.test.assertAllEqual(strength[~active], np.zeros(80 - self.count))
+        self.test.assertAllEqual(self.layer.sign.numpy(), self.signs)
+        for moment in self.model.optimizer._moments[0]:
+            self.test.assertAllEqual(moment.numpy()[~active], strength[~active])
+        # Who has just woken is as young as can be.
+        born = active & (self.strength == 0)
+        self.test.assertFalse(
+            self.model.optimizer._moments[0][2].numpy()[born].any()
+        )
+        self.has_woken |= born
+        self.strength = strength
+        self.steps += 1
+
+
+class DeepRTest(parameterized.TestCase, tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+
+    @parameterized.named_parameters(
+        ("one", 1), ("quarter", 20), ("all_but_one", 79), ("all", 80)
+    )
+    def test_invariants_hold_after_each_of_200_steps(self, count):
+        model = make_model(count)
+        check = Invariants(self, count)
+        fit(model, 0, 200, [check], scale=0.0)
+        self.assertEqual(check.steps, 200)
+        if count < 80:
+            self.assertGreater(int(model.optimizer.rewired), 10)
+        else:
+            self.assertEqual(int(model.optimizer.rewired), 0)
+
+    def test_every_connection_wakes_some_time(self):
+        layer = layers.SparseDense(8, 20, seed=0)
+        layer.build((None, 10))
+        strength = layer.connection_strength
+        optimizer = deep_r.DeepR("sgd", learning_rate=10.0, seed=1)
+        optimizer.build(layer.trainable_variables)
+
+        @tf.function(autograph=False)
+        def step():  # all die
+            optimizer.apply([tf.ones((10, 8))], [strength])
+            return strength.value > 0
+
+        woken = [step().numpy() for _ in range(200)]
+        self.assertAllEqual(np.sum(woken, axis=(1, 2)), [20] * 200)
+        # A given connection does not wake in a step with probability 3 / 4;
+        # any of the 80 never does in 200 with less than 80 * 0.75^200 = 1e-23.
+        self.assertTrue(np.all(np.any(woken, axis=0)))
+
+    def test_counts_what_has_moved(self):
+        model = make_model(20)
+        layer, moved = model.get_layer("sparse"), 0
+        for step in range(30):
+            before = layer.connection_strength.numpy() > 0
+            fit(model, step, step + 1)
+            after = layer.connection_strength.numpy() > 0
+            moved += (after & ~before).sum()
+        self.assertEqual(int(model.optimizer.rewired), moved)
+
+    def test_without_rewiring_connections_stay(self):
+        model = make_model(20, rewire=False)
+        layer = model.get_layer("sparse")
+        before = layer.connection_strength.numpy()
+        fit(model, 0, 100)
+        after = layer.connection_strength.numpy()
+        self.assertAllEqual(before > 0, after > 0)
+        self.assertNotAllClose(before, after)
+        self.assertEqual(int(model.optimizer.rewired), 0)
+
+    def test_many_steps_an_execution_give_the_same(self):
+        one, ten = make_model(steps=1), make_model(steps=10)
+        fit(one, 0, 40)
+        fit(ten, 0, 40)
+        for value, other in zip(state_of(one), state_of(ten), strict=True):
+            self.assertAllClose(value, other, rtol=0, atol=1e-6)
+
+    def test_another_seed_rewires_in_another_way(self):
+        one, again, other = (make_model(seed=seed) for seed in (1, 1, 2))
+        for model in (one, again, other):
+            fit(model, 0, 20)
+        strengths = [
+            model.get_layer("sparse").connection_strength.numpy()
+            for model in (one, again, other)
+        ]
+        self.assertAllClose(strengths[0], strengths[1], rtol=0, atol=1e-6)
+        self.assertNotAllEqual(strengths[0] > 0, strengths[2] > 0)
+
+    @parameterized.named_parameters(("model", True), ("weights", False))
+    def test_goes_on_from_a_file_as_if_not_interrupted(self, whole):
+        straight = make_model()
+        fit(straight, 0, 20)
+        first = make_model()
+        fit(first, 0, 10)
+        if whole:
+            file = os.path.join(self.folder, "m.keras")
+            first.save(file)
+            resumed = keras.saving.load_model(file)
+            resumed.jit_compile = False
+        else:
+            file = os.path.join(self.folder, "m.weights.h5")
+            first.save_weights(file)
+            resumed = make_model(seed=99)  # the file knows the seed
+            resumed.optimizer.build(resumed.trainable_variables)
+            resumed.load_weights(file)
+        fit(resumed, 10, 20)
+        for value, other in zip(
+            state_of(straight), state_of(resumed), strict=True
+        ):
+            self.assertAllClose(value, other, rtol=0, atol=1e-6)
+        self.assertGreater(int(straight.optimizer.rewired), 0)
+
+    def test_other_variables_are_left_to_the_wrapped_optimizer(self):
+        def make_wrapped():
+            return keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.01)
+
+        model, plain = make_model(), make_model()
+        model.compile(deep_r.DeepR(make_wrapped(), learning_rate=1e-9), "mse")
+        plain.compile(make_wrapped(), "mse")
+        plain.get_layer("sparse").connection_strength.trainable = False
+        fit(model, 0, 5)
+        fit(plain, 0, 5)
+        for value, other in zip(model.get_weights(), plain.get_weights()):
+            self.assertAllClose(value, other, atol=1e-6)
+        wrapped = model.optimizer.optimizer
+        self.assertEqual(int(wrapped.iterations), 5)
+        every = {id(variable) for variable in model.optimizer.variables}
+        self.assertContainsSubset([id(v) for v in wrapped.variables], every)
+
+    def test_moving_averages_of_the_wrapped_optimizer_are_taken(self):
+        wrapped = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=1.0)
+        model = make_model()
+        before = model.layers[-1].get_weights()
+        model.compile(deep_r.DeepR(wrapped, learning_rate=0.1), "mse")
+        fit(model, 0, 5)
+        average = wrapped._model_variables_moving_average
+        self.assertNotEmpty(average)
+        self.assertEqual(len(before), 2)
+        for value, expected in zip(
+            model.layers[-1].get_weights(), average[-2:]
+        ):
+            self.assertAllClose(value, expected)
+
+    def test_a_model_may_have_sparse_connections_alone(self):
+        model = keras.Sequential(
+            [keras.Input((10,)), layers.SparseDense(1, 3, use_bias=False)]
+        )
+        model.compile(deep_r.DeepR("adam", learning_rate=0.1), "mse")
+        fit(model, 0, 20)
+        strength = model.layers[0].connection_strength.numpy()
+        self.assertEqual(np.count_nonzero(strength), 3)
+
+    def test_trains_in_mixed_precision(self):
+        model = make_model(dtype="mixed_float16")
+        model.compile(
+            keras.optimizers.LossScaleOptimizer(
+                deep_r.DeepR("adam", learning_rate=0.05, noise=0.05, seed=1)
+            ),
+            "mse",
+        )
+        fit(model, 0, 20)
+        strength = model.get_layer("sparse").connection_strength
+        self.assertEqual(strength.dtype, "float32")
+        self.assertEqual(np.count_nonzero(strength), 20)
+        self.assertGreater(int(model.optimizer.inner_optimizer.rewired), 0)
+
+    def test_finds_the_right_inputs(self):
+        # The target is the sum of inputs 0 to 2. Of 10 possible connections
+        # three are active: at the end those, and they carry the sum.
+        model = keras.Sequential(
+            [
+                keras.Input((10,)),
+                layers.SparseDense(1, 3, use_bias=False, seed=1),
+            ]
+        )
+        layer = model.layers[0]
+        layer.sign.assign(tf.ones((10, 1)))
+        optimizer = deep_r.DeepR("adam", learning_rate=0.02, seed=1)
+        model.compile(optimizer, "mse")
+        fit(model, 0, 400)
+        kernel = np.ravel(layer.kernel)
+        self.assertAllClose(kernel, [1.0] * 3 + [0.0] * 7, atol=0.1)
+
+    def test_config_keeps_every_argument(self):
+        wrapped = keras.optimizers.Adadelta(0.5, rho=0.75)
+        config = deep_r.DeepR(wrapped, **ARGUMENTS).get_config()
+        self.assertEqual(ARGUMENTS, {key: config[key] for key in ARGUMENTS})
+        # Keras lowers the class names of what it reads.
+        again = deep_r.DeepR.from_config(copy.deepcopy(config))
+        self.assertEqual(again.get_config(), config)
+        self.assertEqual(again.optimizer.rho, 0.75)
+        self.assertIsNot(again.optimizer, wrapped)
+
+    def test_learning_rates_may_be_schedules(self):
+        schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+        optimizer = deep_r.DeepR("sgd", learning_rate=schedule)
+        again = keras.optimizers.deserialize(
+            keras.optimizers.serialize(optimizer)
+        )
+        self.assertIsInstance(again._learning_rate, type(schedule))
+
+    def test_refuses_a_model_without_sparse_connections(self):
+        model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(1)])
+        model.compile(deep_r.DeepR("adam"), "mse")
+        with self.assertRaisesRegex(ValueError, "sparse connections, got none"):
+            fit(model, 0, 1)
+
+    @parameterized.named_parameters(
+        ("rate", {"learning_rate": -1.0}, "`learning_rate` must be at least 0"),
+        ("noise", {"noise": -1}, "`noise` must be at least 0, got -1"),
+        ("wake", {"wake_strength": 0}, "`wake_strength` must be positive"),
+        ("beta_1", {"beta_1": 1.0}, r"`beta_1` must be in \[0, 1\), got 1.0"),
+        ("beta_2", {"beta_2": -0.1}, "`beta_2` must be"),
+        ("epsilon", {"epsilon": 0}, "`epsilon` must be positive"),
+        ("seed", {"seed": -1}, "`seed` must be an int"),
+    )
+    def test_refuses(self, kwargs, message):
+        with self.assertRaisesRegex(ValueError, message):
+            deep_r.DeepR("adam", **kwargs)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,270 @@
+import os
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf import layers
+from modularity_tf.masking import functional_call
+from modularity_tf.structure import deep_r
+
+CELLS = {
+    "tanh": keras.layers.SimpleRNNCell,
+    "gru": keras.layers.GRUCell,
+    "lstm": keras.layers.LSTMCell,
+}
+SIZES = (4, 3, 5)  # units of each module
+FEATURES = (6, 7, 2)
+
+
+def make_layer(cell="tanh", modules=2, **kwargs):
+    cells = [
+        CELLS[cell](units, bias_initializer="uniform", name=f"module{n}")
+        for n, units in enumerate(SIZES[:modules])
+    ]
+    settings = {"connections": 5, "steps": 4, "link_scale": 1.0, "seed": 1}
+    return layers.SparseRecurrent(cells, **{**settings, **kwargs})
+
+
+def make_inputs(modules=2, steps=None, batch=3):
+    rng = np.random.default_rng(0)
+    steps = () if steps is None else (steps,)
+    return [
+        rng.normal(size=(batch, *steps, features)).astype("float32")
+        for features in FEATURES[:modules]
+    ]
+
+
+def make_model(layer, inputs):
+    symbols = [keras.Input(x.shape[1:]) for x in inputs]
+    return keras.Model(symbols, layer(symbols))
+
+
+class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(("two", 2), ("three", 3))
+    def test_tanh_modules_match_equation_3_in_numpy(self, modules):
+        layer = make_layer(modules=modules)
+        inputs = make_inputs(modules)
+        outputs = layer(inputs)
+        states = [np.zeros((3, units)) for units in SIZES[:modules]]
+        for _ in range(4):
+            before = states
+            states = []
+            for n, (cell, x) in enumerate(zip(layer.cells, inputs)):
+                kernel, recurrent, bias = cell.get_weights()
+                total = x @ kernel + bias + before[n] @ recurrent
+                for m in range(modules):
+                    if m != n:
+                        total += before[m] @ np.array(layer.link(m, n).kernel)
+                states.append(np.tanh(total))
+        for output, state in zip(outputs, states, strict=True):
+            self.assertAllClose(output, state, atol=1e-5)
+
+    @parameterized.parameters("tanh", "gru", "lstm")
+    def test_links_are_further_inputs_of_any_cell(self, cell):
+        # The same cell, given the other module's state beside its own input
+        # and the links as further rows of its kernel.
+        layer = make_layer(cell)
+        inputs = make_inputs()
+        outputs = layer(inputs)
+        twins = []
+        for n, cell in enumerate(layer.cells):
+            twin = type(cell).from_config(cell.get_config())
+            twin.build((None, FEATURES[n] + SIZES[1 - n]))
+            kernel, *others = cell.get_weights()
+            link = np.array(layer.link(1 - n, n).kernel)
+            self.assertEqual(np.count_nonzero(link), 5)
+            twin.set_weights([np.concatenate([kernel, link]), *others])
+            twins.append(twin)
+        states = [twin.get_initial_state(3) for twin in twins]
+        for _ in range(4):
+            sent = [state[0] for state in states]
+            states = [
+                twin(np.concatenate([inputs[n], sent[1 - n]], 1), states[n])[1]
+                for n, twin in enumerate(twins)
+            ]
+        for output, state in zip(outputs, states, strict=True):
+            self.assertAllClose(output, state[0], atol=1e-5)
+
+    @parameterized.parameters("tanh", "lstm")
+    def test_a_static_input_is_a_constant_sequence(self, cell):
+        inputs = make_inputs()
+        static = make_layer(cell, return_sequences=True)
+        moving = make_layer(cell, return_sequences=True, steps=None)
+        sequences = [np.repeat(x[:, np.newaxis], 4, axis=1) for x in inputs]
+        moving(sequences)
+        static(inputs)
+        moving.set_weights(static.get_weights())
+        for one, other in zip(static(inputs), moving(sequences), strict=True):
+            self.assertAllClose(one, other, atol=1e-6)
+
+    def test_returns_every_step_or_the_last(self):
+        inputs = make_inputs()
+        every = make_layer(return_sequences=True)
+        last = make_layer()
+        every(inputs)
+        last(inputs)
+        last.set_weights(every.get_weights())
+        shapes = [x.shape for x in inputs]
+        for layer, steps in ((every, (4,)), (last, ())):
+            expected = [(3, *steps, 4), (3, *steps, 3)]
+            self.assertEqual(layer.compute_output_shape(shapes), expected)
+            self.assertEqual([x.shape for x in layer(inputs)], expected)
+        for states, state in zip(every(inputs), last(inputs), strict=True):
+            self.assertAllClose(states[:, -1], state)
+
+    def test_every_ordered_pair_has_its_own_links(self):
+        layer = make_layer(modules=3)
+        layer(make_inputs(3))
+        kernels = []
+        for m, n in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)):
+            kernel = np.array(layer.link(m, n).kernel)
+            self.assertEqual(kernel.shape, (SIZES[m], SIZES[n]))
+            self.assertEqual(np.count_nonzero(kernel), 5)
+            self.assertLess(np.max(np.abs(kernel)), 1.0)
+            kernels.append(kernel[kernel != 0])
+        self.assertLen(np.unique(np.concatenate(kernels)), 30)
+
+    def test_the_seed_draws_the_links(self):
+        kernels = []
+        for seed in (1, 1, 2):
+            layer = make_layer(seed=seed)
+            layer(make_inputs())
+            kernels.append(np.array(layer.link(0, 1).kernel))
+        self.assertAllEqual(kernels[0], kernels[1])
+        self.assertNotAllEqual(kernels[0], kernels[2])
+
+    @parameterized.parameters("tanh", "gru", "lstm")
+    def test_every_weight_receives_a_gradient(self, cell):
+        layer = make_layer(cell, connections=1.0)
+        inputs = make_inputs()
+        layer(inputs)
+        with tf.GradientTape() as tape:
+            value = sum(tf.reduce_sum(x**2) for x in layer(inputs))
+        variables = layer.trainable_variables
+        self.assertLen(variables, 8)
+        gradients = tape.gradient(value, [v.value for v in variables])
+        for variable, gradient in zip(variables, gradients, strict=True):
+            self.assertGreater(np.abs(gradient).max(), 0.0, variable.path)
+
+    @parameterized.parameters("tanh", "lstm")
+    def test_weights_can_be_replaced_for_a_call(self, cell):
+        inputs = make_inputs()
+        layer = make_layer(cell)
+        model = make_model(layer, inputs)
+        call = functional_call.FunctionalCall(model)
+        self.assertLen(call.variables, 8)
+        halved = {path: v.value / 2 for path, v in call.variables.items()}
+        outputs = call(halved, inputs)
+        for variable in call.variables.values():
+            variable.assign(variable / 2)
+        for one, other in zip(outputs, model(inputs), strict=True):
+            self.assertAllClose(one, other)
+
+    @parameterized.parameters("tanh", "lstm")
+    def test_trains_in_a_model_with_deep_r(self, cell):
+        layer = make_layer(cell, steps=2)
+        model = make_model(layer, make_inputs())
+        inputs = make_inputs(batch=16)
+        targets = [x[:, :n] > 0 for x, n in zip(reversed(inputs), SIZES)]
+        optimizer = deep_r.DeepR("adam", learning_rate=0.05, seed=1)
+        model.compile(optimizer, ["mse", "mse"], jit_compile=False)
+        history = model.fit(inputs, targets, epochs=15, verbose=0).history
+        self.assertLess(history["loss"][-1], history["loss"][0])
+        for m, n in ((0, 1), (1, 0)):
+            self.assertEqual(np.count_nonzero(layer.link(m, n).kernel), 5)
+
+    def test_config_keeps_every_argument(self):
+        kwargs = {
+            "connections": 0.5,
+            "steps": 7,
+            "return_sequences": True,
+            "link_scale": 0.25,
+            "seed": 9,
+        }
+        layer = make_layer("lstm", **kwargs)
+        config = layer.get_config()
+        self.assertEqual(kwargs, {key: config[key] for key in kwargs})
+        again = layers.SparseRecurrent.from_config(config)
+        self.assertEqual(again.get_config(), config)
+        self.assertEqual([cell.units for cell in again.cells], [4, 3])
+
+    @parameterized.parameters("tanh", "gru", "lstm")
+    def test_saves_and_loads(self, cell):
+        inputs = make_inputs()
+        model = make_model(make_layer(cell, return_sequences=True), inputs)
+        for variable in model.trainable_variables:
+            variable.assign(variable / 2)
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        file = os.path.join(folder, "m.keras")
+        model.save(file)
+        loaded = keras.saving.load_model(file)
+        for one, other in zip(loaded(inputs), model(inputs), strict=True):
+            self.assertAllClose(one, other)
+
+    def test_mixed_precision_keeps_the_strengths_in_float32(self):
+        cells = [
+            keras.layers.SimpleRNNCell(n, dtype="mixed_float16") for n in (4, 3)
+        ]
+        layer = layers.SparseRecurrent(cells, 2, 3, dtype="mixed_float16")
+        for output in layer(make_inputs()):
+            self.assertEqual(output.dtype, "float16")
+        self.assertEqual(layer.link(0, 1).connection_strength.dtype, "float32")
+
+    @parameterized.named_parameters(
+        ("steps", {"steps": 0}, "`steps` must be a positive int or None"),
+        ("scale", {"link_scale": 0.0}, "`link_scale` must be positive"),
+        ("seed", {"seed": -1}, "`seed` must be an int"),
+        ("count", {"connections": 13}, r"`connections` .* \[1, 12\] .* got 13"),
+        ("one", {"modules": 1}, "`cells` must be a list of two or more"),
+    )
+    def test_refuses(self, kwargs, message):
+        with self.assertRaisesRegex(ValueError, message):
+            make_layer(**kwargs)(make_inputs())
+
+    @parameterized.named_parameters(
+        ("a_layer", keras.layers.Dense(3), "recurrent cells without dropout"),
+        (
+            "dropout",
+            keras.layers.GRUCell(3, recurrent_dropout=0.5),
+            "recurrent cells without dropout",
+        ),
+        (
+            "no_kernel",
+            keras.layers.StackedRNNCells([keras.layers.GRUCell(3)]),
+            "`kernel`",
+        ),
+    )
+    def test_refuses_as_a_cell(self, cell, message):
+        with self.assertRaisesRegex(ValueError, message):
+            layers.SparseRecurrent([keras.layers.GRUCell(3), cell], 1, steps=2)(
+                make_inputs()
+            )
+
+    def test_refuses_one_cell_twice(self):
+        cell = keras.layers.GRUCell(3)
+        with self.assertRaisesRegex(ValueError, "one of them twice"):
+            layers.SparseRecurrent([cell, cell], 1)
+
+    @parameterized.named_parameters(
+        ("no_list", 4, lambda x: x[0]),
+        ("too_few", 4, lambda x: x[:1]),
+        ("too_many", 4, lambda x: [*x, x[0]]),
+        ("sequences", None, lambda x: x),
+        ("lengths", None, lambda x: [np.ones((3, 2, 6)), np.ones((3, 4, 7))]),
+    )
+    def test_refuses_as_inputs(self, steps, change):
+        with self.assertRaisesRegex(ValueError, "`inputs` must be a list of 2"):
+            make_layer(steps=steps)(change(make_inputs()))
+
+    def test_refuses_a_link_that_is_not_there(self):
+        layer = make_layer()
+        layer(make_inputs())
+        with self.assertRaisesRegex(ValueError, r"got \(1, 1\)"):
+            layer.link(1, 1)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,391 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from keras import layers
+
+from modularity_tf.units import similarity
+
+CROSS_ENTROPY = keras.losses.CategoricalCrossentropy(from_logits=True)
+
+
+def sequential(*stack, shape=(6,), dtype="float32"):
+    model = keras.Sequential([keras.Input(shape, dtype=dtype), *stack])
+    rng = np.random.default_rng(0)
+    model.set_weights(
+        [rng.normal(size=w.shape) / 2 for w in model.get_weights()]
+    )  # not larger: float32 autodiff loses digits where p is near 1
+    return model
+
+
+def relu_network():
+    return sequential(
+        layers.Dense(5, "relu", name="a"),
+        layers.Dropout(0.5),
+        layers.Dense(4, "relu", name="b"),
+        layers.Dense(6, "relu", name="c"),
+        layers.Dense(3, name="logits"),
+    )
+
+
+def examples(shape=(6,), rows=23, classes=3, dtype="float32"):
+    rng = np.random.default_rng(1)
+    targets = np.eye(classes, dtype=dtype)[rng.integers(classes, size=rows)]
+    return rng.normal(size=(rows, *shape)).astype(dtype), targets
+
+
+def finite_differences(stack, cut, inputs, targets, step=1e-4):
+    """Returns the four matrices of layer `cut`, in float64 NumPy loops."""
+
+    def front(x):
+        for layer in stack[: cut + 1]:
+            x = layer(x)
+        return np.array(x)
+
+    def back(h):
+        for layer in stack[cut + 1 :]:
+            h = layer(h)
+        return np.array(h)
+
+    def unit_means(h):
+        return h.mean(axis=tuple(range(1, h.ndim - 1)))
+
+    def losses(h):
+        y = back(h)
+        return np.log(np.exp(y).sum(-1)) - (targets * y).sum(-1)
+
+    h = front(inputs)
+    shifts = step * np.eye(h.shape[-1])
+    up = []
+    for j in np.ndindex(inputs.shape[1:]):
+        move = np.zeros_like(inputs)
+        move[:, *j] = step
+        up.append(unit_means(front(inputs + move) - front(inputs - move)))
+    up = np.stack(up, axis=-1) / (2 * step)
+    down = np.stack([back(h + s) - back(h - s) for s in shifts], -1) / step / 2
+    curvature = [
+        [
+            losses(h + s + t)
+            - losses(h + s - t)
+            - losses(h - s + t)
+            + losses(h - s - t)
+            for s in shifts
+        ]
+        for t in shifts
+    ]
+    return {
+        "covariance": np.abs(np.cov(unit_means(h), rowvar=False)),
+        "input_sensitivity": np.abs(
+            np.einsum("kix,kjx->ij", up, up) / len(inputs)
+        ),
+        "output_sensitivity": np.abs(
+            np.einsum("koi,koj->ij", down, down) / len(inputs)
+        ),
+        "loss_hessian": np.abs(np.mean(curvature, axis=-1)) / (4 * step**2),
+    }
+
+
+class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        (
+            "dense",
+            (6,),
+            [layers.Dense(4, "tanh"), layers.Dense(5, "tanh"), layers.Dense(3)],
+            1,
+        ),
+        (
+            "after_a_reshape",
+            (3, 2),
+            [layers.Flatten(), layers.Dense(4, "tanh"), layers.Dense(3)],
+            1,
+        ),
+        (
+            "channels",
+            (5, 5, 2),
+            [
+                layers.Conv2D(3, 3, activation="tanh"),
+                layers.Conv2D(4, 2, activation="tanh"),
+                layers.Flatten(),
+                layers.Dense(3),
+            ],
+            0,
+        ),
+        (
+            "a_layer_without_weights",
+            (6,),
+            [
+                layers.LayerNormalization(),
+                layers.Dense(4),
+                layers.Activation("softplus"),
+                layers.Dense(3),
+            ],
+            2,
+        ),
+        ("the_inputs_reshaped", (2, 3), [layers.Flatten(), layers.Dense(3)], 0),
+    )
+    def test_matches_finite_differences(self, shape, stack, cut):
+        stack = [
+            type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+            for layer in stack
+        ]
+        model = sequential(*stack, shape=shape, dtype="float64")
+        inputs, targets = examples(shape, 6, dtype="float64")
+        name = stack[cut].name
+        found = similarity.unit_similarities(
+            model, [(inputs, targets)], name, CROSS_ENTROPY
+        )[name]
+        self.assertSameElements(found, similarity.MEASURES)
+        expected = finite_differences(stack, cut, inputs, targets)
+        for kind, matrix in expected.items():
+            self.assertEqual(found[kind].dtype, np.float64)
+            self.assertAllClose(found[kind], matrix, 1e-4, 1e-6, msg=kind)
+            self.assertAllClose(
+                found[f"normalized_{kind}"],
+                matrix / np.sqrt(np.outer(np.diag(matrix), np.diag(matrix))),
+                1e-3,
+                1e-5,
+                msg=kind,
+            )
+
+    def test_matches_the_closed_form_of_a_linear_network(self):
+        model = sequential(
+            layers.Dense(4, name="h"), layers.Dense(3, name="y", use_bias=False)
+        )
+        model.compile(loss="mse")
+        inputs, targets = examples()
+        found = similarity.unit_similarities(model, [(inputs, targets)])["h"]
+        first, _, last = model.get_weights()
+        expected = {
+            "covariance": first.T @ np.cov(inputs, rowvar=False) @ first,
+            "input_sensitivity": first.T @ first,
+            "output_sensitivity": last @ last.T,
+            "loss_hessian": last @ last.T * 2 / 3,  # mean over 3 outputs
+        }
+        for kind, matrix in expected.items():
+            self.assertAllClose(found[kind], np.abs(matrix), 1e-5, msg=kind)
+
+    def test_autodiff_and_closed_form_agree_and_batches_add_up(self):
+        model = relu_network()
+        inputs, targets = examples(rows=24)
+        data = tf.data.Dataset.from_tensor_slices((inputs, targets))
+        weights = model.get_weights()
+        whole = similarity.relu_similarities(
+            weights[::2], weights[1::2], inputs
+        )
+        chunks = similarity.relu_similarities(
+            weights[::2], weights[1::2], inputs, chunk_size=7
+        )
+        found = similarity.unit_similarities(
+            model, data.batch(8), loss=CROSS_ENTROPY
+        )
+        self.assertEqual(list(found), ["a", "b", "c"])
+        for matrices in (whole, chunks):
+            for one, other in zip(found.values(), matrices, strict=True):
+                for name in similarity.MEASURES:
+                    self.assertAllClose(
+                        one[name], other[name], 1e-4, 1e-5, msg=name
+                    )
+
+    def test_covariance_keeps_its_digits_far_from_zero(self):
+        model = sequential(layers.Dense(2, name="h"), layers.Dense(3))
+        model.layers[0].set_weights([np.eye(6, 2), np.zeros(2)])
+        inputs, targets = examples(rows=400)
+        inputs = (inputs + 1000).astype("float32")
+        data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(7)
+        found = similarity.unit_similarities(
+            model, data, "h", measures=["covariance"]
+        )
+        self.assertEqual(list(found["h"]), ["covariance"])
+        expected = np.abs(np.cov(inputs[:, :2].astype("float64").T))
+        self.assertAllClose(found["h"]["covariance"], expected, 1e-9, 1e-12)
+
+    def test_does_not_depend_on_how_the_model_is_written(self):
+        class Subclassed(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.stack = plain.layers
+
+            def call(self, inputs):
+                for layer in self.stack:
+                    inputs = layer(inputs)
+                return inputs
+
+        plain = relu_network()
+        inputs, targets = examples()
+        data = [(inputs, targets)]
+        expected = similarity.unit_similarities(plain, data, "b", CROSS_ENTROPY)
+        x = keras.Input((6,))
+        y = x
+        for layer in plain.layers:
+            y = layer(y)
+        nested_input = keras.Input((6,))
+        subclassed = Subclassed()
+        subclassed(inputs)
+        for model in (
+            keras.Model(x, y),
+            keras.Model(nested_input, plain(nested_input)),
+            subclassed,
+        ):
+            found = similarity.unit_similarities(
+                model, data, "b", CROSS_ENTROPY
+            )
+            for name in similarity.MEASURES:
+                self.assertAllClose(found["b"][name], expected["b"][name], 1e-5)
+
+    def test_inputs_that_are_used_twice_count_twice(self):
+        x = keras.Input((6,))
+        both = layers.Concatenate()([x, layers.Dense(2, name="d")(x)])
+        h = layers.Dense(4, name="h")(both)
+        model = keras.Model(x, layers.Dense(3, name="y")(h))
+        found = similarity.unit_similarities(
+            model, [examples()], "h", measures=["input_sensitivity"]
+        )
+        first, _, second, *_ = model.get_weights()
+        jacobian = second[:6] + first @ second[6:]
+        self.assertAllClose(
+            found["h"]["input_sensitivity"], np.abs(jacobian.T @ jacobian), 1e-5
+        )
+
+    def test_calls_of_a_shared_layer_are_positions(self):
+        x = keras.Input((4,))
+        shared = layers.Dense(4, name="shared")
+        model = keras.Model(x, layers.Dense(3, name="y")(shared(shared(x))))
+        found = similarity.unit_similarities(
+            model, [examples((4,))], loss=CROSS_ENTROPY
+        )["shared"]
+        w, _, last, _ = model.get_weights()
+        up = (w + w @ w) / 2
+        down = (np.eye(4) + w) @ last  # shifted in both calls
+        self.assertAllClose(found["input_sensitivity"], abs(up.T @ up), 1e-5)
+        self.assertAllClose(
+            found["output_sensitivity"], abs(down @ down.T), 1e-5
+        )
+
+    def test_a_dead_unit_is_found_by_every_measure(self):
+        model = relu_network()
+        kernel, bias = model.layers[0].get_weights()
+        kernel[:, 2], bias[2] = 0, -1  # never fires
+        model.layers[0].set_weights([kernel, bias])
+        next_kernel, next_bias = model.layers[2].get_weights()
+        next_kernel[2] = 0  # nor would be heard
+        model.layers[2].set_weights([next_kernel, next_bias])
+        inputs, targets = examples()
+        weights = model.get_weights()
+        autodiff = similarity.unit_similarities(
+            model, [(inputs, targets)], "a", CROSS_ENTROPY
+        )["a"]
+        closed, *_ = similarity.relu_similarities(
+            weights[::2], weights[1::2], inputs
+        )
+        for found in (autodiff, closed):
+            for matrix in found.values():
+                dead = similarity.dead_units(matrix)
+                self.assertAllEqual(dead, np.arange(5) == 2)
+
+    def test_refuses_what_is_not_finite_by_layer(self):
+        model = relu_network()
+        inputs, targets = examples()
+        inputs[3, 0] = np.nan
+        with self.assertRaisesRegex(ValueError, "NaN .* the inputs"):
+            similarity.unit_similarities(
+                model, [(inputs, targets)], loss=CROSS_ENTROPY
+            )
+        weights = model.get_weights()
+        for bad in (np.nan, np.inf):
+            inputs[3, 0] = bad
+            with self.assertRaisesRegex(ValueError, "'hidden layer 1'"):
+                similarity.relu_similarities(
+                    weights[::2], weights[1::2], inputs
+                )
+        inputs, targets = examples()
+        targets[0] = np.nan
+        data = [(inputs, targets)]
+        with self.assertRaisesRegex(ValueError, "or the loss"):
+            similarity.unit_similarities(model, data, "b", CROSS_ENTROPY)
+        broken = sequential(
+            layers.Dense(4, keras.ops.log, name="broken"),
+            layers.Activation(keras.ops.nan_to_num),
+        )
+        with self.assertRaisesRegex(ValueError, "NaN .* 'broken'"):
+            similarity.unit_similarities(
+                broken, [examples()], "broken", measures=["covariance"]
+            )
+        model.layers[0].bias.assign(np.full(5, np.nan))
+        with self.assertRaisesRegex(ValueError, "weight '.*a/bias' is NaN"):
+            similarity.unit_similarities(
+                model, [examples()], loss=CROSS_ENTROPY
+            )
+
+    @parameterized.named_parameters(
+        ("layer", {"layers": "nope"}, "'nope', which 0 layers"),
+        ("measure", {"measures": ["nope"]}, "'nope'"),
+        ("no_loss", {"loss": None}, "`loss` must be one loss"),
+        ("reduced_loss", {"loss": lambda t, y: tf.reduce_sum(y)}, "every ex"),
+        ("one_example", {"data": [examples(rows=1)]}, "1 examples"),
+        (
+            "inputs_that_are_not_floats",
+            {"data": [(np.ones((4, 6), int), np.eye(4, 3))]},
+            "must be floats",
+        ),
+    )
+    def test_refuses(self, changed, message):
+        kwargs = {"data": [examples()], "loss": CROSS_ENTROPY} | changed
+        with self.assertRaisesRegex(ValueError, message):
+            similarity.unit_similarities(relu_network(), **kwargs)
+
+    def test_refuses_networks_that_do_not_fit_together(self):
+        kernels = [np.ones((6, 5)), np.ones((4, 3))]
+        with self.assertRaisesRegex(ValueError, r"\(6, 5\), \(4, 3\)"):
+            similarity.relu_similarities(
+                kernels, [np.ones(5), np.ones(3)], np.ones((7, 6))
+            )
+
+
+class NormalizeTest(parameterized.TestCase, tf.test.TestCase):
+    def matrix(self):
+        rows = np.random.default_rng(0).normal(size=(5, 3))
+        rows[2] = 0
+        return np.abs(rows @ rows.T)
+
+    def test_is_between_0_and_1_and_zero_rows_stay_zero(self):
+        found = similarity.normalize(self.matrix())
+        self.assertBetween(found.min(), 0, 0)
+        self.assertLessEqual(found.max(), 1 + 1e-12)
+        self.assertAllClose(np.diag(found), [1, 1, 0, 1, 1])
+        self.assertAllEqual(found[2], np.zeros(5))
+        self.assertAllEqual(
+            similarity.normalize(np.zeros((2, 2))), 0 * found[:2, :2]
+        )
+
+    @parameterized.parameters(1e-30, 1e-9, 1e20)
+    def test_does_not_depend_on_the_scale(self, scale):
+        matrix = self.matrix()
+        self.assertAllClose(
+            similarity.normalize(scale * matrix),
+            similarity.normalize(matrix),
+            1e-12,
+            1e-12,
+        )
+        self.assertAllEqual(
+            similarity.dead_units(scale * matrix), np.arange(5) == 2
+        )
+
+    def test_a_unit_similar_to_itself_alone_counts_as_dead(self):
+        matrix = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        self.assertAllEqual(similarity.dead_units(matrix), [0, 0, 1])
+        self.assertAllEqual(similarity.dead_units(np.zeros((2, 2))), [1, 1])
+
+    @parameterized.named_parameters(
+        ("not_square", np.ones((2, 3)), "square"),
+        ("negative", -np.eye(2), "not negative"),
+        ("nan", np.full((2, 2), np.nan), "finite"),
+        ("asymmetric", np.array([[1.0, 0.5], [0.0, 1.0]]), "symmetric"),
+    )
+    def test_refuses(self, matrix, message):
+        for function in (similarity.normalize, similarity.dead_units):
+            with self.assertRaisesRegex(ValueError, message):
+                function(matrix)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,155 @@
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from tensorboard.backend.event_processing import event_accumulator
+
+from modularity_tf.units import clustering, similarity, unit_clusters
+
+BLOCKS = np.kron(np.eye(2), np.ones((2, 4)))  # inputs to 8 hidden units
+
+
+def model_of_two_modules():
+    """Returns a classifier of which each half sees half of the inputs."""
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(9, activation="relu", name="hidden"),
+            keras.layers.Dense(3, name="logits"),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01), loss)
+    rng = np.random.default_rng(0)
+    kernel = np.zeros((4, 9))
+    kernel[:, :8] = BLOCKS * rng.uniform(0.5, 1.0, (4, 8))
+    model.get_layer("hidden").set_weights([kernel, np.eye(9)[8] * -5.0])
+    return model
+
+
+def batches(seed=0, size=32):
+    """Returns two batches; the last hidden unit never fires on them."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.random((2, size, 4)).astype("float32")
+    return list(zip(inputs, rng.integers(3, size=(2, size)), strict=True))
+
+
+class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("covariance", "normalized_input_sensitivity")
+    def test_finds_the_modules_and_the_dead_unit(self, measure):
+        found = unit_clusters.cluster_units(
+            model_of_two_modules(), "hidden", batches(), measure
+        )
+        self.assertEqual((found.layer, found.measure), ("hidden", measure))
+        self.assertAllEqual(found.clusters, [0] * 4 + [1] * 4 + [-1])
+        self.assertAllEqual(found.unused, [8])
+        self.assertAlmostEqual(found.num_clusters, 2)
+        self.assertEqual(
+            found.modularity,
+            clustering.modularity(found.similarity, found.clusters),
+        )
+        self.assertBetween(found.modularity, 0.2, 0.5)
+
+    def test_restarts_never_find_less(self):
+        model, data = model_of_two_modules(), batches()
+        found = [
+            unit_clusters.cluster_units(
+                model, "hidden", data, steps=1, restarts=restarts
+            ).modularity
+            for restarts in (0, 3)
+        ]
+        self.assertLessEqual(found[0], found[1])
+
+    def test_the_similarity_is_that_of_the_measure(self):
+        model, data = model_of_two_modules(), batches()
+        expected = similarity.unit_similarities(model, data, ["hidden"])
+        for measure in similarity.MEASURES:
+            found = unit_clusters.cluster_units(model, "hidden", data, measure)
+            self.assertAllClose(found.similarity, expected["hidden"][measure])
+
+    def test_draws_itself(self):
+        found = unit_clusters.cluster_units(
+            model_of_two_modules(), "hidden", batches(), steps=10
+        )
+        ax = found.plot().axes[0]
+        self.assertStartsWith(
+            ax.get_title(), "hidden: normalized covariance, Q = 0."
+        )
+        self.assertLen(ax.lines, 4)
+
+    @parameterized.named_parameters(
+        ("measure", {"measure": "cosine"}, "must be one of .*'cosine'"),
+        ("layer", {"layer": "third"}, "third"),
+        ("steps", {"steps": -1}, "`steps`"),
+    )
+    def test_refuses_an_unknown(self, options, message):
+        options = {"layer": "hidden", "data": batches(), **options}
+        with self.assertRaisesRegex(ValueError, message):
+            unit_clusters.cluster_units(model_of_two_modules(), **options)
+
+
+class UnitModularityTest(tf.test.TestCase):
+    def fit(self, epochs=2, **options):
+        model = model_of_two_modules()
+        inputs, labels = batches(1)[0]
+        watch = unit_clusters.UnitModularity(batches(), **options)
+        seen = []
+
+        def cluster(epoch, logs):
+            seen.append(unit_clusters.cluster_units(model, "hidden", batches()))
+
+        recorder = keras.callbacks.LambdaCallback(on_epoch_end=cluster)
+        history = model.fit(
+            inputs,
+            labels,
+            batch_size=16,
+            epochs=epochs,
+            callbacks=[watch, recorder],
+            verbose=0,
+        )
+        return history.history, seen, model
+
+    def test_logs_q_and_clusters_of_every_epoch(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        history, seen, _ = self.fit(log_dir=folder)
+        expected = {
+            "modularity/hidden": [found.modularity for found in seen],
+            "num_clusters/hidden": [found.num_clusters for found in seen],
+        }
+        self.assertNotEqual(*expected["modularity/hidden"])
+        self.assertCountEqual(history, ["loss", *expected])
+        events = event_accumulator.EventAccumulator(folder).Reload()
+        self.assertCountEqual(events.Tags()["tensors"], expected)
+        for name, values in expected.items():
+            self.assertAllClose(history[name], values)
+            written = events.Tensors(name)
+            self.assertEqual([event.step for event in written], [2, 4])
+            numbers = [tf.make_ndarray(event.tensor_proto) for event in written]
+            self.assertAllClose(numbers, values)
+
+    def test_watches_the_layers_asked_for(self):
+        history, _, _ = self.fit(layers=["logits"], measure="covariance")
+        self.assertContainsSubset(["modularity/logits"], history)
+        self.assertNotIn("modularity/hidden", history)
+
+    def test_training_is_the_same_without_it(self):
+        weights = []
+        for watch in (unit_clusters.UnitModularity(batches()), None):
+            keras.utils.set_random_seed(0)
+            model = model_of_two_modules()
+            inputs, labels = batches(1)[0]
+            watches = [watch] if watch else []
+            model.fit(inputs, labels, epochs=2, callbacks=watches, verbose=0)
+            weights.append(model.get_weights())
+        for one, other in zip(*weights, strict=True):
+            self.assertAllEqual(one, other)
+
+    def test_refuses_an_unknown_measure_at_once(self):
+        with self.assertRaisesRegex(ValueError, "must be one of .*'cosine'"):
+            unit_clusters.UnitModularity(batches(), measure="cosine")
+
+
+if __name__ == "__main__":
+    tf.test.main()
