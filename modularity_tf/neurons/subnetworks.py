@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
 from modularity_tf.parts import activations
 from modularity_tf.parts import weights as model_weights
 
@@ -66,11 +67,11 @@ def build_subnetwork(model, selection):
     References:
         - Elbastawisy and Afrin, 2025, sections 4.1 and 4.2
     """
-    if isinstance(selection, selection.NeuronMask):
+    if isinstance(selection, NeuronMask):
         on, off = selection.on, selection.off
     else:
         off = ~selection
-        on = selection.NeuronSelection(
+        on = NeuronSelection(
             {path: np.zeros_like(v) for path, v in off.values.items()}
         )
     on.check_fits(model)
