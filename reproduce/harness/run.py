@@ -70,7 +70,7 @@ class Run:
             console=self.console,
         )
         self._task = self._progress.add_task("")
-        self._in_memory = {}
+        self._in_memory, self._read_back = {}, {}
         self._lock = None
 
     def stage(self, name, function, *needs, seed=0, steps=0, phase=None):
@@ -160,16 +160,16 @@ class Run:
 
     def result(self, stage):
         """Returns the result of a stage: read back, or made now."""
-        if stage.name is None:
-            return stage.function(stage, *resolve(stage.needs, self.result))
         if stage.name in self._in_memory:
             return self._in_memory[stage.name]
-        path = self._find(stage)
+        path = self._find(stage) if stage.name else None
         if path is not None:
             found = artefacts.read(path)
+            self._read_back[stage.name] = path
         else:
             found = self._make(stage)
-        self._in_memory[stage.name] = found
+        if stage.name:
+            self._in_memory[stage.name] = found
         return found
 
     def checkpoint(self, name):
@@ -254,8 +254,26 @@ class Run:
         start = time.monotonic()
         try:
             made = stage.function(stage, *needs)
-        except ValueError as error:
-            raise ValueError(f"{stage.name}: {error}") from error
+        except (ValueError, LookupError, TypeError) as error:
+            read_back = [
+                str(self._read_back[name])
+                for name in _names(stage)
+                if name in self._read_back
+            ]
+            is_refusal = isinstance(error, ValueError)
+            if not read_back and not is_refusal:
+                raise
+            reason, hint = error if is_refusal else repr(error), ""
+            if read_back:
+                hint = (
+                    f" It read back {', '.join(sorted(read_back))}: delete "
+                    "what is not of this run, and its stage runs again."
+                )
+            raise ValueError(
+                f"{stage.name or 'The record'}: {reason}{hint}"
+            ) from error
+        if stage.name is None:
+            return made
         artefacts.write(made, self.folder / stage.name)
         self.checkpoint(stage.name).unlink(missing_ok=True)
         seconds = time.monotonic() - start
