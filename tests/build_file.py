@@ -143,6 +143,8 @@ def _rules(path, trees, needs, shared):
             srcs=[LAUNCHER, file],
             args=[path],
             data=["//:all_files"] if reads_files else [],
+            # Or Bazel adds an `__init__.py` to every folder of what it reads.
+            legacy_create_init=0 if reads_files else None,
             main=LAUNCHER,
             deps=deps | {"@pypi//pytest"},
         )
@@ -252,10 +254,10 @@ def _rule(kind, **attributes):
     """Returns the text of one target, laid out as buildifier wants it."""
     lines = [f"{kind}("]
     for key, value in attributes.items():
-        if not value:
+        if not value and type(value) is not int:
             continue
-        if value is True:
-            text = "True"
+        if isinstance(value, int):
+            text = repr(value)
         elif isinstance(value, str) or len(value) == 1:
             text = json.dumps(value if isinstance(value, str) else list(value))
         else:

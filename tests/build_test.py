@@ -244,7 +244,9 @@ py_library(
         self.assertIn('data = [":all_files"]', main)
         self.assertNotIn("data", self.target("tests:b_test"))
         self.write("tests/b_test.py", "import a\na.__file__")
-        self.assertIn('data = ["//:all_files"]', self.target("tests:b_test"))
+        test = self.target("tests:b_test")
+        self.assertIn('data = ["//:all_files"]', test)
+        self.assertIn("legacy_create_init = 0", test)
         self.assertIn('"//tests/a:all_files"', self.target(":all_files"))
 
     def test_every_test_is_in_the_suite(self):
