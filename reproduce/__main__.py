@@ -1,6 +1,7 @@
 """Lists the experiments: python -m reproduce [--output_dir=runs]."""
 
 import ast
+import collections
 import json
 import pathlib
 
@@ -26,12 +27,20 @@ def state(output_dir, name):
     lines = []
     for folder in sorted(pathlib.Path(output_dir).glob(f"{name}-*")):
         results = folder / "results.json"
-        if results.exists():
-            claims = json.loads(results.read_text("utf-8"))["claims"]
-            held = sum(claim["verdict"] == "holds" for claim in claims)
-            lines.append(f"{folder}: {held} of {len(claims)} claims hold")
-        else:
+        if not results.exists():
             lines.append(f"{folder}: unfinished")
+            continue
+        try:
+            verdicts = [
+                claim["verdict"]
+                for claim in json.loads(results.read_text("utf-8"))["claims"]
+            ]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            lines.append(f"{results} can't be read: {error!r}")
+            continue
+        counts = collections.Counter(verdicts).items()
+        found = ", ".join(f"{count} {verdict}" for verdict, count in counts)
+        lines.append(f"{folder}: {len(verdicts)} claims: {found}")
     return lines or ["not run yet"]
 
 

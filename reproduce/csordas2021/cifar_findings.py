@@ -4,8 +4,6 @@ Everything here is computed from the records of `reproduce.cifar_ablation`, one
 a network and seed.
 """
 
-import functools
-
 import numpy as np
 
 from modularity_tf import plots
@@ -49,6 +47,13 @@ def target_and_other_drops(record):
     return target, np.nanmax(relative, axis=1)
 
 
+def mean_other_drop(record):
+    """Returns the mean drop of all classes but the one left out."""
+    relative, labels = drops(record)
+    relative[np.arange(len(labels)), labels] = np.nan
+    return float(np.nanmean(relative))
+
+
 def confusion_growth(record, task, targets):
     """Returns how much more `task` is called one of `targets`.
 
@@ -68,93 +73,94 @@ def confusion_growth(record, task, targets):
 
 def claims(records):
     """Returns the paper's claims with thresholds fixed before any run."""
-    found = []
+    found = claim.Claims()
     by_network = {}
     for record in records:
         by_network.setdefault(record["network"], []).append(record)
     for name, repeats in by_network.items():
-        pairs = [target_and_other_drops(record) for record in repeats]
-        add = functools.partial(_add_claim, found, name)
-        add(
-            "control mask keeps the network's accuracy",
-            "> 95 %",
-            [
-                r["masks"][CONTROL]["accuracy"] / r["dense"]["accuracy"]
-                for r in repeats
-            ],
-            0.95,
-        )
-        add(
-            "every mask removes weights (least removed)",
-            "",
-            [
-                min(1 - mask["keep_fraction"] for mask in r["masks"].values())
-                for r in repeats
-            ],
-            0.1,
-        )
-        add(
-            "the removed class drops most (share of classes)",
-            "all",
-            [np.mean(target > other) for target, other in pairs],
-            0.9,
-        )
-        add(
-            "the removed class drops, relative to the control",
-            "40-60 %" if name == "cnn" else "30-40 % less",
-            [np.mean(target) for target, _ in pairs],
-            0.4 if name == "cnn" else 0.2,
-        )
-        add(
-            "largest drop of another class, relative to that",
-            "small",
-            [np.mean(other) / np.mean(target) for target, other in pairs],
-            0.5,
-            at_least=False,
-        )
-        for task, targets in CONFUSIONS:
-            if all({task, *targets} <= set(r["class_names"]) for r in repeats):
-                add(
-                    f"{task} turns into {'/'.join(targets)} more than others",
-                    "grows",
-                    [
-                        confusion_growth(r, task, targets)
-                        for r in repeats
-                        if task in r["masks"]
-                    ],
-                    0.0,
-                )
+        found.extend(_claims_of_network(name, repeats))
     if set(NUMBERS) <= set(by_network):
         target = {
             name: {r["seed"]: target_and_other_drops(r)[0] for r in repeats}
             for name, repeats in by_network.items()
         }
-        _add_claim(
-            found,
-            "cnn - cnn_nodropout",
-            "dropout deepens the drop (paired over classes)",
-            "30-40 % of it",
-            np.concatenate(
-                [
-                    drop - target["cnn_nodropout"][seed]
-                    for seed, drop in target["cnn"].items()
-                ]
-            ),
-            0.0,
+        found.add(
+            "cnn - cnn_nodropout: dropout deepens the drop, mean over classes",
+            [
+                np.mean(drop - target["cnn_nodropout"][seed])
+                for seed, drop in target["cnn"].items()
+            ],
+            at_least=0.0,
+            null=0.0,
+            null_is="no effect",
+            paper="30-40 % of it",
         )
     return found
 
 
-def _add_claim(found, name, statement, paper, values, threshold, at_least=True):
-    found.append(
-        claim.Claim(
-            f"{name}: {statement}",
-            paper,
-            tuple(float(value) for value in values),
-            threshold,
-            at_least,
-        )
+def _claims_of_network(name, repeats):
+    found = claim.Claims(name)
+    pairs = [target_and_other_drops(record) for record in repeats]
+    classes = len(repeats[0]["class_names"])
+    found.add(
+        "control mask keeps the network's accuracy",
+        [
+            r["masks"][CONTROL]["accuracy"] / r["dense"]["accuracy"]
+            for r in repeats
+        ],
+        at_least=0.95,
+        source="paper",
+        paper="> 95 %",
+        null=[1 / classes / r["dense"]["accuracy"] for r in repeats],
+        null_is="guessing",
     )
+    found.add(
+        "every mask removes weights (least removed)",
+        [
+            min(1 - mask["keep_fraction"] for mask in r["masks"].values())
+            for r in repeats
+        ],
+        at_least=0.1,
+        null=0.0,
+        null_is="an untrained mask",
+    )
+    found.add(
+        "the removed class drops most (share of classes)",
+        [np.mean(target > other) for target, other in pairs],
+        at_least=0.9,
+        paper="all",
+        null=1 / classes,
+        null_is="any class alike",
+    )
+    found.add(
+        "the removed class drops, relative to the control",
+        [np.mean(target) for target, _ in pairs],
+        at_least=0.4 if name == "cnn" else 0.2,
+        source="paper" if name == "cnn" else "ours",
+        paper="40-60 %" if name == "cnn" else "30-40 % less",
+        null=[mean_other_drop(r) for r in repeats],
+        null_is="mean of the other classes",
+    )
+    found.add(
+        "largest drop of another class, relative to that",
+        [np.mean(other) / np.mean(target) for target, other in pairs],
+        at_most=0.5,
+        paper="small",
+        null=1.0,
+        null_is="all classes alike",
+    )
+    for task, targets in CONFUSIONS:
+        known = [r for r in repeats if task in r["masks"]]
+        if known and {task, *targets} <= set(known[0]["class_names"]):
+            found.add(
+                f"{task} turns into {'/'.join(targets)} more than others",
+                [confusion_growth(r, task, targets) for r in known],
+                at_least=0.0,
+                paper="grows",
+                null=0.0,
+                null_is="spread evenly",
+            )
+    return found
 
 
 def draw(records):

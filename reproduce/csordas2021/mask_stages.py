@@ -1,4 +1,4 @@
-"""Stages of the experiments that train a network and masks over it."""
+"""What the experiments share that train a network and masks over it."""
 
 import dataclasses
 import functools
@@ -7,47 +7,55 @@ import keras
 import numpy as np
 
 from modularity_tf.masking import alpha_search, callbacks, masked_model
-from reproduce.harness import experiment
+from reproduce.harness import config as harness_config
+
+field = harness_config.field
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(experiment.Config):
+class Config(harness_config.Config):
     """The flags of training a network, then masks; the paper's values (C.1)."""
 
-    batch_size: int = experiment.field(128, "Examples a network step.")
-    network_steps: int = experiment.field(20_000, "Steps of the weights.")
-    network_lr: float = experiment.field(1e-3, "Adam step of the weights.")
-    mask_batch_size: int = experiment.field(128, "Examples a mask step.")
-    mask_steps: int = experiment.field(20_000, "Steps of each mask.")
-    mask_lr: float = experiment.field(1e-3, "Adam step of the logits.")
-    beta: float = experiment.field(
-        1e-4, "Penalty: each logit costs beta / mask_batch_size."
+    batch_size: int = field(128, "Examples a network step.", at_least=1)
+    network_steps: int = field(
+        20_000, "Steps of the weights.", at_least=1, multiple_of="log_steps"
     )
-    find_beta: bool = experiment.field(
+    network_lr: float = field(1e-3, "Adam step of the weights.", above=0)
+    mask_batch_size: int = field(128, "Examples a mask step.", at_least=1)
+    mask_steps: int = field(
+        20_000, "Steps of each mask.", at_least=1, multiple_of="log_steps"
+    )
+    mask_lr: float = field(1e-3, "Adam step of the logits.", above=0)
+    beta: float = field(
+        1e-4, "Penalty: each logit costs beta / mask_batch_size.", at_least=0
+    )
+    find_beta: bool = field(
         False, "Find beta by the rule of appendix C.2, starting at --beta."
     )
-    num_samples: int = experiment.field(4, "Mask samples a batch.")
-    keep_probability: float = experiment.field(0.9, "At the start of a mask.")
-    log_steps: int = experiment.field(
-        500, "Steps between points in TensorBoard; divides the others."
+    num_samples: int = field(4, "Mask samples a batch.", at_least=1)
+    keep_probability: float = field(
+        0.9, "At the start of a mask.", above=0, less_than=1
+    )
+    log_steps: int = field(
+        500,
+        "Steps between points in TensorBoard; divides the others.",
+        at_least=1,
     )
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.beta >= 0:
-            raise ValueError(f"--beta must be at least 0, got {self.beta}.")
         if self.mask_batch_size < self.num_samples:
             raise ValueError(
                 f"--mask_batch_size={self.mask_batch_size} is smaller than "
                 f"--num_samples={self.num_samples}."
             )
-        for name in ("network_steps", "mask_steps"):
-            steps = getattr(self, name)
-            if steps % min(self.log_steps, steps):
-                raise ValueError(
-                    f"--{name}={steps} must be a multiple of "
-                    f"--log_steps={self.log_steps}."
-                )
+        if self.find_beta and not self.beta:
+            raise ValueError("--find_beta starts at --beta, got --beta=0.")
+
+    @property
+    def alpha(self):
+        """Float, the penalty on each logit."""
+        return self.beta / self.mask_batch_size
 
 
 def compile_network(config, network, **kwargs):
@@ -67,7 +75,7 @@ def compile_masked(config, network, roles, fixed_mask=None, **kwargs):
     model = masked_model.MaskedModel(
         network,
         num_samples=config.num_samples,
-        alpha=config.beta / config.mask_batch_size,
+        alpha=config.alpha,
         keep_probability=config.keep_probability,
         roles=roles,
         fixed_mask=fixed_mask,
@@ -78,76 +86,73 @@ def compile_masked(config, network, roles, fixed_mask=None, **kwargs):
     return model
 
 
-def train_network(run, network, batches, seed, stage, **kwargs):
+def train_network(stage, network, batches, **kwargs):
     """Returns a compiled network, trained.
 
     Args:
-        run: `experiment.Run`.
+        stage: `Stage`.
         network: Compiled Keras model.
         batches: Function `(batch_size, seed, start, stop)` to the
             `tf.data.Dataset` of those batches of an endless stream.
-        seed: Int, the repeat.
-        stage: Str, the stage.
         **kwargs: Of `keras.Model.fit`.
     """
-    config = run.config
-    batch_seed = experiment.derive_seed(seed, "batches", stage)
-    run.fit(
-        stage,
+    config = stage.config
+    seed = stage.derive_seed("batches", stage.name)
+    return stage.fit(
         network,
-        functools.partial(batches, config.batch_size, batch_seed),
+        functools.partial(batches, config.batch_size, seed),
         config.network_steps,
         config.log_steps,
         **kwargs,
     )
-    return network
 
 
-def train_mask(run, model, batches, seed, stage, alpha=None, **kwargs):
+def train_mask(stage, model, batches, alpha=None, **kwargs):
     """Returns the mask that keeps what the examples of `batches` need.
 
-    Args as in `train_network`; `model` is a compiled `MaskedModel` and begins
-    anew, with another `alpha` if it is given.
+    Args:
+        stage: `Stage`.
+        model: Compiled `MaskedModel`; it begins anew.
+        batches: As in `train_network`.
+        alpha: Float, the penalty, or `None` for that of the configuration.
+        **kwargs: Of `keras.Model.fit`.
     """
-    config = run.config
-    model.reset(experiment.derive_seed(seed, "samples", stage), alpha)
-    batch_seed = experiment.derive_seed(seed, "batches", stage)
-    run.fit(
-        stage,
+    config = stage.config
+    model.reset(
+        stage.derive_seed("samples", stage.name),
+        config.alpha if alpha is None else alpha,
+    )
+    seed = stage.derive_seed("batches", stage.name)
+    stage.fit(
         model,
-        functools.partial(batches, config.mask_batch_size, batch_seed),
+        functools.partial(batches, config.mask_batch_size, seed),
         config.mask_steps,
         config.log_steps,
-        callbacks=[callbacks.MaskSummary(run.folder / "logs" / stage)],
+        callbacks=[callbacks.MaskSummary(stage.log_dir)],
         **kwargs,
     )
-    return model.weight_mask(task=stage)
+    return model.weight_mask(task=stage.name)
 
 
-def find_alpha(run, train, performance, reference, folder):
+def find_alpha(stage, train, performance, reference):
     """Returns an `AlphaSearch` as a dict: masks of the full task, validated.
 
     Args:
-        run: `experiment.Run`.
-        train: Function `(stage, alpha)` to the `WeightMask`.
+        stage: `Stage`; every trial is a substage.
+        train: Function `(substage, alpha)` to the `WeightMask`.
         performance: Function from the mask to a float.
         reference: Float, the network's own performance.
-        folder: Str, where the stages lie.
     """
 
+    def measure(substage, alpha):
+        mask = train(substage, alpha)
+        return {"performance": performance(mask), "kept": mask.keep_fraction}
+
     def trial(alpha):
-        stage = f"{folder}/alpha_{alpha:.3g}"
+        found = stage.substage(f"alpha_{alpha:.3g}", measure, alpha)
+        return found["performance"], found["kept"]
 
-        def measure():
-            mask = train(stage, alpha)
-            kept = mask.keep_fraction
-            return {"performance": performance(mask), "kept": kept}
-
-        measured = run.stage(stage, measure)
-        return measured["performance"], measured["kept"]
-
-    start = run.config.beta / run.config.mask_batch_size
-    found = alpha_search.search_alpha(trial, reference, start)
+    found = alpha_search.search_alpha(trial, reference, stage.config.alpha)
     return dataclasses.asdict(found)
 
 

@@ -6,6 +6,7 @@ need no download.
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -163,6 +164,12 @@ def load(name):
     if name not in loaders:
         raise ValueError(f"`name` must be one of {[*loaders]}, got {name!r}.")
     return loaders[name]()
+
+
+@functools.lru_cache(maxsize=2)
+def load_once(name):
+    """Returns what `load` returns, read once a process."""
+    return load(name)
 
 
 def batches(split, batch_size, seed, start=0, stop=None):

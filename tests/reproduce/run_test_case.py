@@ -7,9 +7,11 @@ import tempfile
 
 import tensorflow as tf
 
+from reproduce.harness import experiment
+
 
 class RunTestCase(tf.test.TestCase):
-    """A TestCase that can run a binary's `main` in a folder of its own."""
+    """A TestCase that can run a binary's experiment in a folder of its own."""
 
     def run_tiny(self, module, config, pictures):
         """Runs an experiment, and checks what every one must leave behind.
@@ -24,7 +26,7 @@ class RunTestCase(tf.test.TestCase):
         """
         folder = self.enterContext(tempfile.TemporaryDirectory())
         config = dataclasses.replace(config, output_dir=folder)
-        module.main(config)
+        experiment.carry_out(module.EXPERIMENT, config)
         (run,) = pathlib.Path(folder).iterdir()
         results = json.loads((run / "results.json").read_text())
         self.assertNotEmpty(results["claims"])
@@ -33,7 +35,8 @@ class RunTestCase(tf.test.TestCase):
         # Drawn again, from the records alone.
         for picture in run.glob("*.png"):
             picture.unlink()
-        module.main(dataclasses.replace(config, stage="figures"))
+        again = dataclasses.replace(config, stage="figures")
+        experiment.carry_out(module.EXPERIMENT, again)
         after = {p.stem: p.read_bytes() for p in run.glob("*.png")}
         self.assertEqual(before, after)
         return run, results

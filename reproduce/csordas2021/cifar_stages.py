@@ -1,0 +1,255 @@
+"""Trains CNNs and their masks, class by class: stages of cifar_ablation.
+
+The functions take the `Config` of `reproduce.cifar_ablation`.
+"""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modularity_tf.parts import confusion
+from reproduce.csordas2021 import cnn, mask_stages
+from reproduce.csordas2021.cifar_findings import CONTROL
+from reproduce.data import images
+from reproduce.harness import training
+
+NETWORKS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
+
+
+def plan(run):
+    """Plans all networks and masks; returns the records to be."""
+    data = images.load_once(run.config.dataset)
+    labels = left_out(run.config, data)
+    return [
+        plan_network(run, data, labels, name, seed)
+        for seed in run.config.seeds
+        for name in run.config.networks
+    ]
+
+
+def plan_network(run, data, labels, name, seed):
+    """Plans the stages of one network and seed; returns the record to be."""
+    config, folder = run.config, f"{name}/seed{seed}"
+
+    def stage(what, *args, **kwargs):
+        return run.stage(f"{folder}/{what}", *args, seed=seed, **kwargs)
+
+    def mask(task, *args):
+        steps = {"steps": config.mask_steps, "phase": "masks"}
+        return stage(f"mask_{task}", *args, **steps)
+
+    network = stage(
+        "network",
+        train_network,
+        name,
+        steps=config.network_steps,
+        phase="network",
+    )
+    dense = stage("scores_dense", score, network)
+    search = None
+    if config.find_beta:
+        search = stage("alpha_search", find_alpha, network, dense)
+    control = mask(CONTROL, train_control_mask, network, search)
+    masks, scores = {CONTROL: control}, {}
+    scores[CONTROL] = stage(f"scores_{CONTROL}", score, network, control)
+    for label in labels:
+        task = data.class_names[label]
+        masks[task] = mask(
+            task, train_class_mask, network, control, search, label
+        )
+        # A class's mask lacks the output layer, the control's does not.
+        scores[task] = stage(
+            f"scores_{task}", score_class, network, control, masks[task]
+        )
+    return {
+        "data": data.title,
+        "data_sha256": data.sha256,
+        "class_names": data.class_names,
+        "network": name,
+        "seed": seed,
+        "dense": dense,
+        "beta": run.combine(functools.partial(found_beta, config), search),
+        "alpha_search": search,
+        "masks": run.combine(describe, masks, scores),
+    }
+
+
+def found_beta(config, search):
+    """Returns the beta of the masks: that of the flag, or that was found."""
+    return search["alpha"] * config.mask_batch_size if search else config.beta
+
+
+def describe(masks, scores):
+    """Returns what the record has of each mask."""
+    features = without_output(masks[CONTROL])
+    return {
+        task: {
+            **scores[task],
+            "keep_fraction": mask.keep_fraction,
+            "keep_fractions": mask.keep_fractions(),
+            "lost_of_control": 0.0
+            if task == CONTROL
+            else 1 - features.sharing(mask),
+        }
+        for task, mask in masks.items()
+    }
+
+
+def without_output(mask):
+    """Returns a mask but for the output layer."""
+    layers = {path.split("/")[0] for path in mask.values}
+    return mask.select(layers - {"classifier"})
+
+
+def left_out(config, data):
+    """Returns the labels of the classes that get a mask without them."""
+    for name in config.classes:
+        if name not in data.class_names:
+            raise ValueError(
+                f"--classes must be of {', '.join(data.class_names)}, got "
+                f"{name!r}."
+            )
+    chosen = config.classes or data.class_names
+    return [data.class_names.index(name) for name in chosen]
+
+
+def train_network(stage, name):
+    """Returns the trained network of Table 2."""
+    data = images.load_once(stage.config.dataset)
+    return mask_stages.train_network(
+        stage,
+        untrained(stage.config, data, name, stage.derive_seed("network")),
+        functools.partial(images.batches, data.train),
+        validation_data=curve_batches(data.validation),
+    )
+
+
+def train_control_mask(stage, network, search):
+    """Returns the mask of all classes."""
+    data = images.load_once(stage.config.dataset)
+    return train_mask(
+        stage, masked(stage.config, network), data.train, alpha_of(search)
+    )
+
+
+def train_class_mask(stage, network, control, search, label):
+    """Returns the mask of all classes but one, the output layer's fixed."""
+    data = images.load_once(stage.config.dataset)
+    # One model for all classes: its training step is traced once.
+    model = masked_but_output(stage.config, network, control)
+    return train_mask(stage, model, data.train.without(label), alpha_of(search))
+
+
+def find_alpha(stage, network, dense):
+    """Returns an `AlphaSearch` as a dict: masks of all classes, validated."""
+    data = images.load_once(stage.config.dataset)
+    return mask_stages.find_alpha(
+        stage,
+        lambda substage, alpha: train_mask(
+            substage, masked(stage.config, network), data.train, alpha
+        ),
+        lambda mask: score_model(mask.apply(network), data)[
+            "validation_accuracy"
+        ],
+        dense["validation_accuracy"],
+    )
+
+
+def alpha_of(search):
+    """Returns the alpha that a search found, `None` if there was none."""
+    return search and search["alpha"]
+
+
+def score(stage, network, mask=None):
+    """Returns the scores of a network, or of what a mask leaves of it."""
+    model = mask.apply(network) if mask else network
+    return score_model(model, images.load_once(stage.config.dataset))
+
+
+def score_class(stage, network, control, mask):
+    """Returns the scores of a class's mask and the control's output layer."""
+    return score(stage, control.select("classifier").apply(network), mask)
+
+
+def untrained(config, data, name, seed):
+    """Returns the compiled network of Table 2 before training."""
+    network = cnn.build(
+        data.train.images.shape[1:], len(data.class_names), NETWORKS[name], seed
+    )
+    return mask_stages.compile_network(config, network, **task_loss())
+
+
+@training.keep_last
+def masked(config, network):
+    """Returns the compiled masked network."""
+    return mask_stages.compile_masked(config, network, "all", **task_loss())
+
+
+@training.keep_last
+def masked_but_output(config, network, control):
+    """Returns the compiled masked network, its output layer as in control."""
+    output = control.select("classifier")
+    return mask_stages.compile_masked(
+        config, network, "all", output, **task_loss()
+    )
+
+
+def task_loss():
+    """Returns what both `compile` calls have in common."""
+    return {
+        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "metrics": ["accuracy"],
+    }
+
+
+def train_mask(stage, model, split, alpha):
+    """Returns the mask that keeps what the images of `split` need."""
+    data = images.load_once(stage.config.dataset)
+    return mask_stages.train_mask(
+        stage,
+        model,
+        functools.partial(images.batches, split),
+        alpha,
+        validation_data=curve_batches(data.validation),
+    )
+
+
+def curve_batches(split):
+    """Returns the first 1,000 images of a split, for the curves."""
+    first = split.images[:1000].astype("float32"), split.labels[:1000]
+    return tf.data.Dataset.from_tensor_slices(first).batch(500)
+
+
+def score_model(model, data):
+    """Returns held-out accuracies and the confusion matrix on the test set."""
+    classes = len(data.class_names)
+    matrix = confusion.confusion_matrix(
+        data.test.labels, mask_stages.predict(model, data.test.images), classes
+    )
+    correct = (
+        mask_stages.predict(model, data.validation.images)
+        == data.validation.labels
+    )
+    return {
+        "accuracy": float(np.mean(np.diagonal(matrix))),
+        "validation_accuracy": float(np.mean(correct)),
+        "confusion": matrix.tolist(),
+    }
+
+
+def phases(config):
+    """Returns what the estimate times: training weights, training masks."""
+    data = images.load_once(config.dataset)
+    network = untrained(config, data, config.networks[0], seed=0)
+    batches = functools.partial(images.batches, data.train)
+    return {
+        "network": training.phase(
+            network, functools.partial(batches, config.batch_size, 0)
+        ),
+        "masks": training.phase(
+            masked(config, network),
+            functools.partial(batches, config.mask_batch_size, 0),
+        ),
+    }

@@ -1,0 +1,258 @@
+"""Configurations: frozen dataclasses whose fields are command-line flags."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import sys
+import typing
+
+from absl import flags
+
+
+def field(
+    default,
+    help,
+    *,
+    names_run=True,
+    at_least=None,
+    above=None,
+    at_most=None,
+    less_than=None,
+    one_of=None,
+    multiple_of=None,
+    distinct=False,
+):
+    """Returns a dataclass field that is also a command-line flag.
+
+    The limits are checked when a `Config` is made, so before anything trains;
+    those of a tuple hold for each of its items. Floats must be finite, and a
+    tuple may be empty only if it is by default.
+
+    Args:
+        default: Int, float, bool, str, or a tuple of such.
+        help: Str, the flag's help; the limits are added to it.
+        names_run: Bool. Whether another value makes another run folder. A
+            tuple that does not, as the seeds, says which part of the run is
+            done.
+        at_least: Number, the smallest value allowed.
+        above: Number, which the value must be greater than.
+        at_most: Number, the greatest value allowed.
+        less_than: Number, which the value must be smaller than.
+        one_of: Tuple, the values allowed.
+        multiple_of: Str, the name of an int field that divides this one, or
+            is greater.
+        distinct: Bool. Whether items of a tuple must differ.
+    """
+    metadata = {
+        "help": help,
+        "names_run": names_run,
+        "at_least": at_least,
+        "above": above,
+        "at_most": at_most,
+        "less_than": less_than,
+        "one_of": one_of,
+        "multiple_of": multiple_of,
+        "distinct": distinct,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The flags that every experiment has.
+
+    Raises:
+        ValueError: If a value is outside the limits of its field; the message
+            is one line and names the flag.
+    """
+
+    output_dir: str = field(
+        "runs", "Folder of the run folders.", names_run=False
+    )
+    seeds: tuple[int, ...] = field(
+        (0,),
+        "Seeds; one repeat each.",
+        names_run=False,
+        at_least=0,
+        less_than=2**31,
+        distinct=True,
+    )
+    stage: str = field(
+        "all",
+        "What to do; `figures` draws again from results.json.",
+        names_run=False,
+        one_of=("all", "figures"),
+    )
+    dry_run: bool = field(
+        False,
+        "Print an estimate of time and memory, and stop.",
+        names_run=False,
+    )
+    checkpoint_seconds: float = field(
+        20.0,
+        "At least so long between two checkpoints of a stage.",
+        names_run=False,
+        at_least=0,
+    )
+    jit_compile: bool = field(
+        False,
+        "Compile whole training steps with XLA (for GPUs).",
+        names_run=False,
+    )
+
+    def __post_init__(self):
+        for f in dataclasses.fields(self):
+            _check(self, f)
+
+    def digest(self):
+        """Returns eight hexadecimal digits of a hash of what names a run."""
+        named = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.metadata["names_run"]
+        }
+        text = json.dumps(named, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def part(self):
+        """Returns the part of the run that is done: the seeds, say, a dict."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if not f.metadata["names_run"] and isinstance(f.default, tuple)
+        }
+
+    def covers(self, other):
+        """Returns whether a run does all that another of its folder has done.
+
+        Args:
+            other: Dict, the configuration that results.json holds. A tuple
+                that is empty by default stands for everything if it is empty.
+        """
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        for name, own in self.part().items():
+            theirs = tuple(other.get(name, ()))
+            has_all = defaults[name] == own == ()
+            had_all = defaults[name] == theirs == ()
+            if not has_all and (had_all or not set(theirs) <= set(own)):
+                return False
+        return True
+
+    def text(self):
+        """Returns the configuration as flags, on one line."""
+        flags_ = [
+            f"--{name}={','.join(map(str, value))}"
+            if isinstance(value, tuple)
+            else f"--{name}={value}"
+            for name, value in dataclasses.asdict(self).items()
+        ]
+        return " ".join(flags_)
+
+
+def define_flags(config_class, flag_values=flags.FLAGS):
+    """Defines one flag a field. Call it under the `__main__` guard."""
+    for f in dataclasses.fields(config_class):
+        define = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }.get(type(f.default), flags.DEFINE_list)
+        default = f.default
+        if isinstance(default, tuple):
+            default = [str(item) for item in default]
+        help = f.metadata["help"]
+        if limits := _limits(f):
+            help = f"{help} Must be {limits}."
+        define(f.name, default, help, flag_values=flag_values)
+        # `--help` shows the flags of the binary's own module alone.
+        flag_values.register_key_flag_for_module(
+            sys.argv[0], flag_values[f.name]
+        )
+
+
+def config_from_flags(config_class, flag_values=flags.FLAGS):
+    """Returns the `config_class` that the parsed flags describe.
+
+    Raises:
+        ValueError: If a list holds something that is no number, or the
+            configuration refuses a value.
+    """
+    values = {}
+    for f in dataclasses.fields(config_class):
+        value = flag_values[f.name].value
+        if isinstance(f.default, tuple):
+            kind = typing.get_args(f.type)[0]
+            try:
+                value = tuple(kind(item) for item in value)
+            except ValueError:
+                raise ValueError(
+                    f"--{f.name} must be {kind.__name__}s, got "
+                    f"{','.join(value)!r}."
+                ) from None
+        values[f.name] = value
+    return config_class(**values)
+
+
+def derive_seed(seed, *purpose):
+    """Returns an int in [0, 2**31) that depends on all the arguments."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 2**31
+
+
+def _check(config, f):
+    """Raises `ValueError` if a field's value is outside its limits."""
+    value, limits = getattr(config, f.name), f.metadata
+    is_list = isinstance(f.default, tuple)
+    items = value if is_list else (value,)
+    shown = ",".join(map(str, value)) if is_list else value
+    is_valid = all(_is_allowed(item, limits) for item in items)
+    if not is_valid or (is_list and not items and f.default):
+        raise ValueError(
+            f"--{f.name} must be {_limits(f) or 'finite'}, got {shown!r}."
+        )
+    if limits["distinct"] and len(set(items)) < len(items):
+        raise ValueError(f"--{f.name} must be distinct, got {shown!r}.")
+    if part := limits["multiple_of"]:
+        step = getattr(config, part)
+        # A field that is smaller is one part of its own.
+        if any(item % min(step, item) for item in items):
+            raise ValueError(
+                f"--{f.name} must be a multiple of --{part}={step}, got "
+                f"{shown}."
+            )
+
+
+def _is_allowed(item, limits):
+    if limits["one_of"] is not None and item not in limits["one_of"]:
+        return False
+    if isinstance(item, float) and not math.isfinite(item):
+        return False
+    return not (
+        (limits["at_least"] is not None and item < limits["at_least"])
+        or (limits["above"] is not None and item <= limits["above"])
+        or (limits["at_most"] is not None and item > limits["at_most"])
+        or (limits["less_than"] is not None and item >= limits["less_than"])
+    )
+
+
+def _limits(f):
+    """Returns what a field's values must be, in words; "" for no limits."""
+    words = {
+        "at_least": "at least",
+        "above": "above",
+        "at_most": "at most",
+        "less_than": "less than",
+    }
+    found = [
+        f"{text} {f.metadata[key]}"
+        for key, text in words.items()
+        if f.metadata[key] is not None
+    ]
+    if f.metadata["one_of"] is not None:
+        found.append("one of " + ", ".join(map(str, f.metadata["one_of"])))
+    if isinstance(f.default, tuple) and f.default:
+        found.insert(0, "one value or more")
+    return ", ".join(found)

@@ -1,0 +1,327 @@
+"""A run folder: stages planned, carried out or read back, and results.
+
+runs/NAME-DATASET-DIGEST/      DIGEST: of the configuration
+    cnn/seed0/network.keras    an artefact a stage, written once
+    logs/                      TensorBoard
+    figNN_what.png             drawn from results.json alone
+    results.json               configuration, versions, records, claims
+    part-DIGEST/               results of a part of what results.json has
+"""
+
+import collections
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+
+import rich.console
+import rich.progress
+import tensorflow as tf
+from matplotlib import image
+
+from modularity_tf import plots
+from reproduce.harness import artefacts, claim, training
+from reproduce.harness.stage import Stage, resolve
+
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+)
+
+
+class Run:
+    """The stages of an experiment, and the folder where they lie.
+
+    A plan comes first: `stage` and `combine` make `Stage`s and carry out
+    nothing, nor do they touch the disk. Within a `with` block, which locks the
+    folder, `carry_out` does what is not done yet.
+
+    Args:
+        config: `Config`.
+        name: Str, the experiment.
+    """
+
+    def __init__(self, config, name):
+        self.config = config
+        parts = [name, getattr(config, "dataset", ""), config.digest()]
+        folder = "-".join(part for part in parts if part)
+        self.folder = pathlib.Path(config.output_dir) / folder
+        self.stages = {}
+        self.console = rich.console.Console()
+        self._progress = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description:<32}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("left"),
+            rich.progress.TimeRemainingColumn(elapsed_when_finished=False),
+            console=self.console,
+        )
+        self._task = self._progress.add_task("")
+        self._in_memory = {}
+        self._lock = None
+
+    def stage(self, name, function, *needs, seed=0, steps=0, phase=None):
+        """Plans a stage, and returns it.
+
+        Args:
+            name: Str, a path in the run folder without suffix.
+            function: As in `Stage`, like the other arguments.
+            *needs: Arguments of `function`, stages for their results.
+            seed: Int, the repeat.
+            steps: Int, training steps.
+            phase: Str or `None`, the phase of the estimate.
+
+        Raises:
+            ValueError: If there is a stage of that name with another function
+                or other arguments.
+        """
+        made = Stage(self, name, function, needs, seed, steps, phase)
+        known = self.stages.setdefault(name, made)
+        same = function, needs, seed
+        if (known.function, known.needs, known.seed) != same:
+            raise ValueError(f"Two stages have the name {name!r}.")
+        return known
+
+    def combine(self, function, *needs):
+        """Plans what is computed from results whenever it is asked for.
+
+        Args:
+            function: Function of the results of `needs`.
+            *needs: As in `stage`.
+        """
+        return Stage(
+            self, None, lambda stage, *results: function(*results), needs
+        )
+
+    def steps_left(self):
+        """Returns the training steps to do, a dict from phase to int."""
+        left = collections.Counter()
+        for stage in self.stages.values():
+            if not self._find(stage):
+                left[stage.phase] += stage.steps
+        return left
+
+    def __enter__(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        self.console.print(f"Run folder: {self.folder}", soft_wrap=True)
+        return self
+
+    def __exit__(self, *exception):
+        self._progress.stop()
+        self._lock.close()  # which frees it, as the end of a process does
+
+    def carry_out(self, wanted):
+        """Carries out what is planned and not done, and returns results.
+
+        Args:
+            wanted: Nest of stages and values.
+
+        Returns:
+            The nest, with the results of the stages.
+
+        Raises:
+            ValueError: If a stage refuses something; the message begins with
+                its name.
+        """
+        total = sum(stage.steps for stage in self.stages.values())
+        self._progress.update(self._task, total=total)
+        self._progress.start()
+        done = 0
+        waiting = collections.Counter()  # how many stages still need another
+        unfinished = [s for s in self.stages.values() if not self._find(s)]
+        for stage in unfinished:
+            waiting.update(_names(stage))
+        for stage in self.stages.values():
+            if stage in unfinished:
+                self._progress.update(self._task, description=stage.name)
+                self.result(stage)
+                waiting.subtract(_names(stage))
+                for name in {*self._in_memory}:
+                    if not waiting[name]:
+                        del self._in_memory[name]
+            done += stage.steps
+            self._progress.update(self._task, completed=done)
+        self._progress.stop()
+        return resolve(wanted, self.result)
+
+    def result(self, stage):
+        """Returns the result of a stage: read back, or made now."""
+        if stage.name is None:
+            return stage.function(stage, *resolve(stage.needs, self.result))
+        if stage.name in self._in_memory:
+            return self._in_memory[stage.name]
+        path = self._find(stage)
+        if path is not None:
+            found = artefacts.read(path)
+        else:
+            found = self._make(stage)
+        self._in_memory[stage.name] = found
+        return found
+
+    def checkpoint(self, name):
+        """Returns the path of the checkpoint of a stage."""
+        return self.folder / f"{name}.checkpoint.npz"
+
+    def advance(self, steps):
+        """Moves the progress bar by so many training steps."""
+        self._progress.advance(self._task, steps)
+
+    def estimate(self, phases):
+        """Prints what is left to do: steps, time and memory.
+
+        Args:
+            phases: Dict from phase to `training.Phase`.
+        """
+        table, hours = training.estimate(phases, self.steps_left())
+        self.console.print(table)
+        self.console.print(
+            f"About {hours:.2f} hours on this machine; so far "
+            f"{training.peak_memory():.1f} GiB of memory at the peak. Killed "
+            "at any moment, the same command goes on from where it was."
+        )
+
+    def finish(self, records, claims, draw):
+        """Writes results.json, draws the figures and prints the claims.
+
+        Results that cover less than those there are, fewer seeds say, go to a
+        folder of their own.
+
+        Args:
+            records: JSON values: every number that a figure shows.
+            claims: Function from the records to `claim.Claims`.
+            draw: Function from the records to a dict from figure name to
+                `matplotlib.figure.Figure`.
+        """
+        results = {
+            "config": dataclasses.asdict(self.config),
+            "versions": _versions(),
+            "seeds": self.config.seeds,
+            "records": records,
+            "claims": [stated.checked() for stated in claims(records)],
+        }
+        folder = self._results_folder()
+        folder.mkdir(exist_ok=True)
+        artefacts.write(results, folder / "results")
+        self.draw(draw)
+
+    def draw(self, draw):
+        """Draws the figures from results.json alone, and prints the claims.
+
+        Args:
+            draw: As in `finish`.
+
+        Raises:
+            ValueError: If there is no results.json, or it is damaged.
+        """
+        folder = self._results_folder()
+        path = artefacts.find(folder / "results")
+        if path is None:
+            raise ValueError(
+                f"{folder}/results.json is not there: run without "
+                "--stage=figures first, or with the flags of the run."
+            )
+        results = artefacts.read(path)
+        with tf.summary.create_file_writer(
+            str(folder / "logs" / "figures")
+        ).as_default(step=0):
+            for name, figure in draw(results["records"]).items():
+                file = folder / f"{name}.png"
+                plots.save(figure, file)
+                tf.summary.image(name, image.imread(file)[None])
+                self.console.print(f"drawn: {name}.png", highlight=False)
+        self.console.print(claim.table(results["claims"]))
+        self.console.print(claim.tally(results["claims"]), highlight=False)
+        self.console.print(
+            f"{path}; tensorboard --logdir {self.folder}", soft_wrap=True
+        )
+
+    def _make(self, stage):
+        needs = resolve(stage.needs, self.result)
+        start = time.monotonic()
+        try:
+            made = stage.function(stage, *needs)
+        except ValueError as error:
+            raise ValueError(f"{stage.name}: {error}") from error
+        artefacts.write(made, self.folder / stage.name)
+        self.checkpoint(stage.name).unlink(missing_ok=True)
+        seconds = time.monotonic() - start
+        self.console.print(
+            f"{stage.name}: done in {seconds:.1f} s", highlight=False
+        )
+        return made
+
+    def _find(self, stage):
+        return artefacts.find(self.folder / stage.name)
+
+    def _results_folder(self):
+        """Returns where the results of this part of the run lie."""
+        path = artefacts.find(self.folder / "results")
+        if path is None or self.config.covers(artefacts.read(path)["config"]):
+            return self.folder
+        text = json.dumps(self.config.part(), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return self.folder / f"part-{digest}"
+
+    def _take_lock(self):
+        """Locks the folder, or says which process holds it."""
+        path = self.folder / "lock"
+        # Not "w", which would wipe out what the holder wrote.
+        self._lock = open(path, "a+")  # noqa: SIM115
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read()
+            self._lock.close()
+            raise ValueError(
+                f"{self.folder} is in use by {holder}. Wait for its end, or "
+                "choose another --output_dir."
+            ) from None
+        self._lock.truncate(0)
+        since = time.strftime("%Y-%m-%d %H:%M")
+        self._lock.write(
+            f"process {os.getpid()} on {platform.node()} since {since} "
+            f"({' '.join(sys.argv[:1])})"
+        )
+        self._lock.flush()
+
+
+def _names(stage):
+    """Returns the names of the stages that a stage needs, once each."""
+    found = []
+    resolve(stage.needs, found.append)
+    names = {need.name for need in found if need.name}
+    for need in found:
+        if need.name is None:
+            names |= _names(need)
+    return names
+
+
+def _versions():
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    versions["python"] = platform.python_version()
+    versions["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+    gpus = tf.config.list_physical_devices("GPU")
+    versions["gpus"] = len(gpus)
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        versions["commit"] = subprocess.check_output(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=pathlib.Path(__file__).parent,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ).strip()
+    return versions

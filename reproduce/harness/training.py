@@ -1,0 +1,208 @@
+"""Training that can be killed at any moment, and what it will take."""
+
+import os
+import resource
+import time
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import rich.table
+
+
+def fit(
+    model,
+    batches,
+    steps,
+    epoch_steps,
+    *,
+    checkpoint,
+    checkpoint_seconds,
+    log_dir,
+    advance,
+    callbacks=(),
+    **kwargs,
+):
+    """Trains a compiled model for `steps` steps, or what is left of them.
+
+    Killed and called again, it goes on from the last checkpoint, and the
+    outcome is that of an undisturbed run: the optimizer's step count says
+    which batch comes next.
+
+    Args:
+        model: Compiled Keras model.
+        batches: Function `(start, stop)` to the `tf.data.Dataset` of those
+            batches.
+        steps: Int.
+        epoch_steps: Int. Steps between two points in TensorBoard.
+        checkpoint: Path of the checkpoint.
+        checkpoint_seconds: Float, at least so long between two of them.
+        log_dir: Path of the TensorBoard logs.
+        advance: Function of an int: so many steps more are done.
+        callbacks: Iterable of further Keras callbacks.
+        **kwargs: Of `keras.Model.fit`.
+
+    Raises:
+        ValueError: If the loss becomes NaN or infinite, or the checkpoint is
+            damaged or of another model.
+    """
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    state = [*model.variables, *model.optimizer.variables]
+    if checkpoint.exists():
+        _restore(checkpoint, state)
+    start = int(model.optimizer.iterations)
+    advance(start)
+    epoch_steps = min(epoch_steps, steps)
+    own = [
+        keras.callbacks.TensorBoard(log_dir, write_graph=False),
+        keras.callbacks.TerminateOnNaN(raise_error=True),
+        _Checkpoint(checkpoint, state, checkpoint_seconds),
+        _Advance(advance),
+    ]
+    try:
+        model.fit(
+            batches(start, steps),
+            initial_epoch=start // epoch_steps,
+            epochs=-(-steps // epoch_steps),
+            steps_per_epoch=epoch_steps,
+            callbacks=[*own, *callbacks],
+            shuffle=False,
+            verbose=0,
+            **kwargs,
+        )
+    except RuntimeError as error:
+        if not str(error).startswith("NaN or Inf loss"):
+            raise
+        raise ValueError(
+            "the loss became NaN or infinite; lower the learning rate."
+        ) from error
+
+
+class Phase(NamedTuple):
+    """A kind of work that is timed for the estimate.
+
+    Attributes:
+        work: Function of an int that does so much of it, at least 1.
+        unit: Int, the steps of a stage that 1 stands for.
+    """
+
+    work: object
+    unit: int = 1
+
+
+def phase(model, batches):
+    """Returns the `Phase` of training a compiled model.
+
+    Args:
+        model: Compiled Keras model.
+        batches: As in `fit`.
+    """
+    return Phase(
+        lambda count: model.fit(batches(0, count), shuffle=False, verbose=0)
+    )
+
+
+def estimate(phases, steps):
+    """Times a little of each phase, and tells what the run will take.
+
+    Args:
+        phases: Dict from name to `Phase`.
+        steps: Dict from name to int, the steps still to do.
+
+    Returns:
+        `rich.table.Table`, and the hours together.
+    """
+    table = rich.table.Table(title="Estimate", title_justify="left")
+    for column in ("phase", "steps", "s a step", "hours"):
+        table.add_column(column, justify="right")
+    total = 0.0
+    for name, (work, unit) in phases.items():
+        if not steps.get(name):
+            continue
+        work(2)  # traces
+        seconds = {}
+        for count in (2, 12):  # the difference leaves the start-up out
+            start = time.monotonic()
+            work(count)
+            seconds[count] = time.monotonic() - start
+        step = max(seconds[12] - seconds[2], 0) / 10 / unit
+        hours = step * steps[name] / 3600
+        total += hours
+        table.add_row(name, str(steps[name]), f"{step:.4f}", f"{hours:.2f}")
+    return table, total
+
+
+def peak_memory():
+    """Returns the most memory this process has had so far, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def keep_last(function):
+    """Decorator: the last result again where the arguments are the same.
+
+    By identity. For a compiled model that several stages train in turn: it is
+    traced once.
+    """
+    last = None
+
+    def remembering(*args):
+        nonlocal last
+        same = last is not None and len(args) == len(last[0])
+        if not same or any(a is not b for a, b in zip(args, last[0])):
+            last = None  # frees it first
+            last = args, function(*args)
+        return last[1]
+
+    return remembering
+
+
+def _restore(checkpoint, state):
+    try:
+        with np.load(checkpoint) as saved:
+            for variable, key in zip(state, saved, strict=True):
+                variable.assign(saved[key])
+    except Exception as error:  # a damaged file can raise anything
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{checkpoint} is damaged, or of another model ({reason}): delete "
+            "it, and the stage starts from its beginning."
+        ) from error
+
+
+class _Checkpoint(keras.callbacks.Callback):
+    """Saves all state at the end of an epoch, now and then.
+
+    Keras's own weight files leave the state of the random generators out, and
+    a resumed run would draw other dropout masks.
+    """
+
+    def __init__(self, file, state, seconds):
+        super().__init__()
+        self._file, self._state, self._seconds = file, state, seconds
+        self._saved = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() - self._saved < self._seconds:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._file.with_name(f"partial-{self._file.name}")
+        np.savez(partial, *(variable.numpy() for variable in self._state))
+        os.replace(partial, self._file)
+        self._saved = time.monotonic()
+
+
+class _Advance(keras.callbacks.Callback):
+    """Reports the steps that are done."""
+
+    def __init__(self, advance):
+        super().__init__()
+        self._advance = advance
+        self._batch = -1
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._batch = -1
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._advance(batch - self._batch)
+        self._batch = batch
