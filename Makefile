@@ -2,7 +2,7 @@ PYTHON ?= python3
 TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_CPP_MIN_LOG_LEVEL
 
-.PHONY: demo lint test
+.PHONY: demo lint lock test
 
 demo: .venv/stamp
 	.venv/bin/python -m reproduce.cifar_ablation \
@@ -14,6 +14,10 @@ test: .venv/stamp
 lint: .venv/stamp
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+
+# The exact versions that Bazel installs: those of .venv, which has nothing else.
+lock: .venv/stamp
+	.venv/bin/pip freeze --all --exclude pip > requirements_lock.txt
 
 # The stamp comes last: an install that was cut short starts again from nothing.
 .venv/stamp: requirements.txt requirements-dev.txt

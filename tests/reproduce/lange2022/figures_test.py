@@ -4,11 +4,11 @@ from absl.testing import parameterized
 from matplotlib import colors
 
 from reproduce.lange2022 import figures
-from tests.reproduce.lange2022 import findings_test
+from tests.reproduce.lange2022 import unit_records
 
 
 def records(dropped=()):
-    found = findings_test.records_as_in_the_paper()
+    found = unit_records.as_in_the_paper()
     names = ("accuracy", "loss", "l2_norm", "l1_norm", "sparsity")
     for one in (*found["networks"], *found["untrained"]):
         one |= dict.fromkeys(names, 0.5)
@@ -19,7 +19,7 @@ def records(dropped=()):
     return {
         **found,
         "data": "MNIST",
-        "settings": findings_test.SETTINGS,
+        "settings": unit_records.SETTINGS,
         "examples": [{"strength": s, **example} for s in (0.1, 0.5)],
     }
 
@@ -32,7 +32,7 @@ class DrawTest(parameterized.TestCase):
     @parameterized.named_parameters(
         ("whole", ()),
         ("one_dropped", [("l2", 1e-3)]),
-        ("all_dropped", findings_test.SETTINGS),
+        ("all_dropped", unit_records.SETTINGS),
     )
     def test_draws_what_is_left_when_networks_are(self, dropped):
         found = figures.draw(records(dropped))

@@ -5,53 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce.lange2022 import findings
-
-MEASURES = len(findings.MEASURES)
-PAIRS = len(findings.PAIRS)
-SETTINGS = [
-    *(("l2", s) for s in (1e-5, 1e-4, 1e-3)),
-    *(("l1", s) for s in (1e-5, 1e-4, 1e-3)),
-    *(("dropout", s) for s in (0.1, 0.3, 0.5)),
-]
-
-
-def record(q, upstream, downstream, across, **kwargs):
-    """Returns a record of two layers, the first with `q`."""
-    agreement = np.full(PAIRS, across)
-    agreement[findings.BLOCKS["upstream"]] = upstream
-    agreement[findings.BLOCKS["downstream"]] = downstream
-    agreement[findings.BLOCKS["normalised"]] += 0.01
-    pair = findings.BLOCKS["across"][0]
-    layers = [
-        {
-            "q": [level] * MEASURES,
-            "q_spectral": [level - 0.01] * MEASURES,
-            "clusters": [3.0] * MEASURES,
-            "agreement": agreement.tolist(),
-            "one_cluster": [(2, level - 0.02)],
-            "null": [(pair, across, across - 0.05)],
-        }
-        for level in (q, q / 2)
-    ]
-    return {"layers": layers, **kwargs}
-
-
-def records_as_in_the_paper():
-    gain = {"l2": 0.02, "l1": 0.01, "dropout": 0.1}
-    networks = [
-        record(
-            0.1 + gain[kind] * (i % 3), 0.8, 0.8, 0.4,
-            kind=kind, strength=strength, seed=seed,
-        )
-        for seed in (0, 1)
-        for i, (kind, strength) in enumerate(SETTINGS)
-    ]  # fmt: skip
-    untrained = [record(q, 0.4, 0.75, 0.3) for q in (0.08, 0.1, 0.12)]
-    return {
-        "networks": networks,
-        "untrained": untrained,
-        "min_accuracy": 0.8,
-    }
+from tests.reproduce.lange2022 import unit_records
 
 
 class BlocksTest(tf.test.TestCase):
@@ -77,29 +31,31 @@ class PercentTest(parameterized.TestCase):
 
 class RiseTest(tf.test.TestCase):
     def test_compares_the_strongest_third_with_the_weakest(self):
-        networks = records_as_in_the_paper()["networks"]
+        networks = unit_records.as_in_the_paper()["networks"]
         found = findings.rise(networks, "dropout")
-        self.assertAllClose(found[0], np.full(MEASURES, 0.2))
-        self.assertAllClose(found[1], np.full(MEASURES, 0.1))
+        self.assertAllClose(found[0], np.full(unit_records.MEASURES, 0.2))
+        self.assertAllClose(found[1], np.full(unit_records.MEASURES, 0.1))
 
     def test_a_dropped_network_does_not_count(self):
-        networks = records_as_in_the_paper()["networks"]
+        networks = unit_records.as_in_the_paper()["networks"]
         for one in networks:
             if one["strength"] == 0.5:
                 del one["layers"]
         found = findings.rise(networks, "dropout")
-        self.assertAllClose(found[0], np.full(MEASURES, 0.1))
+        self.assertAllClose(found[0], np.full(unit_records.MEASURES, 0.1))
         for one in networks:
             if one["strength"] == 0.3:
                 del one["layers"]
         found = findings.rise(networks, "dropout")
-        self.assertAllEqual(np.isnan(found), np.ones((2, MEASURES), bool))
+        self.assertAllEqual(
+            np.isnan(found), np.ones((2, unit_records.MEASURES), bool)
+        )
 
     def test_a_layer_without_clusters_does_not_count(self):
-        networks = records_as_in_the_paper()["networks"]
+        networks = unit_records.as_in_the_paper()["networks"]
         expected = findings.rise(networks, "dropout")
         dead = copy.deepcopy(networks[-1])
-        dead["layers"][0]["q"] = [np.nan] * MEASURES
+        dead["layers"][0]["q"] = [np.nan] * unit_records.MEASURES
         found = findings.rise([*networks, dead], "dropout")
         self.assertAllClose(found, expected)
 
@@ -113,8 +69,10 @@ class MeanTest(tf.test.TestCase):
 
 class SearchesTest(tf.test.TestCase):
     def test_pairs_each_search_with_both_steps(self):
-        spectral, alone = findings.searches([record(0.2, 0.5, 0.5, 0.5)])
-        self.assertEqual(spectral.shape, (2 * MEASURES, 3))
+        spectral, alone = findings.searches(
+            [unit_records.record(0.2, 0.5, 0.5, 0.5)]
+        )
+        self.assertEqual(spectral.shape, (2 * unit_records.MEASURES, 3))
         self.assertAllClose(spectral[0], [0, 0.19, 0.2])
         self.assertAllClose(alone, [[2, 0.18, 0.2], [2, 0.08, 0.1]])
 
@@ -125,7 +83,7 @@ class ClaimsTest(parameterized.TestCase):
         return {c.statement: c.verdict()["verdict"] for c in found}
 
     def test_all_hold_where_all_is_as_in_the_paper(self):
-        verdicts = self.verdicts(records_as_in_the_paper())
+        verdicts = self.verdicts(unit_records.as_in_the_paper())
         self.assertEqual(set(verdicts.values()), {"holds"}, verdicts)
 
     @parameterized.named_parameters(
@@ -143,7 +101,7 @@ class ClaimsTest(parameterized.TestCase):
         ),
     )  # fmt: skip
     def test_fail_where_it_is_not(self, key, factor, statements):
-        records = copy.deepcopy(records_as_in_the_paper())
+        records = copy.deepcopy(unit_records.as_in_the_paper())
         for one in records["networks"]:
             for layer in one["layers"]:
                 layer[key] = [factor * value for value in layer[key]]
@@ -152,7 +110,7 @@ class ClaimsTest(parameterized.TestCase):
             self.assertEqual(verdicts[statement], "fails")
 
     def test_are_undetermined_where_every_network_was_dropped(self):
-        records = records_as_in_the_paper()
+        records = unit_records.as_in_the_paper()
         for one in records["networks"]:
             del one["layers"]
         verdicts = self.verdicts(records)

@@ -1,0 +1,52 @@
+"""Records in which every finding of the paper holds."""
+
+import numpy as np
+
+from reproduce.lange2022 import findings
+
+MEASURES = len(findings.MEASURES)
+PAIRS = len(findings.PAIRS)
+SETTINGS = [
+    *(("l2", s) for s in (1e-5, 1e-4, 1e-3)),
+    *(("l1", s) for s in (1e-5, 1e-4, 1e-3)),
+    *(("dropout", s) for s in (0.1, 0.3, 0.5)),
+]
+
+
+def record(q, upstream, downstream, across, **kwargs):
+    """Returns a record of two layers, the first with `q`."""
+    agreement = np.full(PAIRS, across)
+    agreement[findings.BLOCKS["upstream"]] = upstream
+    agreement[findings.BLOCKS["downstream"]] = downstream
+    agreement[findings.BLOCKS["normalised"]] += 0.01
+    pair = findings.BLOCKS["across"][0]
+    layers = [
+        {
+            "q": [level] * MEASURES,
+            "q_spectral": [level - 0.01] * MEASURES,
+            "clusters": [3.0] * MEASURES,
+            "agreement": agreement.tolist(),
+            "one_cluster": [(2, level - 0.02)],
+            "null": [(pair, across, across - 0.05)],
+        }
+        for level in (q, q / 2)
+    ]
+    return {"layers": layers, **kwargs}
+
+
+def as_in_the_paper():
+    gain = {"l2": 0.02, "l1": 0.01, "dropout": 0.1}
+    networks = [
+        record(
+            0.1 + gain[kind] * (i % 3), 0.8, 0.8, 0.4,
+            kind=kind, strength=strength, seed=seed,
+        )
+        for seed in (0, 1)
+        for i, (kind, strength) in enumerate(SETTINGS)
+    ]  # fmt: skip
+    untrained = [record(q, 0.4, 0.75, 0.3) for q in (0.08, 0.1, 0.12)]
+    return {
+        "networks": networks,
+        "untrained": untrained,
+        "min_accuracy": 0.8,
+    }
