@@ -95,6 +95,29 @@ class Config:
         names_run=False,
         at_least=0,
     )
+    workers: int = field(
+        1,
+        "Processes of this machine that share the work.",
+        names_run=False,
+        at_least=1,
+    )
+    address: str = field(
+        "",
+        "Ray cluster that shares the work: auto, or ray://host:port.",
+        names_run=False,
+    )
+    cpus_per_task: float = field(
+        0.0,
+        "Cores of each task; 0 for a worker's share, or 1 on a cluster.",
+        names_run=False,
+        at_least=0,
+    )
+    gpus_per_task: float = field(
+        0.0,
+        "GPUs of each task; 0.5 puts two on one.",
+        names_run=False,
+        at_least=0,
+    )
     jit_compile: bool = field(
         False,
         "Compile whole training steps with XLA (for GPUs).",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from absl import app, logging
 
 from reproduce.harness import config as harness_config
+from reproduce.harness import engine
 from reproduce.harness.run import Run
 
 LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
@@ -53,7 +54,11 @@ def carry_out(experiment, config):
         run.estimate(experiment.phases(config))
     if config.dry_run:
         return
+    if config.workers > 1 or config.address:
+        engine.import_ray()  # refuses before the folder is there
     with run:
+        if config.workers > 1 or config.address:
+            engine.carry_out(experiment, run)
         run.finish(run.carry_out(records), experiment.claims, experiment.draw)
 
 

@@ -22,13 +22,12 @@ import subprocess
 import sys
 import time
 
-import rich.console
-import rich.progress
 import tensorflow as tf
 from matplotlib import image
 
 from modularity_tf import plots
 from reproduce.harness import artefacts, claim, training
+from reproduce.harness.progress import Progress
 from reproduce.harness.stage import Stage, resolve
 
 _PACKAGES = (
@@ -51,25 +50,17 @@ class Run:
     Args:
         config: `Config`.
         name: Str, the experiment.
+        progress: `Progress`, or an object like it.
     """
 
-    def __init__(self, config, name):
+    def __init__(self, config, name, progress=None):
         self.config = config
         parts = [name, getattr(config, "dataset", ""), config.digest()]
         folder = "-".join(part for part in parts if part)
         self.folder = pathlib.Path(config.output_dir) / folder
         self.stages = {}
-        self.console = rich.console.Console()
-        self._progress = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description:<32}"),
-            rich.progress.BarColumn(),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeElapsedColumn(),
-            rich.progress.TextColumn("left"),
-            rich.progress.TimeRemainingColumn(elapsed_when_finished=False),
-            console=self.console,
-        )
-        self._task = self._progress.add_task("")
+        self.progress = progress or Progress()
+        self.console = self.progress.console
         self._in_memory, self._read_back = {}, {}
         self._lock = None
 
@@ -109,9 +100,8 @@ class Run:
     def steps_left(self):
         """Returns the training steps to do, a dict from phase to int."""
         left = collections.Counter()
-        for stage in self.stages.values():
-            if not self._find(stage):
-                left[stage.phase] += stage.steps
+        for stage in self.unfinished().values():
+            left[stage.phase] += stage.steps
         return left
 
     def __enter__(self):
@@ -121,7 +111,7 @@ class Run:
         return self
 
     def __exit__(self, *exception):
-        self._progress.stop()
+        self.progress.stop()
         self._lock.close()  # which frees it, as the end of a process does
 
     def carry_out(self, wanted):
@@ -137,25 +127,18 @@ class Run:
             ValueError: If a stage refuses something; the message begins with
                 its name.
         """
-        total = sum(stage.steps for stage in self.stages.values())
-        self._progress.update(self._task, total=total)
-        self._progress.start()
-        done = 0
         waiting = collections.Counter()  # how many stages still need another
-        unfinished = [s for s in self.stages.values() if not self._find(s)]
-        for stage in unfinished:
-            waiting.update(_names(stage))
-        for stage in self.stages.values():
-            if stage in unfinished:
-                self._progress.update(self._task, description=stage.name)
-                self.result(stage)
-                waiting.subtract(_names(stage))
-                for name in {*self._in_memory}:
-                    if not waiting[name]:
-                        del self._in_memory[name]
-            done += stage.steps
-            self._progress.update(self._task, completed=done)
-        self._progress.stop()
+        unfinished = self.unfinished()
+        for stage in unfinished.values():
+            waiting.update(names_needed(stage))
+        self.start_progress(unfinished)
+        for stage in unfinished.values():
+            self.progress.begin(stage.name)
+            self.result(stage)
+            self.progress.finish(stage.steps)
+            waiting.subtract(names_needed(stage))
+            self.forget_all_but(+waiting)
+        self.progress.stop()
         return resolve(wanted, self.result)
 
     def result(self, stage):
@@ -172,13 +155,27 @@ class Run:
             self._in_memory[stage.name] = found
         return found
 
+    def unfinished(self):
+        """Returns the stages to do, a dict by name in the plan's order."""
+        return {n: s for n, s in self.stages.items() if not self._find(s)}
+
+    def start_progress(self, unfinished):
+        """Shows the progress bar; what is not unfinished counts as done."""
+        total = sum(stage.steps for stage in self.stages.values())
+        left = sum(stage.steps for stage in unfinished.values())
+        self.progress.start(total, total - left)
+
+    def forget_all_but(self, names):
+        """Keeps only the results of these stages in memory."""
+        self._in_memory = {
+            name: result
+            for name, result in self._in_memory.items()
+            if name in names
+        }
+
     def checkpoint(self, name):
         """Returns the path of the checkpoint of a stage."""
         return self.folder / f"{name}.checkpoint.npz"
-
-    def advance(self, steps):
-        """Moves the progress bar by so many training steps."""
-        self._progress.advance(self._task, steps)
 
     def estimate(self, phases):
         """Prints what is left to do: steps, time and memory.
@@ -257,7 +254,7 @@ class Run:
         except (ValueError, LookupError, TypeError) as error:
             read_back = [
                 str(self._read_back[name])
-                for name in _names(stage)
+                for name in names_needed(stage)
                 if name in self._read_back
             ]
             is_refusal = isinstance(error, ValueError)
@@ -318,14 +315,14 @@ class Run:
         self._lock.flush()
 
 
-def _names(stage):
+def names_needed(stage):
     """Returns the names of the stages that a stage needs, once each."""
     found = []
     resolve(stage.needs, found.append)
     names = {need.name for need in found if need.name}
     for need in found:
         if need.name is None:
-            names |= _names(need)
+            names |= names_needed(need)
     return names
 
 

@@ -81,7 +81,7 @@ class Stage:
             checkpoint=self.run.checkpoint(self.name),
             checkpoint_seconds=self.config.checkpoint_seconds,
             log_dir=self.log_dir,
-            advance=self.run.advance,
+            advance=self.run.progress.advance,
             **kwargs,
         )
         return model

@@ -1,0 +1,67 @@
+"""One bar for a whole run: training steps done, by whom, and the time left."""
+
+import rich.console
+import rich.progress
+
+
+class Progress:
+    """A progress bar over the training steps of all stages.
+
+    Args:
+        console: `rich.console.Console`, or `None` for standard output.
+    """
+
+    def __init__(self, console=None):
+        self.console = console or rich.console.Console()
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description:<32}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("left"),
+            rich.progress.TimeRemainingColumn(elapsed_when_finished=False),
+            console=self.console,
+        )
+        self._task = self._bar.add_task("")
+        self._finished = 0
+
+    def start(self, total, finished):
+        """Shows the bar.
+
+        Args:
+            total: Int, the steps of all stages.
+            finished: Int, those of stages that are finished.
+        """
+        self._finished = finished
+        self._bar.update(self._task, total=total, completed=finished)
+        self._bar.start()
+
+    def stop(self):
+        """Takes the bar off the screen."""
+        self._bar.stop()
+
+    def begin(self, name):
+        """Says which stage is worked on."""
+        self._bar.update(self._task, description=name)
+
+    def advance(self, steps):
+        """Counts steps of the stage that is worked on."""
+        self._bar.advance(self._task, steps)
+
+    def finish(self, steps):
+        """Counts a stage of so many steps as finished."""
+        self._finished += steps
+        self._bar.update(self._task, completed=self._finished)
+
+    def show(self, working):
+        """Shows what several workers do at once.
+
+        Args:
+            working: Dict from stage to steps done.
+        """
+        names = ", ".join(name.rpartition("/")[2] for name in sorted(working))
+        self._bar.update(
+            self._task,
+            description=f"{len(working)} at work: {names}",
+            completed=self._finished + sum(working.values()),
+        )
