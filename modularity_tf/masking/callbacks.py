@@ -197,9 +197,9 @@ class MaskEarlyStopping(keras.callbacks.Callback):
 
     def __init__(self, patience=3, tolerance=0.0):
         super().__init__()
-        if patience < 1:
+        if not mask_sampling.is_number(patience) or patience < 1:
             raise ValueError(f"`patience` must be positive, got {patience!r}.")
-        if not 0 <= tolerance <= 1:
+        if not mask_sampling.is_number(tolerance) or not 0 <= tolerance <= 1:
             raise ValueError(
                 f"`tolerance` must be in [0, 1], got {tolerance!r}."
             )

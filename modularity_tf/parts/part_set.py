@@ -11,6 +11,8 @@ import numpy as np
 
 from modularity_tf.parts import overlap
 
+_FORMAT, _VERSION = "modularity_tf", 1  # of the files
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PartSet:
@@ -169,17 +171,27 @@ class PartSet:
         The file appears whole or not at all.
 
         Args:
-            file: Str or path.
+            file: Str or path, in a folder that exists.
+
+        Raises:
+            ValueError: If there is no such folder.
         """
+        folder = os.path.dirname(os.path.abspath(file))
+        if not os.path.isdir(folder):
+            raise ValueError(f"There is no folder {folder!r} for `file`.")
         config = self.get_config()
         bits = config.pop("bits")
+        header = {
+            "format": _FORMAT,
+            "kind": self.PARTS,
+            "version": _VERSION,
+            **config,
+        }
         partial = f"{os.fspath(file)}.partial"
         with open(partial, "wb") as f:
             np.savez_compressed(
                 f,
-                header=np.array(
-                    json.dumps({"format": self._format(), **config})
-                ),
+                header=np.array(json.dumps(header)),
                 bits=np.frombuffer(base64.b64decode(bits), "uint8"),
             )
         os.replace(partial, file)
@@ -193,22 +205,21 @@ class PartSet:
             model: Built `keras.Model` that the set must fit, or `None`.
 
         Raises:
-            ValueError: If the file holds no such set, or one that does not
-                fit `model`.
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file holds no such set, one of another kind, of
+                a later version, or one that does not fit `model`.
         """
         with open(file, "rb") as f:
             try:
                 with np.load(f, allow_pickle=False) as archive:
                     config = json.loads(str(archive["header"]))
                     bits = archive["bits"].tobytes()
-                if config.pop("format") != cls._format():
-                    raise ValueError("its format is another")
+                cls._check_header(config)
                 config["bits"] = base64.b64encode(bits)
                 loaded = cls.from_config(config)
             except Exception as error:
                 raise ValueError(
-                    f"{file} holds no {cls.__name__} ({cls._format()}): "
-                    f"{error}."
+                    f"{file} holds no {cls.__name__}: {error}."
                 ) from error
         if model is not None:
             loaded.check_fits(model)
@@ -240,8 +251,27 @@ class PartSet:
         return cls(values, config["provenance"])
 
     @classmethod
-    def _format(cls):
-        return f"modularity_tf.{cls.__name__}/1"
+    def _check_header(cls, header):
+        """Raises `ValueError` if a file holds something else."""
+        if not isinstance(header, dict):
+            raise ValueError(f"its header is {header!r}")
+        if header.get("format") != _FORMAT:
+            raise ValueError(
+                f"its format is {header.get('format')!r}, not {_FORMAT!r}"
+            )
+        if header["kind"] != cls.PARTS:
+            raise ValueError(
+                f"it holds a set of {header['kind']}, not of {cls.PARTS}"
+            )
+        if not isinstance(header["version"], int):
+            raise ValueError(
+                f"`version` must be an int, got {header['version']!r}"
+            )
+        if header["version"] > _VERSION:
+            raise ValueError(
+                f"it is of version {header['version']}, and this release "
+                f"reads {_VERSION} at most"
+            )
 
     def _overlap(self, other, measure, per_tensor):
         _ = self & other  # refuses what does not fit

@@ -253,6 +253,8 @@ class MaskHealthTest(tf.test.TestCase):
     def test_refuses_bad_arguments(self):
         with self.assertRaisesRegex(ValueError, "`patience` must be"):
             callbacks.MaskEarlyStopping(patience=0)
+        with self.assertRaisesRegex(ValueError, "`patience` must be"):
+            callbacks.MaskEarlyStopping(patience="3")
         with self.assertRaisesRegex(ValueError, "`tolerance` must be"):
             callbacks.MaskEarlyStopping(tolerance=2.0)
 

@@ -436,8 +436,8 @@ print("same")
         self.assertNotAllClose(after, before)
 
     @parameterized.named_parameters(
-        ("alpha", {"alpha": -1.0}, "`alpha` must be at least 0, got -1.0"),
-        ("alpha_nan", {"alpha": np.nan}, "`alpha` must be at least 0"),
+        ("alpha", {"alpha": -1.0}, "`alpha` must be .* at least 0, got -1.0"),
+        ("alpha_nan", {"alpha": np.nan}, "`alpha` must be a finite number"),
         ("samples", {"num_samples": 0}, "`num_samples` must be .* got 0"),
         ("keep", {"keep_probability": 1.0}, "in .0, 1., got 1.0"),
         ("temperature", {"temperature": 0.0}, "`temperature` must be"),
