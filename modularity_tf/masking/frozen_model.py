@@ -77,7 +77,7 @@ class FrozenModel(keras.Model):
         given, guard = arguments["callbacks"], _StopAtNaN()
         if isinstance(given, keras.callbacks.CallbackList):
             guard.set_model(self)
-            given.append(guard)
+            given.callbacks.insert(0, guard)
         else:
             arguments["callbacks"] = [guard, *keras.tree.flatten(given or [])]
         return super().fit(**arguments)

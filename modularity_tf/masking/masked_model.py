@@ -211,8 +211,8 @@ class MaskedModel(frozen_model.FrozenModel):
             self._warn_of_few_steps(arguments)
         try:
             return super().fit(**arguments)
-        except tf.errors.InvalidArgumentError as error:
-            if f"`num_samples`={self.num_samples}" not in str(error):
+        except (tf.errors.InvalidArgumentError, ValueError) as error:
+            if "at least one row for each of the" not in str(error):
                 raise
             raise ValueError(
                 "A batch of `x` has fewer rows than the `num_samples`="

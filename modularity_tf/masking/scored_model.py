@@ -125,7 +125,7 @@ class ScoredModel(frozen_model.FrozenModel):
             scores = self.scores[path].value
             weight = ops.stop_gradient(self._functional.variables[path].value)
             # Forward the mask, backward the scores.
-            mask = ops.where(kept, 1.0, _REMOVED)
+            mask = ops.where(kept, np.float32(1.0), np.float32(_REMOVED))
             mask += scores - ops.stop_gradient(scores)
             values[path] = weight * ops.cast(mask, weight.dtype)
         return self._functional(values, inputs)
