@@ -244,7 +244,9 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
         scored.compile("sgd", loss="sparse_categorical_crossentropy")
         scores = scored.scores["a/kernel"]
         spoil = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda *_: scores.assign(scores.numpy() * np.nan)
+            on_train_batch_end=lambda batch, logs: scores.assign(
+                scores.numpy() * np.nan
+            )
         )
         with self.assertRaisesRegex(ValueError, "'a/kernel' is NaN or inf"):
             scored.fit(x, y, batch_size=32, verbose=0, callbacks=[spoil])
