@@ -1,6 +1,7 @@
 """FrozenModel: a Keras model around another whose weights stay as they are."""
 
 import inspect
+import numbers
 
 import keras
 import numpy as np
@@ -61,10 +62,15 @@ class FrozenModel(keras.Model):
 
         Raises:
             ValueError: If a weight of the wrapped model is NaN or infinite,
-                the learning rate is no finite number, or the loss or what is
-                learned becomes NaN or infinite.
+                the learning rate is no finite number, the loss or what is
+                learned becomes NaN or infinite, or `trainable` is `False`.
         """
         arguments = fit_arguments(*args, **kwargs)
+        if not self.trainable_variables:
+            raise ValueError(
+                f"`trainable` of {self.name!r} is `False`: nothing would be "
+                "learned."
+            )
         model_weights.check_finite(self.model)
         self.check_learned()
         if self.compiled:
@@ -192,11 +198,30 @@ class _StopAtNaN(keras.callbacks.Callback):
 
 
 def fit_arguments(*args, **kwargs):
-    """Returns the arguments of a call of `keras.Model.fit`, keyed by name."""
+    """Returns the arguments of a call of `keras.Model.fit`, keyed by name.
+
+    Raises:
+        ValueError: If there is no `x`, or a number is none.
+    """
     bound = inspect.signature(keras.Model.fit).bind(None, *args, **kwargs)
     bound.apply_defaults()
     bound.arguments.pop("self")
-    return dict(bound.arguments)
+    arguments = dict(bound.arguments)
+    if arguments["x"] is None:
+        raise ValueError("`fit` needs `x`, the data to train on.")
+    for name, least in (
+        ("batch_size", 1),
+        ("steps_per_epoch", 1),
+        ("epochs", 0),
+        ("initial_epoch", 0),
+    ):
+        value = arguments[name]
+        whole = isinstance(value, numbers.Integral)
+        if value is not None and (not whole or value < least):
+            raise ValueError(
+                f"`{name}` must be an int of at least {least}, got {value!r}."
+            )
+    return arguments
 
 
 def reset_optimizer(optimizer, variables):

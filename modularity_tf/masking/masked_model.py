@@ -96,6 +96,7 @@ class MaskedModel(frozen_model.FrozenModel):
     ):
         mask_sampling.check_arguments(num_samples, alpha, temperature)
         initial_logit = mask_sampling.logit(keep_probability)
+        roles, layers = _as_saved(roles), _as_saved(layers)
         super().__init__(model, **kwargs)
         available = model_weights.model_weights(model)
         chosen = model_weights.select_roles(available, roles)
@@ -376,6 +377,8 @@ class MaskedModel(frozen_model.FrozenModel):
                     f"{self.num_samples} masks. Choose another batch size."
                 )
         elif isinstance(x, tf.data.Dataset):
+            if x.cardinality() == 0:
+                raise ValueError("`x` is a dataset without a batch.")
             shape = keras.tree.flatten(x.element_spec)[0].shape
             if shape.rank and (shape[0] or math.inf) < self.num_samples:
                 raise ValueError(
@@ -470,6 +473,12 @@ _LIKE_ADAM = (
     keras.optimizers.Adamax,
 )
 _SCHEDULER = keras.callbacks.LearningRateScheduler
+
+
+def _as_saved(names):
+    """Returns names as Keras can save them: a list for a set, say."""
+    several = hasattr(names, "__iter__") and not isinstance(names, str)
+    return list(names) if several else names
 
 
 def _inner(optimizer):

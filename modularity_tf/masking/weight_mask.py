@@ -138,9 +138,7 @@ def given_or_empty(mask, argument):
         return WeightMask({})
     if isinstance(mask, WeightMask):
         return mask
-    advice = ""
+    got = f"a {type(mask).__name__}"
     if isinstance(mask, (str, os.PathLike)):
-        advice = "; a file is read by `WeightMask.load(file)`"
-    raise ValueError(
-        f"`{argument}` must be a WeightMask or `None`, got {mask!r}{advice}."
-    )
+        got = f"{mask!r}; a file is read by `WeightMask.load(file)`"
+    raise ValueError(f"`{argument}` must be a WeightMask or `None`, got {got}.")

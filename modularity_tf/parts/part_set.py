@@ -1,9 +1,11 @@
 """PartSet: a subset of a network's parts, as an immutable value."""
 
 import base64
+import collections.abc
 import dataclasses
 import json
 import math
+import numbers
 import os
 import types
 
@@ -39,9 +41,19 @@ class PartSet:
     PARTS = "parts"  # what they are, for messages
 
     def __post_init__(self):
+        if not isinstance(self.values, collections.abc.Mapping):
+            raise ValueError(
+                "`values` must be a dict from name to boolean array, got "
+                f"{self.values!r}."
+            )
         values = {}
         for path, value in self.values.items():
-            value = np.array(value)  # a copy: nobody else can write to it
+            if not isinstance(path, str):
+                raise ValueError(f"A name must be a str, got {path!r}.")
+            try:
+                value = np.array(value)  # a copy: nobody else can write to it
+            except ValueError as error:
+                raise ValueError(f"{path!r} is no array: {error}") from error
             if value.dtype != bool:
                 raise ValueError(
                     f"The values of {path!r} must be boolean, got "
@@ -52,10 +64,14 @@ class PartSet:
         object.__setattr__(self, "values", types.MappingProxyType(values))
         try:  # a copy, as `load` would return it
             provenance = json.loads(json.dumps(self.provenance))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"`provenance` must hold JSON values: {error}."
             ) from error
+        if not isinstance(provenance, dict):
+            raise ValueError(
+                f"`provenance` must be a dict, got {self.provenance!r}."
+            )
         object.__setattr__(self, "provenance", provenance)
 
     def __or__(self, other):
@@ -152,7 +168,15 @@ class PartSet:
 
         Returns:
             A set of this type, without provenance.
+
+        Raises:
+            ValueError: If `seed` is no such int.
         """
+        whole = isinstance(seed, numbers.Integral)
+        if not whole or isinstance(seed, bool) or seed < 0:
+            raise ValueError(
+                f"`seed` must be an int of at least 0, got {seed!r}."
+            )
         seeds = np.random.SeedSequence(seed).spawn(len(self.values))
         return type(self)(
             {
@@ -174,8 +198,10 @@ class PartSet:
             file: Str or path, in a folder that exists.
 
         Raises:
-            ValueError: If there is no such folder.
+            ValueError: If there is no such folder, or `file` is one.
         """
+        if os.path.isdir(file):
+            raise ValueError(f"`file` is a folder: {os.fspath(file)!r}.")
         folder = os.path.dirname(os.path.abspath(file))
         if not os.path.isdir(folder):
             raise ValueError(f"There is no folder {folder!r} for `file`.")
@@ -212,6 +238,8 @@ class PartSet:
         with open(file, "rb") as f:
             try:
                 with np.load(f, allow_pickle=False) as archive:
+                    if "header" not in archive:
+                        raise ValueError("it has no header")
                     config = json.loads(str(archive["header"]))
                     bits = archive["bits"].tobytes()
                 cls._check_header(config)
@@ -274,6 +302,11 @@ class PartSet:
             )
 
     def _overlap(self, other, measure, per_tensor):
+        if type(other) is not type(self):
+            raise ValueError(
+                f"A {type(self).__name__} can be compared with another only, "
+                f"got {other!r}."
+            )
         _ = self & other  # refuses what does not fit
         found = overlap.overlaps(self.values, other.values)
         total = getattr(found.pop("total"), measure)
