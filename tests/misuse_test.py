@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from modularity_tf import layers
 from modularity_tf.masking import masked_model, scored_model
 
 
@@ -155,6 +156,16 @@ class RefusalsTest(parameterized.TestCase, tf.test.TestCase):
         for model in (masked, scored, inside):
             with self.assertRaisesRegex(ValueError, r"apply\(model\)` of it"):
                 masked_model.MaskedModel(model)
+
+    def test_refuses_to_mask_a_layer_s_own_mask(self):
+        model = keras.Sequential(
+            [keras.Input((4,)), layers.MaskedDense(2, name="m")]
+        )
+        for wrap in (masked_model.MaskedModel, scored_model.ScoredModel):
+            with self.assertRaisesRegex(
+                ValueError, "'m' has a mask of its own"
+            ):
+                wrap(model)
 
     @parameterized.parameters("linear", "dict")
     def test_exports_what_it_computes(self, kind):

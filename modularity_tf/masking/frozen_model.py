@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf.masking import functional_call
+from modularity_tf.masking import functional_call, masked_layer
 from modularity_tf.parts import weights as model_weights
 
 
@@ -22,7 +22,7 @@ class FrozenModel(keras.Model):
 
     Raises:
         ValueError: If `model` is not a built Keras model, is masked already,
-            or has a stateful layer.
+            or has a layer that is stateful or has a mask of its own.
     """
 
     def __init__(self, model, **kwargs):
@@ -246,6 +246,12 @@ def _check_wrappable(model):
                 f"`model` is, or has in it, the {type(layer).__name__} "
                 f"{layer.name!r}: give `weight_mask().apply(model)` of it, a "
                 "plain model, or its mask as `fixed_mask`."
+            )
+        if isinstance(layer, masked_layer.MaskedLayer):
+            raise ValueError(
+                f"The layer {layer.name!r} has a mask of its own, whose logits "
+                "would be masked like weights: build `model` with plain "
+                "layers."
             )
         if getattr(layer, "stateful", False):
             raise ValueError(

@@ -73,6 +73,12 @@ class MaskedLayer:
                 outputs.append(super().call(part))
         return ops.concatenate(outputs, axis=0)
 
+    def enable_lora(self, *args, **kwargs):
+        raise ValueError(
+            f"{self.name!r} can't have LoRA weights: its mask would not hold "
+            "for them."
+        )
+
     # Keras's Dense and Conv2D save their kernel and bias only.
 
     def save_own_variables(self, store):

@@ -167,6 +167,12 @@ class MaskedLayerTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             layers.MaskedDense(3, **kwargs)
 
+    def test_refuses_weights_that_would_have_no_mask(self):
+        layer = layers.MaskedDense(3, name="d")
+        layer.build((None, 4))
+        with self.assertRaisesRegex(ValueError, "'d' can't have LoRA"):
+            layer.enable_lora(2)
+
     def test_layers_with_one_seed_draw_masks_of_their_own(self):
         def draw(name=None, units=50):
             layer = layers.MaskedDense(
