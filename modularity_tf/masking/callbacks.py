@@ -1,5 +1,6 @@
 """Callbacks for mask training: what the mask keeps, whether it is sound."""
 
+import os
 import warnings
 
 import keras
@@ -21,7 +22,8 @@ class MaskSummary(keras.callbacks.Callback):
         log_dir: Str or path, the folder of the event files.
 
     Raises:
-        ValueError: When training begins, if the model is no `MaskedModel`.
+        ValueError: If `log_dir` is no path; when training begins, if the
+            model is no `MaskedModel`.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 7
@@ -29,6 +31,8 @@ class MaskSummary(keras.callbacks.Callback):
 
     def __init__(self, log_dir):
         super().__init__()
+        if not isinstance(log_dir, (str, os.PathLike)):
+            raise ValueError(f"`log_dir` must be a path, got {log_dir!r}.")
         self._log_dir = str(log_dir)
         self._writer = None
 
@@ -77,7 +81,9 @@ class MaskHealth(keras.callbacks.Callback):
             at least `num_samples` rows, or `None` to leave it out.
 
     Raises:
-        ValueError: When training begins, if the model is no `MaskedModel`.
+        ValueError: If `data` is no such pair or has fewer rows; when training
+            begins, if the model is no `MaskedModel`; if the loss on `data`
+            is NaN.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2,
@@ -91,11 +97,25 @@ class MaskHealth(keras.callbacks.Callback):
 
     def __init__(self, data=None):
         super().__init__()
+        pair = isinstance(data, (tuple, list)) and len(data) == 2
+        if data is not None and not pair:
+            raise ValueError(
+                "`data` must be a pair `(inputs, targets)` of arrays, got a "
+                f"{type(data).__name__}."
+            )
         self._data = data
         self._report = {}
 
     def on_train_begin(self, logs=None):
         _check_masked(self)
+        if self._data is None:
+            return
+        rows = len(keras.tree.flatten(self._data[0])[0])
+        if rows < self.model.num_samples:
+            raise ValueError(
+                f"`data` of MaskHealth has {rows} rows, fewer than the "
+                f"`num_samples`={self.model.num_samples} masks."
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         logits = {
@@ -164,6 +184,8 @@ class MaskHealth(keras.callbacks.Callback):
             Dict from name to float; under "keep_fractions" a dict from path
             to float.
         """
+        if not self._report:
+            raise ValueError("MaskHealth reports after the first epoch only.")
         kept = self.model.weight_mask().keep_fractions()
         return {**self._report, "keep_fractions": kept}
 
@@ -176,6 +198,11 @@ class MaskHealth(keras.callbacks.Callback):
             float(model.compute_loss(inputs, targets, outputs, training=False))
             for outputs in (sampled, model(inputs, training=False))
         ]
+        if not np.isfinite(losses).all():
+            raise ValueError(
+                f"The losses on `data` of MaskHealth are {losses}: look for "
+                "NaN and infinity in it."
+            )
         return losses[0] - losses[1]
 
 
@@ -197,9 +224,12 @@ class MaskEarlyStopping(keras.callbacks.Callback):
 
     def __init__(self, patience=3, tolerance=0.0):
         super().__init__()
-        if patience < 1:
-            raise ValueError(f"`patience` must be positive, got {patience!r}.")
-        if not 0 <= tolerance <= 1:
+        whole = isinstance(patience, int) and not isinstance(patience, bool)
+        if not whole or patience < 1:
+            raise ValueError(
+                f"`patience` must be a positive int, got {patience!r}."
+            )
+        if not mask_sampling.is_number(tolerance) or not 0 <= tolerance <= 1:
             raise ValueError(
                 f"`tolerance` must be in [0, 1], got {tolerance!r}."
             )

@@ -11,6 +11,7 @@ References:
 
 import itertools
 import math
+import numbers
 
 import keras
 import tensorflow as tf
@@ -32,7 +33,7 @@ def logit(probability):
     Raises:
         ValueError: If `probability` is not in (0, 1).
     """
-    if not 0.0 < probability < 1.0:
+    if not is_number(probability) or not 0.0 < probability < 1.0:
         raise ValueError(
             "A keep probability must be a float in (0, 1), got "
             f"{probability!r}."
@@ -267,16 +268,29 @@ def split_batch(inputs, num_samples):
 
 def check_arguments(num_samples, alpha=0.0, temperature=1.0):
     """Raises `ValueError` for what no mask can be trained with."""
-    if not isinstance(num_samples, int) or num_samples < 1:
+    whole = isinstance(num_samples, int) and not isinstance(num_samples, bool)
+    if not whole or num_samples < 1:
         raise ValueError(
             f"`num_samples` must be a positive int, got {num_samples!r}."
         )
-    if not alpha >= 0:
-        raise ValueError(f"`alpha` must be at least 0, got {alpha!r}.")
-    if not temperature > 0:
+    if not is_number(alpha) or alpha < 0:
         raise ValueError(
-            f"`temperature` must be positive, got {temperature!r}."
+            f"`alpha` must be a finite number of at least 0, got {alpha!r}."
         )
+    if not is_number(temperature) or temperature <= 0:
+        raise ValueError(
+            "`temperature` must be a finite, positive number, got "
+            f"{temperature!r}."
+        )
+
+
+def is_number(value):
+    """Returns whether a value is a finite real number, and no bool."""
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
 
 
 def _seed_pair(seed):

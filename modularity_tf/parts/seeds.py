@@ -17,6 +17,7 @@ def check_seed(seed):
     """
     if seed is None:
         return random.randrange(2**31)
-    if not isinstance(seed, int) or not 0 <= seed < 2**31:
+    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**31:
         raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
     return seed
