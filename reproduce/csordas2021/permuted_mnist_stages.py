@@ -32,102 +32,79 @@ def plan(run):
 def plan_repeat(run, data, new_logit, seed):
     """Plans all tasks of one start and seed; returns the record to be."""
     config, folder = run.config, f"new_logit{new_logit:g}/seed{seed}"
-    cost = {"seed": seed, "steps": config.task_steps, "phase": "tasks"}
-    # The first task is the same wherever the free logits start after it.
-    first = f"first_task/seed{seed}/task0"
-    tasks = [run.stage(first, train_first_task, **cost)]
-    for task in range(1, config.tasks):
-        tasks.append(
-            run.stage(
-                f"{folder}/task{task}",
-                train_task,
-                task,
-                new_logit,
-                tasks[-1],
-                **cost,
-            )
+    model, masks, results = None, [], []
+    for task in range(config.tasks):
+        # The first task is the same wherever the free logits start after it.
+        place = folder if task else f"first_task/seed{seed}"
+        needs = (task, new_logit, model) if task else (task,)
+        model = run.stage(
+            f"{place}/task{task}",
+            train_task,
+            *needs,
+            seed=seed,
+            steps=config.task_steps,
+            phase="tasks",
         )
+        masks.append(
+            run.stage(f"{place}/mask{task}", kept_weights, model, seed=seed)
+        )
+        results.append(
+            run.stage(f"{place}/result{task}", measure, model, task, seed=seed)
+        )
+    at_end = run.stage(f"{folder}/at_end", recall, model, *masks, seed=seed)
     return {
         "data": data.title,
         "classes": len(data.class_names),
         "new_logit": new_logit,
         "seed": seed,
-        "layers": run.combine(layer_names, tasks[-1]),
-        "tasks": run.combine(results, *tasks),
-        "accuracy_at_end": run.stage(
-            f"{folder}/at_end", recall_all, *tasks, seed=seed
-        ),
+        "layers": run.combine(layer_names, masks[0]),
+        "tasks": results,
+        "accuracy_at_end": at_end,
     }
 
 
-def layer_names(task):
+def layer_names(mask):
     """Returns the names of the layers with masks."""
-    return [layer.name for layer in hidden_and_output(task["model"])]
+    return list(dict.fromkeys(path.split("/")[0] for path in mask.values))
 
 
-def results(*tasks):
-    """Returns how well each task was done when it was the last."""
-    return [task["result"] for task in tasks]
-
-
-def train_first_task(stage):
-    """Returns the first task: its model, mask and result."""
-    data = images.load_once(stage.config.dataset)
-    seed = stage.derive_seed("network")
-    model = learner(stage.config, data)
-    copy_state(untrained(stage.config, data, seed), model)
-    return fit_task(stage, data, model, 0)
-
-
-def train_task(stage, task, new_logit, before):
-    """Returns the next task, trained into what is free after the one before.
+def train_task(stage, task, new_logit=None, before=None):
+    """Returns the model that has learned a task in what was free of it.
 
     Args:
         stage: `Stage`.
         task: Int, the task.
         new_logit: Float, where the logits of free weights start.
-        before: Dict, the task before. It is not changed.
+        before: Keras model, after the task before; it is not changed. `None`
+            for the first task.
     """
-    data = images.load_once(stage.config.dataset)
-    model = learner(stage.config, data)
-    copy_state(before["model"], model)
-    for i, layer in enumerate(hidden_and_output(model)):
-        fresh = stage.derive_seed("fresh weights", task, i)
-        layer.start_task(fresh, OLD_LOGIT, new_logit)
-    return fit_task(stage, data, model, task)
-
-
-def fit_task(stage, data, model, task):
-    """Trains the `learner` on a task; returns its model, mask and result."""
-    config = stage.config
+    config, data = stage.config, images.load_once(stage.config.dataset)
+    model = learner(config, data)
+    if before is None:
+        copy_state(untrained(config, data, stage.derive_seed("network")), model)
+    else:
+        copy_state(before, model)
+        for i, layer in enumerate(hidden_and_output(model)):
+            fresh = stage.derive_seed("fresh weights", task, i)
+            layer.start_task(fresh, OLD_LOGIT, new_logit)
     frozen_model.reset_optimizer(model.optimizer, model.trainable_variables)
-    train, validation, test = (
-        permuted(stage, data, split, task)
-        for split in (data.train, data.validation, data.test)
-    )
+    train = permuted(stage, data.train, task)
+    batch_seed = stage.derive_seed("batches", task)
+    validation = permuted(stage, data.validation, task)
     few = validation.images[:1000].astype("float32"), validation.labels[:1000]
     stage.fit(
         model,
-        functools.partial(
-            images.batches,
-            train,
-            config.batch_size,
-            stage.derive_seed("batches", task),
-        ),
+        functools.partial(images.batches, train, config.batch_size, batch_seed),
         config.task_steps,
         config.log_steps,
         validation_data=tf.data.Dataset.from_tensor_slices(few).batch(500),
     )
-    return {
-        "model": copied(model),
-        "mask": kept_weights(model),
-        "result": measure(model, test),
-    }
+    return copied(model)
 
 
-def permuted(stage, data, split, task):
+def permuted(stage, split, task):
     """Returns a split with the pixels in the order of a task."""
-    pixels = math.prod(data.train.images.shape[1:])
+    pixels = math.prod(split.images.shape[1:])
     seed = stage.derive_seed("permutations")
     order = permuted_pixels.permutation(task, pixels, seed)
     return permuted_pixels.permuted(split, order)
@@ -188,7 +165,7 @@ def hidden_and_output(model):
     return [layer for layer in model.layers if isinstance(layer, kind)]
 
 
-def kept_weights(model):
+def kept_weights(stage, model):
     """Returns the `WeightMask` of the task that was trained last."""
     return WeightMask(
         {
@@ -199,13 +176,7 @@ def kept_weights(model):
     )
 
 
-def accuracy(model, test):
-    """Returns the share of the test images that are classified right."""
-    predicted = mask_stages.predict(model, test.images)
-    return float(np.mean(predicted == test.labels))
-
-
-def measure(model, test):
+def measure(stage, model, task):
     """Returns how well the last task is done, and with which weights."""
     layers = []
     for layer in hidden_and_output(model):
@@ -220,18 +191,25 @@ def measure(model, test):
                 "size": sum(value.size for value in kept.values()),
             }
         )
-    return {"accuracy": accuracy(model, test), "layers": layers}
+    return {"accuracy": accuracy(stage, model, task), "layers": layers}
 
 
-def recall_all(stage, *tasks):
+def recall(stage, model, *masks):
     """Returns how well the last model still does each task, with its mask."""
-    data = images.load_once(stage.config.dataset)
-    model = copied(tasks[-1]["model"])
+    model = copied(model)
     found = []
-    for task, left in enumerate(tasks):
-        put_mask(model, left["mask"])
-        found.append(accuracy(model, permuted(stage, data, data.test, task)))
+    for task, mask in enumerate(masks):
+        put_mask(model, mask)
+        found.append(accuracy(stage, model, task))
     return found
+
+
+def accuracy(stage, model, task):
+    """Returns the share of a task's test images that are classified right."""
+    test = images.load_once(stage.config.dataset).test
+    test = permuted(stage, test, task)
+    predicted = mask_stages.predict(model, test.images)
+    return float(np.mean(predicted == test.labels))
 
 
 def put_mask(model, mask):
