@@ -45,7 +45,7 @@ class MainTest(run_test_case.RunTestCase):
         config = dataclasses.replace(
             TINY,
             mask_files=(str(file),),
-            betas=(1e-2,),
+            betas=(5e-3, 1e-2),
             beta_networks=("16",),
             size_networks=("16",),
         )

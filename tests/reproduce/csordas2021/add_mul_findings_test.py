@@ -71,6 +71,15 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(found["null"], 0.0)
         self.assertEqual(found["verdict"], "agrees")
 
+    def test_without_layers_between_the_edges_are_no_claim(self):
+        made = record()
+        made["layers"] = ["hidden1", "output"]
+        for task in ("add", "mul"):
+            made["sharing"][task] = made["sharing"][task][1:]
+        statements = [c.statement for c in add_mul_findings.claims([made])]
+        self.assertLen(statements, 6)
+        self.assertFalse([s for s in statements if "hidden ones" in s])
+
     def test_weights_of_multiplication_are_counted_against_addition(self):
         found = checked([record(kept=(100, 120))] * 2, "weights of mult")
         self.assertEqual((found["mean"], found["verdict"]), (1.2, "differs"))
