@@ -156,7 +156,7 @@ class Run:
             done += stage.steps
             self._progress.update(self._task, completed=done)
         self._progress.stop()
-        return resolve(wanted, self.result)
+        return resolve(wanted, self._reported)
 
     def result(self, stage):
         """Returns the result of a stage: read back, or made now."""
@@ -248,6 +248,12 @@ class Run:
         self.console.print(
             f"{path}; tensorboard --logdir {self.folder}", soft_wrap=True
         )
+
+    def _reported(self, stage):
+        """Returns a result, and frees what it was computed from."""
+        found = self.result(stage)
+        self._in_memory.clear()
+        return found
 
     def _make(self, stage):
         needs = resolve(stage.needs, self.result)
