@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from modularity_tf.masking import mask_sampling
+from modularity_tf.parts import keras_private
 
 
 class MaskedLayer:
@@ -40,7 +41,9 @@ class MaskedLayer:
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.mask_logits = self._add_logits(self._kernel, "mask_logits")
+        self.mask_logits = self._add_logits(
+            keras_private.kernel(self), "mask_logits"
+        )
         if self.mask_bias:
             self.bias_mask_logits = self._add_logits(
                 self.bias, "bias_mask_logits"
@@ -49,13 +52,15 @@ class MaskedLayer:
     def call(self, inputs, training=False):
         num_samples = self.num_samples if training else 1
         parts = mask_sampling.split_batch(inputs, num_samples)
-        kernels = self._gate(self._kernel, self.mask_logits, training)
+        kernels = self._gate(
+            keras_private.kernel(self), self.mask_logits, training
+        )
         biases = [self.bias] * num_samples
         if self.mask_bias:
             biases = self._gate(self.bias, self.bias_mask_logits, training)
         outputs = []
         for part, kernel, bias in zip(parts, kernels, biases, strict=True):
-            mapping = [(self._kernel, kernel)]
+            mapping = [(keras_private.kernel(self), kernel)]
             if self.use_bias:
                 mapping.append((self.bias, ops.convert_to_tensor(bias)))
             with keras.StatelessScope(state_mapping=mapping):

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from modularity_tf.parts import keras_private
 from modularity_tf.parts import weights as model_weights
 
 
@@ -42,8 +43,8 @@ def neuron_layers(model, layers=None):
         keras.layers.Conv3D,
     )
     found = {}
-    for layer in model._flatten_layers():
-        kernel = getattr(layer, "_kernel", None)
+    for layer in keras_private.all_layers(model):
+        kernel = keras_private.kernel(layer)
         if isinstance(layer, kinds) and id(kernel) in path_of:
             if getattr(layer, "data_format", None) == "channels_first":
                 raise ValueError(

@@ -9,6 +9,8 @@ import re
 import keras
 import numpy as np
 
+from modularity_tf.parts import keras_private
+
 ROLES = (
     "kernel",
     "recurrent_kernel",
@@ -179,8 +181,7 @@ def fingerprint(model):
 
 
 def _collect(layer, names, found, seen):
-    # `_trainable_variables` holds a layer's own weights, frozen or not.
-    variables = layer._trainable_variables
+    variables = keras_private.own_weights(layer)
     for name, variable in zip(_stable_names(variables), variables):
         if id(variable) in seen:
             continue
@@ -192,7 +193,7 @@ def _collect(layer, names, found, seen):
                 "different names."
             )
         found[path] = ModelWeight(path, _role(variable), variable)
-    children = layer._layers
+    children = keras_private.children(layer)
     # A Sequential or functional model keeps its layers' names in its config.
     keeps_names = isinstance(layer, keras.Sequential) or hasattr(
         layer, "operations"

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from modularity_tf.parts import seeds
+from modularity_tf.parts import keras_private, seeds
 from modularity_tf.structure import rewiring
 
 
@@ -122,7 +122,7 @@ class DeepR(keras.optimizers.Optimizer):
         super().apply(*zip(*sparse))
 
     def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
+        index = keras_private.variable_index(self, variable)
         seed = tf.stack([self.seed_value.value, tf.cast(index, tf.int64)])
         state = rewiring.Connections(variable, *self._moments[index])
         state, rewired = rewiring.step(

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations
+from modularity_tf.parts import activations, keras_private
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import relu_similarity
 
@@ -270,7 +270,7 @@ def _choose(model, names):
     if names is None:
         return by_path
     by_name = {}
-    for layer in model._flatten_layers(include_self=False):
+    for layer in keras_private.all_layers(model)[1:]:
         by_name.setdefault(layer.name, []).append(layer)
     chosen = {}
     for name in [names] if isinstance(names, str) else names:

@@ -76,18 +76,18 @@ class RelativeDropTest(parameterized.TestCase, tf.test.TestCase):
         ("a_rise_from_never_is_nan", 0.0, 0.5, np.nan),
     )
     def test_corners(self, before, after, expected):
-        reference, confusion = np.eye(2), np.eye(2)
+        reference, changed = np.eye(2), np.eye(2)
         reference[1] = [1 - before, before]
-        confusion[1] = [1 - after, after]
-        drop = confusion.relative_drop(reference, confusion)
+        changed[1] = [1 - after, after]
+        drop = confusion.relative_drop(reference, changed)
         self.assertAllClose(drop, [0.0, expected])
 
     def test_only_the_diagonal_counts(self):
         rng = np.random.default_rng(0)
-        reference, confusion = rng.uniform(0.1, 1, (2, 4, 4))
-        expected = [1 - confusion[i, i] / reference[i, i] for i in range(4)]
-        drop = confusion.relative_drop(reference, confusion)
+        reference, changed = rng.uniform(0.1, 1, (2, 4, 4))
+        expected = [1 - changed[i, i] / reference[i, i] for i in range(4)]
+        drop = confusion.relative_drop(reference, changed)
         self.assertAllClose(drop, expected)
         self.assertAllClose(
-            confusion.relative_drop(reference.T.tolist(), confusion.T), expected
+            confusion.relative_drop(reference.T.tolist(), changed.T), expected
         )

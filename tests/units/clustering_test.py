@@ -324,7 +324,7 @@ class FindClustersTest(parameterized.TestCase):
     def test_the_library_does_not_load_numba_or_clusim(self):
         code = (
             "import sys, modularity_tf\n"
-            "from modularity_tf import clustering, unit_clusters\n"
+            "from modularity_tf.units import clustering, unit_clusters\n"
             "sys.exit(bool({'numba', 'clusim'} & set(sys.modules)))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True)
