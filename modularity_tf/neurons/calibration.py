@@ -38,22 +38,6 @@ def fit_temperature(logits, labels):
     return float(np.exp(found.x))
 
 
-def negative_log_likelihood(logits, labels, temperature=1.0):
-    """Returns the mean of -log softmax(logits / T) at the labels.
-
-    Args:
-        logits: Float array of shape `(examples, classes)`.
-        labels: Int array of shape `(examples,)`.
-        temperature: Positive float T.
-
-    Returns:
-        Float, in nats.
-    """
-    logits, labels = _checked(logits, labels)
-    log_t = tf.math.log(tf.constant(temperature, tf.float64))
-    return float(_likelihood_loss(logits, labels, log_t))
-
-
 def reliability(logits, labels, temperature=1.0, num_bins=15):
     """Returns how often predictions of a given confidence are right.
 

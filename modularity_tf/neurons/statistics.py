@@ -88,7 +88,8 @@ def class_statistics(model, batches, num_classes, layers=None):
         batches: Iterable of `(inputs, labels)`, a `tf.data.Dataset` say;
             labels are ints in [0, num_classes), of shape `(batch,)`.
         num_classes: Positive int. Any grouping will do, not classes alone.
-        layers: Names or paths of Conv or Dense layers, `None` for all.
+        layers: Names or paths of Conv or Dense layers, as in
+            `activations.choose_layers`; `None` for all.
 
     Returns:
         `ClassStatistics`.
@@ -105,8 +106,8 @@ def class_statistics(model, batches, num_classes, layers=None):
     def summarize(inputs, labels):
         member = tf.one_hot(labels, num_classes, dtype=tf.float64)
         sums = {}
-        for path, values in activations.sample_means(watch(inputs)).items():
-            values = tf.cast(values, tf.float64)
+        for path, values in watch(inputs).items():
+            values = tf.cast(activations.unit_means([values]), tf.float64)
             sums[path] = tf.stack(
                 [
                     tf.matmul(member, power, transpose_a=True)

@@ -9,6 +9,11 @@ import operator
 import numpy as np
 
 
+def ratio(part, whole):
+    """Returns part / whole as a float; NaN for a whole of 0."""
+    return part / whole if whole else math.nan
+
+
 @dataclasses.dataclass(frozen=True)
 class Overlap:
     """How much two subsets of a network's parts have in common.
@@ -35,27 +40,17 @@ class Overlap:
     @property
     def share(self):
         """Float, s(t, r) = |t & r| / |t|: not symmetric."""
-        return _ratio(self.shared, self.first)
-
-    @property
-    def share_of_second(self):
-        """Float, s(r, t) = |t & r| / |r|."""
-        return _ratio(self.shared, self.second)
+        return ratio(self.shared, self.first)
 
     @property
     def jaccard(self):
         """Float, |t & r| / |t | r|."""
-        return _ratio(self.shared, self.first + self.second - self.shared)
+        return ratio(self.shared, self.first + self.second - self.shared)
 
     @property
     def expected_share(self):
         """Float, the share s(t, r) of random sets of these sizes."""
-        return _ratio(self.expected, self.first)
-
-    @property
-    def share_sd(self):
-        """Float, the standard deviation of that share over random sets."""
-        return _ratio(math.sqrt(self.variance), self.first)
+        return ratio(self.expected, self.first)
 
     @property
     def excess(self):
@@ -218,7 +213,3 @@ def _union(sets):
         overlaps(union, other)  # refuses what does not fit
         union = {name: value | other[name] for name, value in union.items()}
     return union
-
-
-def _ratio(part, whole):
-    return part / whole if whole else math.nan

@@ -91,14 +91,17 @@ def model_weights(model):
 def select_layers(weights, layers):
     """Returns the entries of `weights` that lie in one of the named layers.
 
+    A name that several layers share means all of them; the name of a layer or
+    model with others inside means those too.
+
     Args:
         weights: Dict as `model_weights` returns it.
-        layers: Iterable of layer names or paths.
+        layers: Name or path of a layer, or an iterable of such.
 
     Raises:
         ValueError: If a name matches no layer.
     """
-    layers = _as_names(layers, "layers")
+    layers = as_names(layers, "layers")
     known = set().union(*(weight.layers for weight in weights.values()))
     for name in layers:
         if name not in known:
@@ -120,7 +123,7 @@ def select_roles(weights, roles):
         ValueError: If a role is unknown.
     """
     roles = ROLE_PRESETS.get(roles, roles) if isinstance(roles, str) else roles
-    roles = _as_names(roles, "roles")
+    roles = as_names(roles, "roles")
     for role in roles:
         if role not in ROLES:
             raise ValueError(
@@ -180,6 +183,24 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
+def named_children(layer):
+    """Returns `(name, layer)` of each layer directly inside a layer or model.
+
+    The names of which paths are made.
+    """
+    children = keras_private.children(layer)
+    # A Sequential or functional model keeps its layers' names in its config.
+    keeps_names = isinstance(layer, keras.Sequential) or hasattr(
+        layer, "operations"
+    )
+    names = (
+        [child.name for child in children]
+        if keeps_names
+        else _stable_names(children)
+    )
+    return [*zip(names, children, strict=True)]
+
+
 def _collect(layer, names, found, seen):
     variables = keras_private.own_weights(layer)
     for name, variable in zip(_stable_names(variables), variables):
@@ -193,17 +214,7 @@ def _collect(layer, names, found, seen):
                 "different names."
             )
         found[path] = ModelWeight(path, _role(variable), variable)
-    children = keras_private.children(layer)
-    # A Sequential or functional model keeps its layers' names in its config.
-    keeps_names = isinstance(layer, keras.Sequential) or hasattr(
-        layer, "operations"
-    )
-    child_names = (
-        [child.name for child in children]
-        if keeps_names
-        else _stable_names(children)
-    )
-    for name, child in zip(child_names, children):
+    for name, child in named_children(layer):
         _collect(child, (*names, name), found, seen)
 
 
@@ -241,7 +252,8 @@ def _role(variable):
     return "kernel"
 
 
-def _as_names(names, argument):
+def as_names(names, argument):
+    """Returns a name or an iterable of names as a tuple of them."""
     if isinstance(names, str):
         return (names,)
     try:

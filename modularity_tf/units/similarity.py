@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations, keras_private
+from modularity_tf.parts import activations
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import relu_similarity
 
@@ -58,17 +58,17 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
             subclassed. Several outputs count as one y, side by side.
         data: Iterable of `(inputs, targets)`, a `tf.data.Dataset` say; with
             two examples or more, held out from training. Inputs are floats.
-        layers: Names or paths of layers, of any kind (a `ReLU`, say); `None`
-            for the Conv and Dense layers but those that return the model's
-            outputs.
+        layers: Names or paths of layers, of any kind (a `ReLU`, say), as in
+            `activations.choose_layers`; `None` for the Conv and Dense layers
+            but those that return the model's outputs.
         loss: What `model.compile` takes as loss, one for all outputs; a
             function returns a loss for each example, or each of its
             positions. `None` for the compiled one.
         measures: Names in `MEASURES`; those left out cost nothing.
 
     Returns:
-        Dict from layer (as named in `layers`, else its path) to a dict from
-        measure to float64 array `(units, units)`, symmetric, not negative.
+        Dict from layer path to a dict from measure to float64 array
+        `(units, units)`, symmetric, not negative.
 
     Raises:
         ValueError: If a name is unknown, a layer out of reach, the data or the
@@ -85,7 +85,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     kinds = {name.removeprefix("normalized_") for name in measures}
     if "loss_hessian" in kinds:
         loss = _loss_of_examples(model, loss)
-    chosen = _choose(model, layers)
+    chosen = activations.choose_layers(model, layers)
     model_weights.check_finite(model)
     summarize = tf.function(
         lambda inputs, targets: _summary(
@@ -189,31 +189,6 @@ def normalize(similarity):
     return similarity / np.maximum(np.outer(scale, scale), floor)
 
 
-def dead_units(similarity):
-    """Returns which units are similar to no other unit.
-
-    Those whose row has only zeros off the diagonal (up to 1e-12 of the largest
-    entry), as of a ReLU that never fires. They belong to no cluster.
-
-    Args:
-        similarity: Array `(units, units)`, symmetric, not negative.
-
-    Returns:
-        Bool array `(units,)`.
-
-    Raises:
-        ValueError: If it is not such a matrix.
-
-    References:
-        - Lange et al., 2022, appendix A.1
-    """
-    similarity = _checked(similarity)
-    others = similarity * ~np.eye(len(similarity), dtype=bool)
-    return others.max(axis=1, initial=0.0) <= _EPSILON * np.max(
-        similarity, initial=0.0
-    )
-
-
 def _checked(similarity):
     similarity = np.asarray(similarity, "float64")
     if similarity.ndim != 2 or len(set(similarity.shape)) != 1:
@@ -264,26 +239,6 @@ def _finish(sums, count, measures):
     return found
 
 
-def _choose(model, names):
-    """Returns the layers to look at, by the name a user gave or by path."""
-    by_path = activations.neuron_layers(model)
-    if names is None:
-        return by_path
-    by_name = {}
-    for layer in keras_private.all_layers(model)[1:]:
-        by_name.setdefault(layer.name, []).append(layer)
-    chosen = {}
-    for name in [names] if isinstance(names, str) else names:
-        found = [by_path[name]] if name in by_path else by_name.get(name, [])
-        if len(found) != 1:
-            raise ValueError(
-                f"`layers` names {name!r}, which {len(found)} layers of "
-                f"{model.name!r} have. Known: {sorted({*by_name, *by_path})}."
-            )
-        chosen[name] = found[0]
-    return chosen
-
-
 def _loss_of_examples(model, loss):
     """Returns a function from targets and outputs to losses, not reduced."""
     if loss is None:
@@ -310,17 +265,11 @@ def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
             lambda target: tf.cast(target, flat.dtype), targets
         )
         total_loss = _total_loss(loss(targets, outputs))
-    graph = tf.compat.v1.get_default_graph()
     found = {}
     for name, layer in chosen.items():
-        shifted = [out for owner, _, out in calls if owner is layer]
+        shifted = activations.outputs_in_reach(model, name, layer, calls)
         if hidden_only and any(out is y for out in shifted for y in leaves):
             continue
-        if not shifted or any(out.graph is not graph for out in shifted):
-            raise ValueError(
-                f"The layer {name!r} of {model.name!r} is out of reach: it is "
-                "never called, or within a loop. Leave it out with `layers`."
-            )
         found[name] = _layer_summary(shifted, flat, total_loss, source, kinds)
     checked = [flat, *keras.tree.flatten(inputs)]
     checked += [] if total_loss is None else [total_loss]
@@ -334,7 +283,7 @@ def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
 
 def _layer_summary(shifted, outputs, total_loss, source, kinds):
     """Returns the sums of one layer, whose calls returned `shifted`."""
-    units = _unit_means(shifted)
+    units = activations.unit_means(shifted)
     sums = {}
     if "covariance" in kinds:
         values = tf.cast(units, tf.float64)
@@ -403,12 +352,6 @@ def _total_loss(values):
         raise ValueError("`loss` must return a value for every example.")
     axes = list(range(1, values.shape.rank))
     return tf.reduce_sum(tf.reduce_mean(values, axis=axes))
-
-
-def _unit_means(calls):
-    """Returns `(batch, units)`, the mean over positions and calls."""
-    means = [tf.reduce_mean(x, axis=_positions(x)) for x in calls]
-    return tf.add_n(means) / len(calls)
 
 
 def _shift_gradient(target, calls):
