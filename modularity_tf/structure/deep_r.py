@@ -1,10 +1,19 @@
 """DeepR: the optimizer that trains and rewires sparse connections."""
 
+import math
+import numbers
+import warnings
+
 import keras
 import tensorflow as tf
+from keras import ops
 
 from modularity_tf.parts import keras_private, seeds
 from modularity_tf.structure import rewiring
+
+_NOT_NEGATIVE = (lambda value: 0 <= value < math.inf, "at least 0")
+_POSITIVE = (lambda value: 0 < value < math.inf, "positive")
+_DECAY = (lambda value: 0 <= value < 1, "in [0, 1)")
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -20,6 +29,11 @@ class DeepR(keras.optimizers.Optimizer):
     `seed_value` and `iterations`, so that training goes on from saved weights
     as if it had not been interrupted. `rewired` counts the connections that
     have moved to another place so far.
+
+    Assigning a number to `learning_rate`, as `ReduceLROnPlateau` and
+    `LearningRateScheduler` do, changes the other optimizer's rate by the same
+    factor (unless it was 0). If that one follows a schedule, it keeps it, and
+    a warning says so. Assigning a schedule changes `learning_rate` alone.
 
     Args:
         optimizer: `keras.optimizers.Optimizer`, name or config, for the other
@@ -57,34 +71,17 @@ class DeepR(keras.optimizers.Optimizer):
         seed=None,
         name="deep_r",
     ):
+        if not callable(learning_rate):
+            learning_rate = _checked("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name)
         self.optimizer = keras.optimizers.get(optimizer)
-        self.noise = noise
-        self.wake_strength = wake_strength
+        self.noise = _checked("noise", noise)
+        self.wake_strength = _checked("wake_strength", wake_strength, _POSITIVE)
         self.rewire = rewire
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        self.beta_1 = _checked("beta_1", beta_1, _DECAY)
+        self.beta_2 = _checked("beta_2", beta_2, _DECAY)
+        self.epsilon = _checked("epsilon", epsilon, _POSITIVE)
         self.seed = seeds.check_seed(seed)
-        self._check_arguments()
-
-    def _check_arguments(self):
-        rate = self._learning_rate
-        is_schedule = isinstance(
-            rate, keras.optimizers.schedules.LearningRateSchedule
-        )
-        allowed = {
-            "learning_rate": (is_schedule or rate >= 0, "at least 0"),
-            "noise": (self.noise >= 0, "at least 0"),
-            "wake_strength": (self.wake_strength > 0, "positive"),
-            "beta_1": (0 <= self.beta_1 < 1, "in [0, 1)"),
-            "beta_2": (0 <= self.beta_2 < 1, "in [0, 1)"),
-            "epsilon": (self.epsilon > 0, "positive"),
-        }
-        for name, (is_allowed, what) in allowed.items():
-            if not is_allowed:
-                value = getattr(self, name)
-                raise ValueError(f"`{name}` must be {what}, got {value!r}.")
 
     def build(self, variables):
         sparse = [v for v in variables if _is_sparse(v)]
@@ -103,6 +100,32 @@ class DeepR(keras.optimizers.Optimizer):
             (), keras.initializers.Constant(self.seed), "int64", name="seed"
         )
         self.rewired = self.add_variable((), "zeros", "int64", name="rewired")
+
+    @property
+    def learning_rate(self):
+        return super().learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        set_own = keras.optimizers.Optimizer.learning_rate.fset
+        if callable(learning_rate):
+            set_own(self, learning_rate)
+            return
+        before = _number(self.learning_rate)
+        after = _checked("learning_rate", _number(learning_rate))
+        set_own(self, after)  # Keras refuses where it is a schedule
+        others = self.optimizer.learning_rate
+        if after == before or not before:
+            return
+        if isinstance(others, keras.Variable):
+            self.optimizer.learning_rate = _number(others) * after / before
+        else:
+            warnings.warn(
+                f"`learning_rate` of {self.name!r} went from {before:.3g} to "
+                f"{after:.3g}, for the sparse connections alone: that of "
+                f"{self.optimizer.name!r} is a schedule, which stays.",
+                stacklevel=2,
+            )
 
     @property
     def variables(self):
@@ -130,7 +153,7 @@ class DeepR(keras.optimizers.Optimizer):
             gradient,
             self._counts[index],
             tf.random.experimental.stateless_fold_in(
-                seed, self._iterations.value
+                seed, ops.convert_to_tensor(self.iterations)
             ),
             learning_rate,
             self.noise,
@@ -163,6 +186,19 @@ class DeepR(keras.optimizers.Optimizer):
             "seed": self.seed,
             "name": self.name,
         }
+
+
+def _checked(name, value, allowed=_NOT_NEGATIVE):
+    """Returns a number as a float if it is allowed, a test and its words."""
+    is_allowed, words = allowed
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not is_allowed(value):
+        raise ValueError(f"`{name}` must be {words}, got {value!r}.")
+    return float(value)
+
+
+def _number(value):
+    return ops.convert_to_numpy(value).item()
 
 
 def _is_sparse(variable):

@@ -95,7 +95,7 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
         )
         layer = keras.layers.Dense(3, name="a")
         model = keras.Sequential([keras.Input((3,)), inner, layer])
-        with self.assertRaisesRegex(ValueError, r"2 layers; .* 'inner/a', 'a'"):
+        with self.assertRaisesRegex(ValueError, "2 layers; .*'inner/a', 'a'"):
             unit_clusters.cluster_units(model, "a", [])
 
 
