@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import optimize
 
+from modularity_tf.parts import checks
+
 
 def fit_temperature(logits, labels):
     """Returns the temperature T that makes softmax(logits / T) most likely.
@@ -50,8 +52,13 @@ def reliability(logits, labels, temperature=1.0, num_bins=15):
     Returns:
         Dict of arrays of shape `(num_bins,)`: `count`, and `confidence` and
         `accuracy`, the means in a bin, NaN where it is empty.
+
+    Raises:
+        ValueError: As `fit_temperature`, or if a setting is out of its range.
     """
     logits, labels = _checked(logits, labels)
+    temperature = checks.number("temperature", temperature, above=True)
+    num_bins = checks.integer("num_bins", num_bins, least=1)
     probability = tf.nn.softmax(logits / temperature).numpy()
     sure = probability.max(axis=-1)
     right = probability.argmax(axis=-1) == labels.numpy()
@@ -91,13 +98,18 @@ def _likelihood_loss(logits, labels, log_t):
 
 
 def _checked(logits, labels):
-    logits = tf.convert_to_tensor(np.asarray(logits, "float64"))
-    labels = tf.convert_to_tensor(np.asarray(labels, "int32"))
-    if logits.shape.rank != 2 or labels.shape != logits.shape[:1]:
+    logits = np.asarray(logits, "float64")
+    if logits.ndim != 2 or logits.shape[1] < 2 or not len(logits):
         raise ValueError(
-            "`logits` must have the shape (examples, classes) and `labels` "
-            f"(examples,), got {logits.shape} and {labels.shape}."
+            "`logits` must have the shape (examples, classes), with an example "
+            f"or more and two classes or more, got {logits.shape}."
         )
     if not np.all(np.isfinite(logits)):
         raise ValueError("`logits` must be finite, got NaN or infinity.")
-    return logits, labels
+    labels = checks.class_labels("labels", labels, logits.shape[1])
+    if len(labels) != len(logits):
+        raise ValueError(
+            f"`labels` must be as many as `logits`, {len(logits)}, got the "
+            f"shape {labels.shape}."
+        )
+    return tf.constant(logits), tf.constant(labels)

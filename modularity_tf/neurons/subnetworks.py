@@ -67,6 +67,7 @@ def build_subnetwork(model, selection):
     References:
         - Elbastawisy and Afrin, 2025, sections 4.1 and 4.2
     """
+    _check_kind(selection, NeuronSelection, NeuronMask)
     if isinstance(selection, NeuronMask):
         on, off = selection.on, selection.off
     else:
@@ -122,6 +123,7 @@ def ablate(model, selection, incoming=False):
     References:
         - Elbastawisy and Afrin, 2025, section 5.2
     """
+    _check_kind(selection, NeuronSelection)
     selection.check_fits(model)
     clone, layers = _clone(model)
     links, stays = _links(model)
@@ -158,6 +160,12 @@ def output_layers(model):
         ValueError: If it does not, or an output comes from another layer.
     """
     return _links(model)[1]
+
+
+def _check_kind(selection, *kinds):
+    if not isinstance(selection, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"`selection` must be a {names}, got {selection!r}.")
 
 
 def _links(model):

@@ -1,5 +1,6 @@
 """The overlap of sets of parts, beside that of random sets of their sizes."""
 
+import collections.abc
 import dataclasses
 import functools
 import itertools
@@ -119,6 +120,8 @@ def sharing_with_others(sets):
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
     """
+    if not isinstance(sets, collections.abc.Mapping):
+        raise ValueError(f"`sets` must be a dict from task, got {sets!r}.")
     if len(sets) < 2:
         raise ValueError(f"At least two sets are needed, got {len(sets)}.")
     return {

@@ -1,19 +1,13 @@
 """DeepR: the optimizer that trains and rewires sparse connections."""
 
-import math
-import numbers
 import warnings
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.parts import keras_private, seeds
+from modularity_tf.parts import checks, keras_private, seeds
 from modularity_tf.structure import rewiring
-
-_NOT_NEGATIVE = (lambda value: 0 <= value < math.inf, "at least 0")
-_POSITIVE = (lambda value: 0 < value < math.inf, "positive")
-_DECAY = (lambda value: 0 <= value < 1, "in [0, 1)")
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -72,15 +66,25 @@ class DeepR(keras.optimizers.Optimizer):
         name="deep_r",
     ):
         if not callable(learning_rate):
-            learning_rate = _checked("learning_rate", learning_rate)
+            learning_rate = checks.number("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name)
         self.optimizer = keras.optimizers.get(optimizer)
-        self.noise = _checked("noise", noise)
-        self.wake_strength = _checked("wake_strength", wake_strength, _POSITIVE)
+        is_optimizer = isinstance(self.optimizer, keras.optimizers.Optimizer)
+        if not is_optimizer or isinstance(self.optimizer, DeepR):
+            raise ValueError(
+                "`optimizer` must be an optimizer for the other variables, "
+                f"got {optimizer!r}."
+            )
+        if not isinstance(rewire, bool):
+            raise ValueError(f"`rewire` must be a bool, got {rewire!r}.")
+        self.noise = checks.number("noise", noise)
+        self.wake_strength = checks.number(
+            "wake_strength", wake_strength, above=True
+        )
         self.rewire = rewire
-        self.beta_1 = _checked("beta_1", beta_1, _DECAY)
-        self.beta_2 = _checked("beta_2", beta_2, _DECAY)
-        self.epsilon = _checked("epsilon", epsilon, _POSITIVE)
+        self.beta_1 = checks.number("beta_1", beta_1, below=1)
+        self.beta_2 = checks.number("beta_2", beta_2, below=1)
+        self.epsilon = checks.number("epsilon", epsilon, above=True)
         self.seed = seeds.check_seed(seed)
 
     def build(self, variables):
@@ -112,7 +116,7 @@ class DeepR(keras.optimizers.Optimizer):
             set_own(self, learning_rate)
             return
         before = _number(self.learning_rate)
-        after = _checked("learning_rate", _number(learning_rate))
+        after = checks.number("learning_rate", _number(learning_rate))
         set_own(self, after)  # Keras refuses where it is a schedule
         others = self.optimizer.learning_rate
         if after == before or not before:
@@ -186,15 +190,6 @@ class DeepR(keras.optimizers.Optimizer):
             "seed": self.seed,
             "name": self.name,
         }
-
-
-def _checked(name, value, allowed=_NOT_NEGATIVE):
-    """Returns a number as a float if it is allowed, a test and its words."""
-    is_allowed, words = allowed
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not is_allowed(value):
-        raise ValueError(f"`{name}` must be {words}, got {value!r}.")
-    return float(value)
 
 
 def _number(value):

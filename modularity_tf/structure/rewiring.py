@@ -32,6 +32,15 @@ class Connections(NamedTuple):
     age: tf.Tensor
 
 
+def check_connections(connections):
+    """Raises `ValueError` if that is no number of connections, or fraction."""
+    if not _is_allowed(connections):
+        raise ValueError(
+            "`connections` must be a positive int, the number itself, or a "
+            f"float in (0, 1], a fraction, got {connections!r}."
+        )
+
+
 def check_count(connections, size):
     """Returns how many connections are active, as an int.
 
@@ -43,12 +52,10 @@ def check_count(connections, size):
     Raises:
         ValueError: If that is no number or less than one connection.
     """
-    count = connections
-    is_int = isinstance(count, numbers.Integral) and not isinstance(count, bool)
-    is_real = isinstance(count, numbers.Real) and not isinstance(count, bool)
-    if is_real and not is_int and 0.0 < connections <= 1.0:
-        count, is_int = round(float(connections) * size), True
-    if not is_int or not 1 <= count <= size:
+    count = connections if _is_allowed(connections) else 0
+    if not isinstance(count, numbers.Integral):
+        count = round(float(connections) * size)
+    if not 1 <= count <= size:
         raise ValueError(
             f"`connections` must be an int in [1, {size}] or a fraction in "
             f"[{1 / size:.3g}, 1.0], got {connections!r}."
@@ -171,3 +178,10 @@ def step(
         age=tf.where(alive, age, 0.0),
     )
     return stepped, tf.reduce_sum(tf.cast(woken & ~died, tf.int32))
+
+
+def _is_allowed(connections):
+    is_real = isinstance(connections, numbers.Real)
+    if not is_real or isinstance(connections, bool) or not connections > 0:
+        return False
+    return isinstance(connections, numbers.Integral) or connections <= 1

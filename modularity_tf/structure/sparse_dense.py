@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from modularity_tf.parts import seeds
+from modularity_tf.parts import checks, seeds
 from modularity_tf.structure import rewiring
 
 
@@ -69,10 +69,9 @@ class SparseDense(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        if not isinstance(units, int) or units < 1:
-            raise ValueError(f"`units` must be a positive int, got {units!r}.")
         super().__init__(**kwargs)
-        self.units = units
+        self.units = checks.integer("units", units, least=1)
+        rewiring.check_connections(connections)
         self.connections = connections
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias

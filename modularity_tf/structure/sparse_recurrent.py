@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf.parts import seeds
-from modularity_tf.structure import sparse_dense
+from modularity_tf.parts import checks, seeds
+from modularity_tf.structure import rewiring, sparse_dense
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -73,16 +73,12 @@ class SparseRecurrent(keras.layers.Layer):
         **kwargs,
     ):
         _check_cells(cells)
-        if steps is not None and (not isinstance(steps, int) or steps < 1):
-            raise ValueError(
-                f"`steps` must be a positive int or None, got {steps!r}."
-            )
-        if not link_scale > 0:
-            raise ValueError(
-                f"`link_scale` must be positive, got {link_scale!r}."
-            )
+        if steps is not None:
+            steps = checks.integer("steps", steps, least=1)
+        link_scale = checks.number("link_scale", link_scale, above=True)
         super().__init__(**kwargs)
         self.cells = list(cells)
+        rewiring.check_connections(connections)
         self.connections = connections
         self.steps = steps
         self.return_sequences = return_sequences

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations
+from modularity_tf.parts import activations, checks
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import relu_similarity
 
@@ -77,6 +77,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     References:
         - Lange et al., 2022, equations 1 to 5
     """
+    measures = measures if isinstance(measures, str) else tuple(measures)
     unknown = [name for name in measures if name not in MEASURES]
     if unknown or not measures:
         raise ValueError(
@@ -95,12 +96,19 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
         reduce_retracing=True,
     )
     count, totals = 0, {}
-    for inputs, targets, *_ in data:
+    for inputs, targets in checks.batches("data", data):
         inputs, targets = keras.tree.map_structure(
             tf.convert_to_tensor, (inputs, targets)
         )
         rows = len(keras.tree.flatten(inputs)[0])
-        finite, found = summarize(inputs, targets)
+        if any(x.dtype == tf.string for x in keras.tree.flatten(targets)):
+            raise ValueError("The labels in `data` must be numbers, got text.")
+        try:
+            finite, found = summarize(inputs, targets)
+        except tf.errors.InvalidArgumentError as error:  # a label, say
+            raise ValueError(
+                f"{model.name!r} or its loss failed on a batch: {error.message}"
+            ) from error
         if not finite:  # a compiled Dense + ReLU turns NaN into 0
             raise ValueError(
                 "NaN or infinite values in the inputs, the outputs of "
@@ -112,8 +120,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
         count += rows
     if count < 2:
         raise ValueError(
-            f"`data` has {count} examples; two are needed. (A generator can "
-            "be gone through only once.)"
+            f"`data` must have two examples or more, got {count} examples."
         )
     return {
         name: _finish(sums, count, measures) for name, sums in totals.items()
@@ -146,6 +153,7 @@ def relu_similarities(kernels, biases, inputs, chunk_size=2048):
     References:
         - Lange et al., 2022, equations 1 to 5
     """
+    chunk_size = checks.integer("chunk_size", chunk_size, least=1)
     kernels = [np.asarray(kernel, "float32") for kernel in kernels]
     biases = [np.asarray(bias, "float32") for bias in biases]
     inputs = np.asarray(inputs, "float32")

@@ -141,10 +141,12 @@ class UnitModularity(keras.callbacks.Callback):
     ):
         super().__init__()
         _check_measure(measure)
-        if isinstance(data, collections.abc.Iterator):
+        clustering.check_search(steps, seed=seed, restarts=restarts)
+        is_iterable = hasattr(data, "__iter__")
+        if not is_iterable or isinstance(data, collections.abc.Iterator):
             raise ValueError(
-                "`data` is gone through every epoch, but an iterator or "
-                f"generator can be only once, got {data!r}: make it a list."
+                "`data` must be batches that can be gone through every epoch; "
+                f"make a generator a list. Got {data!r}."
             )
         if layers is not None:
             layers = model_weights.as_names(layers, "layers")

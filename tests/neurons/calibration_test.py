@@ -42,8 +42,21 @@ class FitTemperatureTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses(self):
         with self.assertRaisesRegex(ValueError, "finite"):
             calibration.fit_temperature([[np.nan, 0.0]], [0])
-        with self.assertRaisesRegex(ValueError, "shape"):
+        with self.assertRaisesRegex(ValueError, "`labels` must be as many"):
             calibration.fit_temperature([[1.0, 0.0]], [0, 1])
+        with self.assertRaisesRegex(ValueError, r"in \[0, 2\), got 2"):
+            calibration.fit_temperature([[1.0, 0.0]], [2])
+        for logits in (np.ones((2, 1)), np.ones((0, 2)), np.ones(2)):
+            with self.assertRaisesRegex(ValueError, "`logits` must have"):
+                calibration.fit_temperature(logits, [0, 0])
+
+    @parameterized.named_parameters(
+        ("temperature", {"temperature": 0.0}, "`temperature` must be positive"),
+        ("bins", {"num_bins": 0}, "`num_bins` must be a positive int"),
+    )
+    def test_reliability_refuses(self, settings, message):
+        with self.assertRaisesRegex(ValueError, message):
+            calibration.reliability(np.eye(3), [0, 1, 2], **settings)
 
 
 class CalibrationErrorTest(tf.test.TestCase):

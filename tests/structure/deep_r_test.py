@@ -334,6 +334,9 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("rate", {"learning_rate": -1.0}, "`learning_rate` must be at least 0"),
+        ("optimizer", {"optimizer": None}, "`optimizer` must .* got None"),
+        ("twice", {"optimizer": deep_r.DeepR("sgd")}, "`optimizer` must be"),
+        ("rewire", {"rewire": "no"}, "`rewire` must be a bool, got 'no'"),
         ("nan", {"learning_rate": np.nan}, "`learning_rate` .* got nan"),
         ("text", {"noise": "much"}, "`noise` must be at least 0, got 'much'"),
         ("noise", {"noise": -1}, "`noise` must be at least 0, got -1"),
@@ -345,7 +348,7 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
     )
     def test_refuses(self, kwargs, message):
         with self.assertRaisesRegex(ValueError, message):
-            deep_r.DeepR("adam", **kwargs)
+            deep_r.DeepR(**{"optimizer": "adam", **kwargs})
 
 
 if __name__ == "__main__":

@@ -133,7 +133,8 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("units", {"units": 0}, "`units` must be a positive int, got 0"),
-        ("none", {"connections": 0}, r"`connections` must .* \[1, 15\]"),
+        ("none", {"connections": 0}, "`connections` must be a pos.*got 0"),
+        ("text", {"connections": "5"}, "`connections` must be .* got '5'"),
         ("many", {"connections": 16}, "got 16"),
         ("fraction", {"connections": 1.5}, "got 1.5"),
         ("seed", {"seed": -1}, "`seed` must be an int"),

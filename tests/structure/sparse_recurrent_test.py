@@ -276,7 +276,7 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(layer.link(0, 1).connection_strength.dtype, "float32")
 
     @parameterized.named_parameters(
-        ("steps", {"steps": 0}, "`steps` must be a positive int or None"),
+        ("steps", {"steps": 0}, "`steps` must be a positive int, got 0"),
         ("scale", {"link_scale": 0.0}, "`link_scale` must be positive"),
         ("seed", {"seed": -1}, "`seed` must be an int"),
         ("count", {"connections": 13}, r"`connections` .* \[1, 12\] .* got 13"),

@@ -323,6 +323,9 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         ("no_loss", {"loss": None}, "`loss` must be one loss"),
         ("reduced_loss", {"loss": lambda t, y: tf.reduce_sum(y)}, "every ex"),
         ("one_example", {"data": [examples(rows=1)]}, "1 examples"),
+        ("arrays", {"data": examples()}, r"`data` .* shape \(23, 6\) in it"),
+        ("no_labels", {"data": [examples()[:1]]}, "a tuple in it"),
+        ("text", {"data": [(examples()[0], ["a"] * 23)]}, "numbers, got text"),
         (
             "inputs_that_are_not_floats",
             {"data": [(np.ones((4, 6), int), np.eye(4, 3))]},
@@ -333,6 +336,19 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         kwargs = {"data": [examples()], "loss": CROSS_ENTROPY} | changed
         with self.assertRaisesRegex(ValueError, message):
             similarity.unit_similarities(relu_network(), **kwargs)
+
+    def test_refuses_labels_of_no_class(self):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        with self.assertRaisesRegex(ValueError, "label value of 3 .* range"):
+            similarity.unit_similarities(
+                relu_network(), [(examples()[0], np.full(23, 3))], loss=loss
+            )
+
+    def test_measures_may_be_a_generator(self):
+        found = similarity.unit_similarities(
+            relu_network(), [examples()], "a", measures=iter(["covariance"])
+        )
+        self.assertEqual([*found["a"]], ["covariance"])
 
     def test_refuses_networks_that_do_not_fit_together(self):
         kernels = [np.ones((6, 5)), np.ones((4, 3))]

@@ -169,7 +169,7 @@ class UnitModularityTest(tf.test.TestCase):
             self.assertAllEqual(one, other)
 
     def test_refuses_data_that_is_gone_after_one_epoch(self):
-        with self.assertRaisesRegex(ValueError, "`data` .* only once"):
+        with self.assertRaisesRegex(ValueError, "`data` .* a generator a list"):
             unit_clusters.UnitModularity(iter(batches()))
 
 
