@@ -1,4 +1,5 @@
 import copy
+import itertools
 import os
 import tempfile
 
@@ -145,12 +146,17 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_counts_what_has_moved(self):
         model = make_model(20)
-        layer, moved = model.get_layer("sparse"), 0
-        for step in range(30):
-            before = layer.connection_strength.numpy() > 0
-            fit(model, step, step + 1)
-            after = layer.connection_strength.numpy() > 0
-            moved += (after & ~before).sum()
+        layer, active = model.get_layer("sparse"), []
+
+        def record(batch, logs):
+            active.append(layer.connection_strength.numpy() > 0)
+
+        record(0, None)
+        watch = keras.callbacks.LambdaCallback(on_train_batch_end=record)
+        fit(model, 0, 30, [watch])
+        self.assertLen(active, 31)
+        moved = sum((b & ~a).sum() for a, b in itertools.pairwise(active))
+        self.assertGreater(moved, 0)
         self.assertEqual(int(model.optimizer.rewired), moved)
 
     def test_without_rewiring_connections_stay(self):

@@ -287,10 +287,9 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         model = relu_network()
         inputs, targets = examples()
         inputs[3, 0] = np.nan
+        one = {"layers": "b", "measures": ["covariance"]}
         with self.assertRaisesRegex(ValueError, "NaN .* the inputs"):
-            similarity.unit_similarities(
-                model, [(inputs, targets)], loss=CROSS_ENTROPY
-            )
+            similarity.unit_similarities(model, [(inputs, targets)], **one)
         weights = model.get_weights()
         for bad in (np.nan, np.inf):
             inputs[3, 0] = bad
@@ -302,7 +301,9 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         targets[0] = np.nan
         data = [(inputs, targets)]
         with self.assertRaisesRegex(ValueError, "or the loss"):
-            similarity.unit_similarities(model, data, "b", CROSS_ENTROPY)
+            similarity.unit_similarities(
+                model, data, "b", CROSS_ENTROPY, ["loss_hessian"]
+            )
         broken = sequential(
             layers.Dense(4, keras.ops.log, name="broken"),
             layers.Activation(keras.ops.nan_to_num),
@@ -313,16 +314,18 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             )
         model.layers[0].bias.assign(np.full(5, np.nan))
         with self.assertRaisesRegex(ValueError, "weight '.*a/bias' is NaN"):
-            similarity.unit_similarities(
-                model, [examples()], loss=CROSS_ENTROPY
-            )
+            similarity.unit_similarities(model, [examples()], **one)
 
     @parameterized.named_parameters(
         ("layer", {"layers": "nope"}, "'nope', which no layer"),
         ("measure", {"measures": ["nope"]}, "'nope'"),
         ("no_loss", {"loss": None}, "`loss` must be one loss"),
         ("reduced_loss", {"loss": lambda t, y: tf.reduce_sum(y)}, "every ex"),
-        ("one_example", {"data": [examples(rows=1)]}, "1 examples"),
+        (
+            "one_example",
+            {"data": [examples(rows=1)], "measures": ["covariance"]},
+            "1 examples",
+        ),
         ("arrays", {"data": examples()}, r"`data` .* shape \(23, 6\) in it"),
         ("no_labels", {"data": [examples()[:1]]}, "a tuple in it"),
         ("text", {"data": [(examples()[0], ["a"] * 23)]}, "numbers, got text"),
