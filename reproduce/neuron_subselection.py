@@ -14,6 +14,7 @@ import functools
 import keras
 import tensorflow as tf
 
+from modularity_tf.neurons import statistics
 from reproduce.data import images
 from reproduce.elbastawisy2025 import findings, neuron_cnn, stages
 from reproduce.harness import experiment
@@ -164,7 +165,7 @@ def analyse(run, data, seed):
     groups = stages.halves(split, count, experiment.derive_seed(seed, "halves"))
 
     @functools.cache
-    def statistics():
+    def measured():
         by_half = statistics.class_statistics(
             network, stages.batches_of(split, groups), 2 * count
         )
@@ -191,25 +192,23 @@ def analyse(run, data, seed):
     if "bayesian" in config.methods and "sharing" in config.experiments:
         record["sweep"] = stage(
             "sweep",
-            lambda: stages.sweep(config, network, *statistics(), count),
+            lambda: stages.sweep(config, network, *measured(), count),
         )
     for method in config.methods:
         record["methods"][method] = analyse_method(
-            config, stage, data, network, method, statistics, split, seed
+            config, stage, data, network, method, measured, split, seed
         )
     return record
 
 
-def analyse_method(
-    config, stage, data, network, method, statistics, split, seed
-):
+def analyse_method(config, stage, data, network, method, measured, split, seed):
     """Returns the part of the record that rests on one way to select."""
     common = config, data, network, method
     found = {}
     if "sharing" in config.experiments:
         found["sharing"] = stage(
             f"{method}_sharing",
-            lambda: stages.sharing(*common, *statistics(), seed),
+            lambda: stages.sharing(*common, *measured(), seed),
         )
         found["permutations"] = stage(
             f"{method}_permutations",
@@ -220,7 +219,7 @@ def analyse_method(
             stage(
                 f"{method}_class{label}",
                 lambda label=label: stages.ablation(
-                    *common, statistics()[0], label, seed
+                    *common, measured()[0], label, seed
                 ),
             )
             for label in range(len(data.class_names))

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import mask_sampling
-from modularity_tf.parts import seeds
+from modularity_tf.parts import keras_private, seeds
 from modularity_tf.parts import weights as model_weights
 
 
@@ -49,9 +49,10 @@ class MaskedLayer:
     def build(self, input_shape):
         super().build(input_shape)
         # Two layers with one seed differ all the same: see `MaskedDense`.
-        identity = f"{model_weights.given_name(self)} {self._kernel.shape}"
+        kernel = keras_private.kernel(self)
+        identity = f"{model_weights.given_name(self)} {kernel.shape}"
         self._seed_offset = zlib.crc32(identity.encode())
-        self.mask_logits = self._add_logits(self._kernel, "mask_logits")
+        self.mask_logits = self._add_logits(kernel, "mask_logits")
         if self.mask_bias:
             self.bias_mask_logits = self._add_logits(
                 self.bias, "bias_mask_logits"
@@ -60,13 +61,15 @@ class MaskedLayer:
     def call(self, inputs, training=False):
         num_samples = self.num_samples if training else 1
         parts = mask_sampling.split_batch(inputs, num_samples)
-        kernels = self._gate(self._kernel, self.mask_logits, training)
+        kernels = self._gate(
+            keras_private.kernel(self), self.mask_logits, training
+        )
         biases = [self.bias] * num_samples
         if self.mask_bias:
             biases = self._gate(self.bias, self.bias_mask_logits, training)
         outputs = []
         for part, kernel, bias in zip(parts, kernels, biases, strict=True):
-            mapping = [(self._kernel, kernel)]
+            mapping = [(keras_private.kernel(self), kernel)]
             if self.use_bias:
                 mapping.append((self.bias, ops.convert_to_tensor(bias)))
             with keras.StatelessScope(state_mapping=mapping):

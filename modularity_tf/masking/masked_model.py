@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
-from modularity_tf.parts import seeds
+from modularity_tf.parts import keras_private, seeds
 from modularity_tf.parts import weights as model_weights
 
 DEFAULT_ALPHA = 1e-4 / 128
@@ -128,7 +128,8 @@ class MaskedModel(frozen_model.FrozenModel):
         )
         if not self.mask_logits:
             roles_of = {path: weight.role for path, weight in available.items()}
-            unbuilt = [x.name for x in model._flatten_layers() if not x.built]
+            inside = keras_private.all_layers(model)
+            unbuilt = [x.name for x in inside if not x.built]
             raise ValueError(
                 f"No weight of {model.name!r} is left to mask with "
                 f"roles={roles!r} and layers={layers!r}. It has {roles_of}; "

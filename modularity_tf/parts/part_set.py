@@ -115,12 +115,12 @@ class PartSet:
     @property
     def keep_fraction(self):
         """Float in [0, 1], the share of parts in the set; NaN for none."""
-        return _ratio(sum(_counts(self).values()), self.size)
+        return overlap.ratio(sum(_counts(self).values()), self.size)
 
     def keep_fractions(self):
         """Returns the share of parts kept of each tensor, keyed by path."""
         return {
-            path: _ratio(count, self.values[path].size)
+            path: overlap.ratio(count, self.values[path].size)
             for path, count in _counts(self).items()
         }
 
@@ -338,7 +338,3 @@ class PartSet:
 
 def _counts(chosen):
     return {path: int(v.sum()) for path, v in chosen.values.items()}
-
-
-def _ratio(part, whole):
-    return part / whole if whole else float("nan")

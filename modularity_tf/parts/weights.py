@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from modularity_tf.parts import keras_private
+
 ROLES = (
     "kernel",  # what a layer multiplies its inputs with and sums up
     "recurrent_kernel",  # the same for its own last outputs
@@ -107,6 +109,9 @@ def model_weights(model):
 def select_layers(weights, layers):
     """Returns the entries of `weights` that lie in one of the named layers.
 
+    A name that several layers share means all of them; the name of a layer or
+    model with others inside means those too.
+
     Args:
         weights: Dict as `model_weights` returns it, or any other that is
             keyed by the weights' paths.
@@ -115,7 +120,7 @@ def select_layers(weights, layers):
     Raises:
         ValueError: If a name matches no layer, or there is none.
     """
-    layers = _as_names(layers, "layers")
+    layers = as_names(layers, "layers")
     known = set().union(*map(layers_of, weights))
     for name in layers:
         if name not in known:
@@ -137,7 +142,7 @@ def select_roles(weights, roles):
         ValueError: If a role is unknown, or there is none.
     """
     roles = ROLE_PRESETS.get(roles, roles) if isinstance(roles, str) else roles
-    roles = _as_names(roles, "roles")
+    roles = as_names(roles, "roles")
     for role in roles:
         if role not in ROLES:
             raise ValueError(
@@ -198,9 +203,26 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
+def named_children(layer):
+    """Returns `(name, layer)` of each layer directly inside a layer or model.
+
+    The names of which paths are made.
+    """
+    children = keras_private.children(layer)
+    # A Sequential or functional model keeps its layers' names in its config.
+    keeps_names = isinstance(layer, keras.Sequential) or hasattr(
+        layer, "operations"
+    )
+    names = (
+        [child.name for child in children]
+        if keeps_names
+        else _stable_names(children)
+    )
+    return [*zip(names, children, strict=True)]
+
+
 def _collect(layer, names, found, seen):
-    # `_trainable_variables` holds a layer's own weights, frozen or not.
-    variables = layer._trainable_variables
+    variables = keras_private.own_weights(layer)
     for name, variable in zip(_stable_names(variables), variables):
         if id(variable) in seen:
             continue
@@ -212,17 +234,7 @@ def _collect(layer, names, found, seen):
                 "different names."
             )
         found[path] = ModelWeight(path, _role(layer, variable), variable)
-    children = layer._layers
-    # A Sequential or functional model keeps its layers' names in its config.
-    keeps_names = isinstance(layer, keras.Sequential) or hasattr(
-        layer, "operations"
-    )
-    child_names = (
-        [child.name for child in children]
-        if keeps_names
-        else _stable_names(children)
-    )
-    for name, child in zip(child_names, children):
+    for name, child in named_children(layer):
         _collect(child, (*names, name), found, seen)
 
 
@@ -279,7 +291,8 @@ def _role(layer, variable):
     return "kernel" if len(variable.shape) > 1 else "bias"
 
 
-def _as_names(names, argument):
+def as_names(names, argument):
+    """Returns a name or an iterable of names as a tuple of them."""
     if isinstance(names, str):
         return (names,)
     try:

@@ -10,7 +10,6 @@ References:
     - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136), Deep Rewiring
 """
 
-import math
 import numbers
 from typing import NamedTuple
 
@@ -33,6 +32,15 @@ class Connections(NamedTuple):
     age: tf.Tensor
 
 
+def check_connections(connections):
+    """Raises `ValueError` if that is no number of connections, or fraction."""
+    if not _is_allowed(connections):
+        raise ValueError(
+            "`connections` must be a positive int, the number itself, or a "
+            f"float in (0, 1], a fraction, got {connections!r}."
+        )
+
+
 def check_count(connections, size):
     """Returns how many connections are active, as an int.
 
@@ -44,78 +52,15 @@ def check_count(connections, size):
     Raises:
         ValueError: If that is no number or less than one connection.
     """
-    count = connections
-    is_int = isinstance(count, numbers.Integral) and not isinstance(count, bool)
-    is_real = isinstance(count, numbers.Real) and not isinstance(count, bool)
-    if is_real and not is_int and 0.0 < connections <= 1.0:
-        count, is_int = round(float(connections) * size), True
-    if not is_int or not 1 <= count <= size:
+    count = connections if _is_allowed(connections) else 0
+    if not isinstance(count, numbers.Integral):
+        count = round(float(connections) * size)
+    if not 1 <= count <= size:
         raise ValueError(
             f"`connections` must be an int in [1, {size}] or a fraction in "
             f"[{1 / size:.3g}, 1.0], got {connections!r}."
         )
     return int(count)
-
-
-def learning_rate(fraction, least, sparse=0.1, dense=0.01):
-    """Returns the links' learning rate, geometric along log p.
-
-        sparse * (dense / sparse)^t,  t = 1 - log(p) / log(least)
-
-    It depends on the fraction of active connections, not on time.
-
-    Args:
-        fraction: Float p in [least, 1].
-        least: Float in (0, 1), the smallest p, of one connection.
-        sparse: Positive float, the rate at p = least.
-        dense: Positive float, the rate at p = 1.
-
-    Returns:
-        Positive float.
-
-    Raises:
-        ValueError: If an argument is out of its range.
-
-    References:
-        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), Table 1.
-          The rate falls geometrically "when sparsity spanned from 0 to 1";
-          that is read along the sweep, which is spaced in log p.
-    """
-    if not 0 < least < 1 or not least <= fraction <= 1:
-        raise ValueError(
-            "`least` must be in (0, 1) and `fraction` in [least, 1], got "
-            f"{least!r} and {fraction!r}."
-        )
-    for name, rate in (("sparse", sparse), ("dense", dense)):
-        if not rate > 0:
-            raise ValueError(f"`{name}` must be positive, got {rate!r}.")
-    part = 1 - math.log(fraction) / math.log(least)
-    return sparse * (dense / sparse) ** part
-
-
-def walk_noise(fraction, sparse):
-    """Returns the random walk's standard deviation, sparse * (1 - p).
-
-    It depends on the fraction of active connections, not on time. The paper
-    gives neither the shape of the fall to 0 nor where it starts.
-
-    Args:
-        fraction: Float p in [0, 1].
-        sparse: Float, at least 0: the standard deviation at p = 0.
-
-    Returns:
-        Float, at least 0.
-
-    Raises:
-        ValueError: If an argument is out of its range.
-
-    References:
-        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), 2.4
-    """
-    _check_fraction(fraction)
-    if not sparse >= 0:
-        raise ValueError(f"`sparse` must be at least 0, got {sparse!r}.")
-    return sparse * (1 - fraction)
 
 
 def choose(candidates, count, at_most, seed):
@@ -235,6 +180,8 @@ def step(
     return stepped, tf.reduce_sum(tf.cast(woken & ~died, tf.int32))
 
 
-def _check_fraction(fraction):
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"`fraction` must be in [0, 1], got {fraction!r}.")
+def _is_allowed(connections):
+    is_real = isinstance(connections, numbers.Real)
+    if not is_real or isinstance(connections, bool) or not connections > 0:
+        return False
+    return isinstance(connections, numbers.Integral) or connections <= 1

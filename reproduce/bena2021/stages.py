@@ -14,8 +14,8 @@ from keras import ops
 from modularity_tf import WeightMask
 from modularity_tf.masking import scored_model
 from modularity_tf.parts import weights as model_weights
-from modularity_tf.structure import deep_r, rewiring, specialization
-from reproduce.bena2021 import modular_rnn, parity_mnist
+from modularity_tf.structure import deep_r, specialization
+from reproduce.bena2021 import modular_rnn, parity_mnist, schedules
 from reproduce.harness import experiment
 
 MODULES = (0, 1)
@@ -92,10 +92,10 @@ def untrained(config, data, setting, bottleneck=None, rewire=True, walk=True):
     network.compile(
         deep_r.DeepR(
             keras.optimizers.Adam(rate),
-            rewiring.learning_rate(
+            schedules.learning_rate(
                 fraction, 1 / config.units**2, *config.link_lrs
             ),
-            rewiring.walk_noise(fraction, config.link_noise if walk else 0.0),
+            schedules.walk_noise(fraction, config.link_noise if walk else 0.0),
             rewire=rewire,
             seed=experiment.derive_seed(setting.seed, "links"),
         ),

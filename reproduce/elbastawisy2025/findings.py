@@ -40,13 +40,13 @@ def ratio(record, method, question, key, layer="total", as_in_text=False):
 
     Pairs without an active neuron in the layer do not count.
     """
-    values = np.array(
-        [
-            entry[layer][key]
-            for entry in entries(record, method, question, as_in_text)
-        ],
-        "float64",
-    )
+    found = entries(record, method, question, as_in_text)
+    return mean([entry[layer][key] for entry in found])
+
+
+def mean(values):
+    """Returns the mean of what is not NaN; NaN where nothing is left."""
+    values = np.array(values, "float64")
     values = values[~np.isnan(values)]
     return float(values.mean()) if values.size else np.nan
 

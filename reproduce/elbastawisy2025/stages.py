@@ -16,6 +16,7 @@ from modularity_tf.neurons import (
     subnetworks,
 )
 from modularity_tf.parts import activations, confusion, overlap
+from reproduce.elbastawisy2025 import findings
 from reproduce.harness import experiment
 
 
@@ -135,8 +136,8 @@ def permutation_test(config, data, network, method, split, seed):
     outputs = subnetworks.output_layers(network)
     parts = [
         {
-            p: np.array(v, "float64")
-            for p, v in activations.sample_means(a).items()
+            p: np.array(activations.unit_means([v]), "float64")
+            for p, v in a.items()
         }
         for a in (watch(x) for x, _ in batches_of(split._rows(rows)))
     ]
@@ -307,7 +308,7 @@ def sweep(config, network, by_class, by_half, count):
                 "tau": tau,
                 "t_high": t_high,
                 **{
-                    f"{kind}_{key}": _mean([one[key] for one in every])
+                    f"{kind}_{key}": findings.mean([one[key] for one in every])
                     for kind, every in shared.items()
                     for key in ("share", "of_layer")
                 },
@@ -319,10 +320,3 @@ def sweep(config, network, by_class, by_half, count):
             }
         )
     return found
-
-
-def _mean(values):
-    """Returns the mean of what is not NaN; `None` if nothing is left."""
-    values = np.array(values)
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else None
