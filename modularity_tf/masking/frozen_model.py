@@ -1,6 +1,7 @@
 """FrozenModel: a Keras model around another whose weights stay as they are."""
 
 import keras
+import tensorflow as tf
 
 from modularity_tf.masking import functional_call
 
@@ -38,6 +39,14 @@ class FrozenModel(keras.Model):
         super().compile(optimizer, *args, **kwargs)
         # Built inside the first step, it would be traced twice.
         self.optimizer.build(self.trainable_variables)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        # Made inside the first step, their variables have it traced twice.
+        with tf.init_scope():
+            for metric in self.metrics:
+                if not getattr(metric, "built", True):
+                    metric.build(y, y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     @classmethod
     def from_config(cls, config):

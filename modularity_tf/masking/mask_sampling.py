@@ -17,7 +17,8 @@ import tensorflow as tf
 from keras import ops
 
 BITS_PER_SAMPLE = 16  # keep probabilities are resolved to 2 ** -16
-_GROUP_SIZE = 2**16  # weights; fewer share a kernel with their neighbours
+_GROUP_SIZE = 2**16  # weights; fewer share a kernel with others
+_ALG = "philox"
 
 
 def logit(probability):
@@ -170,25 +171,11 @@ def sample_weights(
     check_arguments(num_samples, temperature=temperature)
     weights = tf.convert_to_tensor(weights)
     logits = tf.convert_to_tensor(logits, tf.float32)
-    samples = samples or range(num_samples)
-    words = -(-num_samples * BITS_PER_SAMPLE // 32)
-    keys = tf.random.stateless_uniform(
-        (words, 2), _seed_pair(seed), None, None, tf.uint32
+    keys = _draw_keys(seed, 1, num_samples, samples)[0]
+    drawn = _draw(
+        _flatten([weights]), _flatten([logits]), keys, temperature, True
     )
-
-    @tf.custom_gradient
-    def draw(weights, logits):
-        def gradient(*upstream):
-            arguments = upstream, weights, logits, keys, samples
-            # Two kernels: inside a tf.function the unwanted one is pruned.
-            return (
-                _weight_gradient(*arguments),
-                _logit_gradient(*arguments, temperature),
-            )
-
-        return _masked_weights(weights, logits, keys, samples), gradient
-
-    return list(draw(weights, logits))
+    return [ops.reshape(values, logits.shape) for values in drawn]
 
 
 def sample_weight_dict(
@@ -196,9 +183,10 @@ def sample_weight_dict(
 ):
     """Draws masks for several weights and returns the masked weights.
 
-    As `sample_weights`, for each weight of a model. Launching and compiling a
+    As `sample_weights`, for each weight of a model, but the weights are
+    constants: gradients reach the logits alone. Launching and compiling a
     kernel costs as much as sampling some ten thousand weights, so small
-    neighbours share one.
+    weights of a dtype share one.
 
     Args:
         weights: Dict of float tensors of any shape.
@@ -214,20 +202,21 @@ def sample_weight_dict(
     Raises:
         ValueError: If `num_samples` or `temperature` is not positive.
     """
-    seed = _seed_pair(seed)
+    check_arguments(num_samples, temperature=temperature)
+    groups = _group(weights)
+    keys = _draw_keys(seed, len(groups), num_samples, samples)
     drawn = [{} for _ in samples or range(num_samples)]
-    for i, keys in enumerate(_group(weights)):
-        shapes = [weights[key].shape for key in keys]
-        flat = sample_weights(
-            _flatten([weights[key] for key in keys]),
-            _flatten([logits[key] for key in keys]),
-            tf.random.experimental.stateless_fold_in(seed, i),
-            num_samples,
+    for i, names in enumerate(groups):
+        shapes = [weights[name].shape for name in names]
+        flat = _draw(
+            _flatten([weights[name] for name in names]),
+            _flatten([logits[name] for name in names]),
+            keys[i],
             temperature,
-            samples,
+            False,
         )
         for sample, values in zip(drawn, flat, strict=True):
-            sample.update(zip(keys, _unflatten(values, shapes), strict=True))
+            sample.update(zip(names, _unflatten(values, shapes), strict=True))
     return drawn
 
 
@@ -288,16 +277,46 @@ def _seed_pair(seed):
     return tf.cast(seed, tf.int64)
 
 
+def _draw_keys(seed, groups, num_samples, samples):
+    """Returns what each group and sample hashes its bits with.
+
+    Returns:
+        uint32 tensor of shape `(groups, samples, 3)`: two key words, and which
+        half of the hashed word the sample takes, as a shift. Two samples share
+        a word.
+    """
+    samples = samples or range(num_samples)
+    words = -(-num_samples * BITS_PER_SAMPLE // 32)
+    # Which algorithm "auto_select" means depends on the device and on XLA.
+    keys = tf.random.stateless_uniform(
+        (groups, words, 2), _seed_pair(seed), None, None, tf.uint32, alg=_ALG
+    )
+    shifts = [[[BITS_PER_SAMPLE * (k % 2)] for k in samples]] * groups
+    return tf.concat(
+        [
+            tf.gather(keys, [k // 2 for k in samples], axis=1),
+            tf.constant(shifts, tf.uint32),
+        ],
+        axis=-1,
+    )
+
+
 def _group(tensors):
-    """Cuts a dict of tensors into lists of keys, to be sampled together."""
-    groups, room = [], 0
+    """Cuts a dict of tensors into lists of keys, to be sampled together.
+
+    Only tensors of one dtype share a group, and large ones have their own.
+    """
+    groups, shared = [], {}
     for key, tensor in tensors.items():
-        size = math.prod(tensor.shape)
+        size, dtype = math.prod(tensor.shape), tensor.dtype
+        group, room = shared.get(dtype, (None, 0))
         if size > room:
-            groups.append([])
+            group = []
+            groups.append(group)
             room = _GROUP_SIZE
-        groups[-1].append(key)
-        room -= size
+        group.append(key)
+        if size < _GROUP_SIZE:
+            shared[dtype] = group, room - size
     return groups
 
 
@@ -315,38 +334,63 @@ def _unflatten(flat, shapes):
     ]
 
 
-# The kernels below are element-wise loops. Compiled by XLA, each is one pass
-# over memory; the random bits live in registers, and the backward pass hashes
-# them anew.
+def _draw(weights, logits, keys, temperature, train_weights):
+    """Returns flat masked weights, one tensor a sample.
+
+    Args:
+        weights: Float tensor of shape `(size,)`.
+        logits: Float32 tensor of shape `(size,)`.
+        keys: Of the group, as `_draw_keys` returns them.
+        temperature: Positive float.
+        train_weights: Bool. Whether gradients reach the weights, too.
+    """
+
+    @tf.custom_gradient
+    def draw(weights, logits):
+        def gradient(*upstream):
+            to_weights = None
+            if train_weights:  # of its own, so that a graph can prune it
+                to_weights = _weight_gradient(upstream, weights, logits, keys)
+            to_logits = _logit_gradient(
+                upstream, weights, logits, keys, temperature
+            )
+            return to_weights, to_logits
+
+        return tf.unstack(_masked_weights(weights, logits, keys)), gradient
+
+    return draw(weights, logits)
+
+
+# The kernels below are element-wise loops over flat tensors. Compiled by XLA,
+# each is one pass over memory; the random bits live in registers, and the
+# backward pass hashes them anew. What is compiled depends on the size and the
+# number of samples alone, so that weights and models of equal sizes share it.
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _masked_weights(weights, logits, keys, samples):
+def _masked_weights(weights, logits, keys):
+    """Returns a tensor of shape `(samples, size)`."""
+    # One loop for all samples: XLA would compile as many as there are outputs.
+    uniform = _uniform(weights.shape[0], keys[:, tf.newaxis])
+    return tf.where(uniform > tf.sigmoid(-logits), weights, 0)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _weight_gradient(upstream, weights, logits, keys):
     removed = tf.sigmoid(-logits)
-    return [
-        tf.where(uniform > removed, weights, 0)
-        for uniform in _uniforms(logits.shape, keys, samples)
-    ]
+    total = 0
+    for k, grad in enumerate(upstream):
+        kept = _uniform(weights.shape[0], keys[k]) > removed
+        total += tf.where(kept, tf.cast(grad, weights.dtype), 0)
+    return total
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _weight_gradient(upstream, weights, logits, keys, samples):
-    removed = tf.sigmoid(-logits)
-    uniforms = _uniforms(logits.shape, keys, samples)
-    return tf.add_n(
-        [
-            tf.where(uniform > removed, tf.cast(grad, weights.dtype), 0)
-            for grad, uniform in zip(upstream, uniforms, strict=True)
-        ]
-    )
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _logit_gradient(upstream, weights, logits, keys, samples, temperature):
+def _logit_gradient(upstream, weights, logits, keys, temperature):
     kept, removed = tf.sigmoid(logits), tf.sigmoid(-logits)
     total = 0.0
-    uniforms = _uniforms(logits.shape, keys, samples)
-    for grad, uniform in zip(upstream, uniforms, strict=True):
+    for k, grad in enumerate(upstream):
+        uniform = _uniform(weights.shape[0], keys[k])
         if temperature == 1.0:  # without a logarithm
             on, off = kept * uniform, removed * (1.0 - uniform)
             slope = on * off / tf.square(on + off)
@@ -358,26 +402,38 @@ def _logit_gradient(upstream, weights, logits, keys, samples, temperature):
     return total * tf.cast(weights, slope.dtype)
 
 
-def _uniforms(shape, keys, samples):
-    """Yields a tensor a sample, uniform on the midpoints of 2**16 bins.
+def _uniform(size, keys):
+    """Returns numbers uniform on the midpoints of 2**16 bins.
 
     A counter-based generator: the weight's index is mixed with a 64-bit key
     by multiplications and shifts. Each 32-bit word serves two samples.
+
+    Args:
+        size: Int, how many.
+        keys: uint32 tensor of shape `(..., 3)` as `_draw_keys` returns it.
+
+    Returns:
+        Float32 tensor of shape `(..., size)`, without axes of length 1 in
+        `keys` but the last.
     """
-    index = tf.cast(tf.range(shape.num_elements()), tf.uint32)
-    index = tf.reshape(index, shape)
-    words = {k // 2: _mix(index, keys[k // 2]) for k in samples}
-    for k in samples:
-        shift = tf.constant(BITS_PER_SAMPLE * (k % 2), tf.uint32)
-        bits = tf.bitwise.right_shift(words[k // 2], shift)
-        bits = tf.cast(bits & tf.constant(0xFFFF, tf.uint32), tf.int32)
-        yield (tf.cast(bits, tf.float32) + 0.5) * 2.0**-BITS_PER_SAMPLE
+    index = tf.cast(tf.range(size), tf.uint32)
+    word = tf.bitwise.right_shift(
+        _mix(index, keys[..., 0], keys[..., 1]), keys[..., 2]
+    )
+    bits = tf.cast(word & _constant(0xFFFF), tf.int32)
+    return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-BITS_PER_SAMPLE
 
 
-def _mix(word, key):
+def _mix(index, key0, key1):
     """Mixes uint32 counters with two key words: multiply, shift, xor."""
-    word += key[0]
+    # Consecutive counters must differ in many bits: the rounds below alone
+    # leave weights at some distances (15360, 17408, 61441) correlated.
+    word = index * _constant(0x9E3779B9) + key0
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        word ^= tf.bitwise.right_shift(word, tf.constant(shift, tf.uint32))
-        word = (word ^ key[1]) * tf.constant(factor, tf.uint32)
-    return word ^ tf.bitwise.right_shift(word, tf.constant(16, tf.uint32))
+        word ^= tf.bitwise.right_shift(word, _constant(shift))
+        word = (word ^ key1) * _constant(factor)
+    return word ^ tf.bitwise.right_shift(word, _constant(16))
+
+
+def _constant(value):
+    return tf.constant(value, tf.uint32)
