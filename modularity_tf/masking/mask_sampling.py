@@ -18,7 +18,7 @@ from keras import ops
 
 BITS_PER_SAMPLE = 16  # keep probabilities are resolved to 2 ** -16
 _GROUP_SIZE = 2**16  # weights; fewer share a kernel with others
-_ALG = "philox"
+_ALGORITHM = "philox"
 
 
 def logit(probability):
@@ -287,9 +287,15 @@ def _draw_keys(seed, groups, num_samples, samples):
     """
     samples = samples or range(num_samples)
     words = -(-num_samples * BITS_PER_SAMPLE // 32)
-    # Which algorithm "auto_select" means depends on the device and on XLA.
+    # Philox's integers are the same on every device, with and without XLA;
+    # "auto_select" and floats are not.
     keys = tf.random.stateless_uniform(
-        (groups, words, 2), _seed_pair(seed), None, None, tf.uint32, alg=_ALG
+        (groups, words, 2),
+        _seed_pair(seed),
+        None,
+        None,
+        tf.uint32,
+        alg=_ALGORITHM,
     )
     shifts = [[[BITS_PER_SAMPLE * (k % 2)] for k in samples]] * groups
     return tf.concat(

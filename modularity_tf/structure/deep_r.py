@@ -130,7 +130,7 @@ class DeepR(keras.optimizers.Optimizer):
             gradient,
             self._counts[index],
             tf.random.experimental.stateless_fold_in(
-                seed, self._iterations.value
+                seed, self._iterations.value, alg=rewiring.ALGORITHM
             ),
             learning_rate,
             self.noise,
