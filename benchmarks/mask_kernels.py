@@ -30,7 +30,7 @@ def parts(units, num_samples):
 
     samples = range(num_samples)
     weights, logits = normal(units, units), normal(units, units)
-    keys = mask_sampling._draw_keys(0, 1, num_samples, None)[0]
+    keys = mask_sampling._draw_keys(0, 1, num_samples)[0]
     flat_weights, flat_logits = (tf.reshape(x, [-1]) for x in (weights, logits))
     upstream = [normal(units, units) for _ in samples]
     flat_upstream = [tf.reshape(gradient, [-1]) for gradient in upstream]
@@ -68,7 +68,7 @@ def parts(units, num_samples):
     yield (
         "backward kernel",
         lambda: mask_sampling._logit_gradient(
-            flat_upstream, flat_weights, flat_logits, keys, 1.0
+            flat_upstream, flat_weights, flat_logits, keys, samples, 1.0
         ),
     )
     yield "  limit: read K gradients", lambda: read(*upstream)

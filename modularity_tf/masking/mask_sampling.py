@@ -171,9 +171,13 @@ def sample_weights(
     check_arguments(num_samples, temperature=temperature)
     weights = tf.convert_to_tensor(weights)
     logits = tf.convert_to_tensor(logits, tf.float32)
-    keys = _draw_keys(seed, 1, num_samples, samples)[0]
     drawn = _draw(
-        _flatten([weights]), _flatten([logits]), keys, temperature, True
+        _flatten([weights]),
+        _flatten([logits]),
+        _draw_keys(seed, 1, num_samples)[0],
+        samples or range(num_samples),
+        temperature,
+        train_weights=True,
     )
     return [ops.reshape(values, logits.shape) for values in drawn]
 
@@ -203,17 +207,19 @@ def sample_weight_dict(
         ValueError: If `num_samples` or `temperature` is not positive.
     """
     check_arguments(num_samples, temperature=temperature)
+    samples = samples or range(num_samples)
     groups = _group(weights)
-    keys = _draw_keys(seed, len(groups), num_samples, samples)
-    drawn = [{} for _ in samples or range(num_samples)]
+    keys = _draw_keys(seed, len(groups), num_samples)
+    drawn = [{} for _ in samples]
     for i, names in enumerate(groups):
         shapes = [weights[name].shape for name in names]
         flat = _draw(
             _flatten([weights[name] for name in names]),
             _flatten([logits[name] for name in names]),
             keys[i],
+            samples,
             temperature,
-            False,
+            train_weights=False,
         )
         for sample, values in zip(drawn, flat, strict=True):
             sample.update(zip(names, _unflatten(values, shapes), strict=True))
@@ -277,33 +283,22 @@ def _seed_pair(seed):
     return tf.cast(seed, tf.int64)
 
 
-def _draw_keys(seed, groups, num_samples, samples):
-    """Returns what each group and sample hashes its bits with.
+def _draw_keys(seed, groups, num_samples):
+    """Returns what each group hashes its bits with: 64 bits for two samples.
 
     Returns:
-        uint32 tensor of shape `(groups, samples, 3)`: two key words, and which
-        half of the hashed word the sample takes, as a shift. Two samples share
-        a word.
+        uint32 tensor of shape `(groups, words, 2)`.
     """
-    samples = samples or range(num_samples)
     words = -(-num_samples * BITS_PER_SAMPLE // 32)
     # Philox's integers are the same on every device, with and without XLA;
     # "auto_select" and floats are not.
-    keys = tf.random.stateless_uniform(
+    return tf.random.stateless_uniform(
         (groups, words, 2),
         _seed_pair(seed),
         None,
         None,
         tf.uint32,
         alg=_ALGORITHM,
-    )
-    shifts = [[[BITS_PER_SAMPLE * (k % 2)] for k in samples]] * groups
-    return tf.concat(
-        [
-            tf.gather(keys, [k // 2 for k in samples], axis=1),
-            tf.constant(shifts, tf.uint32),
-        ],
-        axis=-1,
     )
 
 
@@ -340,13 +335,14 @@ def _unflatten(flat, shapes):
     ]
 
 
-def _draw(weights, logits, keys, temperature, train_weights):
+def _draw(weights, logits, keys, samples, temperature, train_weights):
     """Returns flat masked weights, one tensor a sample.
 
     Args:
         weights: Float tensor of shape `(size,)`.
         logits: Float32 tensor of shape `(size,)`.
         keys: Of the group, as `_draw_keys` returns them.
+        samples: Range, the masks to draw.
         temperature: Positive float.
         train_weights: Bool. Whether gradients reach the weights, too.
     """
@@ -354,15 +350,14 @@ def _draw(weights, logits, keys, temperature, train_weights):
     @tf.custom_gradient
     def draw(weights, logits):
         def gradient(*upstream):
+            arguments = upstream, weights, logits, keys, samples
             to_weights = None
             if train_weights:  # of its own, so that a graph can prune it
-                to_weights = _weight_gradient(upstream, weights, logits, keys)
-            to_logits = _logit_gradient(
-                upstream, weights, logits, keys, temperature
-            )
-            return to_weights, to_logits
+                to_weights = _weight_gradient(*arguments)
+            return to_weights, _logit_gradient(*arguments, temperature)
 
-        return tf.unstack(_masked_weights(weights, logits, keys)), gradient
+        drawn = _masked_weights(weights, logits, keys, samples)
+        return tf.unstack(drawn), gradient
 
     return draw(weights, logits)
 
@@ -370,33 +365,38 @@ def _draw(weights, logits, keys, temperature, train_weights):
 # The kernels below are element-wise loops over flat tensors. Compiled by XLA,
 # each is one pass over memory; the random bits live in registers, and the
 # backward pass hashes them anew. What is compiled depends on the size and the
-# number of samples alone, so that weights and models of equal sizes share it.
+# samples alone, so that weights and models of equal sizes share it.
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _masked_weights(weights, logits, keys):
+def _masked_weights(weights, logits, keys, samples):
     """Returns a tensor of shape `(samples, size)`."""
-    # One loop for all samples: XLA would compile as many as there are outputs.
-    uniform = _uniform(weights.shape[0], keys[:, tf.newaxis])
+    # One loop for all samples: XLA would compile one for each output.
+    keys = tf.gather(keys, [[k // 2] for k in samples])
+    word = _mix(weights.shape[0], keys[..., 0], keys[..., 1])
+    halves = tf.constant([[k % 2] for k in samples], tf.uint32)
+    uniform = _uniform(word, halves)
     return tf.where(uniform > tf.sigmoid(-logits), weights, 0)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _weight_gradient(upstream, weights, logits, keys):
+def _weight_gradient(upstream, weights, logits, keys, samples):
     removed = tf.sigmoid(-logits)
-    total = 0
-    for k, grad in enumerate(upstream):
-        kept = _uniform(weights.shape[0], keys[k]) > removed
-        total += tf.where(kept, tf.cast(grad, weights.dtype), 0)
-    return total
+    uniforms = _uniforms(weights.shape[0], keys, samples)
+    return tf.add_n(
+        [
+            tf.where(uniform > removed, tf.cast(grad, weights.dtype), 0)
+            for grad, uniform in zip(upstream, uniforms, strict=True)
+        ]
+    )
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _logit_gradient(upstream, weights, logits, keys, temperature):
+def _logit_gradient(upstream, weights, logits, keys, samples, temperature):
     kept, removed = tf.sigmoid(logits), tf.sigmoid(-logits)
     total = 0.0
-    for k, grad in enumerate(upstream):
-        uniform = _uniform(weights.shape[0], keys[k])
+    uniforms = _uniforms(weights.shape[0], keys, samples)
+    for grad, uniform in zip(upstream, uniforms, strict=True):
         if temperature == 1.0:  # without a logarithm
             on, off = kept * uniform, removed * (1.0 - uniform)
             slope = on * off / tf.square(on + off)
@@ -408,33 +408,43 @@ def _logit_gradient(upstream, weights, logits, keys, temperature):
     return total * tf.cast(weights, slope.dtype)
 
 
-def _uniform(size, keys):
+def _uniforms(size, keys, samples):
+    """Yields `size` uniform numbers for each sample."""
+    words = {k // 2: _mix(size, *tf.unstack(keys[k // 2])) for k in samples}
+    for k in samples:
+        yield _uniform(words[k // 2], _constant(k % 2))
+
+
+def _uniform(word, half):
     """Returns numbers uniform on the midpoints of 2**16 bins.
 
-    A counter-based generator: the weight's index is mixed with a 64-bit key
-    by multiplications and shifts. Each 32-bit word serves two samples.
-
     Args:
-        size: Int, how many.
-        keys: uint32 tensor of shape `(..., 3)` as `_draw_keys` returns it.
-
-    Returns:
-        Float32 tensor of shape `(..., size)`, without axes of length 1 in
-        `keys` but the last.
+        word: uint32 tensor of random bits.
+        half: uint32 tensor, 0 for the lower 16 bits or 1 for the upper.
     """
-    index = tf.cast(tf.range(size), tf.uint32)
-    word = tf.bitwise.right_shift(
-        _mix(index, keys[..., 0], keys[..., 1]), keys[..., 2]
-    )
-    bits = tf.cast(word & _constant(0xFFFF), tf.int32)
+    bits = tf.bitwise.right_shift(word, half * _constant(BITS_PER_SAMPLE))
+    bits = tf.cast(bits & _constant(0xFFFF), tf.int32)
     return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-BITS_PER_SAMPLE
 
 
-def _mix(index, key0, key1):
-    """Mixes uint32 counters with two key words: multiply, shift, xor."""
-    # Consecutive counters must differ in many bits: the rounds below alone
-    # leave weights at some distances (15360, 17408, 61441) correlated.
-    word = index * _constant(0x9E3779B9) + key0
+def _mix(size, key0, key1):
+    """Hashes the numbers from 0 to `size` with a key: a word for each weight.
+
+    A counter-based generator: the number runs through a Weyl sequence that
+    begins at a random place, then through two rounds of multiply, shift and
+    xor. Over all pairs of weights up to 2**20 apart, two neighbouring steps,
+    and both halves of a word, no correlation is left that 100 keys can show.
+
+    Args:
+        size: Int, how many words.
+        key0: uint32 tensor that broadcasts with `(size,)`.
+        key1: As `key0`.
+
+    Returns:
+        uint32 tensor.
+    """
+    # Without the factor, weights some 15360, 17408 or 61441 apart correlate.
+    word = tf.cast(tf.range(size), tf.uint32) * _constant(0x9E3779B9) + key0
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         word ^= tf.bitwise.right_shift(word, _constant(shift))
         word = (word ^ key1) * _constant(factor)
