@@ -210,7 +210,7 @@ def sample_weight_dict(
     samples = samples or range(num_samples)
     groups = _group(weights)
     keys = _draw_keys(seed, len(groups), num_samples)
-    drawn = [{} for _ in samples]
+    drawn = [dict.fromkeys(weights) for _ in samples]
     for i, names in enumerate(groups):
         shapes = [weights[name].shape for name in names]
         flat = _draw(
