@@ -432,8 +432,8 @@ def _mix(size, key0, key1):
 
     A counter-based generator: the number runs through a Weyl sequence that
     begins at a random place, then through two rounds of multiply, shift and
-    xor. Over all pairs of weights up to 2**20 apart, two neighbouring steps,
-    and both halves of a word, no correlation is left that 100 keys can show.
+    xor. Over all distances up to 2**20 between weights, both halves of a word
+    and pairs of keys, 100 keys show no correlation.
 
     Args:
         size: Int, how many words.
