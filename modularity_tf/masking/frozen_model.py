@@ -5,6 +5,7 @@ import numbers
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import functional_call, masked_layer
@@ -117,6 +118,40 @@ class FrozenModel(keras.Model):
             filepath, *args, input_signature=input_signature, **kwargs
         )
 
+    def make_train_function(self, force=False):
+        before = self.train_function
+        super().make_train_function(force)
+        step = self.train_function
+        if step is before:
+            return
+
+        def first_step(batches):
+            self.train_function = step
+            self._build_metrics(getattr(batches, "element_spec", None))
+            return step(batches)
+
+        self.train_function = first_step
+
+    def _build_metrics(self, batch_spec):
+        """Makes the metrics that `compile` was given by name.
+
+        Keras makes their variables in the first step, which TensorFlow then
+        traces a second time. It still does for models without `outputs` or
+        with several.
+
+        Args:
+            batch_spec: Nest of `tf.TensorSpec`, what a batch is made of; or
+                `None` if that is not known.
+        """
+        outputs = getattr(self.model, "outputs", None) or ()
+        specs = keras.tree.flatten(batch_spec)
+        if len(outputs) != 1 or not all(map(_has_rank, specs)):
+            return
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(batch_spec)
+        for metric in self.metrics:
+            if not getattr(metric, "built", True):
+                metric.build(y, outputs[0])
+
     @classmethod
     def from_config(cls, config):
         nested = {
@@ -222,6 +257,10 @@ def fit_arguments(*args, **kwargs):
                 f"`{name}` must be an int of at least {least}, got {value!r}."
             )
     return arguments
+
+
+def _has_rank(spec):
+    return isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
 
 
 def reset_optimizer(optimizer, variables):

@@ -157,7 +157,9 @@ class DeepR(keras.optimizers.Optimizer):
             gradient,
             self._counts[index],
             tf.random.experimental.stateless_fold_in(
-                seed, ops.convert_to_tensor(self.iterations)
+                seed,
+                ops.convert_to_tensor(self.iterations),
+                alg=rewiring.ALGORITHM,
             ),
             learning_rate,
             self.noise,

@@ -10,10 +10,15 @@ References:
     - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136), Deep Rewiring
 """
 
+import math
 import numbers
 from typing import NamedTuple
 
 import tensorflow as tf
+
+# Of integers drawn without a range, that is: these are the same on every
+# device, with and without XLA. "auto_select" and floats are not.
+ALGORITHM = "philox"
 
 
 class Connections(NamedTuple):
@@ -76,8 +81,11 @@ def choose(candidates, count, at_most, seed):
     Returns:
         Boolean tensor like `candidates`, `True` at exactly `count` entries.
     """
-    keys = tf.random.stateless_uniform(candidates.shape, seed)
-    keys = tf.reshape(tf.where(candidates, keys, -1.0), [-1])
+    bits = _random_bits(candidates.shape, seed)
+    keys = tf.cast(
+        tf.bitwise.right_shift(bits, tf.constant(1, bits.dtype)), tf.int32
+    )
+    keys = tf.reshape(tf.where(candidates, keys, -1), [-1])
     # The indices settle ties, which a threshold on the keys would not.
     order = tf.math.top_k(keys, at_most).indices[:, tf.newaxis]
     drawn = tf.cast(tf.range(at_most) < count, tf.int32)
@@ -157,9 +165,9 @@ def step(
     moved = connections.strength - learning_rate * mean / (
         tf.sqrt(variance) + epsilon
     )
-    seeds = tf.random.experimental.stateless_split(seed, 2)
+    seeds = tf.random.experimental.stateless_split(seed, 2, alg=ALGORITHM)
     if noise:
-        moved += noise * tf.random.stateless_normal(moved.shape, seeds[0])
+        moved += noise * _random_normal(moved.shape, seeds[0])
     alive = active & (moved > 0)
     died = active & ~alive
     # The deaths, and what another optimizer may have lost before.
@@ -185,3 +193,22 @@ def _is_allowed(connections):
     if not is_real or isinstance(connections, bool) or not connections > 0:
         return False
     return isinstance(connections, numbers.Integral) or connections <= 1
+
+
+def _random_bits(shape, seed):
+    """Returns uint32 random numbers, all bits of them random."""
+    return tf.random.stateless_uniform(
+        shape, seed, None, None, tf.uint32, alg=ALGORITHM
+    )
+
+
+def _random_normal(shape, seed):
+    """Returns standard normal numbers, made of bits (Box and Muller, 1958).
+
+    TensorFlow makes floats of the same bits in another way under XLA.
+    """
+    bits = _random_bits((2, *shape), seed)
+    bits = tf.bitwise.right_shift(bits, tf.constant(9, bits.dtype))
+    uniform = (tf.cast(tf.cast(bits, tf.int32), tf.float32) + 0.5) * 2.0**-23
+    radius = tf.sqrt(-2.0 * tf.math.log(uniform[0]))
+    return radius * tf.cos(2 * math.pi * uniform[1])
