@@ -210,17 +210,21 @@ def task_of(stage, setting):
 
 
 def untrained(config, setting, kind=PLAIN):
-    """Returns a compiled network before training."""
+    """Returns a network before training, not compiled."""
     data = images.load_once(config.dataset)
-    derive_seed = functools.partial(harness_config.derive_seed, setting.seed)
-    network = modular_rnn.build(
+    return modular_rnn.build(
         data.train.images.shape[1:],
         setting.links,
         len(data.class_names),
         config.units,
         bottleneck=config.bottleneck if kind.bottleneck else None,
-        seed=derive_seed("network"),
+        seed=harness_config.derive_seed(setting.seed, "network"),
     )
+
+
+def compiled(config, setting, kind=PLAIN):
+    """Returns a compiled network before training."""
+    network = untrained(config, setting, kind)
     fraction = setting.links / config.units**2
     rate = keras.optimizers.schedules.CosineDecay(
         config.network_lr, steps_of(config, kind), config.lr_end
@@ -235,7 +239,7 @@ def untrained(config, setting, kind=PLAIN):
                 fraction, config.link_noise if kind.walk else 0.0
             ),
             rewire=kind.rewire,
-            seed=derive_seed("links"),
+            seed=harness_config.derive_seed(setting.seed, "links"),
         ),
         _LOSS,
         metrics=["accuracy"],
@@ -253,7 +257,7 @@ def train_network(stage, setting, kind):
     """Returns a trained network."""
     config = stage.config
     return stage.fit(
-        untrained(config, setting, kind),
+        compiled(config, setting, kind),
         functools.partial(
             parity_mnist.batches,
             task_of(stage, setting).train,
@@ -542,7 +546,7 @@ def phases(config):
         pairs = parity_mnist.draw(data.train, count, 0, setting.demand)
         return parity_mnist.batches(pairs, config.batch_size, None, start, stop)
 
-    network = untrained(config, setting)
+    network = compiled(config, setting)
     return {
         "networks": training.phase(network, batches),
         "masks": training.phase(scored(config, network), batches),

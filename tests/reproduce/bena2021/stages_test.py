@@ -105,7 +105,7 @@ class StructureStagesTest(tf.test.TestCase):
 
     def test_changes_of_the_optimizer_are_controls(self):
         def optimizer(kind):
-            return stages.untrained(CONFIG, SETTING, kind).optimizer
+            return stages.compiled(CONFIG, SETTING, kind).optimizer
 
         plain = optimizer(stages.PLAIN)
         self.assertTrue(plain.rewire)
