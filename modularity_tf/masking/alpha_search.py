@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from modularity_tf.masking import mask_sampling
+from modularity_tf.parts import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,17 +79,12 @@ def search_alpha(
             "`trial` must be a function from alpha to `(performance, "
             f"keep_fraction)`, got {trial!r}."
         )
-    for name, value, whole, valid in (
-        ("reference", reference, False, lambda x: x > 0),
-        ("start", start, False, lambda x: x > 0),
-        ("fraction", fraction, False, lambda x: 0 < x <= 1),
-        ("factor", factor, False, lambda x: x > 1),
-        ("refinements", refinements, True, lambda x: x >= 0),
-        ("max_trials", max_trials, True, lambda x: x >= 1),
-    ):
-        number = mask_sampling.is_number(value)
-        if not number or (whole and value != int(value)) or not valid(value):
-            raise ValueError(f"`{name}` is out of its range, got {value!r}.")
+    checks.number("reference", reference, above=True)
+    checks.number("start", start, above=True)
+    checks.number("fraction", fraction, above=True, most=1)
+    checks.number("factor", factor, least=1, above=True)
+    checks.integer("refinements", refinements)
+    checks.integer("max_trials", max_trials, least=1)
     trials = {}
 
     def performs(alpha):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import mask_sampling
+from modularity_tf.parts import checks
 
 
 class MaskSummary(keras.callbacks.Callback):
@@ -224,15 +225,8 @@ class MaskEarlyStopping(keras.callbacks.Callback):
 
     def __init__(self, patience=3, tolerance=0.0):
         super().__init__()
-        whole = isinstance(patience, int) and not isinstance(patience, bool)
-        if not whole or patience < 1:
-            raise ValueError(
-                f"`patience` must be a positive int, got {patience!r}."
-            )
-        if not mask_sampling.is_number(tolerance) or not 0 <= tolerance <= 1:
-            raise ValueError(
-                f"`tolerance` must be in [0, 1], got {tolerance!r}."
-            )
+        checks.integer("patience", patience, least=1)
+        checks.number("tolerance", tolerance, most=1)
         self.patience = patience
         self.tolerance = tolerance
         self._kept, self._unchanged = None, 0

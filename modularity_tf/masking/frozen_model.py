@@ -1,7 +1,6 @@
 """FrozenModel: a Keras model around another whose weights stay as they are."""
 
 import inspect
-import numbers
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import functional_call, masked_layer
+from modularity_tf.parts import checks
 from modularity_tf.parts import weights as model_weights
 
 
@@ -250,12 +250,8 @@ def fit_arguments(*args, **kwargs):
         ("epochs", 0),
         ("initial_epoch", 0),
     ):
-        value = arguments[name]
-        whole = isinstance(value, numbers.Integral)
-        if value is not None and (not whole or value < least):
-            raise ValueError(
-                f"`{name}` must be an int of at least {least}, got {value!r}."
-            )
+        if arguments[name] is not None:
+            checks.integer(name, arguments[name], least)
     return arguments
 
 

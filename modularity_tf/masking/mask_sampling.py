@@ -11,11 +11,12 @@ References:
 
 import itertools
 import math
-import numbers
 
 import keras
 import tensorflow as tf
 from keras import ops
+
+from modularity_tf.parts import checks
 
 BITS_PER_SAMPLE = 16  # keep probabilities are resolved to 2 ** -16
 _GROUP_SIZE = 2**16  # weights; fewer share a kernel with others
@@ -34,11 +35,7 @@ def logit(probability):
     Raises:
         ValueError: If `probability` is not in (0, 1).
     """
-    if not is_number(probability) or not 0.0 < probability < 1.0:
-        raise ValueError(
-            "A keep probability must be a float in (0, 1), got "
-            f"{probability!r}."
-        )
+    checks.number("keep_probability", probability, above=True, below=1)
     return math.log(probability) - math.log1p(-probability)
 
 
@@ -263,29 +260,9 @@ def split_batch(inputs, num_samples):
 
 def check_arguments(num_samples, alpha=0.0, temperature=1.0):
     """Raises `ValueError` for what no mask can be trained with."""
-    whole = isinstance(num_samples, int) and not isinstance(num_samples, bool)
-    if not whole or num_samples < 1:
-        raise ValueError(
-            f"`num_samples` must be a positive int, got {num_samples!r}."
-        )
-    if not is_number(alpha) or alpha < 0:
-        raise ValueError(
-            f"`alpha` must be a finite number of at least 0, got {alpha!r}."
-        )
-    if not is_number(temperature) or temperature <= 0:
-        raise ValueError(
-            "`temperature` must be a finite, positive number, got "
-            f"{temperature!r}."
-        )
-
-
-def is_number(value):
-    """Returns whether a value is a finite real number, and no bool."""
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
+    checks.integer("num_samples", num_samples, least=1)
+    checks.number("alpha", alpha)
+    checks.number("temperature", temperature, above=True)
 
 
 def _seed_pair(seed):

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
-from modularity_tf.parts import seeds
+from modularity_tf.parts import checks, seeds
 from modularity_tf.parts import weights as model_weights
 
 SCOPES = ("model", "weight")
@@ -79,8 +79,7 @@ class ScoredModel(frozen_model.FrozenModel):
         seed=None,
         **kwargs,
     ):
-        if not mask_sampling.is_number(share) or not 0 < share <= 1:
-            raise ValueError(f"`share` must be in (0, 1], got {share!r}.")
+        checks.number("share", share, above=True, most=1)
         if not isinstance(signed, bool):
             raise ValueError(f"`signed` must be a bool, got {signed!r}.")
         if scope not in SCOPES:

@@ -7,7 +7,6 @@ References:
 
 import dataclasses
 import math
-import numbers
 
 import keras
 import numpy as np
@@ -102,13 +101,9 @@ def threshold_neurons(statistics, label, percentile=70.0):
     References:
         - Elbastawisy and Afrin, 2025, section 4.1, Algorithm 1
     """
-    is_number = isinstance(percentile, numbers.Real)
-    if not is_number or not 0 <= percentile <= 100:
-        raise ValueError(
-            f"`percentile` must be in [0, 100], got {percentile!r}."
-        )
+    percentile = checks.number("percentile", percentile, most=100)
     means, _ = statistics.of(label)
-    label, percentile = int(label), float(percentile)
+    label = int(label)
     return NeuronSelection(
         {
             path: values > np.percentile(values, percentile)

@@ -29,8 +29,8 @@ def integer(name, value, least=0, below=math.inf):
     return int(value)
 
 
-def number(name, value, least=0.0, above=False, below=math.inf):
-    """Returns a float in [least, below), without `least` if `above`.
+def number(name, value, least=0.0, above=False, below=math.inf, most=None):
+    """Returns a finite float in [least, below), without `least` if `above`.
 
     Args:
         name: Str, the argument's name.
@@ -38,17 +38,30 @@ def number(name, value, least=0.0, above=False, below=math.inf):
         least: Float, the smallest allowed.
         above: Bool. Whether it must be above `least`.
         below: Float, larger than the largest allowed.
+        most: Float, the largest allowed, in place of `below`; or `None`.
 
     Raises:
         ValueError: If it is not.
     """
-    is_real = isinstance(value, numbers.Real) and not _is_bool(value)
-    if not is_real or not least <= value < below or (above and value == least):
-        words = f"at least {least:g}" if least > -math.inf else "a number"
-        if below < math.inf:
-            words = f"in [{least:g}, {below:g})"
+    is_real = (
+        isinstance(value, numbers.Real)
+        and not _is_bool(value)
+        and math.isfinite(value)
+    )
+    is_high = is_real and (value >= below if most is None else value > most)
+    is_low = is_real and not (value > least if above else value >= least)
+    if not is_real or is_low or is_high:
+        start = "(" if above else "["
+        if most is not None:
+            words = f"in {start}{least:g}, {most:g}]"
+        elif below < math.inf:
+            words = f"in {start}{least:g}, {below:g})"
         elif above:
-            words = f"above {least:g}" if least else "positive"
+            words = f"a finite number above {least:g}"
+        elif least > -math.inf:
+            words = f"a finite number of at least {least:g}"
+        else:
+            words = "a finite number"
         raise ValueError(f"`{name}` must be {words}, got {value!r}.")
     return float(value)
 
