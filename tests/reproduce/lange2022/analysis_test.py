@@ -7,7 +7,7 @@ import tensorflow as tf
 from modularity_tf.units import clustering, similarity
 from reproduce import unit_clustering
 from reproduce.data import images
-from reproduce.lange2022 import stages
+from reproduce.lange2022 import analysis
 
 CONFIG = dataclasses.replace(
     unit_clustering.Config(),
@@ -54,7 +54,7 @@ class ScoreTest(tf.test.TestCase):
         model.build((None, 9))
         pairs = zip(kernels, biases, strict=True)
         model.set_weights([weight for pair in pairs for weight in pair])
-        found = stages.score(kernels, biases, x, y)
+        found = analysis.score(kernels, biases, x, y)
         loss, accuracy = model.evaluate(x, y, verbose=0)
         self.assertAllClose(found["loss"], loss)
         self.assertAllClose(found["accuracy"], accuracy)
@@ -69,7 +69,7 @@ class ScoreTest(tf.test.TestCase):
 class AnalyseTest(tf.test.TestCase):
     def test_q_is_that_of_the_similarities_on_the_test_images(self):
         networks = [network(), network()]
-        records = stages.analyse(CONFIG, TEST, networks, seed=1)
+        records = analysis.analyse(CONFIG, TEST, networks, seed=1)
         for (kernels, biases), record in zip(networks, records, strict=True):
             x = TEST.images[:40].reshape(40, -1) / np.float32(255)
             matrices = similarity.relu_similarities(kernels, biases, x)
@@ -87,28 +87,28 @@ class AnalyseTest(tf.test.TestCase):
 
     def test_a_network_below_the_least_accuracy_has_scores_alone(self):
         networks = [network(), network(), network()]
-        every = stages.analyse(CONFIG, TEST, networks, seed=1)
+        every = analysis.analyse(CONFIG, TEST, networks, seed=1)
         accuracies = [r["accuracy"] for r in every]
         least, best = max(accuracies), int(np.argmax(accuracies))
         self.assertLess(min(accuracies), least)
-        records = stages.analyse(
+        records = analysis.analyse(
             CONFIG, TEST, networks, 1, least, examples=(0, 1, 2)
         )
         for record, accuracy in zip(records, accuracies, strict=True):
             self.assertEqual("layers" in record, accuracy >= least)
             self.assertEqual("example" in record, accuracy >= least)
-        measure = similarity.MEASURES.index(stages.EXAMPLE)
+        measure = similarity.MEASURES.index(analysis.EXAMPLE)
         self.assertAllClose(
             records[best]["example"]["q"],
             records[best]["layers"][0]["q"][measure],
         )
-        none = stages.analyse(CONFIG, TEST, networks, 1, 1.0)
+        none = analysis.analyse(CONFIG, TEST, networks, 1, 1.0)
         self.assertTrue(all("layers" not in r for r in none))
 
     def test_the_seed_decides(self):
         networks = [network()]
         one, same = (
-            stages.analyse(CONFIG, TEST, networks, 3) for _ in range(2)
+            analysis.analyse(CONFIG, TEST, networks, 3) for _ in range(2)
         )
         self.assertEqual(one, same)
 
@@ -118,7 +118,7 @@ class ClusterLayerTest(tf.test.TestCase):
         halves, thirds = [0, 0, 0, 1, 1, 1, -1], [0, 1, 2, 0, 1, 2, -1]
         kinds = [halves] * 4 + [thirds] * 4
         matrices = np.array([[planted(groups) for groups in kinds]])
-        (layer,), clusters = stages.cluster_layer(
+        (layer,), clusters = analysis.cluster_layer(
             CONFIG, matrices, np.random.default_rng(0)
         )
         self.assertEqual(clusters.shape, (1, 8, 7))
@@ -131,7 +131,9 @@ class ClusterLayerTest(tf.test.TestCase):
         alone = dict(layer["one_cluster"])
         self.assertAllClose([alone[m] for m in range(8)], layer["q"])
         self.assertLen(layer["null"], 28)
-        for (a, b), found in zip(stages.PAIRS, layer["agreement"], strict=True):
+        for (a, b), found in zip(
+            analysis.PAIRS, layer["agreement"], strict=True
+        ):
             if (a < 4) == (b < 4):
                 self.assertEqual(found, 1.0)
             else:
@@ -141,7 +143,7 @@ class ClusterLayerTest(tf.test.TestCase):
         matrices = np.tile(planted([0, 0, 1, 1]), (5, 8, 1, 1))
         config = dataclasses.replace(CONFIG, subsample=0.25, search_steps=1)
         rng = np.random.default_rng(1)
-        layers, _ = stages.cluster_layer(config, matrices, rng)
+        layers, _ = analysis.cluster_layer(config, matrices, rng)
         alone = [q for one in layers for _, q in one["one_cluster"]]
         self.assertLen(alone, 10)
         # One step does not lead far from one cluster, where Q is 0.
@@ -155,7 +157,7 @@ class ClusterLayerTest(tf.test.TestCase):
 class SortByClusterTest(tf.test.TestCase):
     def test_clusters_lie_side_by_side_without_the_unused(self):
         groups = np.array([1, 0, -1, 1, 0, 0])
-        found = stages.sort_by_cluster(2 * planted(groups), groups)
+        found = analysis.sort_by_cluster(2 * planted(groups), groups)
         self.assertEqual(found["sizes"], [3, 2])
         expected = planted([0, 0, 0, 1, 1]) * (1 - np.eye(5))
         self.assertAllClose(found["matrix"], expected)
