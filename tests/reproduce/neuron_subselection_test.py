@@ -1,10 +1,12 @@
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import neuron_subselection
+from reproduce.elbastawisy2025 import sharing
 from tests.reproduce import run_test_case
 
 TINY = neuron_subselection.Config(
@@ -35,9 +37,11 @@ PICTURES = (
 
 class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
+        self.enterContext(mock.patch.object(sharing, "T_HIGHS", (0.1, 0.5)))
         _, results = self.run_tiny(neuron_subselection, TINY, PICTURES)
         (record,) = results["records"]
         self.assertEqual(sum(record["network"]["counts"]), 100)
+        self.assertLen(record["sweep"], 2 * 3)
         for found in record["methods"].values():
             shared = found["sharing"]
             self.assertLen(shared["specialize"], 45)
