@@ -3,7 +3,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from matplotlib import colors
 
-from reproduce.lange2022 import figures
+from reproduce.lange2022 import figure_style, figures, summaries
 from tests.reproduce.lange2022 import unit_records
 
 
@@ -42,8 +42,8 @@ class DrawTest(parameterized.TestCase):
 
     def test_figure_3_shows_mean_standard_error_and_the_untrained(self):
         fig = figures.draw(records())["fig03_modularity"]
-        panel = panels(fig)[figures.symbol("covariance")]
-        by_kind = dict(zip(figures.KINDS, panel.containers, strict=True))
+        panel = panels(fig)[figure_style.symbol("covariance")]
+        by_kind = dict(zip(summaries.KINDS, panel.containers, strict=True))
         line, _, (bars,) = by_kind["dropout"]
         self.assertSequenceAlmostEqual(line.get_xdata(), [10, 30, 50])
         # 0.1, 0.2, 0.3 in the first layer and half in the second, twice each.
@@ -78,8 +78,8 @@ class DrawTest(parameterized.TestCase):
 class ColorsTest(parameterized.TestCase):
     def test_a_hue_a_measure_and_pale_where_normalised(self):
         pairs = [
-            (color, figures.COLORS[f"normalized_{measure}"])
-            for measure, color in figures.COLORS.items()
+            (color, figure_style.COLORS[f"normalized_{measure}"])
+            for measure, color in figure_style.COLORS.items()
             if not measure.startswith("normalized")
         ]
         self.assertLen(pairs, 4)
