@@ -65,7 +65,7 @@ class TrainTaskTest(tf.test.TestCase):
                 self.assertAllEqual(own, earlier)
             # The next task trained, from the same start each time.
             for layer in permuted_mnist_stages.hidden_and_output(trained):
-                self.assertNotAllClose(layer.mask_logits, 2.0)
+                self.assertGreater(np.ptp(layer.mask_logits.numpy()), 0.0)
             for own, other in zip(run.result(again).weights, trained.weights):
                 self.assertAllClose(own, other, atol=1e-5)
             # To recall a task changes nothing.
