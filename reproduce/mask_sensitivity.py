@@ -74,6 +74,11 @@ class Config(arithmetic_stages.Config):
                 f"--beta={self.beta}, the value marked, must be one of "
                 f"--betas={','.join(map(str, self.betas))}."
             )
+        if len({f"{beta:g}" for beta in self.betas}) < len(self.betas):
+            raise ValueError(
+                "--betas must differ in their first six digits, got "
+                f"{','.join(map(str, self.betas))}."
+            )
         if len(self.beta_networks) > 2:
             raise ValueError(
                 "--beta_networks must be two at most, figures 8a and 8b, got "

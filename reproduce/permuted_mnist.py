@@ -52,6 +52,12 @@ class Config(config.Config):
 
     def __post_init__(self):
         super().__post_init__()
+        starts = {f"{logit:g}" for logit in self.new_logits}
+        if len(starts) < len(self.new_logits):
+            raise ValueError(
+                "--new_logits must differ in their first six digits, got "
+                f"{','.join(map(str, self.new_logits))}."
+            )
         if self.batch_size < self.num_samples:
             raise ValueError(
                 f"--batch_size={self.batch_size} is smaller than "

@@ -73,6 +73,7 @@ class ConfigTest(parameterized.TestCase):
         ("betas", {"betas": (0.0, 1e-2)}, "--betas must be .*above 0"),
         ("none", {"beta_networks": ()}, "--beta_networks must be one value"),
         ("twice", {"size_networks": ("16", "16")}, "must be distinct"),
+        ("alike", {"betas": (1e-2, 1.0000001e-2)}, "first six digits"),
         ("three", {"beta_networks": ("1", "2", "3")}, "two at most"),
         ("chosen", {"beta": 2e-2}, "--beta=0.02, the value marked"),
         ("search", {"find_beta": True}, "flags of reproduce.add_mul"),

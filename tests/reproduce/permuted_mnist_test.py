@@ -93,6 +93,7 @@ class ConfigTest(parameterized.TestCase):
     @parameterized.named_parameters(
         ("dataset", {"dataset": "cifar10"}, "of mnist, digits, got 'cifar10'"),
         ("logits", {"new_logits": (2.0, 2.0)}, "--new_logits must be distinct"),
+        ("alike", {"new_logits": (1.0, 1.0000001)}, "first six digits"),
         ("infinite", {"new_logits": (math.inf,)}, "--new_logits must be"),
         ("lr", {"task_lr": 0.0}, "--task_lr must be above 0"),
         ("tasks", {"tasks": 1}, "--tasks"),

@@ -1,10 +1,13 @@
 import dataclasses
+import gc
 import tempfile
+import weakref
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from modularity_tf import WeightMask
 from reproduce.csordas2021 import arithmetic_data, arithmetic_stages
 from reproduce.harness.run import Run
 
@@ -114,6 +117,31 @@ class CompleteTest(tf.test.TestCase):
 class _Mask:
     values = {"hidden1/kernel": np.array([True, True, False, False])}
     keep_fraction = 0.5
+
+
+class MemoryTest(tf.test.TestCase):
+    def test_masks_are_freed_once_their_record_is_complete(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        run = Run(dataclasses.replace(TINY, output_dir=folder), "test")
+        read, alive = [], []
+
+        def count(mask):
+            read.append(weakref.ref(mask))
+            gc.collect()
+            alive.append(sum(each() is not None for each in read))
+            return mask.keep_fraction
+
+        records = [
+            run.combine(count, run.stage(f"mask{i}", _make_mask))
+            for i in range(3)
+        ]
+        with run:
+            self.assertEqual(run.carry_out(records), [0.5] * 3)
+        self.assertEqual(alive, [1, 1, 1])
+
+
+def _make_mask(stage):
+    return WeightMask({"d/kernel": np.array([True, False])})
 
 
 class AllDigitsRightTest(tf.test.TestCase):
