@@ -156,7 +156,7 @@ class StagesTest(RunTestCase, parameterized.TestCase):
 
         with self.planned() as run:
             made = run.stage("made", make)
-            run.stage("first", first, {"nested": [made]}["nested"][0])
+            run.stage("first", first, made)
             indirect = run.combine(lambda m: [m.values["d/kernel"].size], made)
             run.stage("second", second, indirect)
             run.stage("last", last)
@@ -171,6 +171,8 @@ class StagesTest(RunTestCase, parameterized.TestCase):
             one = run.stage("one", make)
             for name in "abc":
                 run.stage(name, lambda stage, found: found["a"], one)
+            indirect = run.combine(lambda found: found["a"], one)
+            run.stage("d", lambda stage, found: found, [indirect])
             run.carry_out([])
         make.assert_called_once()
         read.assert_not_called()

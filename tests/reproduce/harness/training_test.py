@@ -82,7 +82,7 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
         self.assertNotIn("\n", str(caught.exception))
 
     @parameterized.named_parameters(
-        ("fewer", [np.zeros(3)]), ("other_shapes", [np.zeros((9, 9))] * 99)
+        ("fewer", [np.zeros((4, 8))]), ("other_shapes", [np.zeros((9, 9))] * 99)
     )
     def test_a_checkpoint_of_another_model_is_named(self, arrays):
         self.checkpoint.parent.mkdir()
