@@ -215,9 +215,7 @@ def _check_limits(config, f):
     is_list = isinstance(f.default, tuple)
     is_valid = all(_is_allowed(item, limits) for item in items)
     if not is_valid or (is_list and not items and f.default):
-        raise ValueError(
-            f"--{f.name} must be {_limits(f) or 'finite'}, got {shown!r}."
-        )
+        raise ValueError(f"--{f.name} must be {_limits(f)}, got {shown!r}.")
     if limits["distinct"] and len(set(items)) < len(items):
         raise ValueError(f"--{f.name} must be distinct, got {shown!r}.")
 
@@ -273,6 +271,8 @@ def _limits(f):
     ]
     if f.metadata["one_of"] is not None:
         found.append("one of " + ", ".join(map(str, f.metadata["one_of"])))
+    if "float" in str(f.type):
+        found.append("finite")
     if isinstance(f.default, tuple) and f.default:
         found.insert(0, "one value or more")
     return ", ".join(found)
