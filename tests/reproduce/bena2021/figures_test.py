@@ -1,9 +1,7 @@
 import tensorflow as tf
 
 from reproduce.bena2021 import figures
-from tests.reproduce.bena2021 import findings_test
-
-sweep = findings_test.sweep
+from tests.reproduce.bena2021.structure_records import controls, sweep
 
 
 class FiguresTest(tf.test.TestCase):
@@ -34,7 +32,7 @@ class FiguresTest(tf.test.TestCase):
 
     def test_untrained_networks_are_drawn_where_there_are_controls(self):
         records = sweep()
-        records[-1]["controls"] = findings_test.controls(0.9, 0.5, 0.9, 0.3)
+        records[-1]["controls"] = controls(0.9, 0.5, 0.9, 0.3)
         drawn = figures.draw(records)["fig02_specialization"]
         for axes in drawn.axes[::2]:
             x, y = axes.lines[-1].get_data()

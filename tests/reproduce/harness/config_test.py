@@ -59,7 +59,10 @@ class FlagsTest(parameterized.TestCase):
         ("--seeds=", "--seeds must be one value or more"),
         ("--seeds=1,1", "--seeds must be distinct, got '1,1'"),
         ("--stage=train", "--stage must be one of all, figures, got 'train'"),
-        ("--mask_lr=0", "--mask_lr must be above 0, less than 1, got 0.0"),
+        (
+            "--mask_lr=0",
+            "--mask_lr must be above 0, less than 1, finite, got 0.0",
+        ),
         ("--checkpoint_seconds=-1", "--checkpoint_seconds must be at least 0"),
         ("--checkpoint_seconds=nan", "--checkpoint_seconds must be at least"),
     )
@@ -76,7 +79,7 @@ class FlagsTest(parameterized.TestCase):
             name = f"[no]{f.name}" if f.type is bool else f.name
             self.assertIn(f"--{name}: {f.metadata['help']}", shown)
         self.assertIn("An int. Must be at least 1, at most 9.", shown)
-        self.assertIn("A float. Must be above 0, less than 1.", shown)
+        self.assertIn("A float. Must be above 0, less than 1, finite.", shown)
         self.assertIn("A name. Must be one of made_up, other.", shown)
         self.assertIn("Strings. Must be one value or more.", shown)
 

@@ -55,3 +55,30 @@ def as_in_the_paper():
         "untrained": untrained,
         "min_accuracy": 0.8,
     }
+
+
+def drawable(dropped=()):
+    """Returns records with all that the figures show.
+
+    Args:
+        dropped: Settings whose networks were not analysed.
+    """
+    found = as_in_the_paper()
+    names = ("accuracy", "loss", "l2_norm", "l1_norm", "sparsity")
+    for one in (*found["networks"], *found["untrained"]):
+        one |= dict.fromkeys(names, 0.5)
+    for one in found["networks"]:
+        if (one["kind"], one["strength"]) in dropped:
+            del one["layers"]
+    example = {"matrix": np.eye(5).tolist(), "sizes": [3, 2], "q": 0.1}
+    return {
+        **found,
+        "data": "MNIST",
+        "settings": SETTINGS,
+        "examples": [{"strength": s, **example} for s in (0.1, 0.5)],
+    }
+
+
+def panels(fig):
+    """Returns the axes of a figure by their titles."""
+    return {ax.get_title(): ax for ax in fig.axes if ax.get_title()}
