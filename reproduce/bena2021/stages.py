@@ -8,21 +8,15 @@ import itertools
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from modularity_tf.masking import scored_model
-from modularity_tf.masking.weight_mask import WeightMask
-from modularity_tf.parts import weights as model_weights
-from modularity_tf.structure import deep_r, specialization
-from reproduce.bena2021 import modular_rnn, parity_mnist, schedules
+from modularity_tf.structure import deep_r
+from reproduce.bena2021 import measures, modular_rnn, parity_mnist, schedules
 from reproduce.data import images
 from reproduce.harness import config as harness_config
 from reproduce.harness import training
 
-MODULES = (0, 1)
-_SCORE_BATCH = 1000
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -155,7 +149,7 @@ class _Plan:
                 steps=steps,
                 phase="masks",
             )
-            for k in MODULES
+            for k in measures.MODULES
         ]
 
 
@@ -287,7 +281,7 @@ class LinkSummary(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         optimizer = self.model.optimizer
         with self._writer.as_default(step=int(optimizer.iterations)):
-            tf.summary.scalar("links_alive", alive(self.model))
+            tf.summary.scalar("links_alive", measures.alive(self.model))
             rewired = int(optimizer.rewired) - self._before
             tf.summary.scalar("links_rewired", rewired)
 
@@ -295,106 +289,11 @@ class LinkSummary(keras.callbacks.Callback):
         self._writer.close()
 
 
-def alive(network):
-    """Returns the number of active links, both directions together."""
-    links = network.get_layer("modules")
-    return sum(
-        int(np.count_nonzero(links.link(n, 1 - n).kernel)) for n in MODULES
-    )
-
-
-def responses(network, pairs):
-    """Returns what a network makes of pairs, as arrays.
-
-    Returns:
-        Dict from "states0", "states1" (the last step's), "bottleneck0" and
-        "bottleneck1" (if any) and "decision" to float arrays.
-    """
-    modules = network.get_layer("modules").output
-    outputs = {f"states{n}": modules[n][:, -1] for n in MODULES}
-    outputs["decision"] = network.output
-    names = {layer.name for layer in network.layers}
-    for n in MODULES:
-        if f"bottleneck{n}" in names:
-            layer = network.get_layer(f"bottleneck{n}")
-            outputs[f"bottleneck{n}"] = layer.output
-    return predict(keras.Model(network.inputs, outputs), pairs)
-
-
-def predict(model, pairs):
-    """Returns the outputs of a model for all pairs, as arrays.
-
-    Without compiling: that takes longer than these few batches.
-    """
-    found = [
-        keras.tree.map_structure(np.array, model(inputs, training=False))
-        for inputs, _ in parity_mnist.batches(pairs, _SCORE_BATCH)
-    ]
-    return keras.tree.map_structure(lambda *x: np.concatenate(x), *found)
-
-
-def accuracy(logits, labels):
-    """Returns the share of decisions that are right."""
-    return float(np.mean(np.argmax(logits, axis=1) == labels))
-
-
-def readout_accuracy(fit, test, task, layer, module, digit):
-    """Returns how well a new readout of a module's layer tells a digit."""
-    return specialization.readout_accuracy(
-        fit[f"{layer}{module}"],
-        task.fit.labels(digit),
-        test[f"{layer}{module}"],
-        task.test.labels(digit),
-    )
-
-
-def state_measures(found_test, task, seed):
-    """Returns M(n, k) by correlation, and as a CKA distance."""
-    measures = {
-        "correlation": specialization.mean_correlation,
-        "cka_distance": functools.partial(
-            specialization.cka_distance, seed=seed
-        ),
-    }
-    return {
-        name: [
-            [
-                measure(found_test[f"states{n}"], task.test.labels(k))
-                for k in MODULES
-            ]
-            for n in MODULES
-        ]
-        for name, measure in measures.items()
-    }
-
-
-def candidates(network):
-    """Returns the weights that compete for a mask, and their modules.
-
-    Input weights and biases are left out, as in the paper, and dormant links,
-    which have no weight. A link counts to the module that it feeds, a readout
-    to the module that it reads.
-
-    Returns:
-        `WeightMask`, and a dict from its paths to 0 or 1.
-    """
-    module_of = {}
-    for n in MODULES:
-        module_of[f"modules/module{n}/recurrent_kernel"] = n
-        module_of[f"modules/link_{1 - n}_{n}/connection_strength"] = n
-        module_of[f"readout{n}/kernel"] = n
-    weights = model_weights.model_weights(network)
-    mask = WeightMask(
-        {path: weights[path].variable.numpy() != 0 for path in module_of}
-    )
-    return mask, module_of
-
-
 @training.keep_last
 def scored(config, network):
     """Returns the compiled model whose scores choose weights of a network."""
     model = scored_model.ScoredModel(
-        network, config.mask_share, candidates(network)[0]
+        network, config.mask_share, measures.candidates(network)[0]
     )
     model.compile(
         keras.optimizers.SGD(config.mask_lr, config.mask_momentum),
@@ -419,86 +318,37 @@ def train_mask(stage, setting, network, digit):
         config.mask_steps,
         config.log_steps,
     )
-    logits = predict(model, task.test)
+    logits = measures.predict(model, task.test)
     return {
         "mask": model.weight_mask(f"digit {digit}"),
-        "accuracy": accuracy(logits, task.test.labels(digit)),
+        "accuracy": measures.accuracy(logits, task.test.labels(digit)),
     }
-
-
-def mask_measures(network, masks):
-    """Returns the masks' shares M(n, k), and their accuracies.
-
-    Args:
-        network: The network that they are of.
-        masks: What `train_mask` returned for either digit.
-    """
-    _, module_of = candidates(network)
-    shares = [
-        [*specialization.mask_shares(found["mask"], module_of).values()]
-        for found in masks
-    ]
-    return {
-        "mask": np.transpose(shares).tolist(),
-        "mask_accuracy": [found["accuracy"] for found in masks],
-    }
-
-
-def adjacency(network):
-    """Returns |w| of every connection between hidden units, row to column."""
-    modules = network.get_layer("modules")
-    blocks = [
-        [
-            modules.cells[m].recurrent_kernel
-            if m == n
-            else modules.link(m, n).kernel
-            for n in MODULES
-        ]
-        for m in MODULES
-    ]
-    return np.abs(
-        np.block(keras.tree.map_structure(ops.convert_to_numpy, blocks))
-    )
-
-
-def structure(network):
-    """Returns the modularity Q of the hidden units' graph, plain and by |w|."""
-    weights = adjacency(network)
-    groups = np.repeat(MODULES, len(weights) // len(MODULES))
-    q = specialization.directed_modularity
-    return {"q": q(weights > 0, groups), "q_weighted": q(weights, groups)}
 
 
 def measure_plain(stage, setting, network, masks):
     """Returns the record of architecture (a): masks and correlations."""
     config, task = stage.config, task_of(stage, setting)
-    found = responses(network, task.test)
+    found = measures.responses(network, task.test)
     epochs = config.network_steps / min(config.log_steps, config.network_steps)
     return {
-        "accuracy": accuracy(found["decision"], task.test.targets),
+        "accuracy": measures.accuracy(found["decision"], task.test.targets),
         "rewired_per_epoch": int(network.optimizer.rewired) / epochs,
-        **structure(network),
-        **state_measures(found, task, stage.derive_seed("partners")),
-        **mask_measures(network, masks),
+        **measures.structure(network),
+        **measures.state_measures(found, task, stage.derive_seed("partners")),
+        **measures.mask_measures(network, masks),
     }
 
 
 def measure_bottleneck(stage, setting, network):
     """Returns the record of architecture (b): retrained readouts."""
     task = task_of(stage, setting)
-    fit, test = (responses(network, part) for part in (task.fit, task.test))
+    fit, test = (
+        measures.responses(network, part) for part in (task.fit, task.test)
+    )
     return {
-        "accuracy": accuracy(test["decision"], task.test.targets),
-        "bottleneck": bottleneck_measure(fit, test, task),
+        "accuracy": measures.accuracy(test["decision"], task.test.targets),
+        "bottleneck": measures.bottleneck_measure(fit, test, task),
     }
-
-
-def bottleneck_measure(fit, test, task):
-    """Returns M(n, k), how well module n's bottleneck tells digit k."""
-    return [
-        [readout_accuracy(fit, test, task, "bottleneck", n, k) for k in MODULES]
-        for n in MODULES
-    ]
 
 
 def measure_controls(stage, setting, blank, masks, changed):
@@ -514,25 +364,25 @@ def measure_controls(stage, setting, blank, masks, changed):
     task = task_of(stage, setting)
     seed = stage.derive_seed("partners")
     (fit, test), narrow = (
-        [responses(network, part) for part in (task.fit, task.test)]
+        [measures.responses(network, part) for part in (task.fit, task.test)]
         for network in (blank["plain"], blank["bottleneck"])
     )
     record = {
         "untrained": {
             "readout": [
-                readout_accuracy(fit, test, task, "states", n, n)
-                for n in MODULES
+                measures.readout_accuracy(fit, test, task, "states", n, n)
+                for n in measures.MODULES
             ],
-            "bottleneck": bottleneck_measure(*narrow, task),
-            **state_measures(test, task, seed),
-            **mask_measures(blank["plain"], masks),
+            "bottleneck": measures.bottleneck_measure(*narrow, task),
+            **measures.state_measures(test, task, seed),
+            **measures.mask_measures(blank["plain"], masks),
         }
     }
     for name, network in changed.items():
-        found = responses(network, task.test)
+        found = measures.responses(network, task.test)
         record[name] = {
-            "accuracy": accuracy(found["decision"], task.test.targets),
-            **state_measures(found, task, seed),
+            "accuracy": measures.accuracy(found["decision"], task.test.targets),
+            **measures.state_measures(found, task, seed),
         }
     return record
 
