@@ -235,8 +235,14 @@ class RefusalsTest(parameterized.TestCase, tf.test.TestCase):
         ({"temperature": np.inf}, "`temperature` must be a finite"),
         ({"temperature": np.nan}, "`temperature` must be a finite"),
         ({"temperature": "1"}, "`temperature` must be .* got '1'"),
-        ({"keep_probability": "0.9"}, "keep probability .* got '0.9'"),
-        ({"keep_probability": np.nan}, "keep probability .* got nan"),
+        (
+            {"keep_probability": "0.9"},
+            "`keep_probability` .* '0.9'",
+        ),
+        (
+            {"keep_probability": np.nan},
+            "`keep_probability` .* nan",
+        ),
         ({"num_samples": 2.0}, "`num_samples` must be .* got 2.0"),
         ({"num_samples": True}, "`num_samples` must be .* got True"),
         ({"roles": []}, r"`roles` must be a name or names, got \[\]"),
@@ -260,8 +266,8 @@ class RefusalsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(masked.alpha, 1e-3)
 
     @parameterized.parameters(
-        ({"batch_size": "8"}, "`batch_size` must be .* 1, got '8'"),
-        ({"batch_size": 0}, "`batch_size` must be .* 1, got 0"),
+        ({"batch_size": "8"}, "`batch_size` must be a positive int, got '8'"),
+        ({"batch_size": 0}, "`batch_size` must be a positive int, got 0"),
         ({"epochs": "2"}, "`epochs` must be .* got '2'"),
         ({"epochs": 1.5}, "`epochs` must be .* got 1.5"),
         ({"steps_per_epoch": 0}, "`steps_per_epoch` must be .* got 0"),

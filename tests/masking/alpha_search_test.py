@@ -60,16 +60,16 @@ class SearchAlphaTest(parameterized.TestCase):
         self.assertEqual(found.alpha, 1.0)
 
     @parameterized.parameters(
-        ({"reference": 0.0}, "`reference` is out of its range, got 0.0"),
+        ({"reference": 0.0}, "`reference` must be .*, got 0.0"),
         ({"start": -1.0}, "`start`"),
         ({"fraction": 1.5}, "`fraction`"),
         ({"factor": 1.0}, "`factor`"),
         ({"refinements": -1}, "`refinements`"),
         ({"refinements": 0.5}, "`refinements`"),
-        ({"max_trials": 0}, "`max_trials` is out of its range, got 0"),
-        ({"start": math.inf}, "`start` is out of its range, got inf"),
-        ({"start": "1e-6"}, "`start` is out of its range, got '1e-6'"),
-        ({"reference": math.nan}, "`reference` is out of its range, got nan"),
+        ({"max_trials": 0}, "`max_trials` must be .*, got 0"),
+        ({"start": math.inf}, "`start` must be .*, got inf"),
+        ({"start": "1e-6"}, "`start` must be .*, got '1e-6'"),
+        ({"reference": math.nan}, "`reference` must be .*, got nan"),
     )
     def test_refuses(self, kwargs, message):
         kwargs = {"reference": 0.9, **kwargs}

@@ -51,7 +51,11 @@ class FitTemperatureTest(parameterized.TestCase, tf.test.TestCase):
                 calibration.fit_temperature(logits, [0, 0])
 
     @parameterized.named_parameters(
-        ("temperature", {"temperature": 0.0}, "`temperature` must be positive"),
+        (
+            "temperature",
+            {"temperature": 0.0},
+            "`temperature` .* above 0",
+        ),
         ("bins", {"num_bins": 0}, "`num_bins` must be a positive int"),
     )
     def test_reliability_refuses(self, settings, message):

@@ -113,9 +113,9 @@ class ChooseLayersTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("unknown", "nope", "'nope', which no layer of 'outer' has. Known: "),
-        ("empty", [], "means no layer of 'outer'"),
+        ("empty", [], "must be a name or names, got"),
         ("a_number", 3, "must be a name or names, got 3"),
-        ("numbers", [3], "names 3, which no layer"),
+        ("numbers", [3], "must be a name or names, got"),
     )
     def test_refuses(self, names, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -339,17 +339,29 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
             fit(model, 0, 1)
 
     @parameterized.named_parameters(
-        ("rate", {"learning_rate": -1.0}, "`learning_rate` must be at least 0"),
+        (
+            "rate",
+            {"learning_rate": -1.0},
+            "`learning_rate` must .* at least 0",
+        ),
         ("optimizer", {"optimizer": None}, "`optimizer` must .* got None"),
         ("twice", {"optimizer": deep_r.DeepR("sgd")}, "`optimizer` must be"),
         ("rewire", {"rewire": "no"}, "`rewire` must be a bool, got 'no'"),
         ("nan", {"learning_rate": np.nan}, "`learning_rate` .* got nan"),
-        ("text", {"noise": "much"}, "`noise` must be at least 0, got 'much'"),
-        ("noise", {"noise": -1}, "`noise` must be at least 0, got -1"),
-        ("wake", {"wake_strength": 0}, "`wake_strength` must be positive"),
+        (
+            "text",
+            {"noise": "much"},
+            "`noise` must .* at least 0, got 'much'",
+        ),
+        ("noise", {"noise": -1}, "`noise` must .* at least 0, got -1"),
+        (
+            "wake",
+            {"wake_strength": 0},
+            "`wake_strength` must .* above 0, got 0",
+        ),
         ("beta_1", {"beta_1": 1.0}, r"`beta_1` must be in \[0, 1\), got 1.0"),
         ("beta_2", {"beta_2": -0.1}, "`beta_2` must be"),
-        ("epsilon", {"epsilon": 0}, "`epsilon` must be positive"),
+        ("epsilon", {"epsilon": 0}, "`epsilon` must .* above 0, got 0"),
         ("seed", {"seed": -1}, "`seed` must be an int"),
     )
     def test_refuses(self, kwargs, message):

@@ -277,7 +277,7 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("steps", {"steps": 0}, "`steps` must be a positive int, got 0"),
-        ("scale", {"link_scale": 0.0}, "`link_scale` must be positive"),
+        ("scale", {"link_scale": 0.0}, "`link_scale` must be .* above 0"),
         ("seed", {"seed": -1}, "`seed` must be an int"),
         ("count", {"connections": 13}, r"`connections` .* \[1, 12\] .* got 13"),
         ("one", {"modules": 1}, "`cells` must be a list of two or more"),
