@@ -196,12 +196,29 @@ def main(argv):
         pathlib.Path(args.json).write_text(text + "\n", "utf-8")
 
 
-if __name__ == "__main__":
-    flags.DEFINE_list("sizes", ["64", "256", "1024", "4096"], "Units.")
-    flags.DEFINE_integer(
-        "steps", 20_000, "Monte Carlo steps that are timed.", 1
+def define_flags(values):
+    """Defines the flags of this binary in some `flags.FlagValues`."""
+    flags.DEFINE_list(
+        "sizes", ["64", "256", "1024", "4096"], "Units.", flag_values=values
     )
-    flags.DEFINE_integer("graphs", 200, "Graphs to compare on.", 1)
-    flags.DEFINE_integer("first_graph", 200, "Seed of the first graph.", 0)
-    flags.DEFINE_string("json", None, "File for all numbers.")
+    flags.DEFINE_integer(
+        "steps",
+        20_000,
+        "Monte Carlo steps that are timed.",
+        1,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "graphs", 200, "Graphs to compare on.", 1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "first_graph", 200, "Seed of the first graph.", 0, flag_values=values
+    )
+    flags.DEFINE_string(
+        "json", None, "File for all numbers.", flag_values=values
+    )
+
+
+if __name__ == "__main__":
+    define_flags(flags.FLAGS)
     app.run(main)

@@ -30,10 +30,10 @@ def parts(units, num_samples):
 
     samples = range(num_samples)
     weights, logits = normal(units, units), normal(units, units)
-    keys = tf.constant(
-        rng.integers(2**32, size=(-(-num_samples // 2), 2), dtype="uint32")
-    )
+    keys = mask_sampling._draw_keys(0, 1, num_samples)[0]
+    flat_weights, flat_logits = (tf.reshape(x, [-1]) for x in (weights, logits))
     upstream = [normal(units, units) for _ in samples]
+    flat_upstream = [tf.reshape(gradient, [-1]) for gradient in upstream]
     rows = [normal(BATCH // num_samples, units) for _ in samples]
     batch = normal(BATCH, units)
     variable = keras.Variable(np.zeros((units, units), "float32"))
@@ -62,13 +62,13 @@ def parts(units, num_samples):
 
     yield (
         "forward kernel",
-        lambda: mask_sampling._masked_weights(weights, logits, keys, samples),
+        lambda: mask_sampling._masked_weights(flat_weights, flat_logits, keys),
     )
     yield "  limit: write K products", write
     yield (
         "backward kernel",
         lambda: mask_sampling._logit_gradient(
-            upstream, weights, logits, keys, samples, 1.0
+            flat_upstream, flat_weights, flat_logits, keys, samples, 1.0
         ),
     )
     yield "  limit: read K gradients", lambda: read(*upstream)

@@ -239,14 +239,47 @@ def main(argv):
     rich.print(table(record["results"]))
 
 
+def define_flags(values):
+    """Defines the flags of this binary in some `flags.FlagValues`."""
+    flags.DEFINE_list(
+        "networks",
+        list(networks.NETWORKS),
+        "Rows of the table.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "load_application",
+        [],
+        "Instead, of keras.applications.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "samples",
+        ["1", "4", "8"],
+        "K, mask samples a batch.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer("steps", 10, "Steps a block.", 1, flag_values=values)
+    flags.DEFINE_integer(
+        "blocks", 9, "Blocks of each variant.", 1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "batch_size", None, "128; 16 for applications.", 1, flag_values=values
+    )
+    flags.DEFINE_bool(
+        "jit_compile",
+        None,
+        "With XLA; Keras decides if unset.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "memory", True, "Measure it, in further processes.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "json", None, "File for all numbers.", flag_values=values
+    )
+
+
 if __name__ == "__main__":
-    flags.DEFINE_list("networks", list(networks.NETWORKS), "Rows of the table.")
-    flags.DEFINE_list("load_application", [], "Instead, of keras.applications.")
-    flags.DEFINE_list("samples", ["1", "4", "8"], "K, mask samples a batch.")
-    flags.DEFINE_integer("steps", 10, "Steps a block.", 1)
-    flags.DEFINE_integer("blocks", 9, "Blocks of each variant.", 1)
-    flags.DEFINE_integer("batch_size", None, "128; 16 for applications.", 1)
-    flags.DEFINE_bool("jit_compile", None, "With XLA; Keras decides if unset.")
-    flags.DEFINE_bool("memory", True, "Measure it, in further processes.")
-    flags.DEFINE_string("json", None, "File for all numbers.")
+    define_flags(flags.FLAGS)
     app.run(main)

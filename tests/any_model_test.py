@@ -7,6 +7,7 @@ from absl.testing import parameterized
 from keras import layers, ops
 
 from modularity_tf.masking import masked_model
+from modularity_tf.parts import keras_private
 from modularity_tf.parts import weights as model_weights
 
 ROWS, BATCH = 15, 8  # the last batch has 7 rows, in parts of 3 and 4
@@ -177,7 +178,7 @@ def as_if_trained(model, seed=0):
         value = weight.numpy()
         if "seed" not in weight.path and np.ptp(value) == 0:
             weight.assign(value + rng.uniform(-0.5, 0.5, value.shape))
-    for layer in model._flatten_layers():
+    for layer in keras_private.all_layers(model):
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.0
     model(inputs_of(model, seed=4), training=True)  # sets the statistics

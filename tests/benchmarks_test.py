@@ -1,10 +1,12 @@
+import contextlib
+import io
 import json
 import pathlib
-import subprocess
-import sys
 import tempfile
+from unittest import mock
 
 import numpy as np
+from absl import flags
 from absl.testing import absltest
 
 from benchmarks import clustering, mask_training
@@ -13,24 +15,34 @@ from modularity_tf.units import monte_carlo
 OPTIONS = {"steps": 2, "blocks": 1, "batch_size": 8, "jit_compile": "auto"}
 
 
+def run(test, binary, *args):
+    """Runs a benchmark with command-line arguments.
+
+    Returns:
+        What it wrote to its JSON file, and the text of what it printed.
+    """
+    folder = test.enterContext(tempfile.TemporaryDirectory())
+    file = pathlib.Path(folder, "table.json")
+    values = flags.FlagValues()
+    binary.define_flags(values)
+    values(["benchmark", *args, f"--json={file}"])
+    with (
+        mock.patch.object(flags, "FLAGS", values),
+        contextlib.redirect_stdout(io.StringIO()) as printed,
+    ):
+        binary.main(["benchmark"])
+    return json.loads(file.read_text("utf-8")), printed.getvalue()
+
+
 class MaskTrainingTest(absltest.TestCase):
     def test_times_every_variant_and_writes_it_to_a_file(self):
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        file = pathlib.Path(folder, "table.json")
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "benchmarks.mask_training"),
-                *("--networks=fnn_400", "--samples=2", "--nomemory"),
-                *("--steps=2", "--blocks=1", "--batch_size=8"),
-                f"--json={file}",
-            ],
-            cwd=pathlib.Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
+        record, printed = run(
+            self,
+            mask_training,
+            *("--networks=fnn_400", "--samples=2", "--nomemory"),
+            *("--steps=2", "--blocks=1", "--batch_size=8"),
         )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("fnn_400", done.stdout)
-        record = json.loads(file.read_text("utf-8"))
+        self.assertIn("fnn_400", printed)
         self.assertSameElements(record, ["environment", "options", "results"])
         self.assertEqual(record["options"], OPTIONS)
         self.assertContainsSubset(
@@ -53,20 +65,9 @@ class MaskTrainingTest(absltest.TestCase):
 
 class ClusteringTest(absltest.TestCase):
     def test_times_steps_and_compares_searches(self):
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        file = pathlib.Path(folder, "table.json")
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "benchmarks.clustering"),
-                *("--sizes=16,32", "--steps=50", "--graphs=2"),
-                f"--json={file}",
-            ],
-            cwd=pathlib.Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
+        record, printed = run(
+            self, clustering, "--sizes=16,32", "--steps=50", "--graphs=2"
         )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        record = json.loads(file.read_text("utf-8"))
         self.assertSameElements(
             record,
             ["environment", "steps", "exponents", "graphs", "summary"],
@@ -78,7 +79,7 @@ class ClusteringTest(absltest.TestCase):
         self.assertContainsSubset(
             ["leiden", "greedy", "found", "restarted"], record["summary"]
         )
-        self.assertIn("restarted", done.stdout)
+        self.assertIn("restarted", printed)
 
     def test_literal_steps_are_those_of_the_kernel(self):
         # Both reach the same clusters where the choice is greedy.

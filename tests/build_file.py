@@ -167,6 +167,7 @@ def _rules(path, trees, needs, shared):
     binary = _rule(
         "py_binary",
         name=name,
+        testonly=path.startswith("tests/"),
         srcs=[file],
         visibility=["//:__pkg__"] if package == EXPERIMENTS else [],
         deps=[f":{name}_lib"],

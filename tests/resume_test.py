@@ -12,7 +12,6 @@ import sys
 import tempfile
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -108,70 +107,92 @@ def state_of(masked):
     return [variable.numpy() for variable in variables]
 
 
-def train_in_a_process(folder, interrupted):
-    """Trains with backups; is killed, or writes down how it ended."""
-    folder = pathlib.Path(folder)
-    masked = make_masked()
-    callbacks = [keras.callbacks.BackupAndRestore(folder / "backup")]
-    if interrupted:
-        callbacks.append(Interruption(kill))
-    taken = train(masked, *callbacks)
-    np.savez(folder / "end.npz", taken, *state_of(masked))
+def train_until_killed(folder):
+    """Trains with backups; to be called in a process of its own."""
+    backup = keras.callbacks.BackupAndRestore(pathlib.Path(folder) / "backup")
+    train(make_masked(), backup, Interruption(kill))
 
 
 class ResumeTest(parameterized.TestCase, tf.test.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.checkpoints = pathlib.Path(folder)
+        cls.masked = make_masked()
+
+        def score(epoch, logs):
+            logs["score"] = [1.0, 3.0, 2.0][epoch]
+
+        Checkpoint = keras.callbacks.ModelCheckpoint
+        taken = train(
+            cls.masked,
+            keras.callbacks.LambdaCallback(on_epoch_end=score),
+            Checkpoint(cls.checkpoints / "models" / "{epoch}.keras"),
+            Checkpoint(
+                cls.checkpoints / "weights" / "{epoch}.weights.h5",
+                save_weights_only=True,
+            ),
+            Checkpoint(
+                cls.checkpoints / "best.keras",
+                monitor="score",
+                mode="max",
+                save_best_only=True,
+            ),
+        )
+        if taken != EPOCHS * STEPS:
+            raise AssertionError(f"{taken} steps")
+        cls.undisturbed = state_of(cls.masked)
+        cls.mask = cls.masked.weight_mask()
+
     def setUp(self):
         super().setUp()
         folder = self.enterContext(tempfile.TemporaryDirectory())
         self.folder = pathlib.Path(folder)
 
-    def assert_same(self, state, other):
-        self.assertEqual(len(state), len(other))
-        for one, two in zip(state, other, strict=True):
-            self.assertAllClose(one, two, rtol=0, atol=TOLERANCE)
+    def untrained(self, seed=SEED + 1):
+        """Returns a model as it was made, but for its compiled step."""
+        self.masked.reset(seed)
+        self.assertEqual(self.masked.optimizer.iterations, 0)
+        self.assertAllEqual(self.masked.sampler_state, [seed, 0])
+        return self.masked
 
-    def start_process(self, interrupted):
-        script = (
-            "from tests import resume_test as test\n"
-            f"test.train_in_a_process({str(self.folder)!r}, {interrupted})"
-        )
-        return subprocess.run(
-            [sys.executable, "-c", script],
+    def assert_undisturbed(self, masked):
+        for one, two in zip(self.undisturbed, state_of(masked), strict=True):
+            self.assertAllClose(one, two, rtol=0, atol=TOLERANCE)
+        self.assertAllEqual(masked.sampler_state, [SEED, EPOCHS * STEPS])
+
+    def test_training_goes_on_after_a_killed_process(self):
+        # In the middle of an epoch: Keras goes back to where the epoch began.
+        killed = subprocess.run(
+            [
+                *(sys.executable, "-c"),
+                "from tests import resume_test as test\n"
+                f"test.train_until_killed({str(self.folder)!r})",
+            ],
             cwd=pathlib.Path(__file__).parents[1],
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
             capture_output=True,
             text=True,
             check=False,
         )
-
-    def test_a_killed_process_ends_as_an_undisturbed_one(self):
-        # In the middle of an epoch: Keras goes back to where the epoch began.
-        killed = self.start_process(interrupted=True)
         self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
-        self.assertFalse((self.folder / "end.npz").exists())
-        restarted = self.start_process(interrupted=False)
-        self.assertEqual(restarted.returncode, 0, restarted.stderr)
-        with np.load(self.folder / "end.npz") as file:
-            taken, *state = file.values()
-        self.assertEqual(taken, 2 * STEPS)  # the first epoch was not repeated
-
-        undisturbed = make_masked()
-        self.assertEqual(train(undisturbed), 3 * STEPS)
-        self.assert_same(state, state_of(undisturbed))
-        self.assertAllEqual(state[-1], [SEED, 3 * STEPS])
+        resumed = self.untrained()
+        backup = keras.callbacks.BackupAndRestore(self.folder / "backup")
+        # The first epoch is not repeated.
+        self.assertEqual(train(resumed, backup), 2 * STEPS)
+        self.assert_undisturbed(resumed)
 
     def test_backup_restores_the_sampler_whatever_the_new_seed(self):
-        undisturbed = make_masked()
-        train(undisturbed)
         backup = keras.callbacks.BackupAndRestore(self.folder / "backup")
         with self.assertRaises(KeyboardInterrupt):
-            train(make_masked(), backup, Interruption(fail))
-        resumed = make_masked(seed=SEED + 1)
+            train(self.untrained(SEED), backup, Interruption(fail))
+        resumed = self.untrained(SEED + 1)
         backup = keras.callbacks.BackupAndRestore(self.folder / "backup")
         self.assertEqual(train(resumed, backup), 2 * STEPS)
-        self.assert_same(state_of(resumed), state_of(undisturbed))
+        self.assert_undisturbed(resumed)
         self.assertFalse((self.folder / "backup").exists())
-        self.assertEqual(resumed.weight_mask(), undisturbed.weight_mask())
+        self.assertEqual(resumed.weight_mask(), self.mask)
 
     def test_the_record_names_the_seed_that_trained(self):
         file = self.folder / "mask.weights.h5"
@@ -180,38 +201,21 @@ class ResumeTest(parameterized.TestCase, tf.test.TestCase):
         resumed.load_weights(file)
         self.assertEqual(resumed.weight_mask().provenance["seed"], SEED)
 
-    @parameterized.named_parameters(
-        ("models", "{epoch}.keras", False),
-        ("weights", "{epoch}.weights.h5", True),
-    )
-    def test_goes_on_from_a_checkpoint_of(self, file, save_weights_only):
-        undisturbed = make_masked()
-        checkpoint = keras.callbacks.ModelCheckpoint(
-            self.folder / file, save_weights_only=save_weights_only
-        )
-        train(undisturbed, checkpoint)
-        saved = [self.folder / file.format(epoch=i) for i in (1, 2, 3)]
-        self.assertCountEqual(self.folder.iterdir(), saved)
-        if save_weights_only:
-            resumed = make_masked(seed=SEED + 1)
+    @parameterized.parameters("models", "weights")
+    def test_goes_on_from_a_checkpoint_of(self, kind):
+        saved = sorted((self.checkpoints / kind).iterdir())
+        self.assertEqual([file.name[0] for file in saved], ["1", "2", "3"])
+        if kind == "weights":
+            resumed = self.untrained()
             resumed.load_weights(saved[0])
         else:
             resumed = keras.saving.load_model(saved[0])
         self.assertAllEqual(resumed.sampler_state, [SEED, STEPS])
         self.assertEqual(train(resumed, initial_epoch=1), 2 * STEPS)
-        self.assert_same(state_of(resumed), state_of(undisturbed))
+        self.assert_undisturbed(resumed)
 
     def test_a_checkpoint_keeps_the_best_epoch(self):
-        def score(epoch, logs):
-            logs["score"] = [1.0, 3.0, 2.0][epoch]
-
-        best = self.folder / "best.keras"
-        checkpoint = keras.callbacks.ModelCheckpoint(
-            best, monitor="score", mode="max", save_best_only=True
-        )
-        scores = keras.callbacks.LambdaCallback(on_epoch_end=score)
-        train(make_masked(), scores, checkpoint)
-        resumed = keras.saving.load_model(best)
+        resumed = keras.saving.load_model(self.checkpoints / "best.keras")
         self.assertAllEqual(resumed.sampler_state, [SEED, 2 * STEPS])
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+from modularity_tf.parts import checks
+
 
 @dataclasses.dataclass(frozen=True)
 class AlphaSearch:
@@ -56,8 +58,9 @@ def search_alpha(
         `AlphaSearch`.
 
     Raises:
-        ValueError: If an argument is out of its range, a performance is NaN,
-            or no alpha is found within `max_trials`.
+        ValueError: If an argument is out of its range, `trial` returns
+            anything but two numbers, or no alpha is found within
+            `max_trials`.
 
     Example:
 
@@ -71,15 +74,17 @@ def search_alpha(
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), C.2
     """
-    for name, value, valid in (
-        ("reference", reference, reference > 0),
-        ("start", start, start > 0),
-        ("fraction", fraction, 0 < fraction <= 1),
-        ("factor", factor, factor > 1),
-        ("refinements", refinements, refinements >= 0),
-    ):
-        if not valid:
-            raise ValueError(f"`{name}` is out of its range, got {value!r}.")
+    if not callable(trial):
+        raise ValueError(
+            "`trial` must be a function from alpha to `(performance, "
+            f"keep_fraction)`, got {trial!r}."
+        )
+    checks.number("reference", reference, above=True)
+    checks.number("start", start, above=True)
+    checks.number("fraction", fraction, above=True, most=1)
+    checks.number("factor", factor, least=1, above=True)
+    checks.integer("refinements", refinements)
+    checks.integer("max_trials", max_trials, least=1)
     trials = {}
 
     def performs(alpha):
@@ -90,13 +95,11 @@ def search_alpha(
                 f"{fraction} * {reference:.4g}: choose another `start`, or "
                 "train the masks longer."
             )
-        performance, keep_fraction = trial(alpha)
-        if math.isnan(performance):
-            raise ValueError(f"The performance at alpha={alpha:.3g} is NaN.")
+        performance, keep_fraction = _numbers(trial(alpha), alpha)
         trials[alpha] = {
             "alpha": alpha,
-            "performance": float(performance),
-            "keep_fraction": float(keep_fraction),
+            "performance": performance,
+            "keep_fraction": keep_fraction,
         }
         return performance >= fraction * reference
 
@@ -115,3 +118,24 @@ def search_alpha(
             bad = middle
     ordered = tuple(trials[alpha] for alpha in sorted(trials))
     return AlphaSearch(good, float(reference), fraction, ordered)
+
+
+def _numbers(result, alpha):
+    """Returns what a trial returned as two floats."""
+    try:
+        performance, keep_fraction = map(float, result)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "`trial` must return two numbers, `(performance, keep_fraction)`, "
+            f"got {result!r} at alpha={alpha:.3g}."
+        ) from None
+    if not math.isfinite(performance):
+        raise ValueError(
+            f"The performance at alpha={alpha:.3g} is {performance}."
+        )
+    if not 0 <= keep_fraction <= 1:
+        raise ValueError(
+            f"The keep fraction at alpha={alpha:.3g} must be in [0, 1], got "
+            f"{keep_fraction}."
+        )
+    return performance, keep_fraction

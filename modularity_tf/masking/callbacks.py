@@ -1,5 +1,6 @@
 """Callbacks for mask training: what the mask keeps, whether it is sound."""
 
+import os
 import warnings
 
 import keras
@@ -8,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import mask_sampling
+from modularity_tf.parts import checks
 
 
 class MaskSummary(keras.callbacks.Callback):
@@ -21,7 +23,8 @@ class MaskSummary(keras.callbacks.Callback):
         log_dir: Str or path, the folder of the event files.
 
     Raises:
-        ValueError: When training begins, if the model is no `MaskedModel`.
+        ValueError: If `log_dir` is no path; when training begins, if the
+            model is no `MaskedModel`.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 7
@@ -29,6 +32,8 @@ class MaskSummary(keras.callbacks.Callback):
 
     def __init__(self, log_dir):
         super().__init__()
+        if not isinstance(log_dir, (str, os.PathLike)):
+            raise ValueError(f"`log_dir` must be a path, got {log_dir!r}.")
         self._log_dir = str(log_dir)
         self._writer = None
 
@@ -77,7 +82,9 @@ class MaskHealth(keras.callbacks.Callback):
             at least `num_samples` rows, or `None` to leave it out.
 
     Raises:
-        ValueError: When training begins, if the model is no `MaskedModel`.
+        ValueError: If `data` is no such pair or has fewer rows; when training
+            begins, if the model is no `MaskedModel`; if the loss on `data`
+            is NaN.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2,
@@ -91,11 +98,25 @@ class MaskHealth(keras.callbacks.Callback):
 
     def __init__(self, data=None):
         super().__init__()
+        pair = isinstance(data, (tuple, list)) and len(data) == 2
+        if data is not None and not pair:
+            raise ValueError(
+                "`data` must be a pair `(inputs, targets)` of arrays, got a "
+                f"{type(data).__name__}."
+            )
         self._data = data
         self._report = {}
 
     def on_train_begin(self, logs=None):
         _check_masked(self)
+        if self._data is None:
+            return
+        rows = len(keras.tree.flatten(self._data[0])[0])
+        if rows < self.model.num_samples:
+            raise ValueError(
+                f"`data` of MaskHealth has {rows} rows, fewer than the "
+                f"`num_samples`={self.model.num_samples} masks."
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         logits = {
@@ -164,6 +185,8 @@ class MaskHealth(keras.callbacks.Callback):
             Dict from name to float; under "keep_fractions" a dict from path
             to float.
         """
+        if not self._report:
+            raise ValueError("MaskHealth reports after the first epoch only.")
         kept = self.model.weight_mask().keep_fractions()
         return {**self._report, "keep_fractions": kept}
 
@@ -176,6 +199,11 @@ class MaskHealth(keras.callbacks.Callback):
             float(model.compute_loss(inputs, targets, outputs, training=False))
             for outputs in (sampled, model(inputs, training=False))
         ]
+        if not np.isfinite(losses).all():
+            raise ValueError(
+                f"The losses on `data` of MaskHealth are {losses}: look for "
+                "NaN and infinity in it."
+            )
         return losses[0] - losses[1]
 
 
@@ -197,12 +225,8 @@ class MaskEarlyStopping(keras.callbacks.Callback):
 
     def __init__(self, patience=3, tolerance=0.0):
         super().__init__()
-        if patience < 1:
-            raise ValueError(f"`patience` must be positive, got {patience!r}.")
-        if not 0 <= tolerance <= 1:
-            raise ValueError(
-                f"`tolerance` must be in [0, 1], got {tolerance!r}."
-            )
+        checks.integer("patience", patience, least=1)
+        checks.number("tolerance", tolerance, most=1)
         self.patience = patience
         self.tolerance = tolerance
         self._kept, self._unchanged = None, 0

@@ -1,8 +1,15 @@
 """FrozenModel: a Keras model around another whose weights stay as they are."""
 
-import keras
+import inspect
 
-from modularity_tf.masking import functional_call
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from modularity_tf.masking import functional_call, masked_layer
+from modularity_tf.parts import checks
+from modularity_tf.parts import weights as model_weights
 
 
 class FrozenModel(keras.Model):
@@ -15,29 +22,135 @@ class FrozenModel(keras.Model):
         model: Built `keras.Model`. It is not changed.
 
     Raises:
-        ValueError: If `model` is not a built Keras model.
+        ValueError: If `model` is not a built Keras model, is masked already,
+            or has a layer that is stateful or has a mask of its own.
     """
 
     def __init__(self, model, **kwargs):
         # What is learned is float32 whatever the global policy says.
         super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})
-        self.model = model
         self._functional = functional_call.FunctionalCall(model)
+        _check_wrappable(model)
+        self.model = model
 
     @property
     def learned(self):
         """Dict from weight path to the variable learned about that weight."""
         raise NotImplementedError
 
-    def compile(self, optimizer, *args, **kwargs):
-        """Configures training, as `keras.Model.compile` does."""
+    def compile(self, optimizer, loss=None, *args, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Raises:
+            ValueError: If there is no `loss`.
+        """
+        own_loss = type(self).compute_loss is not keras.Model.compute_loss
+        if not loss and not own_loss:
+            raise ValueError(
+                f"`compile` needs a `loss` for {self.name!r}, got {loss!r}: "
+                "the loss of the task in question."
+            )
         optimizer = keras.optimizers.get(optimizer)
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if self.model.compute_dtype == "float16" and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer, *args, **kwargs)
+        super().compile(optimizer, loss, *args, **kwargs)
         # Built inside the first step, it would be traced twice.
         self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args, **kwargs):
+        """Trains as `keras.Model.fit` does, and stops at the first NaN.
+
+        Raises:
+            ValueError: If a weight of the wrapped model is NaN or infinite,
+                the learning rate is no finite number, the loss or what is
+                learned becomes NaN or infinite, or `trainable` is `False`.
+        """
+        arguments = fit_arguments(*args, **kwargs)
+        if not self.trainable_variables:
+            raise ValueError(
+                f"`trainable` of {self.name!r} is `False`: nothing would be "
+                "learned."
+            )
+        model_weights.check_finite(self.model)
+        self.check_learned()
+        if self.compiled:
+            rate = float(ops.convert_to_numpy(self.optimizer.learning_rate))
+            if not 0 <= rate < np.inf:
+                raise ValueError(
+                    "The optimizer's `learning_rate` must be at least 0 and "
+                    f"finite, got {rate!r}."
+                )
+        given, guard = arguments["callbacks"], _StopAtNaN()
+        if isinstance(given, keras.callbacks.CallbackList):
+            guard.set_model(self)
+            given.callbacks.insert(0, guard)
+        else:
+            arguments["callbacks"] = [guard, *keras.tree.flatten(given or [])]
+        return super().fit(**arguments)
+
+    def check_learned(self):
+        """Raises `ValueError` if what was learned is NaN or infinite."""
+        for path, variable in self.learned.items():
+            if not ops.all(ops.isfinite(variable.value)):
+                raise ValueError(
+                    f"What {self.name!r} learned about {path!r} is NaN or "
+                    "infinite: look for such values in the training data, or "
+                    "lower the learning rate; `reset()` starts anew."
+                )
+
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """Exports the model under its mask, as `keras.Model.export` does.
+
+        Args:
+            filepath: As in Keras.
+            *args: As in Keras.
+            input_signature: As in Keras. By default that of the wrapped
+                model; a subclassed model has none.
+            **kwargs: As in Keras.
+
+        Raises:
+            ValueError: If a subclassed model has no `input_signature`.
+        """
+        if input_signature is None:
+            input_signature = _input_signature(self.model)
+        super().export(
+            filepath, *args, input_signature=input_signature, **kwargs
+        )
+
+    def make_train_function(self, force=False):
+        before = self.train_function
+        super().make_train_function(force)
+        step = self.train_function
+        if step is before:
+            return
+
+        def first_step(batches):
+            self.train_function = step
+            self._build_metrics(getattr(batches, "element_spec", None))
+            return step(batches)
+
+        self.train_function = first_step
+
+    def _build_metrics(self, batch_spec):
+        """Makes the metrics that `compile` was given by name.
+
+        Keras makes their variables in the first step, which TensorFlow then
+        traces a second time. It still does for models without `outputs` or
+        with several.
+
+        Args:
+            batch_spec: Nest of `tf.TensorSpec`, what a batch is made of; or
+                `None` if that is not known.
+        """
+        outputs = getattr(self.model, "outputs", None) or ()
+        specs = keras.tree.flatten(batch_spec)
+        if len(outputs) != 1 or not all(map(_has_rank, specs)):
+            return
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(batch_spec)
+        for metric in self.metrics:
+            if not getattr(metric, "built", True):
+                metric.build(y, outputs[0])
 
     @classmethod
     def from_config(cls, config):
@@ -101,6 +214,51 @@ class FrozenModel(keras.Model):
         }
 
 
+class _StopAtNaN(keras.callbacks.Callback):
+    """Ends training with an error when the loss is no longer finite."""
+
+    async_safe = True  # Keras need not wait for it: it only looks
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss", 0.0)
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"The loss of {self.model.name!r} is {loss} at batch {batch}: "
+                "look for NaN and infinity in the training data, or lower the "
+                "learning rate; `reset()` starts anew."
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.check_learned()
+
+
+def fit_arguments(*args, **kwargs):
+    """Returns the arguments of a call of `keras.Model.fit`, keyed by name.
+
+    Raises:
+        ValueError: If there is no `x`, or a number is none.
+    """
+    bound = inspect.signature(keras.Model.fit).bind(None, *args, **kwargs)
+    bound.apply_defaults()
+    bound.arguments.pop("self")
+    arguments = dict(bound.arguments)
+    if arguments["x"] is None:
+        raise ValueError("`fit` needs `x`, the data to train on.")
+    for name, least in (
+        ("batch_size", 1),
+        ("steps_per_epoch", 1),
+        ("epochs", 0),
+        ("initial_epoch", 0),
+    ):
+        if arguments[name] is not None:
+            checks.integer(name, arguments[name], least)
+    return arguments
+
+
+def _has_rank(spec):
+    return isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
+
+
 def reset_optimizer(optimizer, variables):
     """Makes a Keras optimizer as it was before training.
 
@@ -114,3 +272,44 @@ def reset_optimizer(optimizer, variables):
     fresh.build(variables)
     for old, new in zip(optimizer.variables, fresh.variables, strict=True):
         old.assign(new)
+
+
+def _check_wrappable(model):
+    for layer in model._flatten_layers():
+        if isinstance(layer, FrozenModel):
+            raise ValueError(
+                f"`model` is, or has in it, the {type(layer).__name__} "
+                f"{layer.name!r}: give `weight_mask().apply(model)` of it, a "
+                "plain model, or its mask as `fixed_mask`."
+            )
+        if isinstance(layer, masked_layer.MaskedLayer):
+            raise ValueError(
+                f"The layer {layer.name!r} has a mask of its own, whose logits "
+                "would be masked like weights: build `model` with plain "
+                "layers."
+            )
+        if getattr(layer, "stateful", False):
+            raise ValueError(
+                f"The layer {layer.name!r} is stateful, and a mask would be "
+                "trained as if it forgot: build `model` with "
+                "`stateful=False`."
+            )
+
+
+def _input_signature(model):
+    if isinstance(model, keras.Sequential):
+        inputs = model.inputs
+    elif hasattr(model, "operations"):  # functional
+        inputs = [model.input]
+    else:
+        raise ValueError(
+            f"`export` needs an `input_signature` for {model.name!r}, a "
+            "subclassed model, such as "
+            "`[keras.InputSpec(shape=(None, 4), dtype='float32')]`."
+        )
+    return keras.tree.map_structure(
+        lambda x: keras.InputSpec(
+            dtype=x.dtype, shape=(None, *x.shape[1:]), name=x.name
+        ),
+        inputs,
+    )

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from modularity_tf.parts import keras_private
 from modularity_tf.parts import weights as model_weights
 
 
@@ -79,7 +80,9 @@ class FunctionalCall:
         with tf.GradientTape() as tape:
             outputs = self(values, inputs)
         self._warn_of_untracked(tape.watched_variables())
-        return outputs, keras.tree.map_structure(_get_keras_mask, outputs)
+        return outputs, keras.tree.map_structure(
+            keras_private.get_keras_mask, outputs
+        )
 
     def _warn_of_untracked(self, used):
         if tf.distribute.has_strategy():
@@ -110,10 +113,6 @@ def _join(*parts):
     return ops.concatenate(parts, axis=0)
 
 
-def _get_keras_mask(output):
-    return getattr(output, "_keras_mask", None)
-
-
 def _set_keras_mask(output, keras_mask):
     if keras_mask is not None:
-        output._keras_mask = keras_mask
+        keras_private.set_keras_mask(output, keras_mask)

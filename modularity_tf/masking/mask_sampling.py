@@ -16,8 +16,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from modularity_tf.parts import checks
+
 BITS_PER_SAMPLE = 16  # keep probabilities are resolved to 2 ** -16
-_GROUP_SIZE = 2**16  # weights; fewer share a kernel with their neighbours
+_GROUP_SIZE = 2**16  # weights; fewer share a kernel with others
+_ALGORITHM = "philox"
 
 
 def logit(probability):
@@ -32,11 +35,7 @@ def logit(probability):
     Raises:
         ValueError: If `probability` is not in (0, 1).
     """
-    if not 0.0 < probability < 1.0:
-        raise ValueError(
-            "A keep probability must be a float in (0, 1), got "
-            f"{probability!r}."
-        )
+    checks.number("keep_probability", probability, above=True, below=1)
     return math.log(probability) - math.log1p(-probability)
 
 
@@ -170,25 +169,15 @@ def sample_weights(
     check_arguments(num_samples, temperature=temperature)
     weights = tf.convert_to_tensor(weights)
     logits = tf.convert_to_tensor(logits, tf.float32)
-    samples = samples or range(num_samples)
-    words = -(-num_samples * BITS_PER_SAMPLE // 32)
-    keys = tf.random.stateless_uniform(
-        (words, 2), _seed_pair(seed), None, None, tf.uint32
+    drawn = _draw(
+        _flatten([weights]),
+        _flatten([logits]),
+        _draw_keys(seed, 1, num_samples)[0],
+        samples or range(num_samples),
+        temperature,
+        train_weights=True,
     )
-
-    @tf.custom_gradient
-    def draw(weights, logits):
-        def gradient(*upstream):
-            arguments = upstream, weights, logits, keys, samples
-            # Two kernels: inside a tf.function the unwanted one is pruned.
-            return (
-                _weight_gradient(*arguments),
-                _logit_gradient(*arguments, temperature),
-            )
-
-        return _masked_weights(weights, logits, keys, samples), gradient
-
-    return list(draw(weights, logits))
+    return [ops.reshape(values, logits.shape) for values in drawn]
 
 
 def sample_weight_dict(
@@ -196,9 +185,10 @@ def sample_weight_dict(
 ):
     """Draws masks for several weights and returns the masked weights.
 
-    As `sample_weights`, for each weight of a model. Launching and compiling a
+    As `sample_weights`, for each weight of a model, but the weights are
+    constants: gradients reach the logits alone. Launching and compiling a
     kernel costs as much as sampling some ten thousand weights, so small
-    neighbours share one.
+    weights of a dtype share one.
 
     Args:
         weights: Dict of float tensors of any shape.
@@ -214,20 +204,23 @@ def sample_weight_dict(
     Raises:
         ValueError: If `num_samples` or `temperature` is not positive.
     """
-    seed = _seed_pair(seed)
-    drawn = [{} for _ in samples or range(num_samples)]
-    for i, keys in enumerate(_group(weights)):
-        shapes = [weights[key].shape for key in keys]
-        flat = sample_weights(
-            _flatten([weights[key] for key in keys]),
-            _flatten([logits[key] for key in keys]),
-            tf.random.experimental.stateless_fold_in(seed, i),
-            num_samples,
-            temperature,
+    check_arguments(num_samples, temperature=temperature)
+    samples = samples or range(num_samples)
+    groups = _group(weights)
+    keys = _draw_keys(seed, len(groups), num_samples)
+    drawn = [dict.fromkeys(weights) for _ in samples]
+    for i, names in enumerate(groups):
+        shapes = [weights[name].shape for name in names]
+        flat = _draw(
+            _flatten([weights[name] for name in names]),
+            _flatten([logits[name] for name in names]),
+            keys[i],
             samples,
+            temperature,
+            train_weights=False,
         )
         for sample, values in zip(drawn, flat, strict=True):
-            sample.update(zip(keys, _unflatten(values, shapes), strict=True))
+            sample.update(zip(names, _unflatten(values, shapes), strict=True))
     return drawn
 
 
@@ -267,16 +260,9 @@ def split_batch(inputs, num_samples):
 
 def check_arguments(num_samples, alpha=0.0, temperature=1.0):
     """Raises `ValueError` for what no mask can be trained with."""
-    if not isinstance(num_samples, int) or num_samples < 1:
-        raise ValueError(
-            f"`num_samples` must be a positive int, got {num_samples!r}."
-        )
-    if not alpha >= 0:
-        raise ValueError(f"`alpha` must be at least 0, got {alpha!r}.")
-    if not temperature > 0:
-        raise ValueError(
-            f"`temperature` must be positive, got {temperature!r}."
-        )
+    checks.integer("num_samples", num_samples, least=1)
+    checks.number("alpha", alpha)
+    checks.number("temperature", temperature, above=True)
 
 
 def _seed_pair(seed):
@@ -288,16 +274,41 @@ def _seed_pair(seed):
     return tf.cast(seed, tf.int64)
 
 
+def _draw_keys(seed, groups, num_samples):
+    """Returns what each group hashes its bits with: 64 bits for two samples.
+
+    Returns:
+        uint32 tensor of shape `(groups, words, 2)`.
+    """
+    words = -(-num_samples * BITS_PER_SAMPLE // 32)
+    # Philox's integers are the same on every device, with and without XLA;
+    # "auto_select" and floats are not.
+    return tf.random.stateless_uniform(
+        (groups, words, 2),
+        _seed_pair(seed),
+        None,
+        None,
+        tf.uint32,
+        alg=_ALGORITHM,
+    )
+
+
 def _group(tensors):
-    """Cuts a dict of tensors into lists of keys, to be sampled together."""
-    groups, room = [], 0
+    """Cuts a dict of tensors into lists of keys, to be sampled together.
+
+    Only tensors of one dtype share a group, and large ones have their own.
+    """
+    groups, shared = [], {}
     for key, tensor in tensors.items():
-        size = math.prod(tensor.shape)
+        size, dtype = math.prod(tensor.shape), tensor.dtype
+        group, room = shared.get(dtype, (None, 0))
         if size > room:
-            groups.append([])
+            group = []
+            groups.append(group)
             room = _GROUP_SIZE
-        groups[-1].append(key)
-        room -= size
+        group.append(key)
+        if size < _GROUP_SIZE:
+            shared[dtype] = group, room - size
     return groups
 
 
@@ -315,24 +326,54 @@ def _unflatten(flat, shapes):
     ]
 
 
-# The kernels below are element-wise loops. Compiled by XLA, each is one pass
-# over memory; the random bits live in registers, and the backward pass hashes
-# them anew.
+def _draw(weights, logits, keys, samples, temperature, train_weights):
+    """Returns flat masked weights, one tensor a sample.
+
+    Args:
+        weights: Float tensor of shape `(size,)`.
+        logits: Float32 tensor of shape `(size,)`.
+        keys: Of the group, as `_draw_keys` returns them.
+        samples: Range, the masks to draw.
+        temperature: Positive float.
+        train_weights: Bool. Whether gradients reach the weights, too.
+    """
+
+    @tf.custom_gradient
+    def draw(weights, logits):
+        def gradient(*upstream):
+            arguments = upstream, weights, logits, keys, samples
+            to_weights = None
+            if train_weights:  # of its own, so that a graph can prune it
+                to_weights = _weight_gradient(*arguments)
+            return to_weights, _logit_gradient(*arguments, temperature)
+
+        drawn = _masked_weights(weights, logits, keys, samples)
+        return tf.unstack(drawn), gradient
+
+    return draw(weights, logits)
+
+
+# The kernels below are element-wise loops over flat tensors. Compiled by XLA,
+# each is one pass over memory; the random bits live in registers, and the
+# backward pass hashes them anew. What is compiled depends on the size and the
+# samples alone, so that weights and models of equal sizes share it.
 
 
 @tf.function(jit_compile=True, autograph=False)
 def _masked_weights(weights, logits, keys, samples):
-    removed = tf.sigmoid(-logits)
-    return [
-        tf.where(uniform > removed, weights, 0)
-        for uniform in _uniforms(logits.shape, keys, samples)
-    ]
+    """Returns a tensor of shape `(samples, size)`."""
+    # One loop for all samples: XLA would compile one for each output.
+    keys = tf.gather(keys, [[k // 2] for k in samples])
+    word = _mix(weights.shape[0], keys[..., 0], keys[..., 1])
+    halves = tf.constant([[k % 2] for k in samples], tf.uint32)
+    uniform = _uniform(word, halves)
+    return tf.where(uniform > tf.sigmoid(-logits), weights, 0)
 
 
 @tf.function(jit_compile=True, autograph=False)
 def _weight_gradient(upstream, weights, logits, keys, samples):
     removed = tf.sigmoid(-logits)
-    uniforms = _uniforms(logits.shape, keys, samples)
+    uniforms = _uniforms(weights.shape[0], keys, samples)
     return tf.add_n(
         [
             tf.where(uniform > removed, tf.cast(grad, weights.dtype), 0)
@@ -345,7 +386,7 @@ def _weight_gradient(upstream, weights, logits, keys, samples):
 def _logit_gradient(upstream, weights, logits, keys, samples, temperature):
     kept, removed = tf.sigmoid(logits), tf.sigmoid(-logits)
     total = 0.0
-    uniforms = _uniforms(logits.shape, keys, samples)
+    uniforms = _uniforms(weights.shape[0], keys, samples)
     for grad, uniform in zip(upstream, uniforms, strict=True):
         if temperature == 1.0:  # without a logarithm
             on, off = kept * uniform, removed * (1.0 - uniform)
@@ -358,26 +399,48 @@ def _logit_gradient(upstream, weights, logits, keys, samples, temperature):
     return total * tf.cast(weights, slope.dtype)
 
 
-def _uniforms(shape, keys, samples):
-    """Yields a tensor a sample, uniform on the midpoints of 2**16 bins.
-
-    A counter-based generator: the weight's index is mixed with a 64-bit key
-    by multiplications and shifts. Each 32-bit word serves two samples.
-    """
-    index = tf.cast(tf.range(shape.num_elements()), tf.uint32)
-    index = tf.reshape(index, shape)
-    words = {k // 2: _mix(index, keys[k // 2]) for k in samples}
+def _uniforms(size, keys, samples):
+    """Yields `size` uniform numbers for each sample."""
+    words = {k // 2: _mix(size, *tf.unstack(keys[k // 2])) for k in samples}
     for k in samples:
-        shift = tf.constant(BITS_PER_SAMPLE * (k % 2), tf.uint32)
-        bits = tf.bitwise.right_shift(words[k // 2], shift)
-        bits = tf.cast(bits & tf.constant(0xFFFF, tf.uint32), tf.int32)
-        yield (tf.cast(bits, tf.float32) + 0.5) * 2.0**-BITS_PER_SAMPLE
+        yield _uniform(words[k // 2], _constant(k % 2))
 
 
-def _mix(word, key):
-    """Mixes uint32 counters with two key words: multiply, shift, xor."""
-    word += key[0]
+def _uniform(word, half):
+    """Returns numbers uniform on the midpoints of 2**16 bins.
+
+    Args:
+        word: uint32 tensor of random bits.
+        half: uint32 tensor, 0 for the lower 16 bits or 1 for the upper.
+    """
+    bits = tf.bitwise.right_shift(word, half * _constant(BITS_PER_SAMPLE))
+    bits = tf.cast(bits & _constant(0xFFFF), tf.int32)
+    return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-BITS_PER_SAMPLE
+
+
+def _mix(size, key0, key1):
+    """Hashes the numbers from 0 to `size` with a key: a word for each weight.
+
+    A counter-based generator: the number runs through a Weyl sequence that
+    begins at a random place, then through two rounds of multiply, shift and
+    xor. Over all distances up to 2**20 between weights, both halves of a word
+    and pairs of keys, 100 keys show no correlation.
+
+    Args:
+        size: Int, how many words.
+        key0: uint32 tensor that broadcasts with `(size,)`.
+        key1: As `key0`.
+
+    Returns:
+        uint32 tensor.
+    """
+    # Without the factor, weights some 15360, 17408 or 61441 apart correlate.
+    word = tf.cast(tf.range(size), tf.uint32) * _constant(0x9E3779B9) + key0
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        word ^= tf.bitwise.right_shift(word, tf.constant(shift, tf.uint32))
-        word = (word ^ key[1]) * tf.constant(factor, tf.uint32)
-    return word ^ tf.bitwise.right_shift(word, tf.constant(16, tf.uint32))
+        word ^= tf.bitwise.right_shift(word, _constant(shift))
+        word = (word ^ key1) * _constant(factor)
+    return word ^ tf.bitwise.right_shift(word, _constant(16))
+
+
+def _constant(value):
+    return tf.constant(value, tf.uint32)

@@ -22,7 +22,7 @@ class MaskedConv2D(masked_layer.MaskedLayer, keras.layers.Conv2D):
             start.
         mask_bias: Bool. Whether the bias has a mask as well.
         temperature: Positive float tau. It scales gradients only.
-        seed: Int or `None`. The same seed draws the same masks.
+        seed: Int or `None`, as in `MaskedDense`.
         **kwargs: Of `keras.layers.Conv2D`.
 
     Call arguments:

@@ -23,7 +23,9 @@ class MaskedDense(masked_layer.MaskedLayer, keras.layers.Dense):
             start.
         mask_bias: Bool. Whether the bias has a mask as well.
         temperature: Positive float tau. It scales gradients only.
-        seed: Int or `None`. The same seed draws the same masks.
+        seed: Int or `None`. The same seed draws the same masks, in layers of
+            the same kernel shape and the same `name` (a name that Keras makes
+            up does not count): such layers of one model need two seeds.
         **kwargs: Of `keras.layers.Dense`.
 
     Call arguments:

@@ -1,9 +1,14 @@
 """What MaskedDense and MaskedConv2D share: masks on a Keras layer's weights."""
 
+import zlib
+
 import keras
+import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import mask_sampling
+from modularity_tf.parts import keras_private, seeds
+from modularity_tf.parts import weights as model_weights
 
 
 class MaskedLayer:
@@ -27,7 +32,10 @@ class MaskedLayer:
     ):
         mask_sampling.check_arguments(num_samples, alpha, temperature)
         self._initial_logit = mask_sampling.logit(keep_probability)
+        seeds.check_seed(seed)
         super().__init__(*args, **kwargs)
+        if not isinstance(mask_bias, bool):
+            raise ValueError(f"`mask_bias` must be a bool, got {mask_bias!r}.")
         if mask_bias and not self.use_bias:
             raise ValueError("`mask_bias=True` needs `use_bias=True`.")
         self.num_samples = num_samples
@@ -40,7 +48,11 @@ class MaskedLayer:
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.mask_logits = self._add_logits(self._kernel, "mask_logits")
+        # Two layers with one seed differ all the same: see `MaskedDense`.
+        kernel = keras_private.kernel(self)
+        identity = f"{model_weights.given_name(self)} {kernel.shape}"
+        self._seed_offset = zlib.crc32(identity.encode())
+        self.mask_logits = self._add_logits(kernel, "mask_logits")
         if self.mask_bias:
             self.bias_mask_logits = self._add_logits(
                 self.bias, "bias_mask_logits"
@@ -49,18 +61,26 @@ class MaskedLayer:
     def call(self, inputs, training=False):
         num_samples = self.num_samples if training else 1
         parts = mask_sampling.split_batch(inputs, num_samples)
-        kernels = self._gate(self._kernel, self.mask_logits, training)
+        kernels = self._gate(
+            keras_private.kernel(self), self.mask_logits, training
+        )
         biases = [self.bias] * num_samples
         if self.mask_bias:
             biases = self._gate(self.bias, self.bias_mask_logits, training)
         outputs = []
         for part, kernel, bias in zip(parts, kernels, biases, strict=True):
-            mapping = [(self._kernel, kernel)]
+            mapping = [(keras_private.kernel(self), kernel)]
             if self.use_bias:
                 mapping.append((self.bias, ops.convert_to_tensor(bias)))
             with keras.StatelessScope(state_mapping=mapping):
                 outputs.append(super().call(part))
         return ops.concatenate(outputs, axis=0)
+
+    def enable_lora(self, *args, **kwargs):
+        raise ValueError(
+            f"{self.name!r} can't have LoRA weights: its mask would not hold "
+            "for them."
+        )
 
     # Keras's Dense and Conv2D save their kernel and bias only.
 
@@ -97,10 +117,13 @@ class MaskedLayer:
         """Returns the masked weight, one a mask sample."""
         if not training:
             return [ops.where(mask_sampling.threshold(logits.value), weight, 0)]
+        seed = tf.random.experimental.stateless_fold_in(
+            tf.cast(self.seed_generator.next(), tf.int64), self._seed_offset
+        )
         return mask_sampling.sample_weights(
             ops.convert_to_tensor(weight),
             logits.value,
-            self.seed_generator,
+            seed,
             self.num_samples,
             self.temperature,
         )

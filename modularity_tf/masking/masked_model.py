@@ -1,6 +1,7 @@
 """MaskedModel: learn which weights of a trained Keras model a task needs."""
 
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
-from modularity_tf.parts import seeds
+from modularity_tf.parts import keras_private, seeds
 from modularity_tf.parts import weights as model_weights
 
 DEFAULT_ALPHA = 1e-4 / 128
@@ -95,12 +96,13 @@ class MaskedModel(frozen_model.FrozenModel):
     ):
         mask_sampling.check_arguments(num_samples, alpha, temperature)
         initial_logit = mask_sampling.logit(keep_probability)
+        roles, layers = _as_saved(roles), _as_saved(layers)
         super().__init__(model, **kwargs)
         available = model_weights.model_weights(model)
         chosen = model_weights.select_roles(available, roles)
         if layers is not None:
             chosen = model_weights.select_layers(chosen, layers)
-        fixed_mask = fixed_mask or weight_mask.WeightMask({})
+        fixed_mask = weight_mask.given_or_empty(fixed_mask, "fixed_mask")
         fixed_mask.check_fits(model)
 
         self.num_samples = num_samples
@@ -126,7 +128,8 @@ class MaskedModel(frozen_model.FrozenModel):
         )
         if not self.mask_logits:
             roles_of = {path: weight.role for path, weight in available.items()}
-            unbuilt = [x.name for x in model._flatten_layers() if not x.built]
+            inside = keras_private.all_layers(model)
+            unbuilt = [x.name for x in inside if not x.built]
             raise ValueError(
                 f"No weight of {model.name!r} is left to mask with "
                 f"roles={roles!r} and layers={layers!r}. It has {roles_of}; "
@@ -166,46 +169,58 @@ class MaskedModel(frozen_model.FrozenModel):
             self._sampled_weights(samples), parts
         )
 
-    def compile(self, optimizer=None, *args, **kwargs):
+    def compile(self, optimizer=None, loss=None, *args, **kwargs):
         """Configures training, as `keras.Model.compile` does.
 
+        A logit that the task does not need has a gradient of `alpha` alone,
+        often below Adam's usual epsilon of 1e-7: it would move by
+        alpha / (alpha + epsilon) of the learning rate a step, that is hardly.
+
         Args:
-            optimizer: As in Keras. By default the paper's for masks, Adam
-                with a learning rate of 1e-2 and the global norm of the
-                gradient clipped to 1. Its epsilon is 1e-12: a logit that the
-                task does not need has a gradient of `alpha` alone, often below
-                Adam's usual epsilon of 1e-7, and would hardly move.
+            optimizer: As in Keras. By default, and for "adam", the paper's
+                for masks: Adam with a learning rate of 1e-2, the global norm
+                of the gradient clipped to 1, and an epsilon of 1e-12. Any
+                other optimizer is taken as it is, with a warning
+                (`UserWarning`) if its epsilon is above `alpha`.
+            loss: As in Keras; needed.
             *args: As in Keras.
             **kwargs: As in Keras.
+
+        Raises:
+            ValueError: If there is no `loss`.
         """
-        if optimizer is None:
+        if optimizer is None or optimizer == "adam":
             optimizer = keras.optimizers.Adam(
                 learning_rate=1e-2, epsilon=1e-12, global_clipnorm=1.0
             )
-        super().compile(optimizer, *args, **kwargs)
+        super().compile(optimizer, loss, *args, **kwargs)
+        self._warn_of_epsilon()
 
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def fit(self, *args, **kwargs):
         """Trains the mask, as `keras.Model.fit` does.
 
+        It stops at the first NaN, and warns (`UserWarning`) beforehand if the
+        steps are too few for any weight to be removed.
+
         Raises:
-            ValueError: Also if `x` is an array and a batch of an epoch, the
-                last one say, would be smaller than `num_samples`.
+            ValueError: If a batch is smaller than `num_samples`, a weight of
+                the model is NaN or infinite, the learning rate is no finite
+                number, or the loss or a logit becomes NaN or infinite.
         """
-        first = keras.tree.flatten(x)[0]
-        if isinstance(first, (np.ndarray, tf.Tensor)):
-            rows = math.floor(
-                len(first) * (1 - kwargs.get("validation_split", 0))
-            )
-            batch_size = batch_size or 32
-            last = rows % batch_size or batch_size
-            if min(rows, batch_size, last) < self.num_samples:
-                raise ValueError(
-                    f"`x` has {rows} rows to train on; in batches of "
-                    f"`batch_size`={batch_size} the smallest holds "
-                    f"{min(rows, last)}, fewer than the `num_samples`="
-                    f"{self.num_samples} masks. Choose another batch size."
-                )
-        return super().fit(x, y, batch_size, *args, **kwargs)
+        arguments = frozen_model.fit_arguments(*args, **kwargs)
+        self._check_batches(arguments)
+        if self.compiled:
+            self._warn_of_few_steps(arguments)
+        try:
+            return super().fit(**arguments)
+        except (tf.errors.InvalidArgumentError, ValueError) as error:
+            if "at least one row for each of the" not in str(error):
+                raise
+            raise ValueError(
+                "A batch of `x` has fewer rows than the `num_samples`="
+                f"{self.num_samples} masks. Choose another batch size, or "
+                "`batch(..., drop_remainder=True)`."
+            ) from None
 
     def reset(self, seed=None, alpha=None):
         """Makes the mask and the optimizer as they were before training.
@@ -224,6 +239,8 @@ class MaskedModel(frozen_model.FrozenModel):
         if alpha is not None:
             mask_sampling.check_arguments(self.num_samples, alpha)
             self._alpha.assign(float(alpha))
+            if self.compiled:
+                self._warn_of_epsilon()
         self.sampler_state.assign([seeds.check_seed(seed), 0])
         initial = mask_sampling.logit(self.keep_probability)
         for logits in self.mask_logits.values():
@@ -257,7 +274,11 @@ class MaskedModel(frozen_model.FrozenModel):
 
         Returns:
             `WeightMask`.
+
+        Raises:
+            ValueError: If a logit is NaN or infinite.
         """
+        self.check_learned()
         values = {
             path: ops.convert_to_numpy(mask_sampling.threshold(logits.value))
             for path, logits in self.mask_logits.items()
@@ -318,7 +339,81 @@ class MaskedModel(frozen_model.FrozenModel):
         return {"counts": counts.tolist(), "tiny": below}
 
     def _penalty(self, logits):
-        return mask_sampling.penalty(logits, self._alpha.value)
+        term = mask_sampling.penalty(logits, self._alpha.value)
+        return ops.cast(term, keras.config.floatx())  # as the task's loss is
+
+    def _warn_of_epsilon(self):
+        """Warns if the optimizer hardly moves a logit that is not needed."""
+        optimizer = _inner(self.optimizer)
+        epsilon, alpha = getattr(optimizer, "epsilon", None), self.alpha
+        if not alpha or not epsilon:
+            return
+        if isinstance(optimizer, _LIKE_ADAM):
+            share = alpha / (alpha + epsilon)
+        elif isinstance(optimizer, keras.optimizers.RMSprop):
+            share = alpha / math.sqrt(alpha**2 + epsilon)
+        else:
+            return
+        if share < 0.5:
+            warnings.warn(
+                f"{type(optimizer).__name__}'s epsilon of {epsilon:g} hides "
+                f"the penalty `alpha`={alpha:g}: a logit that the task does "
+                f"not need moves by {share:.2g} of the learning rate a step. "
+                "Set `epsilon=1e-12`, or compile without an optimizer.",
+                stacklevel=3,
+            )
+
+    def _check_batches(self, arguments):
+        """Raises `ValueError` where a batch is known to be too small."""
+        x, batch_size = arguments["x"], arguments["batch_size"]
+        rows = _rows(arguments)
+        if rows is not None:
+            batch_size = batch_size or 32
+            last = rows % batch_size or batch_size
+            if min(rows, batch_size, last) < self.num_samples:
+                raise ValueError(
+                    f"`x` has {rows} rows to train on; in batches of "
+                    f"`batch_size`={batch_size} the smallest holds "
+                    f"{min(rows, last)}, fewer than the `num_samples`="
+                    f"{self.num_samples} masks. Choose another batch size."
+                )
+        elif isinstance(x, tf.data.Dataset):
+            if x.cardinality() == 0:
+                raise ValueError("`x` is a dataset without a batch.")
+            shape = keras.tree.flatten(x.element_spec)[0].shape
+            if shape.rank and (shape[0] or math.inf) < self.num_samples:
+                raise ValueError(
+                    f"The batches of `x` have {shape[0]} rows, fewer than the "
+                    f"`num_samples`={self.num_samples} masks. Choose another "
+                    "batch size."
+                )
+
+    def _warn_of_few_steps(self, arguments):
+        """Warns if the steps are known to be too few to remove a weight."""
+        optimizer = _inner(self.optimizer)
+        steps = _planned_steps(arguments)
+        rate = optimizer.get_config()["learning_rate"]  # a dict: a schedule
+        callbacks = keras.tree.flatten(arguments["callbacks"])
+        if (
+            steps is None
+            or not isinstance(rate, float)
+            or not isinstance(optimizer, (*_LIKE_ADAM, keras.optimizers.Lion))
+            or any(isinstance(c, _SCHEDULER) for c in callbacks)
+        ):
+            return
+        steps //= optimizer.gradient_accumulation_steps or 1
+        smallest = min(
+            float(ops.min(logits.value)) for logits in self.mask_logits.values()
+        )
+        if rate > 0 and steps * rate < smallest:
+            warnings.warn(
+                f"`fit` removes no weight: in {steps} steps with a learning "
+                f"rate of {rate:g} a logit moves by {steps * rate:.3g} at "
+                f"most, and the lowest is at {smallest:.3g}. It takes "
+                f"{math.ceil(smallest / rate)} steps to remove the first, and "
+                "many more until the mask is sound.",
+                stacklevel=3,
+            )
 
     def _samples_of_this_device(self):
         """Returns the mask samples that see this device's part of a batch.
@@ -371,3 +466,46 @@ class MaskedModel(frozen_model.FrozenModel):
             path: ops.where(mask, variables[path].value, 0)
             for path, mask in values.items()
         }
+
+
+_LIKE_ADAM = (
+    keras.optimizers.Adam,
+    keras.optimizers.Nadam,
+    keras.optimizers.Adamax,
+)
+_SCHEDULER = keras.callbacks.LearningRateScheduler
+
+
+def _as_saved(names):
+    """Returns names as Keras can save them: a list for a set, say."""
+    several = hasattr(names, "__iter__") and not isinstance(names, str)
+    return list(names) if several else names
+
+
+def _inner(optimizer):
+    """Returns the optimizer inside a `LossScaleOptimizer`, or itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _rows(arguments):
+    """Returns the rows of `x` to train on, `None` if it is no array."""
+    shape = getattr(keras.tree.flatten(arguments["x"])[0], "shape", ())
+    if not len(shape) or shape[0] is None:
+        return None
+    share = 1 - (arguments["validation_split"] or 0)
+    return math.floor(shape[0] * share)
+
+
+def _planned_steps(arguments):
+    """Returns how many steps a call of `fit` has, `None` if unknown."""
+    x, steps = arguments["x"], arguments["steps_per_epoch"]
+    rows = _rows(arguments)
+    if steps is None and rows is not None:
+        steps = math.ceil(rows / (arguments["batch_size"] or 32))
+    elif steps is None and isinstance(x, tf.data.Dataset):
+        steps = int(x.cardinality())  # negative: infinite or unknown
+    elif steps is None and isinstance(x, keras.utils.PyDataset):
+        steps = x.num_batches
+    if steps is None or steps < 0:
+        return None
+    return steps * (arguments["epochs"] - arguments["initial_epoch"])

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
-from modularity_tf.parts import seeds
+from modularity_tf.parts import checks, seeds
 from modularity_tf.parts import weights as model_weights
 
 SCOPES = ("model", "weight")
@@ -79,13 +79,19 @@ class ScoredModel(frozen_model.FrozenModel):
         seed=None,
         **kwargs,
     ):
-        if not 0 < share <= 1:
-            raise ValueError(f"`share` must be in (0, 1], got {share!r}.")
+        checks.number("share", share, above=True, most=1)
+        if not isinstance(signed, bool):
+            raise ValueError(f"`signed` must be a bool, got {signed!r}.")
         if scope not in SCOPES:
             raise ValueError(f"`scope` must be in {SCOPES}, got {scope!r}.")
         super().__init__(model, **kwargs)
         weights = model_weights.model_weights(model)
-        self.candidates = candidates or _nonzero_kernels(weights)
+        if candidates is None:
+            self.candidates = _nonzero_kernels(weights)
+        else:
+            self.candidates = weight_mask.given_or_empty(
+                candidates, "candidates"
+            )
         self.candidates.check_fits(model)
         counts = {p: v.sum() for p, v in self.candidates.values.items()}
         empty = [path for path, count in counts.items() if not count]
@@ -118,7 +124,7 @@ class ScoredModel(frozen_model.FrozenModel):
             scores = self.scores[path].value
             weight = ops.stop_gradient(self._functional.variables[path].value)
             # Forward the mask, backward the scores.
-            mask = ops.where(kept, 1.0, _REMOVED)
+            mask = ops.where(kept, np.float32(1.0), np.float32(_REMOVED))
             mask += scores - ops.stop_gradient(scores)
             values[path] = weight * ops.cast(mask, weight.dtype)
         return self._functional(values, inputs)
@@ -152,7 +158,11 @@ class ScoredModel(frozen_model.FrozenModel):
 
         Returns:
             `WeightMask` over the tensors of `candidates`.
+
+        Raises:
+            ValueError: If a score is NaN or infinite.
         """
+        self.check_learned()
         values = {
             path: ops.convert_to_numpy(kept)
             for path, kept in self._top().items()

@@ -1,5 +1,7 @@
 """WeightMask: which weights of a model a task needs."""
 
+import os
+
 import keras
 import numpy as np
 
@@ -46,14 +48,8 @@ class WeightMask(part_set.PartSet):
         Raises:
             ValueError: If a name matches no layer of the mask.
         """
-        entries = {
-            path: model_weights.ModelWeight(path, "", None)
-            for path in self.values
-        }
-        chosen = model_weights.select_layers(entries, layers)
-        return WeightMask(
-            {path: self.values[path] for path in chosen}, self.provenance
-        )
+        chosen = model_weights.select_layers(self.values, layers)
+        return WeightMask(chosen, self.provenance)
 
     def inverted(self, keep_layers=()):
         """Returns the complement, but for some layers that stay as they are.
@@ -130,3 +126,19 @@ class WeightMask(part_set.PartSet):
             ]
         )
         return clone
+
+
+def given_or_empty(mask, argument):
+    """Returns a mask given as an argument; without weights for `None`.
+
+    Raises:
+        ValueError: If it is no `WeightMask`.
+    """
+    if mask is None:
+        return WeightMask({})
+    if isinstance(mask, WeightMask):
+        return mask
+    got = f"a {type(mask).__name__}"
+    if isinstance(mask, (str, os.PathLike)):
+        got = f"{mask!r}; a file is read by `WeightMask.load(file)`"
+    raise ValueError(f"`{argument}` must be a WeightMask or `None`, got {got}.")

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import optimize
 
+from modularity_tf.parts import checks
+
 
 def fit_temperature(logits, labels):
     """Returns the temperature T that makes softmax(logits / T) most likely.
@@ -38,22 +40,6 @@ def fit_temperature(logits, labels):
     return float(np.exp(found.x))
 
 
-def negative_log_likelihood(logits, labels, temperature=1.0):
-    """Returns the mean of -log softmax(logits / T) at the labels.
-
-    Args:
-        logits: Float array of shape `(examples, classes)`.
-        labels: Int array of shape `(examples,)`.
-        temperature: Positive float T.
-
-    Returns:
-        Float, in nats.
-    """
-    logits, labels = _checked(logits, labels)
-    log_t = tf.math.log(tf.constant(temperature, tf.float64))
-    return float(_likelihood_loss(logits, labels, log_t))
-
-
 def reliability(logits, labels, temperature=1.0, num_bins=15):
     """Returns how often predictions of a given confidence are right.
 
@@ -66,8 +52,13 @@ def reliability(logits, labels, temperature=1.0, num_bins=15):
     Returns:
         Dict of arrays of shape `(num_bins,)`: `count`, and `confidence` and
         `accuracy`, the means in a bin, NaN where it is empty.
+
+    Raises:
+        ValueError: As `fit_temperature`, or if a setting is out of its range.
     """
     logits, labels = _checked(logits, labels)
+    temperature = checks.number("temperature", temperature, above=True)
+    num_bins = checks.integer("num_bins", num_bins, least=1)
     probability = tf.nn.softmax(logits / temperature).numpy()
     sure = probability.max(axis=-1)
     right = probability.argmax(axis=-1) == labels.numpy()
@@ -107,13 +98,18 @@ def _likelihood_loss(logits, labels, log_t):
 
 
 def _checked(logits, labels):
-    logits = tf.convert_to_tensor(np.asarray(logits, "float64"))
-    labels = tf.convert_to_tensor(np.asarray(labels, "int32"))
-    if logits.shape.rank != 2 or labels.shape != logits.shape[:1]:
+    logits = np.asarray(logits, "float64")
+    if logits.ndim != 2 or logits.shape[1] < 2 or not len(logits):
         raise ValueError(
-            "`logits` must have the shape (examples, classes) and `labels` "
-            f"(examples,), got {logits.shape} and {labels.shape}."
+            "`logits` must have the shape (examples, classes), with an example "
+            f"or more and two classes or more, got {logits.shape}."
         )
     if not np.all(np.isfinite(logits)):
         raise ValueError("`logits` must be finite, got NaN or infinity.")
-    return logits, labels
+    labels = checks.class_labels("labels", labels, logits.shape[1])
+    if len(labels) != len(logits):
+        raise ValueError(
+            f"`labels` must be as many as `logits`, {len(logits)}, got the "
+            f"shape {labels.shape}."
+        )
+    return tf.constant(logits), tf.constant(labels)

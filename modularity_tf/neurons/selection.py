@@ -6,11 +6,12 @@ References:
 """
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
 
-from modularity_tf.parts import activations, part_set
+from modularity_tf.parts import activations, checks, part_set
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -51,20 +52,34 @@ class NeuronMask:
     Attributes:
         on: `NeuronSelection`, the active neurons.
         off: `NeuronSelection`, disjoint from `on`.
+
+    Raises:
+        ValueError: If they are not disjoint, or not over the same layers.
     """
 
     on: NeuronSelection
     off: NeuronSelection
 
+    def __post_init__(self):
+        both = self.on & self.off  # refuses other layers
+        twice = [path for path, v in both.values.items() if v.any()]
+        if twice:
+            raise ValueError(
+                f"`on` and `off` must be disjoint, but meet in {twice}."
+            )
+
 
 def _of_layer(setting, path):
-    if not isinstance(setting, dict):
-        return setting
-    if path not in setting:
+    return setting[path] if isinstance(setting, dict) else setting
+
+
+def _check_setting(name, setting, layers):
+    if isinstance(setting, dict) and setting.keys() != layers.keys():
         raise ValueError(
-            f"A dict of thresholds must have {path!r}, got {[*setting]}."
+            f"`{name}` must have the layers {[*layers]}, got {[*setting]}."
         )
-    return setting[path]
+    for value in setting.values() if isinstance(setting, dict) else [setting]:
+        checks.number(name, value, least=-math.inf)
 
 
 def threshold_neurons(statistics, label, percentile=70.0):
@@ -86,11 +101,9 @@ def threshold_neurons(statistics, label, percentile=70.0):
     References:
         - Elbastawisy and Afrin, 2025, section 4.1, Algorithm 1
     """
-    if not 0 <= percentile <= 100:
-        raise ValueError(
-            f"`percentile` must be in [0, 100], got {percentile!r}."
-        )
+    percentile = checks.number("percentile", percentile, most=100)
     means, _ = statistics.of(label)
+    label = int(label)
     return NeuronSelection(
         {
             path: values > np.percentile(values, percentile)
@@ -133,6 +146,9 @@ def bayesian_neuron_mask(statistics, label, t_high=0.55, t_low=1e-5, tau=0.8):
     from tensorflow_probability import distributions as tfd
 
     means, errors = statistics.of(label)
+    label = int(label)
+    for name, setting in (("t_high", t_high), ("t_low", t_low), ("tau", tau)):
+        _check_setting(name, setting, means)
     if statistics.counts[label] < 2:
         raise ValueError(f"Class {label} needs two examples or more.")
     limits = []  # t_high, t_low and tau, each once a neuron

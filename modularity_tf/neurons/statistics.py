@@ -6,12 +6,13 @@ References:
 """
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations
+from modularity_tf.parts import activations, checks
 from modularity_tf.parts import weights as model_weights
 
 
@@ -41,6 +42,7 @@ class ClassStatistics:
         Raises:
             ValueError: If the class has no example.
         """
+        label = checks.integer("label", label, least=-math.inf)
         if not 0 <= label < len(self.counts) or not self.counts[label]:
             raise ValueError(
                 f"There is no example of class {label!r}; seen: "
@@ -62,7 +64,20 @@ def merge_groups(statistics, merged):
 
     Returns:
         `ClassStatistics` of `len(merged)` classes.
+
+    Raises:
+        ValueError: If a list is empty or a group unknown.
     """
+    merged = [np.asarray(rows, int) for rows in merged]
+    groups = len(statistics.counts)
+    if not merged or not all(
+        rows.size and (rows >= 0).all() and (rows < groups).all()
+        for rows in merged
+    ):
+        raise ValueError(
+            f"`merged` must be lists of groups in [0, {groups}), none empty, "
+            f"got {[rows.tolist() for rows in merged]}."
+        )
     counts = np.array([statistics.counts[rows].sum() for rows in merged])
     means, errors = {}, {}
     for path, mean in statistics.mean.items():
@@ -88,7 +103,8 @@ def class_statistics(model, batches, num_classes, layers=None):
         batches: Iterable of `(inputs, labels)`, a `tf.data.Dataset` say;
             labels are ints in [0, num_classes), of shape `(batch,)`.
         num_classes: Positive int. Any grouping will do, not classes alone.
-        layers: Names or paths of Conv or Dense layers, `None` for all.
+        layers: Names or paths of Conv or Dense layers, as in
+            `activations.choose_layers`; `None` for all.
 
     Returns:
         `ClassStatistics`.
@@ -98,6 +114,7 @@ def class_statistics(model, batches, num_classes, layers=None):
             is NaN or infinite, a label out of range, a layer out of reach, or
             there is no data.
     """
+    num_classes = checks.integer("num_classes", num_classes, least=1)
     watch = activations.ActivationModel(model, layers)
     model_weights.check_finite(model)
 
@@ -105,8 +122,8 @@ def class_statistics(model, batches, num_classes, layers=None):
     def summarize(inputs, labels):
         member = tf.one_hot(labels, num_classes, dtype=tf.float64)
         sums = {}
-        for path, values in activations.sample_means(watch(inputs)).items():
-            values = tf.cast(values, tf.float64)
+        for path, values in watch(inputs).items():
+            values = tf.cast(activations.unit_means([values]), tf.float64)
             sums[path] = tf.stack(
                 [
                     tf.matmul(member, power, transpose_a=True)
@@ -116,8 +133,8 @@ def class_statistics(model, batches, num_classes, layers=None):
         return tf.reduce_sum(member, axis=0), sums
 
     counts, totals = np.zeros(num_classes), {}
-    for inputs, labels, *_ in batches:
-        labels = _checked_labels(labels, num_classes)
+    for inputs, labels in checks.batches("batches", batches):
+        labels = checks.class_labels("labels", labels, num_classes)
         _check_finite_inputs(inputs)
         count, sums = summarize(
             keras.tree.map_structure(tf.convert_to_tensor, inputs),
@@ -132,8 +149,6 @@ def class_statistics(model, batches, num_classes, layers=None):
                     "infinite."
                 )
             totals[path] = totals.get(path, 0.0) + values
-    if not totals:
-        raise ValueError("`batches` has no batch.")
     n = counts[:, None]
     means, errors = {}, {}
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -142,21 +157,6 @@ def class_statistics(model, batches, num_classes, layers=None):
             spread = np.maximum(second / n - means[path] ** 2, 0.0)
             errors[path] = np.sqrt(spread / np.where(n > 1, n - 1, np.nan))
     return ClassStatistics(counts.astype(int), means, errors)
-
-
-def _checked_labels(labels, num_classes):
-    labels = np.asarray(labels)
-    if labels.ndim > 1 and labels.shape[-1] > 1:
-        raise ValueError(
-            f"Labels must have the shape (batch,), got {labels.shape}."
-        )
-    labels = labels.reshape(-1)
-    strange = labels[(labels < 0) | (labels >= num_classes)]
-    if strange.size:
-        raise ValueError(
-            f"Labels must be in [0, {num_classes}), got {strange[0]}."
-        )
-    return labels
 
 
 def _check_finite_inputs(inputs):

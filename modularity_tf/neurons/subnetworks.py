@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
-from modularity_tf.parts import activations
+from modularity_tf.parts import activations, keras_private
 from modularity_tf.parts import weights as model_weights
 
 # Layers through which a unit stays the same index of the last axis.
@@ -67,6 +67,7 @@ def build_subnetwork(model, selection):
     References:
         - Elbastawisy and Afrin, 2025, sections 4.1 and 4.2
     """
+    _check_kind(selection, NeuronSelection, NeuronMask)
     if isinstance(selection, NeuronMask):
         on, off = selection.on, selection.off
     else:
@@ -122,6 +123,7 @@ def ablate(model, selection, incoming=False):
     References:
         - Elbastawisy and Afrin, 2025, section 5.2
     """
+    _check_kind(selection, NeuronSelection)
     selection.check_fits(model)
     clone, layers = _clone(model)
     links, stays = _links(model)
@@ -158,6 +160,12 @@ def output_layers(model):
         ValueError: If it does not, or an output comes from another layer.
     """
     return _links(model)[1]
+
+
+def _check_kind(selection, *kinds):
+    if not isinstance(selection, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"`selection` must be a {names}, got {selection!r}.")
 
 
 def _links(model):
@@ -202,12 +210,15 @@ def _traced_calls(model):
             f"{model.name!r} does not know the shapes of its inputs: build it "
             "with `keras.Input`."
         )
-    leaves = [x for x in model._flatten_layers() if not x._layers]
+    inside = keras_private.all_layers(model)
+    leaves = [x for x in inside if not keras_private.children(x)]
     kept = []  # alive, so that no two tensors share an id
 
     @tf.function(autograph=False)
     def trace(*inputs):
-        arguments = keras.tree.pack_sequence_as(_inputs_of(model), inputs)
+        arguments = keras.tree.pack_sequence_as(
+            keras_private.input_structure(model), inputs
+        )
         with activations.recorded_calls(leaves) as calls:
             outputs = model(arguments, training=False)
         kept.extend([calls, keras.tree.flatten(outputs)])
@@ -215,11 +226,6 @@ def _traced_calls(model):
     specs = [tf.TensorSpec(x.shape, x.dtype) for x in model.inputs]
     trace.get_concrete_function(*specs)
     return kept
-
-
-def _inputs_of(model):
-    """Returns the symbolic inputs in the structure that the model takes."""
-    return getattr(model, "_inputs_struct", model.inputs[0])
 
 
 def _rows_after(layer, rows, result):
@@ -245,7 +251,9 @@ def _check_nothing_passes(model, layers, removed):
         values = rng.normal(size=shape) if is_float else np.zeros(shape)
         return tf.cast(values, x.dtype)
 
-    inputs = keras.tree.map_structure(example, _inputs_of(model))
+    inputs = keras.tree.map_structure(
+        example, keras_private.input_structure(model)
+    )
 
     def outputs():
         return np.concatenate(

@@ -11,7 +11,62 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from modularity_tf.parts import keras_private
 from modularity_tf.parts import weights as model_weights
+
+_KINDS = (
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+)
+
+
+def choose_layers(model, layers=None):
+    """Returns layers of a model by path: how `layers` is meant everywhere.
+
+    A name or a path means the layer that has it. A name that several layers
+    share means all of them, and that of a model inside the model the Conv and
+    Dense layers in it.
+
+    Args:
+        model: Built `keras.Model`.
+        layers: Name or path of a layer, or an iterable of such; `None` for
+            all Conv and Dense layers.
+
+    Returns:
+        Dict from path to `keras.layers.Layer`, in the model's order.
+
+    Raises:
+        ValueError: If the model is not built, or no layer has a name.
+    """
+    model_weights.model_weights(model)  # refuses what is no built model
+    known = _paths(model)
+    if layers is None:
+        return {p: x for p, x in known.items() if _is_neuronal(x)}
+    chosen = set()
+    for name in model_weights.as_names(layers, "layers"):
+        named = {p for p in known if name in (p, p.rpartition("/")[-1])}
+        if not named:
+            raise ValueError(
+                f"`layers` names {name!r}, which no layer of {model.name!r} "
+                f"has. Known: {[*known]}."
+            )
+        for path in named:
+            if isinstance(known[path], keras.Model):
+                chosen |= {
+                    p
+                    for p, x in known.items()
+                    if p.startswith(f"{path}/") and _is_neuronal(x)
+                }
+            else:
+                chosen.add(path)
+    if not chosen:
+        raise ValueError(
+            f"`layers`={layers!r} means no layer of {model.name!r}. Known: "
+            f"{[*known]}."
+        )
+    return {path: x for path, x in known.items() if path in chosen}
 
 
 def neuron_layers(model, layers=None):
@@ -22,40 +77,48 @@ def neuron_layers(model, layers=None):
 
     Args:
         model: Built `keras.Model`.
-        layers: Names or paths to choose from them, or `None` for all.
+        layers: Names or paths, as in `choose_layers`, or `None` for all.
 
     Returns:
         Dict from path to `keras.layers.Layer`, in the model's order.
 
     Raises:
-        ValueError: If the model is not built, a name is unknown, or a layer
-            has its channels first.
+        ValueError: If the model is not built, a name is unknown or that of
+            another kind of layer, or a layer has its channels first.
     """
-    weights = model_weights.model_weights(model)
-    if layers is not None:
-        weights = model_weights.select_layers(weights, layers)
-    path_of = {id(w.variable): path for path, w in weights.items()}
-    kinds = (
-        keras.layers.Dense,
-        keras.layers.Conv1D,
-        keras.layers.Conv2D,
-        keras.layers.Conv3D,
-    )
-    found = {}
-    for layer in model._flatten_layers():
-        kernel = getattr(layer, "_kernel", None)
-        if isinstance(layer, kinds) and id(kernel) in path_of:
-            if getattr(layer, "data_format", None) == "channels_first":
-                raise ValueError(
-                    f"The layer {layer.name!r} has its channels first; neurons "
-                    "must be on the last axis."
-                )
-            found[path_of[id(kernel)].rpartition("/")[0]] = layer
-    if layers is not None and not found:
-        raise ValueError(
-            f"`layers`={layers!r} names no Conv or Dense layer of "
-            f"{model.name!r}."
-        )
+    found = choose_layers(model, layers)
+    for path, layer in found.items():
+        if not _is_neuronal(layer):
+            raise ValueError(
+                f"`layers` names {path!r}, a {type(layer).__name__}; only Conv "
+                "and Dense layers have neurons."
+            )
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"The layer {layer.name!r} has its channels first; neurons "
+                "must be on the last axis."
+            )
+    return found
+
+
+def _is_neuronal(layer):
+    """Returns if a layer is a Conv or Dense layer with weights."""
+    kernel = keras_private.kernel(layer)
+    return isinstance(layer, _KINDS) and kernel is not None
+
+
+def _paths(model):
+    """Returns all layers inside a model, keyed by path, each once."""
+    found, seen = {}, set()
+
+    def collect(layer, prefix):
+        for name, child in model_weights.named_children(layer):
+            if id(child) not in seen:
+                seen.add(id(child))
+                found[prefix + name] = child
+                collect(child, f"{prefix}{name}/")
+
+    collect(model, "")
     return found
 
 
@@ -91,6 +154,42 @@ def recorded_calls(layers):
             object.__delattr__(layer, "call")
 
 
+def outputs_in_reach(model, path, layer, calls):
+    """Returns what a layer returned in each of its calls, in order.
+
+    Args:
+        model: The `keras.Model` that was called, in a graph.
+        path: Str, the layer's path, for messages.
+        layer: `keras.layers.Layer`.
+        calls: What `recorded_calls` yielded.
+
+    Returns:
+        List of tensors `(batch, ..., units)`, at least one.
+
+    Raises:
+        ValueError: If the layer was never called, or not in the graph of the
+            model, or returned something else.
+    """
+    outputs = [out for owner, _, out in calls if owner is layer]
+    graph = tf.compat.v1.get_default_graph()
+    problem = None
+    if not outputs:
+        problem = "it is never called"
+    elif not all(tf.is_tensor(out) and len(out.shape) > 1 for out in outputs):
+        problem = "it returns no single tensor (batch, ..., units)"
+    elif any(out.graph is not graph for out in outputs):
+        problem = (
+            "it is called within a loop, as the cell of an RNN is, or within "
+            "a function of its own"
+        )
+    if problem:
+        raise ValueError(
+            f"The layer {path!r} of {model.name!r} is out of reach: {problem}. "
+            "Leave it out with `layers`."
+        )
+    return outputs
+
+
 class ActivationModel(keras.Model):
     """Returns the activations of the neurons of another model.
 
@@ -99,7 +198,8 @@ class ActivationModel(keras.Model):
     Args:
         model: Built `keras.Model`: Sequential, functional, nested, or
             subclassed.
-        layers: Names or paths of Conv or Dense layers, `None` for all.
+        layers: Names or paths of Conv or Dense layers, as in
+            `choose_layers`; `None` for all.
 
     Call arguments:
         inputs: What `model` takes.
@@ -122,25 +222,25 @@ class ActivationModel(keras.Model):
             raise ValueError(
                 f"{model.name!r} has no Conv or Dense layer to look at."
             )
+        self._in_graph = tf.function(
+            self._activations, autograph=False, reduce_retracing=True
+        )
 
     def call(self, inputs):
-        layers = self.neuron_layers
-        with recorded_calls(layers.values()) as calls:
+        # Always in a graph: run eagerly, a loop's steps would look like calls.
+        return self._in_graph(inputs)
+
+    def _activations(self, inputs):
+        with recorded_calls(self.neuron_layers.values()) as calls:
             self.model(inputs, training=False)
-        graph = (
-            None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-        )
         found = {}
-        for path, layer in layers.items():
-            outputs = [out for owner, _, out in calls if owner is layer]
-            if not outputs or any(
-                getattr(out, "graph", None) is not graph
-                for out in outputs
-                if graph is not None
-            ):
+        for path, layer in self.neuron_layers.items():
+            outputs = outputs_in_reach(self.model, path, layer, calls)
+            shapes = [tuple(out.shape) for out in outputs]
+            if len({*shapes}) > 1:
                 raise ValueError(
-                    f"The layer {path!r} of {self.model.name!r} is out of "
-                    "reach: it is never called, or within a loop. Leave it "
+                    f"The layer {path!r} of {self.model.name!r} is called on "
+                    f"inputs of several shapes and returns {shapes}. Leave it "
                     "out with `layers`."
                 )
             found[path] = (
@@ -149,18 +249,15 @@ class ActivationModel(keras.Model):
         return found
 
 
-def sample_means(activations):
-    """Returns activations with the mean taken over space.
+def unit_means(calls):
+    """Returns the activation of each unit: a mean over positions and calls.
 
     Args:
-        activations: Dict from layer path to tensor `(batch, ..., units)`.
+        calls: List of tensors `(batch, ..., units)`, what the calls of one
+            layer returned.
 
     Returns:
-        Dict from layer path to tensor `(batch, units)`.
+        Tensor `(batch, units)`.
     """
-    return {
-        path: ops.mean(values, axis=tuple(range(1, len(values.shape) - 1)))
-        if len(values.shape) > 2
-        else values
-        for path, values in activations.items()
-    }
+    means = [tf.reduce_mean(x, list(range(1, len(x.shape) - 1))) for x in calls]
+    return tf.add_n(means) / len(calls)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from modularity_tf.parts import checks
+
 
 def confusion_matrix(labels, predictions, num_classes):
     """Returns how the examples of each class were classified.
@@ -16,8 +18,8 @@ def confusion_matrix(labels, predictions, num_classes):
         share of the examples of class t that were called p. Rows sum to 1.
 
     Raises:
-        ValueError: If a class has no example, or a label or prediction is
-            not in [0, num_classes).
+        ValueError: If a class has no example, a label or prediction is not in
+            [0, num_classes), or there are not as many of both.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figures 18
@@ -25,13 +27,15 @@ def confusion_matrix(labels, predictions, num_classes):
     """
     from sklearn import metrics
 
-    for name, values in (("labels", labels), ("predictions", predictions)):
-        values = np.asarray(values)
-        strange = values[(values < 0) | (values >= num_classes)]
-        if strange.size:  # scikit-learn would leave the example out
-            raise ValueError(
-                f"`{name}` must be in [0, {num_classes}), got {strange[0]}."
-            )
+    num_classes = checks.integer("num_classes", num_classes, least=1)
+    # scikit-learn would leave an example of another class out.
+    labels = checks.class_labels("labels", labels, num_classes)
+    predictions = checks.class_labels("predictions", predictions, num_classes)
+    if len(labels) != len(predictions) or not len(labels):
+        raise ValueError(
+            "`labels` and `predictions` must be as many, one or more, got "
+            f"{len(labels)} and {len(predictions)}."
+        )
     counts = metrics.confusion_matrix(
         labels, predictions, labels=np.arange(num_classes)
     )
@@ -53,9 +57,18 @@ def relative_drop(reference, confusion):
         diagonal: at most 1, negative where accuracy rose, NaN for a class
         that was never recognized.
 
+    Raises:
+        ValueError: If the shapes are not those.
+
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 6
     """
+    shapes = np.shape(reference), np.shape(confusion)
+    if len(shapes[0]) != 2 or len({*shapes[0], *shapes[1]}) > 1:
+        raise ValueError(
+            "`reference` and `confusion` must be of one shape (classes, "
+            f"classes), got {shapes[0]} and {shapes[1]}."
+        )
     before, after = np.diagonal(reference), np.diagonal(confusion)
     with np.errstate(invalid="ignore", divide="ignore"):
         drop = (before - after) / before

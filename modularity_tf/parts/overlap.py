@@ -1,5 +1,6 @@
 """The overlap of sets of parts, beside that of random sets of their sizes."""
 
+import collections.abc
 import dataclasses
 import functools
 import itertools
@@ -7,6 +8,11 @@ import math
 import operator
 
 import numpy as np
+
+
+def ratio(part, whole):
+    """Returns part / whole as a float; NaN for a whole of 0."""
+    return part / whole if whole else math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,27 +41,17 @@ class Overlap:
     @property
     def share(self):
         """Float, s(t, r) = |t & r| / |t|: not symmetric."""
-        return _ratio(self.shared, self.first)
-
-    @property
-    def share_of_second(self):
-        """Float, s(r, t) = |t & r| / |r|."""
-        return _ratio(self.shared, self.second)
+        return ratio(self.shared, self.first)
 
     @property
     def jaccard(self):
         """Float, |t & r| / |t | r|."""
-        return _ratio(self.shared, self.first + self.second - self.shared)
+        return ratio(self.shared, self.first + self.second - self.shared)
 
     @property
     def expected_share(self):
         """Float, the share s(t, r) of random sets of these sizes."""
-        return _ratio(self.expected, self.first)
-
-    @property
-    def share_sd(self):
-        """Float, the standard deviation of that share over random sets."""
-        return _ratio(math.sqrt(self.variance), self.first)
+        return ratio(self.expected, self.first)
 
     @property
     def excess(self):
@@ -124,6 +120,8 @@ def sharing_with_others(sets):
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
     """
+    if not isinstance(sets, collections.abc.Mapping):
+        raise ValueError(f"`sets` must be a dict from task, got {sets!r}.")
     if len(sets) < 2:
         raise ValueError(f"At least two sets are needed, got {len(sets)}.")
     return {
@@ -218,7 +216,3 @@ def _union(sets):
         overlaps(union, other)  # refuses what does not fit
         union = {name: value | other[name] for name, value in union.items()}
     return union
-
-
-def _ratio(part, whole):
-    return part / whole if whole else math.nan

@@ -1,15 +1,19 @@
 """PartSet: a subset of a network's parts, as an immutable value."""
 
 import base64
+import collections.abc
 import dataclasses
 import json
 import math
+import numbers
 import os
 import types
 
 import numpy as np
 
 from modularity_tf.parts import overlap
+
+_FORMAT, _VERSION = "modularity_tf", 1  # of the files
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,9 +41,19 @@ class PartSet:
     PARTS = "parts"  # what they are, for messages
 
     def __post_init__(self):
+        if not isinstance(self.values, collections.abc.Mapping):
+            raise ValueError(
+                "`values` must be a dict from name to boolean array, got "
+                f"{self.values!r}."
+            )
         values = {}
         for path, value in self.values.items():
-            value = np.array(value)  # a copy: nobody else can write to it
+            if not isinstance(path, str):
+                raise ValueError(f"A name must be a str, got {path!r}.")
+            try:
+                value = np.array(value)  # a copy: nobody else can write to it
+            except ValueError as error:
+                raise ValueError(f"{path!r} is no array: {error}") from error
             if value.dtype != bool:
                 raise ValueError(
                     f"The values of {path!r} must be boolean, got "
@@ -50,10 +64,14 @@ class PartSet:
         object.__setattr__(self, "values", types.MappingProxyType(values))
         try:  # a copy, as `load` would return it
             provenance = json.loads(json.dumps(self.provenance))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"`provenance` must hold JSON values: {error}."
             ) from error
+        if not isinstance(provenance, dict):
+            raise ValueError(
+                f"`provenance` must be a dict, got {self.provenance!r}."
+            )
         object.__setattr__(self, "provenance", provenance)
 
     def __or__(self, other):
@@ -97,12 +115,12 @@ class PartSet:
     @property
     def keep_fraction(self):
         """Float in [0, 1], the share of parts in the set; NaN for none."""
-        return _ratio(sum(_counts(self).values()), self.size)
+        return overlap.ratio(sum(_counts(self).values()), self.size)
 
     def keep_fractions(self):
         """Returns the share of parts kept of each tensor, keyed by path."""
         return {
-            path: _ratio(count, self.values[path].size)
+            path: overlap.ratio(count, self.values[path].size)
             for path, count in _counts(self).items()
         }
 
@@ -150,7 +168,15 @@ class PartSet:
 
         Returns:
             A set of this type, without provenance.
+
+        Raises:
+            ValueError: If `seed` is no such int.
         """
+        whole = isinstance(seed, numbers.Integral)
+        if not whole or isinstance(seed, bool) or seed < 0:
+            raise ValueError(
+                f"`seed` must be an int of at least 0, got {seed!r}."
+            )
         seeds = np.random.SeedSequence(seed).spawn(len(self.values))
         return type(self)(
             {
@@ -169,17 +195,29 @@ class PartSet:
         The file appears whole or not at all.
 
         Args:
-            file: Str or path.
+            file: Str or path, in a folder that exists.
+
+        Raises:
+            ValueError: If there is no such folder, or `file` is one.
         """
+        if os.path.isdir(file):
+            raise ValueError(f"`file` is a folder: {os.fspath(file)!r}.")
+        folder = os.path.dirname(os.path.abspath(file))
+        if not os.path.isdir(folder):
+            raise ValueError(f"There is no folder {folder!r} for `file`.")
         config = self.get_config()
         bits = config.pop("bits")
+        header = {
+            "format": _FORMAT,
+            "kind": self.PARTS,
+            "version": _VERSION,
+            **config,
+        }
         partial = f"{os.fspath(file)}.partial"
         with open(partial, "wb") as f:
             np.savez_compressed(
                 f,
-                header=np.array(
-                    json.dumps({"format": self._format(), **config})
-                ),
+                header=np.array(json.dumps(header)),
                 bits=np.frombuffer(base64.b64decode(bits), "uint8"),
             )
         os.replace(partial, file)
@@ -193,22 +231,23 @@ class PartSet:
             model: Built `keras.Model` that the set must fit, or `None`.
 
         Raises:
-            ValueError: If the file holds no such set, or one that does not
-                fit `model`.
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file holds no such set, one of another kind, of
+                a later version, or one that does not fit `model`.
         """
         with open(file, "rb") as f:
             try:
                 with np.load(f, allow_pickle=False) as archive:
+                    if "header" not in archive:
+                        raise ValueError("it has no header")
                     config = json.loads(str(archive["header"]))
                     bits = archive["bits"].tobytes()
-                if config.pop("format") != cls._format():
-                    raise ValueError("its format is another")
+                cls._check_header(config)
                 config["bits"] = base64.b64encode(bits)
                 loaded = cls.from_config(config)
             except Exception as error:
                 raise ValueError(
-                    f"{file} holds no {cls.__name__} ({cls._format()}): "
-                    f"{error}."
+                    f"{file} holds no {cls.__name__}: {error}."
                 ) from error
         if model is not None:
             loaded.check_fits(model)
@@ -240,10 +279,34 @@ class PartSet:
         return cls(values, config["provenance"])
 
     @classmethod
-    def _format(cls):
-        return f"modularity_tf.{cls.__name__}/1"
+    def _check_header(cls, header):
+        """Raises `ValueError` if a file holds something else."""
+        if not isinstance(header, dict):
+            raise ValueError(f"its header is {header!r}")
+        if header.get("format") != _FORMAT:
+            raise ValueError(
+                f"its format is {header.get('format')!r}, not {_FORMAT!r}"
+            )
+        if header["kind"] != cls.PARTS:
+            raise ValueError(
+                f"it holds a set of {header['kind']}, not of {cls.PARTS}"
+            )
+        if not isinstance(header["version"], int):
+            raise ValueError(
+                f"`version` must be an int, got {header['version']!r}"
+            )
+        if header["version"] > _VERSION:
+            raise ValueError(
+                f"it is of version {header['version']}, and this release "
+                f"reads {_VERSION} at most"
+            )
 
     def _overlap(self, other, measure, per_tensor):
+        if type(other) is not type(self):
+            raise ValueError(
+                f"A {type(self).__name__} can be compared with another only, "
+                f"got {other!r}."
+            )
         _ = self & other  # refuses what does not fit
         found = overlap.overlaps(self.values, other.values)
         total = getattr(found.pop("total"), measure)
@@ -275,7 +338,3 @@ class PartSet:
 
 def _counts(chosen):
     return {path: int(v.sum()) for path, v in chosen.values.items()}
-
-
-def _ratio(part, whole):
-    return part / whole if whole else float("nan")

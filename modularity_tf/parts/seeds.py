@@ -2,6 +2,8 @@
 
 import random
 
+from modularity_tf.parts import checks
+
 
 def check_seed(seed):
     """Returns an int seed, a random one for `None`.
@@ -17,6 +19,4 @@ def check_seed(seed):
     """
     if seed is None:
         return random.randrange(2**31)
-    if not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise ValueError(f"`seed` must be an int in [0, 2**31), got {seed!r}.")
-    return seed
+    return checks.integer("seed", seed, below=2**31)

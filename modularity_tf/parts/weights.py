@@ -8,14 +8,17 @@ import re
 
 import keras
 import numpy as np
+from keras import ops
+
+from modularity_tf.parts import keras_private
 
 ROLES = (
-    "kernel",
-    "recurrent_kernel",
-    "bias",
-    "norm_scale",
-    "norm_offset",
-    "embedding",
+    "kernel",  # what a layer multiplies its inputs with and sums up
+    "recurrent_kernel",  # the same for its own last outputs
+    "bias",  # added to the sums; also any vector or scalar that has no role
+    "norm_scale",  # multiplied element-wise: normalization, PReLU's slopes
+    "norm_offset",  # what a normalization adds
+    "embedding",  # looked up or learned inputs: words, positions, class tokens
 )
 ROLE_PRESETS = {
     # Arithmetic tasks: biases stay.
@@ -30,6 +33,11 @@ _ROLE_OF_NAME = {
     "scale": "norm_scale",
     "beta": "norm_offset",
     "embeddings": "embedding",
+    "reverse_embeddings": "kernel",  # ReversibleEmbedding's own output layer
+}
+_ROLE_OF_LAYER = {
+    keras.layers.Embedding: "embedding",
+    keras.layers.PReLU: "norm_scale",
 }
 
 
@@ -53,8 +61,20 @@ class ModelWeight:
     @property
     def layers(self):
         """Names and paths by which a user may mean a layer around it."""
-        names = self.path.split("/")[:-1]
-        return {*names, *("/".join(names[: i + 1]) for i in range(len(names)))}
+        return layers_of(self.path)
+
+
+def layers_of(path):
+    """Returns the names and paths by which a user may mean a layer of a path.
+
+    Args:
+        path: Str, a weight's path.
+
+    Returns:
+        Set of str.
+    """
+    names = path.split("/")[:-1]
+    return {*names, *("/".join(names[: i + 1]) for i in range(len(names)))}
 
 
 def model_weights(model):
@@ -89,22 +109,26 @@ def model_weights(model):
 def select_layers(weights, layers):
     """Returns the entries of `weights` that lie in one of the named layers.
 
+    A name that several layers share means all of them; the name of a layer or
+    model with others inside means those too.
+
     Args:
-        weights: Dict as `model_weights` returns it.
-        layers: Iterable of layer names or paths.
+        weights: Dict as `model_weights` returns it, or any other that is
+            keyed by the weights' paths.
+        layers: Iterable of layer names or paths, or one of them.
 
     Raises:
-        ValueError: If a name matches no layer.
+        ValueError: If a name matches no layer, or there is none.
     """
-    layers = _as_names(layers, "layers")
-    known = set().union(*(weight.layers for weight in weights.values()))
+    layers = as_names(layers, "layers")
+    known = set().union(*map(layers_of, weights))
     for name in layers:
         if name not in known:
             raise ValueError(
                 f"`layers` names {name!r}, which no layer with weights has. "
                 f"Known: {sorted(known)}."
             )
-    return {p: w for p, w in weights.items() if w.layers & set(layers)}
+    return {p: w for p, w in weights.items() if layers_of(p) & set(layers)}
 
 
 def select_roles(weights, roles):
@@ -115,10 +139,10 @@ def select_roles(weights, roles):
         roles: A key of `ROLE_PRESETS` or an iterable of names in `ROLES`.
 
     Raises:
-        ValueError: If a role is unknown.
+        ValueError: If a role is unknown, or there is none.
     """
     roles = ROLE_PRESETS.get(roles, roles) if isinstance(roles, str) else roles
-    roles = _as_names(roles, "roles")
+    roles = as_names(roles, "roles")
     for role in roles:
         if role not in ROLES:
             raise ValueError(
@@ -161,7 +185,8 @@ def check_finite(model):
     A compiled ReLU turns NaN into 0, so activations don't always show it.
     """
     for weight in model.weights:
-        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+        value = weight.value  # looked at where it lies, on a GPU say
+        if "float" in weight.dtype and not ops.all(ops.isfinite(value)):
             raise ValueError(f"The weight {weight.path!r} is NaN or infinite.")
 
 
@@ -178,9 +203,26 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
+def named_children(layer):
+    """Returns `(name, layer)` of each layer directly inside a layer or model.
+
+    The names of which paths are made.
+    """
+    children = keras_private.children(layer)
+    # A Sequential or functional model keeps its layers' names in its config.
+    keeps_names = isinstance(layer, keras.Sequential) or hasattr(
+        layer, "operations"
+    )
+    names = (
+        [child.name for child in children]
+        if keeps_names
+        else _stable_names(children)
+    )
+    return [*zip(names, children, strict=True)]
+
+
 def _collect(layer, names, found, seen):
-    # `_trainable_variables` holds a layer's own weights, frozen or not.
-    variables = layer._trainable_variables
+    variables = keras_private.own_weights(layer)
     for name, variable in zip(_stable_names(variables), variables):
         if id(variable) in seen:
             continue
@@ -191,18 +233,8 @@ def _collect(layer, names, found, seen):
                 f"Two weights have the path {path!r}; give the layers "
                 "different names."
             )
-        found[path] = ModelWeight(path, _role(variable), variable)
-    children = layer._layers
-    # A Sequential or functional model keeps its layers' names in its config.
-    keeps_names = isinstance(layer, keras.Sequential) or hasattr(
-        layer, "operations"
-    )
-    child_names = (
-        [child.name for child in children]
-        if keeps_names
-        else _stable_names(children)
-    )
-    for name, child in zip(child_names, children):
+        found[path] = ModelWeight(path, _role(layer, variable), variable)
+    for name, child in named_children(layer):
         _collect(child, (*names, name), found, seen)
 
 
@@ -215,13 +247,9 @@ def _stable_names(things):
     """
     names, counts = [], collections.Counter()
     for thing in things:
-        kind = type(thing).__name__
-        if isinstance(thing, keras.Variable):
-            kind = "variable"
-        base = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)
-        base = re.sub("([a-z])([A-Z])", r"\1_\2", base).lower()
-        name = thing.name
-        if re.fullmatch(rf"{base}(_\d+)?", name):
+        name = given_name(thing)
+        if name is None:
+            base = _base_name(thing)
             count = counts[base]
             name = f"{base}_{count}" if count else base
             counts[base] += 1
@@ -229,23 +257,50 @@ def _stable_names(things):
     return names
 
 
-def _role(variable):
+def given_name(thing):
+    """Returns the name that the user gave, `None` for one of Keras's.
+
+    Args:
+        thing: Keras layer or variable.
+    """
+    numbered = re.fullmatch(rf"{_base_name(thing)}(_\d+)?", thing.name)
+    return None if numbered else thing.name
+
+
+def _base_name(thing):
+    kind = type(thing).__name__
+    if isinstance(thing, keras.Variable):
+        kind = "variable"
+    base = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", base).lower()
+
+
+def _role(layer, variable):
     name = variable.name
     if "recurrent" in name and len(variable.shape) > 1:
         return "recurrent_kernel"
     if name in _ROLE_OF_NAME:
         return _ROLE_OF_NAME[name]
-    if "bias" in name or len(variable.shape) < 2:
+    for kind, role in _ROLE_OF_LAYER.items():
+        if isinstance(layer, kind):
+            return role
+    if "bias" in name:
         return "bias"
-    return "kernel"
+    if any(part in name for part in ("embed", "position", "token")):
+        return "embedding"
+    return "kernel" if len(variable.shape) > 1 else "bias"
 
 
-def _as_names(names, argument):
+def as_names(names, argument):
+    """Returns a name or an iterable of names as a tuple of them."""
     if isinstance(names, str):
         return (names,)
     try:
-        return tuple(names)
+        found = tuple(names)
     except TypeError:
+        found = (None,)
+    if not found or not all(isinstance(name, str) for name in found):
         raise ValueError(
             f"`{argument}` must be a name or names, got {names!r}."
-        ) from None
+        )
+    return found

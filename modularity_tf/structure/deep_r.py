@@ -1,9 +1,12 @@
 """DeepR: the optimizer that trains and rewires sparse connections."""
 
+import warnings
+
 import keras
 import tensorflow as tf
+from keras import ops
 
-from modularity_tf.parts import seeds
+from modularity_tf.parts import checks, keras_private, seeds
 from modularity_tf.structure import rewiring
 
 
@@ -20,6 +23,11 @@ class DeepR(keras.optimizers.Optimizer):
     `seed_value` and `iterations`, so that training goes on from saved weights
     as if it had not been interrupted. `rewired` counts the connections that
     have moved to another place so far.
+
+    Assigning a number to `learning_rate`, as `ReduceLROnPlateau` and
+    `LearningRateScheduler` do, changes the other optimizer's rate by the same
+    factor (unless it was 0). If that one follows a schedule, it keeps it, and
+    a warning says so. Assigning a schedule changes `learning_rate` alone.
 
     Args:
         optimizer: `keras.optimizers.Optimizer`, name or config, for the other
@@ -57,34 +65,27 @@ class DeepR(keras.optimizers.Optimizer):
         seed=None,
         name="deep_r",
     ):
+        if not callable(learning_rate):
+            learning_rate = checks.number("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name)
         self.optimizer = keras.optimizers.get(optimizer)
-        self.noise = noise
-        self.wake_strength = wake_strength
-        self.rewire = rewire
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.seed = seeds.check_seed(seed)
-        self._check_arguments()
-
-    def _check_arguments(self):
-        rate = self._learning_rate
-        is_schedule = isinstance(
-            rate, keras.optimizers.schedules.LearningRateSchedule
+        is_optimizer = isinstance(self.optimizer, keras.optimizers.Optimizer)
+        if not is_optimizer or isinstance(self.optimizer, DeepR):
+            raise ValueError(
+                "`optimizer` must be an optimizer for the other variables, "
+                f"got {optimizer!r}."
+            )
+        if not isinstance(rewire, bool):
+            raise ValueError(f"`rewire` must be a bool, got {rewire!r}.")
+        self.noise = checks.number("noise", noise)
+        self.wake_strength = checks.number(
+            "wake_strength", wake_strength, above=True
         )
-        allowed = {
-            "learning_rate": (is_schedule or rate >= 0, "at least 0"),
-            "noise": (self.noise >= 0, "at least 0"),
-            "wake_strength": (self.wake_strength > 0, "positive"),
-            "beta_1": (0 <= self.beta_1 < 1, "in [0, 1)"),
-            "beta_2": (0 <= self.beta_2 < 1, "in [0, 1)"),
-            "epsilon": (self.epsilon > 0, "positive"),
-        }
-        for name, (is_allowed, what) in allowed.items():
-            if not is_allowed:
-                value = getattr(self, name)
-                raise ValueError(f"`{name}` must be {what}, got {value!r}.")
+        self.rewire = rewire
+        self.beta_1 = checks.number("beta_1", beta_1, below=1)
+        self.beta_2 = checks.number("beta_2", beta_2, below=1)
+        self.epsilon = checks.number("epsilon", epsilon, above=True)
+        self.seed = seeds.check_seed(seed)
 
     def build(self, variables):
         sparse = [v for v in variables if _is_sparse(v)]
@@ -105,6 +106,32 @@ class DeepR(keras.optimizers.Optimizer):
         self.rewired = self.add_variable((), "zeros", "int64", name="rewired")
 
     @property
+    def learning_rate(self):
+        return super().learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        set_own = keras.optimizers.Optimizer.learning_rate.fset
+        if callable(learning_rate):
+            set_own(self, learning_rate)
+            return
+        before = _number(self.learning_rate)
+        after = checks.number("learning_rate", _number(learning_rate))
+        set_own(self, after)  # Keras refuses where it is a schedule
+        others = self.optimizer.learning_rate
+        if after == before or not before:
+            return
+        if isinstance(others, keras.Variable):
+            self.optimizer.learning_rate = _number(others) * after / before
+        else:
+            warnings.warn(
+                f"`learning_rate` of {self.name!r} went from {before:.3g} to "
+                f"{after:.3g}, for the sparse connections alone: that of "
+                f"{self.optimizer.name!r} is a schedule, which stays.",
+                stacklevel=2,
+            )
+
+    @property
     def variables(self):
         return super().variables + self.optimizer.variables
 
@@ -122,7 +149,7 @@ class DeepR(keras.optimizers.Optimizer):
         super().apply(*zip(*sparse))
 
     def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
+        index = keras_private.variable_index(self, variable)
         seed = tf.stack([self.seed_value.value, tf.cast(index, tf.int64)])
         state = rewiring.Connections(variable, *self._moments[index])
         state, rewired = rewiring.step(
@@ -130,7 +157,9 @@ class DeepR(keras.optimizers.Optimizer):
             gradient,
             self._counts[index],
             tf.random.experimental.stateless_fold_in(
-                seed, self._iterations.value
+                seed,
+                ops.convert_to_tensor(self.iterations),
+                alg=rewiring.ALGORITHM,
             ),
             learning_rate,
             self.noise,
@@ -163,6 +192,10 @@ class DeepR(keras.optimizers.Optimizer):
             "seed": self.seed,
             "name": self.name,
         }
+
+
+def _number(value):
+    return ops.convert_to_numpy(value).item()
 
 
 def _is_sparse(variable):

@@ -16,6 +16,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+# Of integers drawn without a range, that is: these are the same on every
+# device, with and without XLA. "auto_select" and floats are not.
+ALGORITHM = "philox"
+
 
 class Connections(NamedTuple):
     """Connections and the state of their Adam optimizer, of one shape.
@@ -33,6 +37,15 @@ class Connections(NamedTuple):
     age: tf.Tensor
 
 
+def check_connections(connections):
+    """Raises `ValueError` if that is no number of connections, or fraction."""
+    if not _is_allowed(connections):
+        raise ValueError(
+            "`connections` must be a positive int, the number itself, or a "
+            f"float in (0, 1], a fraction, got {connections!r}."
+        )
+
+
 def check_count(connections, size):
     """Returns how many connections are active, as an int.
 
@@ -44,78 +57,15 @@ def check_count(connections, size):
     Raises:
         ValueError: If that is no number or less than one connection.
     """
-    count = connections
-    is_int = isinstance(count, numbers.Integral) and not isinstance(count, bool)
-    is_real = isinstance(count, numbers.Real) and not isinstance(count, bool)
-    if is_real and not is_int and 0.0 < connections <= 1.0:
-        count, is_int = round(float(connections) * size), True
-    if not is_int or not 1 <= count <= size:
+    count = connections if _is_allowed(connections) else 0
+    if not isinstance(count, numbers.Integral):
+        count = round(float(connections) * size)
+    if not 1 <= count <= size:
         raise ValueError(
             f"`connections` must be an int in [1, {size}] or a fraction in "
             f"[{1 / size:.3g}, 1.0], got {connections!r}."
         )
     return int(count)
-
-
-def learning_rate(fraction, least, sparse=0.1, dense=0.01):
-    """Returns the links' learning rate, geometric along log p.
-
-        sparse * (dense / sparse)^t,  t = 1 - log(p) / log(least)
-
-    It depends on the fraction of active connections, not on time.
-
-    Args:
-        fraction: Float p in [least, 1].
-        least: Float in (0, 1), the smallest p, of one connection.
-        sparse: Positive float, the rate at p = least.
-        dense: Positive float, the rate at p = 1.
-
-    Returns:
-        Positive float.
-
-    Raises:
-        ValueError: If an argument is out of its range.
-
-    References:
-        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), Table 1.
-          The rate falls geometrically "when sparsity spanned from 0 to 1";
-          that is read along the sweep, which is spaced in log p.
-    """
-    if not 0 < least < 1 or not least <= fraction <= 1:
-        raise ValueError(
-            "`least` must be in (0, 1) and `fraction` in [least, 1], got "
-            f"{least!r} and {fraction!r}."
-        )
-    for name, rate in (("sparse", sparse), ("dense", dense)):
-        if not rate > 0:
-            raise ValueError(f"`{name}` must be positive, got {rate!r}.")
-    part = 1 - math.log(fraction) / math.log(least)
-    return sparse * (dense / sparse) ** part
-
-
-def walk_noise(fraction, sparse):
-    """Returns the random walk's standard deviation, sparse * (1 - p).
-
-    It depends on the fraction of active connections, not on time. The paper
-    gives neither the shape of the fall to 0 nor where it starts.
-
-    Args:
-        fraction: Float p in [0, 1].
-        sparse: Float, at least 0: the standard deviation at p = 0.
-
-    Returns:
-        Float, at least 0.
-
-    Raises:
-        ValueError: If an argument is out of its range.
-
-    References:
-        - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), 2.4
-    """
-    _check_fraction(fraction)
-    if not sparse >= 0:
-        raise ValueError(f"`sparse` must be at least 0, got {sparse!r}.")
-    return sparse * (1 - fraction)
 
 
 def choose(candidates, count, at_most, seed):
@@ -131,8 +81,11 @@ def choose(candidates, count, at_most, seed):
     Returns:
         Boolean tensor like `candidates`, `True` at exactly `count` entries.
     """
-    keys = tf.random.stateless_uniform(candidates.shape, seed)
-    keys = tf.reshape(tf.where(candidates, keys, -1.0), [-1])
+    bits = _random_bits(candidates.shape, seed)
+    keys = tf.cast(
+        tf.bitwise.right_shift(bits, tf.constant(1, bits.dtype)), tf.int32
+    )
+    keys = tf.reshape(tf.where(candidates, keys, -1), [-1])
     # The indices settle ties, which a threshold on the keys would not.
     order = tf.math.top_k(keys, at_most).indices[:, tf.newaxis]
     drawn = tf.cast(tf.range(at_most) < count, tf.int32)
@@ -212,9 +165,9 @@ def step(
     moved = connections.strength - learning_rate * mean / (
         tf.sqrt(variance) + epsilon
     )
-    seeds = tf.random.experimental.stateless_split(seed, 2)
+    seeds = tf.random.experimental.stateless_split(seed, 2, alg=ALGORITHM)
     if noise:
-        moved += noise * tf.random.stateless_normal(moved.shape, seeds[0])
+        moved += noise * _random_normal(moved.shape, seeds[0])
     alive = active & (moved > 0)
     died = active & ~alive
     # The deaths, and what another optimizer may have lost before.
@@ -235,6 +188,27 @@ def step(
     return stepped, tf.reduce_sum(tf.cast(woken & ~died, tf.int32))
 
 
-def _check_fraction(fraction):
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"`fraction` must be in [0, 1], got {fraction!r}.")
+def _is_allowed(connections):
+    is_real = isinstance(connections, numbers.Real)
+    if not is_real or isinstance(connections, bool) or not connections > 0:
+        return False
+    return isinstance(connections, numbers.Integral) or connections <= 1
+
+
+def _random_bits(shape, seed):
+    """Returns uint32 random numbers, all bits of them random."""
+    return tf.random.stateless_uniform(
+        shape, seed, None, None, tf.uint32, alg=ALGORITHM
+    )
+
+
+def _random_normal(shape, seed):
+    """Returns standard normal numbers, made of bits (Box and Muller, 1958).
+
+    TensorFlow makes floats of the same bits in another way under XLA.
+    """
+    bits = _random_bits((2, *shape), seed)
+    bits = tf.bitwise.right_shift(bits, tf.constant(9, bits.dtype))
+    uniform = (tf.cast(tf.cast(bits, tf.int32), tf.float32) + 0.5) * 2.0**-23
+    radius = tf.sqrt(-2.0 * tf.math.log(uniform[0]))
+    return radius * tf.cos(2 * math.pi * uniform[1])

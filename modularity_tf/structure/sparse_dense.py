@@ -3,8 +3,21 @@
 import keras
 from keras import ops
 
-from modularity_tf.parts import seeds
+from modularity_tf.parts import checks, seeds
 from modularity_tf.structure import rewiring
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class KeepConnections(keras.constraints.Constraint):
+    """Keeps a connection active that an optimizer moved below zero.
+
+    Negative strengths become `keras.config.epsilon()`. Dormant ones, exactly
+    0, have no gradient and stay; `DeepR` leaves no strength negative.
+    """
+
+    def __call__(self, w):
+        """Returns the strengths that are kept."""
+        return ops.where(w < 0, keras.config.epsilon(), w)
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -15,9 +28,9 @@ class SparseDense(keras.layers.Layer):
 
         kernel_ij = sign_ij * max(connection_strength_ij, 0)
 
-    Signs are constant. Train it with `DeepR`, which keeps the number of active
-    connections and rewires them; under any other optimizer a connection that
-    reaches zero is lost.
+    Signs are constant, and so is the number of active connections. `DeepR`
+    rewires them; under any other optimizer they stay where they are: one that
+    would cross zero is kept just above it.
 
     Args:
         units: Positive int, size of the last output axis.
@@ -56,10 +69,9 @@ class SparseDense(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        if not isinstance(units, int) or units < 1:
-            raise ValueError(f"`units` must be a positive int, got {units!r}.")
         super().__init__(**kwargs)
-        self.units = units
+        self.units = checks.integer("units", units, least=1)
+        rewiring.check_connections(connections)
         self.connections = connections
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
@@ -80,6 +92,7 @@ class SparseDense(keras.layers.Layer):
             shape=shape,
             dtype="float32",
             initializer=self._draw_strength(count),
+            constraint=KeepConnections(),
             autocast=False,
             name="connection_strength",
         )

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf.parts import seeds
-from modularity_tf.structure import sparse_dense
+from modularity_tf.parts import checks, seeds
+from modularity_tf.structure import rewiring, sparse_dense
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -25,7 +25,9 @@ class SparseRecurrent(keras.layers.Layer):
     modules; train them with `DeepR`.
 
     Each link starts uniform within `link_scale`. The loop over time is
-    unrolled, which suits some tens of steps.
+    unrolled, which suits some tens of steps. Where the Keras mask of a module's
+    input is False, of a padded step say, that module's states stay as they
+    are, as in `keras.layers.RNN`; the others go on and see them.
 
     Args:
         cells: List of two or more Keras cells with a `kernel` for their input
@@ -43,6 +45,9 @@ class SparseRecurrent(keras.layers.Layer):
     Call arguments:
         inputs: List of float tensors, one a module, of shape
             `(batch, features)` with `steps`, else `(batch, time, features)`.
+        mask: List of boolean tensors `(batch, time)`, or `None` for a module
+            without a mask. By default the Keras masks of the inputs, as
+            `Masking` or `Embedding(mask_zero=True)` set them.
 
     Returns:
         List of float tensors, one a module: the last states h, of shape
@@ -68,21 +73,18 @@ class SparseRecurrent(keras.layers.Layer):
         **kwargs,
     ):
         _check_cells(cells)
-        if steps is not None and (not isinstance(steps, int) or steps < 1):
-            raise ValueError(
-                f"`steps` must be a positive int or None, got {steps!r}."
-            )
-        if not link_scale > 0:
-            raise ValueError(
-                f"`link_scale` must be positive, got {link_scale!r}."
-            )
+        if steps is not None:
+            steps = checks.integer("steps", steps, least=1)
+        link_scale = checks.number("link_scale", link_scale, above=True)
         super().__init__(**kwargs)
         self.cells = list(cells)
+        rewiring.check_connections(connections)
         self.connections = connections
         self.steps = steps
         self.return_sequences = return_sequences
         self.link_scale = link_scale
         self.seed = seeds.check_seed(seed)
+        self.supports_masking = True
 
     def build(self, input_shape):
         self._check_inputs(input_shape)
@@ -122,7 +124,8 @@ class SparseRecurrent(keras.layers.Layer):
             )
         return self._links[pairs.index((source, target))]
 
-    def call(self, inputs):
+    def call(self, inputs, mask=None):
+        masks = self._check_masks(mask)
         modules = range(len(self.cells))
         # Inputs do not depend on states, so one product serves all steps.
         projected = [
@@ -147,11 +150,15 @@ class SparseRecurrent(keras.layers.Layer):
                 for m in modules:
                     if m != n:
                         arriving += ops.matmul(sent[m], links[m, n])
-                states[n] = cells[n](arriving, states[n])
+                new = cells[n](arriving, states[n])
+                states[n] = _where(masks[n], step, new, states[n])
                 history[n].append(states[n][0])
         if self.return_sequences:
             return [ops.stack(states, axis=1) for states in history]
         return [state[0] for state in states]
+
+    def compute_mask(self, inputs, mask=None):
+        return self._check_masks(mask) if self.return_sequences else None
 
     def compute_output_shape(self, input_shape):
         shapes = []
@@ -183,6 +190,19 @@ class SparseRecurrent(keras.layers.Layer):
         size = self.cells[module].state_size
         return size[0] if isinstance(size, (list, tuple)) else size
 
+    def _check_masks(self, mask):
+        """Returns a mask or `None` for each module."""
+        masks = [None] * len(self.cells) if mask is None else mask
+        ranks = {len(m.shape) for m in masks if m is not None}
+        fits = len(masks) == len(self.cells) and ranks <= {2}
+        if not fits or (ranks and self.steps):
+            raise ValueError(
+                f"`mask` must be a list of {len(self.cells)} tensors of shape "
+                "(batch, time) or None, and inputs shown for `steps` have "
+                f"none; got {mask!r} with `steps`={self.steps!r}."
+            )
+        return masks
+
     def _check_inputs(self, shapes):
         rank = 2 if self.steps else 3
         fits = isinstance(shapes, list) and len(shapes) == len(self.cells)
@@ -196,6 +216,14 @@ class SparseRecurrent(keras.layers.Layer):
                 f"shape (batch, {wanted}) with as many known steps, got "
                 f"{shapes!r}."
             )
+
+
+def _where(mask, step, new, old):
+    """Returns a module's new states where its mask is True at this step."""
+    if mask is None:
+        return new
+    keep = ops.expand_dims(ops.cast(mask[:, step], "bool"), -1)
+    return [ops.where(keep, *both) for both in zip(new, old, strict=True)]
 
 
 def _check_cells(cells):

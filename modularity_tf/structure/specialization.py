@@ -10,6 +10,8 @@ References:
 
 import numpy as np
 
+from modularity_tf.parts import checks, part_set
+
 
 def specialization(own, other):
     """Returns how far a module is specialized, (own - other) / (own + other).
@@ -22,7 +24,8 @@ def specialization(own, other):
 
     Returns:
         Float array of that shape in [-1, 1]: 1 for its own task alone, -1 for
-        the other's alone, 0 if both are equal, 0 and 0 included.
+        the other's alone, 0 if both are equal, 0 and 0 included; NaN where
+        either is.
 
     Raises:
         ValueError: If the shapes differ.
@@ -68,6 +71,12 @@ def readout_accuracy(states, labels, test_states, test_labels):
 
     for given, target in ((states, labels), (test_states, test_labels)):
         _check_states(given, target)
+    units, test_units = np.shape(states)[1], np.shape(test_states)[1]
+    if units != test_units or not len(test_labels):
+        raise ValueError(
+            f"`test_states` must have examples of {units} units, as `states`, "
+            f"got the shape {np.shape(test_states)}."
+        )
     classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(f"`labels` must have 2 classes, got {classes}.")
@@ -96,13 +105,15 @@ def mask_shares(mask, module_of):
         to 1.
 
     Raises:
-        ValueError: If a path has no module, or the mask is empty.
+        ValueError: If a path has no module, or `mask` is empty or no mask.
 
     References:
         - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), equation
           6. The paper leaves open to which module a link between two belongs:
           that is for `module_of` to say.
     """
+    if not isinstance(mask, part_set.PartSet):
+        raise ValueError(f"`mask` must be a WeightMask, got {mask!r}.")
     homeless = [path for path in mask.values if path not in module_of]
     if homeless:
         raise ValueError(f"`module_of` has no module for {homeless}.")
@@ -184,8 +195,13 @@ def cka(first, second, unbiased=False):
           equation 5
     """
     first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
-    _check_states(first, np.zeros(len(second)))
-    _check_states(second, np.zeros(len(first)))
+    _check_states(first, first[..., 0] if first.ndim == 2 else first)
+    _check_states(second, second[..., 0] if second.ndim == 2 else second)
+    if len(first) != len(second):
+        raise ValueError(
+            "`first` and `second` must be of the same examples, got "
+            f"{len(first)} and {len(second)}."
+        )
     least = 4 if unbiased else 2
     if len(first) < least:
         raise ValueError(
@@ -220,6 +236,7 @@ def cka_distance(states, groups, seed):
         - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), figure 3.
           The text does not say which two sets of states are compared.
     """
+    checks.integer("seed", seed)
     states, groups = _check_states(states, groups)
     rng = np.random.default_rng(seed)
     own, partners = [], []
@@ -278,7 +295,7 @@ def directed_modularity(adjacency, groups):
     """
     adjacency = np.asarray(adjacency, "float64")
     groups = np.asarray(groups)
-    nodes = len(adjacency)
+    nodes = len(np.atleast_1d(adjacency))
     _check_same(adjacency=adjacency.shape, square=(nodes, nodes))
     _check_same(groups=groups.shape, nodes=(nodes,))
     total = adjacency.sum()
@@ -331,8 +348,8 @@ def _check_states(states, labels):
     states, labels = np.asarray(states, "float64"), np.asarray(labels)
     if states.ndim != 2 or labels.shape != states.shape[:1]:
         raise ValueError(
-            "States must have the shape (examples, units) and as many labels, "
-            f"got {states.shape} and {labels.shape}."
+            "States must have the shape (examples, units) and as many labels "
+            f"or groups (examples,), got {states.shape} and {labels.shape}."
         )
     if not np.isfinite(states).all():
         raise ValueError("States must be finite, got NaN or infinity.")

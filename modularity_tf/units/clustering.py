@@ -17,6 +17,8 @@ from concurrent import futures
 import numpy as np
 import threadpoolctl
 
+from modularity_tf.parts import checks
+
 ROUNDING = 1e-12  # Q, at most 1, that differs by less is equal
 GROUP_ROUNDS = 10  # of moves of groups in a restart of `find_clusters`
 
@@ -160,7 +162,7 @@ def refine_clusters(
     References:
         - Lange et al., 2022, appendix A.1, Algorithm 3
     """
-    _check(steps=steps, entropy=entropy, seed=seed, restarts=restarts)
+    check_search(steps, entropy, seed, restarts)
 
     def refine(adjacency, start, seed):
         rng = np.random.default_rng(seed)
@@ -202,7 +204,7 @@ def find_clusters(similarities, steps=1000, entropy=0.15, seed=0, restarts=0):
     References:
         - Lange et al., 2022, appendix A.1, Algorithm 1
     """
-    _check(steps=steps, entropy=entropy, seed=seed, restarts=restarts)
+    check_search(steps, entropy, seed, restarts)
     start = spectral_clusters(similarities)
     return refine_clusters(similarities, start, steps, entropy, seed, restarts)
 
@@ -251,7 +253,7 @@ def agreements(clusterings):
         Float64 array of shape `(len(clusterings), len(clusterings))`,
         symmetric, in the order given; 1 on the diagonal.
     """
-    values = getattr(clusterings, "values", lambda: clusterings)()
+    values = [*getattr(clusterings, "values", lambda: clusterings)()]
     found = np.eye(len(values))
     for (i, a), (j, b) in itertools.combinations(enumerate(values), 2):
         found[i, j] = found[j, i] = agreement(a, b)
@@ -290,10 +292,8 @@ def agreement_null(a, b, permutations=1000, seed=0):
     Raises:
         ValueError: If an argument is not as above, or no unit is left.
     """
-    if permutations < 1:
-        raise ValueError(
-            f"`permutations` must be positive, got {permutations!r}."
-        )
+    checks.integer("permutations", permutations, least=1)
+    checks.integer("seed", seed)
     a, b = _used_in_both(a, b)
     if not len(a):
         raise ValueError("`a` and `b` have no unit that is used in both.")
@@ -321,7 +321,7 @@ def _adjacency(similarity):
         raise ValueError("`similarity` must be finite, got NaN or infinity.")
     if similarity.size and similarity.min() < 0:
         raise ValueError(
-            f"`similarity` must not be negative, got {similarity.min()!r}."
+            f"`similarity` must not be negative, got {similarity.min()}."
         )
     turned = np.swapaxes(similarity, -1, -2)
     size = similarity.max(axis=(-2, -1), keepdims=True)
@@ -330,10 +330,12 @@ def _adjacency(similarity):
     return (similarity + turned) / 2
 
 
-def _check(**options):
-    for name, value in options.items():
-        if not 0 <= value < np.inf:
-            raise ValueError(f"`{name}` must not be negative, got {value!r}.")
+def check_search(steps=0, entropy=0.0, seed=0, restarts=0):
+    """Raises `ValueError` if a setting of `find_clusters` is out of range."""
+    checks.number("entropy", entropy)
+    for name, value in (("steps", steps), ("seed", seed)):
+        checks.integer(name, value)
+    checks.integer("restarts", restarts)
 
 
 def _labels(clusters):

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations
+from modularity_tf.parts import activations, checks
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import relu_similarity
 
@@ -58,17 +58,17 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
             subclassed. Several outputs count as one y, side by side.
         data: Iterable of `(inputs, targets)`, a `tf.data.Dataset` say; with
             two examples or more, held out from training. Inputs are floats.
-        layers: Names or paths of layers, of any kind (a `ReLU`, say); `None`
-            for the Conv and Dense layers but those that return the model's
-            outputs.
+        layers: Names or paths of layers, of any kind (a `ReLU`, say), as in
+            `activations.choose_layers`; `None` for the Conv and Dense layers
+            but those that return the model's outputs.
         loss: What `model.compile` takes as loss, one for all outputs; a
             function returns a loss for each example, or each of its
             positions. `None` for the compiled one.
         measures: Names in `MEASURES`; those left out cost nothing.
 
     Returns:
-        Dict from layer (as named in `layers`, else its path) to a dict from
-        measure to float64 array `(units, units)`, symmetric, not negative.
+        Dict from layer path to a dict from measure to float64 array
+        `(units, units)`, symmetric, not negative.
 
     Raises:
         ValueError: If a name is unknown, a layer out of reach, the data or the
@@ -77,6 +77,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     References:
         - Lange et al., 2022, equations 1 to 5
     """
+    measures = measures if isinstance(measures, str) else tuple(measures)
     unknown = [name for name in measures if name not in MEASURES]
     if unknown or not measures:
         raise ValueError(
@@ -85,7 +86,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     kinds = {name.removeprefix("normalized_") for name in measures}
     if "loss_hessian" in kinds:
         loss = _loss_of_examples(model, loss)
-    chosen = _choose(model, layers)
+    chosen = activations.choose_layers(model, layers)
     model_weights.check_finite(model)
     summarize = tf.function(
         lambda inputs, targets: _summary(
@@ -95,12 +96,19 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
         reduce_retracing=True,
     )
     count, totals = 0, {}
-    for inputs, targets, *_ in data:
+    for inputs, targets in checks.batches("data", data):
         inputs, targets = keras.tree.map_structure(
             tf.convert_to_tensor, (inputs, targets)
         )
         rows = len(keras.tree.flatten(inputs)[0])
-        finite, found = summarize(inputs, targets)
+        if any(x.dtype == tf.string for x in keras.tree.flatten(targets)):
+            raise ValueError("The labels in `data` must be numbers, got text.")
+        try:
+            finite, found = summarize(inputs, targets)
+        except tf.errors.InvalidArgumentError as error:  # a label, say
+            raise ValueError(
+                f"{model.name!r} or its loss failed on a batch: {error.message}"
+            ) from error
         if not finite:  # a compiled Dense + ReLU turns NaN into 0
             raise ValueError(
                 "NaN or infinite values in the inputs, the outputs of "
@@ -112,8 +120,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
         count += rows
     if count < 2:
         raise ValueError(
-            f"`data` has {count} examples; two are needed. (A generator can "
-            "be gone through only once.)"
+            f"`data` must have two examples or more, got {count} examples."
         )
     return {
         name: _finish(sums, count, measures) for name, sums in totals.items()
@@ -146,6 +153,7 @@ def relu_similarities(kernels, biases, inputs, chunk_size=2048):
     References:
         - Lange et al., 2022, equations 1 to 5
     """
+    chunk_size = checks.integer("chunk_size", chunk_size, least=1)
     kernels = [np.asarray(kernel, "float32") for kernel in kernels]
     biases = [np.asarray(bias, "float32") for bias in biases]
     inputs = np.asarray(inputs, "float32")
@@ -187,31 +195,6 @@ def normalize(similarity):
     floor = _EPSILON * np.max(similarity.diagonal(), initial=0.0)
     floor = max(floor, np.finfo("float64").tiny)  # a matrix of zeros
     return similarity / np.maximum(np.outer(scale, scale), floor)
-
-
-def dead_units(similarity):
-    """Returns which units are similar to no other unit.
-
-    Those whose row has only zeros off the diagonal (up to 1e-12 of the largest
-    entry), as of a ReLU that never fires. They belong to no cluster.
-
-    Args:
-        similarity: Array `(units, units)`, symmetric, not negative.
-
-    Returns:
-        Bool array `(units,)`.
-
-    Raises:
-        ValueError: If it is not such a matrix.
-
-    References:
-        - Lange et al., 2022, appendix A.1
-    """
-    similarity = _checked(similarity)
-    others = similarity * ~np.eye(len(similarity), dtype=bool)
-    return others.max(axis=1, initial=0.0) <= _EPSILON * np.max(
-        similarity, initial=0.0
-    )
 
 
 def _checked(similarity):
@@ -264,26 +247,6 @@ def _finish(sums, count, measures):
     return found
 
 
-def _choose(model, names):
-    """Returns the layers to look at, by the name a user gave or by path."""
-    by_path = activations.neuron_layers(model)
-    if names is None:
-        return by_path
-    by_name = {}
-    for layer in model._flatten_layers(include_self=False):
-        by_name.setdefault(layer.name, []).append(layer)
-    chosen = {}
-    for name in [names] if isinstance(names, str) else names:
-        found = [by_path[name]] if name in by_path else by_name.get(name, [])
-        if len(found) != 1:
-            raise ValueError(
-                f"`layers` names {name!r}, which {len(found)} layers of "
-                f"{model.name!r} have. Known: {sorted({*by_name, *by_path})}."
-            )
-        chosen[name] = found[0]
-    return chosen
-
-
 def _loss_of_examples(model, loss):
     """Returns a function from targets and outputs to losses, not reduced."""
     if loss is None:
@@ -310,17 +273,11 @@ def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
             lambda target: tf.cast(target, flat.dtype), targets
         )
         total_loss = _total_loss(loss(targets, outputs))
-    graph = tf.compat.v1.get_default_graph()
     found = {}
     for name, layer in chosen.items():
-        shifted = [out for owner, _, out in calls if owner is layer]
+        shifted = activations.outputs_in_reach(model, name, layer, calls)
         if hidden_only and any(out is y for out in shifted for y in leaves):
             continue
-        if not shifted or any(out.graph is not graph for out in shifted):
-            raise ValueError(
-                f"The layer {name!r} of {model.name!r} is out of reach: it is "
-                "never called, or within a loop. Leave it out with `layers`."
-            )
         found[name] = _layer_summary(shifted, flat, total_loss, source, kinds)
     checked = [flat, *keras.tree.flatten(inputs)]
     checked += [] if total_loss is None else [total_loss]
@@ -334,7 +291,7 @@ def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
 
 def _layer_summary(shifted, outputs, total_loss, source, kinds):
     """Returns the sums of one layer, whose calls returned `shifted`."""
-    units = _unit_means(shifted)
+    units = activations.unit_means(shifted)
     sums = {}
     if "covariance" in kinds:
         values = tf.cast(units, tf.float64)
@@ -403,12 +360,6 @@ def _total_loss(values):
         raise ValueError("`loss` must return a value for every example.")
     axes = list(range(1, values.shape.rank))
     return tf.reduce_sum(tf.reduce_mean(values, axis=axes))
-
-
-def _unit_means(calls):
-    """Returns `(batch, units)`, the mean over positions and calls."""
-    means = [tf.reduce_mean(x, axis=_positions(x)) for x in calls]
-    return tf.add_n(means) / len(calls)
 
 
 def _shift_gradient(target, calls):

@@ -5,6 +5,7 @@ References:
       Downstream Information", section 3
 """
 
+import collections.abc
 import dataclasses
 
 import keras
@@ -13,6 +14,8 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf import plots
+from modularity_tf.parts import activations
+from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import clustering, similarity
 
 
@@ -21,7 +24,7 @@ class UnitClusters:
     """The clusters of the units of a layer.
 
     Attributes:
-        layer: Str, its name.
+        layer: Str, its path.
         measure: Str, one of `similarity.MEASURES`.
         similarity: Float64 array of shape `(units, units)`.
         clusters: Int array of shape `(units,)`; -1 for unused units, which
@@ -80,14 +83,20 @@ def cluster_units(
         `UnitClusters`.
 
     Raises:
-        ValueError: If the layer or the measure is unknown, or an activation
-            NaN.
+        ValueError: If the layer or the measure is unknown, the name means
+            several layers, or an activation is NaN.
 
     References:
         - Lange et al., 2022, section 3
     """
     search = {"steps": steps, "seed": seed, "restarts": restarts}
-    (result,) = _cluster(model, [layer], data, measure, search, loss)
+    chosen = activations.choose_layers(model, layer)
+    if len(chosen) > 1:
+        raise ValueError(
+            f"`layer`={layer!r} means {len(chosen)} layers; choose one of "
+            f"{[*chosen]}."
+        )
+    (result,) = _cluster(model, chosen, data, measure, search, loss)
     return result
 
 
@@ -102,8 +111,8 @@ class UnitModularity(keras.callbacks.Callback):
     Args:
         data: Iterable of `(inputs, labels)` batches of held-out data, gone
             through every epoch: a `tf.data.Dataset` or a list.
-        layers: Names or paths of layers, `None` for the hidden Conv and Dense
-            layers.
+        layers: Names or paths of layers, as in `activations.choose_layers`;
+            `None` for the hidden Conv and Dense layers.
         measure: One of `similarity.MEASURES`.
         steps: Int, Monte Carlo steps of `clustering.find_clusters`.
         seed: Int, of these steps.
@@ -112,8 +121,9 @@ class UnitModularity(keras.callbacks.Callback):
             files.
 
     Raises:
-        ValueError: If the measure is unknown. After the first epoch: if a
-            layer is, or an activation is NaN.
+        ValueError: If the measure is unknown or `data` can be gone through
+            only once. Before training: if a layer is unknown.
+            After an epoch: if an activation is NaN.
 
     References:
         - Lange et al., 2022, section 3.2
@@ -131,12 +141,23 @@ class UnitModularity(keras.callbacks.Callback):
     ):
         super().__init__()
         _check_measure(measure)
+        clustering.check_search(steps, seed=seed, restarts=restarts)
+        is_iterable = hasattr(data, "__iter__")
+        if not is_iterable or isinstance(data, collections.abc.Iterator):
+            raise ValueError(
+                "`data` must be batches that can be gone through every epoch; "
+                f"make a generator a list. Got {data!r}."
+            )
+        if layers is not None:
+            layers = model_weights.as_names(layers, "layers")
         self._layers, self._data = layers, data
         self._measure = measure
         self._search = {"steps": steps, "seed": seed, "restarts": restarts}
         self._log_dir, self._writer = log_dir, None
 
     def on_train_begin(self, logs=None):
+        if self.model.built:  # else the first epoch ends with the same check
+            activations.choose_layers(self.model, self._layers)
         if self._log_dir is not None:
             self._writer = tf.summary.create_file_writer(str(self._log_dir))
 

@@ -121,28 +121,3 @@ def build(
         readouts.append(readout(last))
     decision = CompetitiveMax(name="decision")(readouts)
     return keras.Model(digits, decision, name="modular_rnn")
-
-
-def states(model):
-    """Returns a model from digits to each module's states at every step.
-
-    Args:
-        model: As `build` returns it, whose weights it shares.
-
-    Returns:
-        `keras.Model` with two outputs `(batch, steps, units)`.
-    """
-    return keras.Model(model.inputs, model.get_layer("modules").output)
-
-
-def readouts(model):
-    """Returns a model from digits to each module's readout.
-
-    Args:
-        model: As `build` returns it, whose weights it shares.
-
-    Returns:
-        `keras.Model` with two outputs `(batch, num_classes)`.
-    """
-    outputs = [model.get_layer(f"readout{n}").output for n in (0, 1)]
-    return keras.Model(model.inputs, outputs)

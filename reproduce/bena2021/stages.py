@@ -4,27 +4,24 @@ The functions take the `Config` of `reproduce.structural_modularity`.
 """
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
-from keras import ops
 
-from modularity_tf import WeightMask
 from modularity_tf.masking import scored_model
-from modularity_tf.parts import weights as model_weights
-from modularity_tf.structure import deep_r, rewiring, specialization
-from reproduce.bena2021 import modular_rnn, parity_mnist
-from reproduce.harness import experiment
+from modularity_tf.structure import deep_r
+from reproduce.bena2021 import measures, modular_rnn, parity_mnist, schedules
+from reproduce.data import images
+from reproduce.harness import config as harness_config
+from reproduce.harness import training
 
-MODULES = (0, 1)
-_SCORE_BATCH = 1000
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 class Setting(NamedTuple):
-    """Which network: the task's modulus, its links each way, its repeat."""
+    """Which repeat: the task's modulus, links each way, the seed."""
 
     demand: int
     links: int
@@ -33,6 +30,132 @@ class Setting(NamedTuple):
     @property
     def folder(self):
         return f"demand{self.demand}/links{self.links}/seed{self.seed}"
+
+
+class Kind(NamedTuple):
+    """Which network of a repeat: its architecture, and how links train.
+
+    Attributes:
+        bottleneck: Bool, architecture (b) of the paper rather than (a).
+        rewire: Bool. `False` keeps the links where they are.
+        walk: Bool. `False` leaves the links' random walk out.
+    """
+
+    bottleneck: bool = False
+    rewire: bool = True
+    walk: bool = True
+
+
+PLAIN = Kind()
+BOTTLENECK = Kind(bottleneck=True)
+CONTROLS = {"no_rewiring": Kind(rewire=False), "no_walk": Kind(walk=False)}
+
+
+def settings(config):
+    """Returns the repeats of a run, the sparsest of each demand first."""
+    return [
+        Setting(*which)
+        for which in itertools.product(
+            config.demands, sorted(config.links), config.seeds
+        )
+    ]
+
+
+def has_controls(config, setting):
+    """Returns whether a repeat has the controls: sparsest, least demand."""
+    sparsest = min(config.demands), min(config.links)
+    return config.controls and sparsest == (setting.demand, setting.links)
+
+
+def plan(run):
+    """Plans all networks, masks and measurements; returns the records."""
+    return [plan_setting(run, setting) for setting in settings(run.config)]
+
+
+def plan_setting(run, setting):
+    """Plans the stages of one repeat; returns the record to be."""
+    config = run.config
+    data = images.load_once(config.dataset)
+    plan = _Plan(run, setting)
+    plain = plan.network("plain/network", PLAIN)
+    bottleneck = plan.network("bottleneck/network", BOTTLENECK)
+    record = {
+        "data": data.title,
+        "data_sha256": data.sha256,
+        "chance": 1 / len(data.class_names),
+        "p": setting.links / config.units**2,
+        **setting._asdict(),
+        "plain": plan.stage(
+            "plain", measure_plain, setting, plain, plan.masks("plain", plain)
+        ),
+        "bottleneck": plan.stage(
+            "bottleneck", measure_bottleneck, setting, bottleneck
+        ),
+    }
+    if has_controls(config, setting):
+        blank = {
+            name: plan.stage(
+                f"controls/untrained/{name}", untrained_network, setting, kind
+            )
+            for name, kind in (("plain", PLAIN), ("bottleneck", BOTTLENECK))
+        }
+        masks = plan.masks("controls/untrained", blank["plain"])
+        changed = {
+            name: plan.network(f"controls/{name}", kind)
+            for name, kind in CONTROLS.items()
+        }
+        record["controls"] = plan.stage(
+            "controls", measure_controls, setting, blank, masks, changed
+        )
+    return record
+
+
+class _Plan:
+    """Plans stages of one repeat, in its folder."""
+
+    def __init__(self, run, setting):
+        self._run, self._setting = run, setting
+
+    def stage(self, name, function, *needs, **kwargs):
+        return self._run.stage(
+            f"{self._setting.folder}/{name}",
+            function,
+            *needs,
+            seed=self._setting.seed,
+            **kwargs,
+        )
+
+    def network(self, name, kind):
+        steps = steps_of(self._run.config, kind)
+        return self.stage(
+            name,
+            train_network,
+            self._setting,
+            kind,
+            steps=steps,
+            phase="networks",
+        )
+
+    def masks(self, folder, network):
+        """Returns the stages of the masks for either digit."""
+        steps = self._run.config.mask_steps
+        return [
+            self.stage(
+                f"{folder}/mask{k}",
+                train_mask,
+                self._setting,
+                network,
+                k,
+                steps=steps,
+                phase="masks",
+            )
+            for k in measures.MODULES
+        ]
+
+
+def steps_of(config, kind):
+    """Returns the steps that a network trains for."""
+    return config.bottleneck_steps if kind.bottleneck else config.network_steps
 
 
 class Task(NamedTuple):
@@ -51,8 +174,10 @@ class Task(NamedTuple):
     test: parity_mnist.Pairs
 
 
-def draw_task(config, data, demand, seed):
+@functools.lru_cache(maxsize=1)  # several stages in turn have the same
+def draw_task(config, demand, seed):
     """Returns the `Task` of a demand and repeat."""
+    data = images.load_once(config.dataset)
     steps = max(config.network_steps, config.bottleneck_steps)
     counts = {
         "train": steps * config.batch_size,
@@ -65,7 +190,7 @@ def draw_task(config, data, demand, seed):
             part: parity_mnist.draw(
                 data.test if part == "test" else data.train,
                 count,
-                experiment.derive_seed(seed, "pairs", part),
+                harness_config.derive_seed(seed, "pairs", part),
                 demand,
             )
             for part, count in counts.items()
@@ -73,31 +198,42 @@ def draw_task(config, data, demand, seed):
     )
 
 
-def untrained(config, data, setting, bottleneck=None, rewire=True, walk=True):
-    """Returns a compiled network before training."""
-    seed = experiment.derive_seed(setting.seed, "network")
-    network = modular_rnn.build(
+def task_of(stage, setting):
+    """Returns the `Task` of a stage."""
+    return draw_task(stage.config, setting.demand, setting.seed)
+
+
+def untrained(config, setting, kind=PLAIN):
+    """Returns a network before training, not compiled."""
+    data = images.load_once(config.dataset)
+    return modular_rnn.build(
         data.train.images.shape[1:],
         setting.links,
         len(data.class_names),
         config.units,
-        bottleneck=bottleneck,
-        seed=seed,
+        bottleneck=config.bottleneck if kind.bottleneck else None,
+        seed=harness_config.derive_seed(setting.seed, "network"),
     )
+
+
+def compiled(config, setting, kind=PLAIN):
+    """Returns a compiled network before training."""
+    network = untrained(config, setting, kind)
     fraction = setting.links / config.units**2
-    steps = config.bottleneck_steps if bottleneck else config.network_steps
     rate = keras.optimizers.schedules.CosineDecay(
-        config.network_lr, steps, config.lr_end
+        config.network_lr, steps_of(config, kind), config.lr_end
     )
     network.compile(
         deep_r.DeepR(
             keras.optimizers.Adam(rate),
-            rewiring.learning_rate(
+            schedules.learning_rate(
                 fraction, 1 / config.units**2, *config.link_lrs
             ),
-            rewiring.walk_noise(fraction, config.link_noise if walk else 0.0),
-            rewire=rewire,
-            seed=experiment.derive_seed(setting.seed, "links"),
+            schedules.walk_noise(
+                fraction, config.link_noise if kind.walk else 0.0
+            ),
+            rewire=kind.rewire,
+            seed=harness_config.derive_seed(setting.seed, "links"),
         ),
         _LOSS,
         metrics=["accuracy"],
@@ -106,19 +242,26 @@ def untrained(config, data, setting, bottleneck=None, rewire=True, walk=True):
     return network
 
 
-def train(run, task, network, steps, stage):
-    """Trains a network; returns it."""
-    run.fit(
-        stage,
-        network,
+def untrained_network(stage, setting, kind):
+    """Returns a network as it is before training."""
+    return untrained(stage.config, setting, kind)
+
+
+def train_network(stage, setting, kind):
+    """Returns a trained network."""
+    config = stage.config
+    return stage.fit(
+        compiled(config, setting, kind),
         functools.partial(
-            parity_mnist.batches, task.train, run.config.batch_size, None
+            parity_mnist.batches,
+            task_of(stage, setting).train,
+            config.batch_size,
+            None,
         ),
-        steps,
-        run.config.log_steps,
-        callbacks=[LinkSummary(run.folder / "logs" / stage / "links")],
+        steps_of(config, kind),
+        config.log_steps,
+        callbacks=[LinkSummary(stage.log_dir / "links")],
     )
-    return network
 
 
 class LinkSummary(keras.callbacks.Callback):
@@ -138,7 +281,7 @@ class LinkSummary(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         optimizer = self.model.optimizer
         with self._writer.as_default(step=int(optimizer.iterations)):
-            tf.summary.scalar("links_alive", alive(self.model))
+            tf.summary.scalar("links_alive", measures.alive(self.model))
             rewired = int(optimizer.rewired) - self._before
             tf.summary.scalar("links_rewired", rewired)
 
@@ -146,251 +289,115 @@ class LinkSummary(keras.callbacks.Callback):
         self._writer.close()
 
 
-def alive(network):
-    """Returns the number of active links, both directions together."""
-    links = network.get_layer("modules")
-    return sum(
-        int(np.count_nonzero(links.link(n, 1 - n).kernel)) for n in MODULES
+@training.keep_last
+def scored(config, network):
+    """Returns the compiled model whose scores choose weights of a network."""
+    model = scored_model.ScoredModel(
+        network, config.mask_share, measures.candidates(network)[0]
     )
-
-
-def responses(network, pairs):
-    """Returns what a network makes of pairs, as arrays.
-
-    Returns:
-        Dict from "states0", "states1" (the last step's), "bottleneck0" and
-        "bottleneck1" (if any) and "decision" to float arrays.
-    """
-    modules = network.get_layer("modules").output
-    outputs = {f"states{n}": modules[n][:, -1] for n in MODULES}
-    outputs["decision"] = network.output
-    names = {layer.name for layer in network.layers}
-    for n in MODULES:
-        if f"bottleneck{n}" in names:
-            layer = network.get_layer(f"bottleneck{n}")
-            outputs[f"bottleneck{n}"] = layer.output
-    return predict(keras.Model(network.inputs, outputs), pairs)
-
-
-def predict(model, pairs):
-    """Returns the outputs of a model for all pairs, as arrays.
-
-    Without compiling: that takes longer than these few batches.
-    """
-    found = [
-        keras.tree.map_structure(np.array, model(inputs, training=False))
-        for inputs, _ in parity_mnist.batches(pairs, _SCORE_BATCH)
-    ]
-    return keras.tree.map_structure(lambda *x: np.concatenate(x), *found)
-
-
-def accuracy(logits, labels):
-    """Returns the share of decisions that are right."""
-    return float(np.mean(np.argmax(logits, axis=1) == labels))
-
-
-def readout_accuracy(fit, test, task, layer, module, digit):
-    """Returns how well a new readout of a module's layer tells a digit."""
-    return specialization.readout_accuracy(
-        fit[f"{layer}{module}"],
-        task.fit.labels(digit),
-        test[f"{layer}{module}"],
-        task.test.labels(digit),
-    )
-
-
-def state_measures(found_test, task, seed):
-    """Returns M(n, k) by correlation, and as a CKA distance."""
-    measures = {
-        "correlation": specialization.mean_correlation,
-        "cka_distance": functools.partial(
-            specialization.cka_distance, seed=seed
-        ),
-    }
-    return {
-        name: [
-            [
-                measure(found_test[f"states{n}"], task.test.labels(k))
-                for k in MODULES
-            ]
-            for n in MODULES
-        ]
-        for name, measure in measures.items()
-    }
-
-
-def candidates(network):
-    """Returns the weights that compete for a mask, and their modules.
-
-    Input weights and biases are left out, as in the paper, and dormant links,
-    which have no weight. A link counts to the module that it feeds, a readout
-    to the module that it reads.
-
-    Returns:
-        `WeightMask`, and a dict from its paths to 0 or 1.
-    """
-    module_of = {}
-    for n in MODULES:
-        module_of[f"modules/module{n}/recurrent_kernel"] = n
-        module_of[f"modules/link_{1 - n}_{n}/connection_strength"] = n
-        module_of[f"readout{n}/kernel"] = n
-    weights = model_weights.model_weights(network)
-    mask = WeightMask(
-        {path: weights[path].variable.numpy() != 0 for path in module_of}
-    )
-    return mask, module_of
-
-
-def find_masks(run, network, task, setting, folder):
-    """Returns, for each digit, its mask's shares M(n, k) and accuracy."""
-    config = run.config
-    compete, module_of = candidates(network)
-    scored = scored_model.ScoredModel(network, config.mask_share, compete)
-    scored.compile(
+    model.compile(
         keras.optimizers.SGD(config.mask_lr, config.mask_momentum),
         _LOSS,
         metrics=["accuracy"],
         jit_compile=config.jit_compile,
     )
-    shares, right = [], []
-    for k in MODULES:
-
-        def train_mask(k=k):
-            seed = experiment.derive_seed(setting.seed, "scores", k)
-            scored.reset(seed)
-            run.fit(
-                f"{folder}/mask{k}",
-                scored,
-                functools.partial(
-                    parity_mnist.batches, task.masks, config.batch_size, k
-                ),
-                config.mask_steps,
-                config.log_steps,
-            )
-            mask = scored.weight_mask(f"digit {k}")
-            right = accuracy(predict(scored, task.test), task.test.labels(k))
-            return WeightMask(
-                mask.values, {**mask.provenance, "accuracy": right}
-            )
-
-        mask = run.stage(f"{folder}/mask{k}", train_mask, config.mask_steps)
-        shares.append([*specialization.mask_shares(mask, module_of).values()])
-        right.append(mask.provenance["accuracy"])
-    return {"mask": np.transpose(shares).tolist(), "mask_accuracy": right}
+    return model
 
 
-def adjacency(network):
-    """Returns |w| of every connection between hidden units, row to column."""
-    modules = network.get_layer("modules")
-    blocks = [
-        [
-            modules.cells[m].recurrent_kernel
-            if m == n
-            else modules.link(m, n).kernel
-            for n in MODULES
-        ]
-        for m in MODULES
-    ]
-    return np.abs(
-        np.block(keras.tree.map_structure(ops.convert_to_numpy, blocks))
+def train_mask(stage, setting, network, digit):
+    """Returns the mask of the weights that tell one digit, and how well."""
+    config, task = stage.config, task_of(stage, setting)
+    # One model for both digits: its training step is traced once.
+    model = scored(config, network)
+    model.reset(stage.derive_seed("scores", digit))
+    stage.fit(
+        model,
+        functools.partial(
+            parity_mnist.batches, task.masks, config.batch_size, digit
+        ),
+        config.mask_steps,
+        config.log_steps,
     )
+    logits = measures.predict(model, task.test)
+    return {
+        "mask": model.weight_mask(f"digit {digit}"),
+        "accuracy": measures.accuracy(logits, task.test.labels(digit)),
+    }
 
 
-def structure(network):
-    """Returns the modularity Q of the hidden units' graph, plain and by |w|."""
-    weights = adjacency(network)
-    groups = np.repeat(MODULES, len(weights) // len(MODULES))
-    q = specialization.directed_modularity
-    return {"q": q(weights > 0, groups), "q_weighted": q(weights, groups)}
-
-
-def plain_network(run, data, task, setting):
+def measure_plain(stage, setting, network, masks):
     """Returns the record of architecture (a): masks and correlations."""
-    config, folder = run.config, f"{setting.folder}/plain"
-    network = run.stage(
-        f"{folder}/network",
-        lambda: train(
-            run,
-            task,
-            untrained(config, data, setting),
-            config.network_steps,
-            f"{folder}/network",
-        ),
-        config.network_steps,
-    )
-    found = responses(network, task.test)
-    seed = experiment.derive_seed(setting.seed, "partners")
-    epochs = config.network_steps / config.log_steps
+    config, task = stage.config, task_of(stage, setting)
+    found = measures.responses(network, task.test)
+    epochs = config.network_steps / min(config.log_steps, config.network_steps)
     return {
-        "accuracy": accuracy(found["decision"], task.test.targets),
+        "accuracy": measures.accuracy(found["decision"], task.test.targets),
         "rewired_per_epoch": int(network.optimizer.rewired) / epochs,
-        **structure(network),
-        **state_measures(found, task, seed),
-        **find_masks(run, network, task, setting, folder),
+        **measures.structure(network),
+        **measures.state_measures(found, task, stage.derive_seed("partners")),
+        **measures.mask_measures(network, masks),
     }
 
 
-def bottleneck_network(run, data, task, setting):
+def measure_bottleneck(stage, setting, network):
     """Returns the record of architecture (b): retrained readouts."""
-    config, folder = run.config, f"{setting.folder}/bottleneck"
-    network = run.stage(
-        f"{folder}/network",
-        lambda: train(
-            run,
-            task,
-            untrained(config, data, setting, config.bottleneck),
-            config.bottleneck_steps,
-            f"{folder}/network",
-        ),
-        config.bottleneck_steps,
+    task = task_of(stage, setting)
+    fit, test = (
+        measures.responses(network, part) for part in (task.fit, task.test)
     )
-    fit, test = (responses(network, part) for part in (task.fit, task.test))
     return {
-        "accuracy": accuracy(test["decision"], task.test.targets),
-        "bottleneck": [
-            [
-                readout_accuracy(fit, test, task, "bottleneck", n, k)
-                for k in MODULES
-            ]
-            for n in MODULES
-        ],
+        "accuracy": measures.accuracy(test["decision"], task.test.targets),
+        "bottleneck": measures.bottleneck_measure(fit, test, task),
     }
 
 
-def controls(run, data, task, setting):
-    """Returns the record of the paper's controls, on the sparsest network."""
-    config, folder = run.config, f"{setting.folder}/controls"
-    blank = untrained(config, data, setting)
-    fit, test = (responses(blank, part) for part in (task.fit, task.test))
+def measure_controls(stage, setting, blank, masks, changed):
+    """Returns the record of the controls.
+
+    Args:
+        stage: `Stage`.
+        setting: `Setting`.
+        blank: Dict, untrained networks "plain" and "bottleneck".
+        masks: What `train_mask` returned for the first of these.
+        changed: Dict, networks that trained as in `CONTROLS`.
+    """
+    task = task_of(stage, setting)
+    seed = stage.derive_seed("partners")
+    (fit, test), narrow = (
+        [measures.responses(network, part) for part in (task.fit, task.test)]
+        for network in (blank["plain"], blank["bottleneck"])
+    )
     record = {
         "untrained": {
             "readout": [
-                readout_accuracy(fit, test, task, "states", n, n)
-                for n in MODULES
+                measures.readout_accuracy(fit, test, task, "states", n, n)
+                for n in measures.MODULES
             ],
-            **find_masks(run, blank, task, setting, f"{folder}/untrained"),
+            "bottleneck": measures.bottleneck_measure(*narrow, task),
+            **measures.state_measures(test, task, seed),
+            **measures.mask_measures(blank["plain"], masks),
         }
     }
-    for name, change in (
-        ("no_rewiring", {"rewire": False}),
-        ("no_walk", {"walk": False}),
-    ):
-        stage = f"{folder}/{name}"
-        network = run.stage(
-            stage,
-            lambda change=change, stage=stage: train(
-                run,
-                task,
-                untrained(config, data, setting, **change),
-                config.network_steps,
-                stage,
-            ),
-            config.network_steps,
-        )
-        found = responses(network, task.test)
-        seed = experiment.derive_seed(setting.seed, "partners")
+    for name, network in changed.items():
+        found = measures.responses(network, task.test)
         record[name] = {
-            "accuracy": accuracy(found["decision"], task.test.targets),
-            **state_measures(found, task, seed),
+            "accuracy": measures.accuracy(found["decision"], task.test.targets),
+            **measures.state_measures(found, task, seed),
         }
     return record
+
+
+def phases(config):
+    """Returns what the estimate times: training networks, training masks."""
+    data, setting = images.load_once(config.dataset), settings(config)[0]
+
+    def batches(start, stop):
+        count = stop * config.batch_size
+        pairs = parity_mnist.draw(data.train, count, 0, setting.demand)
+        return parity_mnist.batches(pairs, config.batch_size, None, start, stop)
+
+    network = compiled(config, setting)
+    return {
+        "networks": training.phase(network, batches),
+        "masks": training.phase(scored(config, network), batches),
+    }

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from modularity_tf.masking import masked_dense
+from modularity_tf.parts import keras_private
 from reproduce.csordas2021 import initializers
 
 
@@ -22,7 +23,7 @@ class ContinualDense(masked_dense.MaskedDense):
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.used = self._add_flags(self._kernel, "used")
+        self.used = self._add_flags(keras_private.kernel(self), "used")
         self.bias_used = self._add_flags(self.bias, "bias_used")
 
     def start_task(self, seed, old_logit, new_logit):
@@ -60,12 +61,16 @@ class ContinualDense(masked_dense.MaskedDense):
 
     def _parts(self):
         return (
-            (self._kernel, self.mask_logits, self.used),
+            (keras_private.kernel(self), self.mask_logits, self.used),
             (self.bias, self.bias_mask_logits, self.bias_used),
         )
 
     def _gate(self, weight, logits, training):
-        used = self.used if weight is self._kernel else self.bias_used
+        used = (
+            self.used
+            if weight is keras_private.kernel(self)
+            else self.bias_used
+        )
         weight = ops.where(used, ops.stop_gradient(weight), weight)
         return super()._gate(weight, logits, training)
 

@@ -1,19 +1,16 @@
-"""What neuron subselection shows: claims and figures, from the records."""
+"""What neuron subselection shows: claims, and the numbers of the figures.
+
+Everything here is computed from the records of
+`reproduce.neuron_subselection`, one a data set and seed.
+"""
 
 import numpy as np
-from matplotlib import figure
 
-from modularity_tf import plots
 from reproduce.harness import claim
 
 METHODS = {"threshold": "thresholding", "bayesian": "masking"}
-SHARING = {  # method, question: number of the figure
-    ("threshold", "specialize"): "fig01",
-    ("threshold", "reuse"): "fig02",
-    ("bayesian", "specialize"): "fig03",
-    ("bayesian", "reuse"): "fig04",
-}
 CALIBRATION = ("before", "after")
+RANDOM = "random neurons, as many"
 QUESTIONS = {"specialize": "different classes", "reuse": "halves of a class"}
 
 
@@ -40,13 +37,13 @@ def ratio(record, method, question, key, layer="total", as_in_text=False):
 
     Pairs without an active neuron in the layer do not count.
     """
-    values = np.array(
-        [
-            entry[layer][key]
-            for entry in entries(record, method, question, as_in_text)
-        ],
-        "float64",
-    )
+    found = entries(record, method, question, as_in_text)
+    return mean([entry[layer][key] for entry in found])
+
+
+def mean(values):
+    """Returns the mean of what is not NaN; NaN where nothing is left."""
+    values = np.array(values, "float64")
     values = values[~np.isnan(values)]
     return float(values.mean()) if values.size else np.nan
 
@@ -86,311 +83,135 @@ def calibration_errors(record, method):
     )
 
 
+def significant(record, method):
+    """Returns the share of pairs of classes with p <= 5 %.
+
+    Such a pair shares less than two sub-tasks without a difference would. A
+    pair without an active neuron is not significant.
+    """
+    tests = record["methods"][method]["permutations"]
+    return float(np.mean([test["p"] <= 0.05 for test in tests]))
+
+
 def claims(records):
-    """Returns the statements with thresholds fixed before any run."""
-    found = []
+    """Returns the paper's claims with thresholds fixed before any run.
+
+    The text divides what is shared by all neurons of a layer, which no share
+    can exceed that is on: below 20 % and 30 % say little. Here it is divided
+    by the active neurons, beside what random sets of the same sizes share.
+    """
+    found = claim.Claims()
     for title, repeats in by_dataset(records).items():
-
-        def add(statement, text, values, threshold, at_least=True, title=title):
-            found.append(
-                claim.Claim(
-                    f"{title}: {statement}",
-                    text,
-                    tuple(float(value) for value in values),
-                    threshold,
-                    at_least,
-                )
-            )
-
         methods = repeats[0]["methods"]
-        for method in methods:
-            if "sharing" in methods[method]:
-                _sharing_claims(add, repeats, method)
+        if "sharing" in methods.get("threshold", {}):
+            found.extend(_claims_of_thresholding(title, repeats))
+        if "sharing" in methods.get("bayesian", {}):
+            found.extend(_claims_of_masking(title, repeats))
         if "ablation" in methods.get("bayesian", {}):
-            drops = [drop_of_class(r) for r in repeats]
-            control = [drop_of_class(r, "random") for r in repeats]
-            add(
-                "ablating a class's neurons hits that class: loss of points",
-                "significant",
-                [d[:, 0].mean() for d in drops],
-                0.2,
-            )
-            add(
-                "and hits it more than the others, by",
-                "mostly stable"
-                if not title.startswith("CIFAR-10")
-                else "less pronounced",
-                [(d[:, 0] - d[:, 1]).mean() for d in drops],
-                0.1,
-            )
-            add(
-                "and more than as many random neurons do, by",
-                "",
-                [
-                    (d[:, 0] - c[:, 0]).mean()
-                    for d, c in zip(drops, control, strict=True)
-                ],
-                0.0,
-            )
-            errors = [calibration_errors(r, "bayesian") for r in repeats]
-            add(
-                "a temperature lowers masked subnetworks' calibration error by",
-                "mitigates",
-                [(e[:, 0] - e[:, 1]).mean() for e in errors],
-                0.0,
-            )
+            found.extend(_claims_of_ablation(title, repeats))
     return found
 
 
-def _sharing_claims(add, repeats, method):
-    kind = METHODS[method]
-    share = {
-        question: [ratio(r, method, question, "share") for r in repeats]
-        for question in QUESTIONS
-    }
-    of_layer = {
-        question: [ratio(r, method, question, "of_layer") for r in repeats]
-        for question in QUESTIONS
-    }
-    expected = [
-        ratio(r, method, "specialize", "expected_share") for r in repeats
-    ]
-    if method == "threshold":
-        add(
-            f"{kind} reuses: |A & B| / |A| of halves of a class",
-            "high",
-            share["reuse"],
-            0.8,
-        )
-        add(
-            f"{kind} specializes little: |A & B| / |A| of classes over random",
-            "little",
-            np.subtract(share["specialize"], expected),
-            0.0,
-        )
-    else:
-        add(
-            f"{kind} specializes: |A & B| / |layer| of different classes",
-            "< 20 %",
-            of_layer["specialize"],
-            0.2,
-            at_least=False,
-        )
-        add(
-            f"{kind} reuses little: |A & B| / |layer| of halves of a class",
-            "< 30 %",
-            of_layer["reuse"],
-            0.3,
-            at_least=False,
-        )
-        add(
-            f"{kind} reuses little, beyond size: |A & B| / |A| of halves",
-            "low",
-            share["reuse"],
-            0.5,
-            at_least=False,
-        )
-    tests = [
-        np.mean(
-            [test["p"] <= 0.05 for test in r["methods"][method]["permutations"]]
-        )
-        for r in repeats
-    ]
-    add(
-        f"{kind}: classes share less than shuffled labels do (pairs, p < 5 %)",
-        "",
-        tests,
-        0.5,
+def _share_and_chance(repeats, method, question):
+    """Returns |A & B| / |A| in each record, and that of random sets."""
+    return (
+        np.array([ratio(r, method, question, key) for r in repeats])
+        for key in ("share", "expected_share")
     )
 
 
-def draw(records):
-    """Returns figures 1 to 6 and those beside them, from the records alone."""
-    figures = {}
-    groups = by_dataset(records)
-    for (method, question), number in SHARING.items():
-        for title, repeats in groups.items():
-            if "sharing" in repeats[0]["methods"].get(method, {}):
-                name = repeats[0]["dataset"]
-                key = f"{number}_{method}_{question}_{name}"
-                figures[key] = _sharing_bars(repeats, method, question, title)
-    for title, repeats in groups.items():
-        methods = repeats[0]["methods"]
-        if all("sharing" in found for found in methods.values()):
-            name = repeats[0]["dataset"]
-            figures[f"active_{name}"] = _active_bars(repeats, title)
-    numbers = {"mnist": "fig05", "digits": "fig05", "cifar10": "fig06"}
-    for title, repeats in groups.items():
-        first = repeats[0]
-        name, methods = first["dataset"], first["methods"]
-        if all("ablation" in found for found in methods.values()):
-            figures[f"subnetworks_{name}"] = _subnetwork_bars(repeats, title)
-            figures[f"calibration_{name}"] = _calibration_bars(repeats, title)
-        if "ablation" in methods.get("bayesian", {}):
-            for scale in ("counts", "percent"):
-                key = f"{numbers[name]}_ablation_{scale}_{name}"
-                figures[key] = _ablation_matrices(repeats, title, scale)
-        if "sweep" in first:
-            figures[f"sweep_{name}"] = _sweep(first["sweep"], title)
-        figures[f"reliability_{name}"] = plots.reliability(
-            {
-                f"T = {t:.2f}": first["calibration"]["bins"][bins]
-                for t, bins in (
-                    (1.0, "before"),
-                    (first["calibration"]["temperature"], "after"),
-                )
-            },
-            f"{title}: the network",
-        )
-    return figures
-
-
-def _sharing_bars(repeats, method, question, title):
-    layers = list(repeats[0]["methods"][method]["sharing"][question][0])
-    kinds = {
-        "of the layer": ("of_layer", "expected_of_layer", False),
-        "of the layer, the text's ten": ("of_layer", "expected_of_layer", True),
-        "of the active": ("share", "expected_share", False),
-    }
-
-    def values(key, as_in_text):
-        return 100 * np.nan_to_num(
-            [
-                [
-                    ratio(r, method, question, key, layer, as_in_text)
-                    for layer in layers
-                ]
-                for r in repeats
-            ]
-        )
-
-    return plots.grouped_bars(
-        {label: values(key, ten) for label, (key, _, ten) in kinds.items()},
-        layers,
-        "active neurons shared [%]",
-        f"{title}, {METHODS[method]}: {QUESTIONS[question]}",
-        {label: values(key, ten) for label, (_, key, ten) in kinds.items()},
+def _claims_of_thresholding(title, repeats):
+    found = claim.Claims(title)
+    share, chance = _share_and_chance(repeats, "threshold", "reuse")
+    found.add(
+        "thresholding reuses: |A & B| / |A| of halves of a class",
+        share,
+        at_least=0.8,
+        paper="high",
+        null=chance,
+        null_is=RANDOM,
     )
-
-
-def _active_bars(repeats, title):
-    """Draws how many neurons a class uses, mean over the classes."""
-    methods = repeats[0]["methods"]
-    layers = list(next(iter(methods.values()))["sharing"]["active"][0])
-    return plots.grouped_bars(
-        {
-            METHODS[method]: 100
-            * np.array(
-                [
-                    [
-                        np.mean(
-                            [
-                                one[layer]
-                                for one in r["methods"][method]["sharing"][
-                                    "active"
-                                ]
-                            ]
-                        )
-                        for layer in layers
-                    ]
-                    for r in repeats
-                ]
-            )
-            for method in methods
-        },
-        layers,
-        "active neurons [%]",
-        title,
+    share, chance = _share_and_chance(repeats, "threshold", "specialize")
+    found.add(
+        "thresholding specializes little: |A & B| / |A| of classes over random",
+        share - chance,
+        at_least=0.0,
+        paper="little",
+        null=0.0,
+        null_is=RANDOM,
     )
+    return found
 
 
-def _subnetwork_bars(repeats, title):
-    """Draws what the subnetwork of each class still classifies."""
-    groups = {}
-    for method in repeats[0]["methods"]:
-        scores = np.array([subnetwork_accuracy(r, method) for r in repeats])
-        for i, kind in enumerate(("own class", "other classes")):
-            groups[f"{METHODS[method]}, {kind}"] = 100 * scores[:, :, i]
-    return plots.grouped_bars(
-        groups,
-        repeats[0]["class_names"],
-        "recognized by the subnetwork [%]",
-        title,
+def _claims_of_masking(title, repeats):
+    found = claim.Claims(title)
+    share, chance = _share_and_chance(repeats, "bayesian", "specialize")
+    found.add(
+        "masking specializes: |A & B| / |A| of classes over random",
+        share - chance,
+        at_most=0.0,
+        paper="< 20 % of each layer",
+        null=0.0,
+        null_is=RANDOM,
     )
-
-
-def _calibration_bars(repeats, title):
-    """Draws the calibration error of the network and the subnetworks."""
-    methods = list(repeats[0]["methods"])
-    groups = {
-        when: 100
-        * np.array(
-            [
-                [r["calibration"][f"error_{when}"]]
-                + [calibration_errors(r, m)[:, i].mean() for m in methods]
-                for r in repeats
-            ]
-        )
-        for i, when in enumerate(CALIBRATION)
-    }
-    return plots.grouped_bars(
-        groups,
-        ["network", *(f"subnetworks, {METHODS[m]}" for m in methods)],
-        "expected calibration error [%]",
-        title,
+    found.add(
+        "masking specializes: all pairs of classes share less than shuffled "
+        "labels do (pairs with p <= 5 %)",
+        [significant(r, "bayesian") for r in repeats],
+        at_least=1.0,
+        null=0.05,
+        null_is="classes without a difference",
     )
-
-
-def _ablation_matrices(repeats, title, scale):
-    names = repeats[0]["class_names"]
-    matrices = {}
-    for label, name in enumerate(names):
-        changes = [
-            np.subtract(
-                r["methods"]["bayesian"]["ablation"][label]["ablated"][
-                    "confusion"
-                ],
-                r["network"]["confusion"],
-            )
-            for r in repeats
-        ]
-        change = np.mean(changes, axis=0)
-        if scale == "counts":  # as the text; the plot multiplies by 100
-            counts = np.array(repeats[0]["network"]["counts"])
-            change = change * counts[:, None] / 100
-        matrices[f"without the neurons of {name}"] = change
-    unit = "images" if scale == "counts" else "% of the true class"
-    return plots.confusion_matrices(
-        matrices,
-        names,
-        f"{title}: change of the confusion matrix",
-        difference=True,
-        unit=unit,
+    share, chance = _share_and_chance(repeats, "bayesian", "reuse")
+    found.add(
+        "masking reuses little: |A & B| / |A| of halves of a class",
+        share,
+        at_most=0.5,
+        paper="< 30 % of a layer",
+        null=chance,
+        null_is=RANDOM,
     )
+    return found
 
 
-def _sweep(points, title):
-    """Draws sharing by masking against the upper threshold, for each tau."""
-    fig = figure.Figure((11.0, 4.0))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(f"{title}: masking")
-    axes = fig.subplots(1, 2)
-    for ax, key, of in zip(
-        axes, ("of_layer", "share"), ("all neurons", "the active"), strict=True
-    ):
-        for i, tau in enumerate(sorted({point["tau"] for point in points})):
-            rows = [point for point in points if point["tau"] == tau]
-            x = [point["t_high"] for point in rows]
-            for kind, name, style in (
-                ("different", "classes", "o-"),
-                ("same", "halves", "s--"),
-            ):
-                y = [p[f"{kind}_{key}"] for p in rows]
-                y = [np.nan if value is None else 100 * value for value in y]
-                label = f"{name}, tau = {tau}"
-                ax.plot(x, y, style, color=f"C{i}", label=label)
-        ax.set_xscale("log")
-        ax.grid(alpha=0.3)
-        ax.set(xlabel="t_high", ylabel=f"shared, of {of} [%]")
-    axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return fig
+def _claims_of_ablation(title, repeats):
+    found = claim.Claims(title)
+    own, others = np.array([drop_of_class(r).mean(axis=0) for r in repeats]).T
+    random_own, random_others = np.array(
+        [drop_of_class(r, "random").mean(axis=0) for r in repeats]
+    ).T
+    found.add(
+        "ablating a class's neurons hits that class: loss of points",
+        own,
+        at_least=0.2,
+        paper="significant",
+        null=random_own,
+        null_is=RANDOM,
+    )
+    found.add(
+        "ablating a class's neurons hits it more than the others, by",
+        own - others,
+        at_least=0.1,
+        paper="less pronounced"
+        if title.startswith("CIFAR-10")
+        else "others mostly stable",
+        null=random_own - random_others,
+        null_is=RANDOM,
+    )
+    found.add(
+        "ablating a class's neurons hits it more than random ones do, by",
+        own - random_own,
+        at_least=0.0,
+        null=0.0,
+        null_is=RANDOM,
+    )
+    errors = [calibration_errors(r, "bayesian") for r in repeats]
+    found.add(
+        "a temperature lowers masked subnetworks' calibration error by",
+        [(e[:, 0] - e[:, 1]).mean() for e in errors],
+        at_least=0.0,
+        paper="mitigates",
+        null=0.0,
+        null_is="T = 1",
+    )
+    return found

@@ -1,211 +1,230 @@
-"""What neurons classes use and share: the stages of neuron_subselection.
+"""Trains CNNs, and removes the neurons of classes: neuron_subselection.
 
 The functions take the `Config` of `reproduce.neuron_subselection`.
 """
 
 import functools
-import itertools
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.neurons import (
-    calibration,
-    selection,
-    statistics,
-    subnetworks,
-)
-from modularity_tf.parts import activations, confusion, overlap
-from reproduce.harness import experiment
+from modularity_tf.neurons import calibration, statistics, subnetworks
+from modularity_tf.parts import confusion
+from reproduce.data import images
+from reproduce.elbastawisy2025 import class_neurons, neuron_cnn, sharing
+from reproduce.harness import training
 
 
-def batches_of(split, groups=None):
-    """Returns the images of a split with their labels, or other groups."""
-    groups = split.labels if groups is None else groups
-    data = tf.data.Dataset.from_tensor_slices((split.images, groups))
-    return data.batch(500).map(lambda x, y: (tf.cast(x, tf.float32), y))
+def plan(run):
+    """Plans all networks and what is found in them; returns the records."""
+    for dataset in run.config.datasets:
+        check_images(run.config, dataset)
+    return [
+        plan_network(run, dataset, seed)
+        for seed in run.config.seeds
+        for dataset in run.config.datasets
+    ]
 
 
-def halves(split, num_classes, seed):
-    """Returns 2 * label + half for every image, halves drawn at random."""
-    rng = np.random.default_rng(seed)
-    half = np.zeros(len(split.labels), "int32")
-    for label in range(num_classes):
-        (rows,) = np.nonzero(split.labels == label)
-        half[rng.permutation(rows)[: len(rows) // 2]] = 1
-    return 2 * split.labels + half
+def check_images(config, dataset):
+    """Raises `ValueError` if there are too few images to score on."""
+    whole = images.load_once(dataset)
+    most = min(len(whole.validation.labels), len(whole.test.labels))
+    if config.score_images > most:
+        raise ValueError(
+            f"--score_images={config.score_images} must be at most {most}: "
+            f"{dataset} has no more to validate on."
+        )
+    test = class_neurons.load(config, dataset).test
+    counts = np.bincount(test.labels, minlength=len(whole.class_names))
+    # A class needs a confusion rate, or two images in each half.
+    least = 1 if config.select_on == "train" else 4
+    if counts.min() < least:
+        raise ValueError(
+            f"--score_images={config.score_images} must be higher: it leaves "
+            f"{counts.min()} test images of class "
+            f"{whole.class_names[counts.argmin()]!r} of {dataset}, and "
+            f"--select_on={config.select_on} needs {least} or more."
+        )
 
 
-def decide(config, method, statistics, label, **changes):
-    """Returns the `NeuronSelection` of a class, or its `NeuronMask`."""
-    if method == "threshold":
-        return selection.threshold_neurons(statistics, label, config.percentile)
-    settings = {
-        name: getattr(config, name) for name in ("t_high", "t_low", "tau")
-    }
-    return selection.bayesian_neuron_mask(
-        statistics, label, **{**settings, **changes}
+def plan_network(run, dataset, seed):
+    """Plans the stages of one data set and seed; returns the record to be."""
+    config, data = run.config, images.load_once(dataset)
+
+    def stage(what, *args, **kwargs):
+        name = f"{dataset}/seed{seed}/{what}"
+        return run.stage(name, *args, seed=seed, **kwargs)
+
+    network = stage(
+        "network",
+        train_network,
+        dataset,
+        steps=config.network_steps,
+        phase=dataset,
     )
-
-
-def active(decision):
-    """Returns the active neurons: above the threshold, or forced on."""
-    is_mask = isinstance(decision, selection.NeuronMask)
-    return decision.on if is_mask else decision
-
-
-def without_output(chosen, outputs):
-    """Returns layer -> boolean array without the output layers."""
-    return {
-        path: value
-        for path, value in active(chosen).values.items()
-        if path not in outputs
+    halves = stage("statistics", measure_halves, dataset, network)
+    record = {
+        "dataset": dataset,
+        "data": data.title,
+        "class_names": data.class_names,
+        "seed": seed,
+        "network": stage("scores", score_network, dataset, network),
+        "calibration": stage(
+            "calibration", calibrate_network, dataset, network
+        ),
+        "methods": {},
     }
-
-
-def ratios(first, second):
-    """Returns the overlaps of two selections, layer by layer, as dicts."""
-    found = overlap.overlaps(first, second)
-    sizes = {path: value.size for path, value in first.items()}
-    sizes["total"] = sum(sizes.values())
-    return {
-        path: {
-            "of_layer": both.shared / sizes[path],
-            "share": both.share,
-            "jaccard": both.jaccard,
-            "expected_of_layer": both.expected / sizes[path],
-            "expected_share": both.expected_share,
-        }
-        for path, both in found.items()
-    }
-
-
-def draw_pairs(config, count, seed):
-    """Returns all pairs of classes, the text's ten of them, and ten classes."""
-    every = list(itertools.combinations(range(count), 2))
-    rng = np.random.default_rng(experiment.derive_seed(seed, "pairs"))
-    drawn = rng.choice(len(every), min(config.pairs, len(every)), False)
-    return every, drawn, rng.integers(count, size=config.pairs)
-
-
-def sharing(config, data, network, method, by_class, by_half, seed):
-    """Returns what classes, and halves of a class, have in common."""
-    count = len(data.class_names)
-    outputs = subnetworks.output_layers(network)
-    chosen = [
-        without_output(decide(config, method, by_class, label), outputs)
-        for label in range(count)
-    ]
-    halved = [
-        without_output(decide(config, method, by_half, group), outputs)
-        for group in range(2 * count)
-    ]
-    every, drawn, classes = draw_pairs(config, count, seed)
-    return {
-        "specialize": [ratios(chosen[a], chosen[b]) for a, b in every],
-        "random_pairs": sorted(int(i) for i in drawn),
-        "reuse": [
-            ratios(halved[2 * label], halved[2 * label + 1])
-            for label in range(count)
-        ],
-        "random_classes": [int(label) for label in classes],
-        "active": [
-            {path: float(np.mean(v)) for path, v in one.items()}
-            for one in chosen
-        ],
-    }
-
-
-def permutation_test(config, data, network, method, split, seed):
-    """Returns sharing of pairs of classes beside that of shuffled labels.
-
-    The images of two classes are dealt out to two sub-tasks at random: what
-    they share then is what sub-tasks without a difference share.
-    """
-    rng = np.random.default_rng(experiment.derive_seed(seed, "permutations"))
-    rows = np.concatenate(
-        [
-            rng.permutation(np.flatnonzero(split.labels == label))[
-                : config.null_images
-            ]
-            for label in range(len(data.class_names))
-        ]
-    )
-    watch = activations.ActivationModel(network)
-    outputs = subnetworks.output_layers(network)
-    parts = [
-        {
-            p: np.array(v, "float64")
-            for p, v in activations.sample_means(a).items()
-        }
-        for a in (watch(x) for x, _ in batches_of(split._rows(rows)))
-    ]
-    values = {p: np.concatenate([part[p] for part in parts]) for p in parts[0]}
-    labels = split.labels[rows]
-    every, drawn, _ = draw_pairs(config, len(data.class_names), seed)
-    found = []
-    for a, b in (every[i] for i in drawn):
-        (mine,) = np.nonzero((labels == a) | (labels == b))
-        own = {p: v[mine] for p, v in values.items()}
-        second = labels[mine] == b
-        shares = []
-        for k in range(1 + config.permutations):
-            group = second if k == 0 else rng.permutation(second)
-            statistics = of_groups(own, group)
-            one, two = (
-                without_output(decide(config, method, statistics, g), outputs)
-                for g in (0, 1)
+    if "bayesian" in config.methods and "sharing" in config.experiments:
+        record["sweep"] = stage("sweep", sharing.sweep, network, halves)
+    for method in config.methods:
+        found = record["methods"][method] = {}
+        if "sharing" in config.experiments:
+            found["sharing"] = stage(
+                f"{method}_sharing",
+                sharing.find_sharing,
+                network,
+                halves,
+                method,
             )
-            shares.append(overlap.overlaps(one, two)["total"].jaccard)
-        # NaN: no neuron is active.
-        observed, null = shares[0], np.array(shares[1:])
-        null = null[~np.isnan(null)]
-        p = (1 + np.sum(null <= observed)) / (1 + len(null))
-        found.append(
-            {
-                "classes": [data.class_names[a], data.class_names[b]],
-                "observed": observed,
-                "null_mean": float(np.mean(null)) if len(null) else np.nan,
-                "null_sd": float(np.std(null, ddof=1))
-                if len(null) > 1
-                else 0.0,
-                "p": np.nan if np.isnan(observed) else float(p),
-            }
+            found["permutations"] = stage(
+                f"{method}_permutations",
+                sharing.permute_labels,
+                dataset,
+                network,
+                method,
+            )
+        if "ablation" in config.experiments:
+            found["ablation"] = [
+                stage(
+                    f"{method}_class{label}",
+                    ablate_class,
+                    dataset,
+                    network,
+                    halves,
+                    method,
+                    label,
+                )
+                for label in range(len(data.class_names))
+            ]
+    return record
+
+
+def phases(config):
+    """Returns what the estimate times: the training of each network."""
+    return {
+        dataset: training.phase(
+            untrained(config, dataset, seed=0),
+            functools.partial(
+                images.batches,
+                images.load_once(dataset).train,
+                config.batch_size,
+                0,
+            ),
         )
-    return found
+        for dataset in config.datasets
+    }
 
 
-def of_groups(values, second):
-    """Returns `ClassStatistics` of two groups of rows."""
-    groups = [{p: v[second == g] for p, v in values.items()} for g in (0, 1)]
-    counts = np.array([np.sum(second == g) for g in (0, 1)])
-    mean, error = (
-        {
-            path: np.stack([function(group[path]) for group in groups])
-            for path in values
-        }
-        for function in (
-            lambda x: x.mean(0),
-            lambda x: x.std(0, ddof=1) / np.sqrt(len(x)),
+def untrained(config, dataset, seed):
+    """Returns the compiled network for a data set."""
+    data = images.load_once(dataset)
+    build = neuron_cnn.cifar10 if dataset == "cifar10" else neuron_cnn.mnist
+    network = build(data.train.images.shape[1:], len(data.class_names), seed)
+    network.compile(
+        keras.optimizers.RMSprop(config.network_lr),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=config.jit_compile,
+    )
+    return network
+
+
+def train_network(stage, dataset):
+    """Returns the trained network."""
+    config = stage.config
+    data = class_neurons.load(config, dataset)
+    few = data.validation.images[:1000], data.validation.labels[:1000]
+    return stage.fit(
+        untrained(config, dataset, stage.derive_seed("network")),
+        functools.partial(
+            images.batches,
+            data.train,
+            config.batch_size,
+            stage.derive_seed("batches", stage.name),
+        ),
+        config.network_steps,
+        config.log_steps,
+        validation_data=tf.data.Dataset.from_tensor_slices(
+            (few[0].astype("float32"), few[1])
+        ).batch(500),
+    )
+
+
+def measure_halves(stage, dataset, network):
+    """Returns `ClassStatistics` of the halves of all classes, as JSON."""
+    data = class_neurons.load(stage.config, dataset)
+    split = class_neurons.selecting_split(stage.config, data)
+    count = len(data.class_names)
+    groups = class_neurons.halves(split, count, stage.derive_seed("halves"))
+    return class_neurons.to_json(
+        statistics.class_statistics(
+            network, class_neurons.batches_of(split, groups), 2 * count
         )
     )
-    return statistics.ClassStatistics(counts, mean, error)
+
+
+def score_network(stage, dataset, network):
+    """Returns the scores of the whole network."""
+    data = class_neurons.load(stage.config, dataset)
+    return score(logits(network, data.test), data)
+
+
+def calibrate_network(stage, dataset, network):
+    """Returns temperature and calibration error of the whole network."""
+    data = class_neurons.load(stage.config, dataset)
+    outputs = (logits(network, part) for part in (data.validation, data.test))
+    return calibrate(*outputs, data)
+
+
+def ablate_class(stage, dataset, network, halves, method, label):
+    """Returns the scores without a class's neurons, and of its subnetwork.
+
+    As in the text, neurons found by thresholding are not ablated.
+    """
+    data = class_neurons.load(stage.config, dataset)
+    by_class, _ = class_neurons.by_class_and_half(halves)
+    decision = class_neurons.decide(stage.config, method, by_class, label)
+    chosen = class_neurons.active(decision)
+    subnetwork = subnetworks.build_subnetwork(network, decision)
+    validation = logits(subnetwork, data.validation)
+    test = logits(subnetwork, data.test)
+    found = {
+        "active": chosen.keep_fraction,
+        "subnetwork": score(test, data),
+        "calibration": calibrate(validation, test, data),
+    }
+    if method == "bayesian":
+        random = chosen.shuffled(stage.derive_seed("control", label))
+        for name, removed in (("ablated", chosen), ("random", random)):
+            without = subnetworks.ablate(network, removed)
+            found[name] = score(logits(without, data.test), data)
+    return found
 
 
 def logits(model, split):
     """Returns the outputs of a model for every image of a split."""
     # Called eagerly: compiling each of many models costs more than it saves.
     return np.concatenate(
-        [np.array(model(x, training=False)) for x, _ in batches_of(split)]
+        [
+            np.array(model(x, training=False))
+            for x, _ in class_neurons.batches_of(split)
+        ]
     )
 
 
-def score(model, data):
-    """Returns accuracy and confusion rates on the test set."""
-    return score_logits(logits(model, data.test), data)
-
-
-def score_logits(outputs, data):
+def score(outputs, data):
     """Returns accuracy and confusion rates, from the test set's logits."""
     predicted = outputs.argmax(axis=-1)
     count = len(data.class_names)
@@ -216,30 +235,6 @@ def score_logits(outputs, data):
         "confusion": matrix.tolist(),
         "counts": per_class.tolist(),
     }
-
-
-def ablation(config, data, network, method, by_class, label, seed):
-    """Returns the scores without a class's neurons, and of its subnetwork.
-
-    As in the text, neurons found by thresholding are not ablated.
-    """
-    decision = decide(config, method, by_class, label)
-    subnetwork = subnetworks.build_subnetwork(network, decision)
-    outputs = [logits(subnetwork, s) for s in (data.validation, data.test)]
-    found = {
-        "active": active(decision).keep_fraction,
-        "subnetwork": score_logits(outputs[1], data),
-        "calibration": calibrate(*outputs, data),
-    }
-    if method == "bayesian":
-        chosen = active(decision)
-        seed = experiment.derive_seed(seed, "control", label)
-        for name, removed in (
-            ("ablated", chosen),
-            ("random", chosen.shuffled(seed)),
-        ):
-            found[name] = score(subnetworks.ablate(network, removed), data)
-    return found
 
 
 def calibrate(validation, test, data):
@@ -267,62 +262,3 @@ def calibrate(validation, test, data):
         "error_after": error(temperature=fitted),
         "bins": bins,
     }
-
-
-def sweep(config, network, by_class, by_half, count):
-    """Returns sharing by masking over tau and the upper threshold."""
-    found = []
-    outputs = subnetworks.output_layers(network)
-    for tau, t_high in itertools.product(
-        (0.5, 0.8, 0.95), (0.05, 0.1, 0.2, 0.55, 1.0, 2.0)
-    ):
-        selected = [
-            [
-                without_output(
-                    decide(
-                        config,
-                        "bayesian",
-                        statistics,
-                        group,
-                        tau=tau,
-                        t_high=t_high,
-                    ),
-                    outputs,
-                )
-                for group in range(groups)
-            ]
-            for statistics, groups in ((by_class, count), (by_half, 2 * count))
-        ]
-        classes, split = selected
-        pairs = {
-            "different": itertools.permutations(classes, 2),
-            "same": zip(split[::2], split[1::2], strict=True),
-        }
-        shared = {
-            kind: [ratios(a, b)["total"] for a, b in both]
-            for kind, both in pairs.items()
-        }
-        found.append(
-            {
-                "tau": tau,
-                "t_high": t_high,
-                **{
-                    f"{kind}_{key}": _mean([one[key] for one in every])
-                    for kind, every in shared.items()
-                    for key in ("share", "of_layer")
-                },
-                "active": float(
-                    np.mean(
-                        [np.concatenate([*c.values()]).mean() for c in classes]
-                    )
-                ),
-            }
-        )
-    return found
-
-
-def _mean(values):
-    """Returns the mean of what is not NaN; `None` if nothing is left."""
-    values = np.array(values)
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else None

@@ -164,17 +164,18 @@ def _numbers(claim):
     scale, unit = (100, " %") if claim["percent"] else (1, "")
 
     def text(value):
+        if math.isnan(value):
+            return "not measured"
         return f"{scale * value:.3g}{unit}"
 
     spread = "n = 1"
     if claim["n"] > 1:
         low, high = map(text, claim["interval"])
         spread = f"{low} to {high}, n = {claim['n']}"
-    null = "not measured" if math.isnan(claim["null"]) else text(claim["null"])
     sign = "≥" if claim["at_least"] else "≤"
     return (
         f"ours {text(claim['mean'])} ({spread}); "
-        f"null {null} ({claim['null_is']}); "
+        f"null {text(claim['null'])} ({claim['null_is']}); "
         f"threshold {sign} {text(claim['threshold'])} ({claim['source']}); "
         f"paper: {claim['paper']}"
     )

@@ -33,8 +33,8 @@ def field(
         default: Int, float, bool, str, or a tuple of such.
         help: Str, the flag's help; the limits are added to it.
         names_run: Bool. Whether another value makes another run folder. A
-            tuple that does not, as the seeds, says which part of the run is
-            done.
+            tuple that does not, as the seeds, or a bool that is true by
+            default, says which part of the run is done.
         at_least: Number, the smallest value allowed.
         above: Number, which the value must be greater than.
         at_most: Number, the greatest value allowed.
@@ -125,8 +125,10 @@ class Config:
     )
 
     def __post_init__(self):
-        for f in dataclasses.fields(self):
-            _check(self, f)
+        fields = dataclasses.fields(self)
+        for check in (_check_limits, _check_multiple):
+            for f in fields:
+                check(self, f)
 
     def digest(self):
         """Returns eight hexadecimal digits of a hash of what names a run."""
@@ -143,7 +145,8 @@ class Config:
         return {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if not f.metadata["names_run"] and isinstance(f.default, tuple)
+            if not f.metadata["names_run"]
+            and (isinstance(f.default, tuple) or f.default is True)
         }
 
     def covers(self, other):
@@ -155,6 +158,10 @@ class Config:
         """
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
         for name, own in self.part().items():
+            if isinstance(own, bool):
+                if other.get(name, False) and not own:
+                    return False
+                continue
             theirs = tuple(other.get(name, ()))
             has_all = defaults[name] == own == ()
             had_all = defaults[name] == theirs == ()
@@ -225,27 +232,38 @@ def derive_seed(seed, *purpose):
     return int.from_bytes(digest[:4], "big") % 2**31
 
 
-def _check(config, f):
+def _check_limits(config, f):
     """Raises `ValueError` if a field's value is outside its limits."""
-    value, limits = getattr(config, f.name), f.metadata
+    limits, (items, shown) = f.metadata, _items(config, f)
     is_list = isinstance(f.default, tuple)
-    items = value if is_list else (value,)
-    shown = ",".join(map(str, value)) if is_list else value
     is_valid = all(_is_allowed(item, limits) for item in items)
     if not is_valid or (is_list and not items and f.default):
-        raise ValueError(
-            f"--{f.name} must be {_limits(f) or 'finite'}, got {shown!r}."
-        )
+        raise ValueError(f"--{f.name} must be {_limits(f)}, got {shown!r}.")
     if limits["distinct"] and len(set(items)) < len(items):
         raise ValueError(f"--{f.name} must be distinct, got {shown!r}.")
-    if part := limits["multiple_of"]:
-        step = getattr(config, part)
+
+
+def _check_multiple(config, f):
+    """Raises `ValueError` if a field is no multiple of the one it names.
+
+    All fields are within their limits by now: none is 0.
+    """
+    if part := f.metadata["multiple_of"]:
+        step, (items, shown) = getattr(config, part), _items(config, f)
         # A field that is smaller is one part of its own.
         if any(item % min(step, item) for item in items):
             raise ValueError(
                 f"--{f.name} must be a multiple of --{part}={step}, got "
                 f"{shown}."
             )
+
+
+def _items(config, f):
+    """Returns the values of a field, a tuple, and how they are shown."""
+    value = getattr(config, f.name)
+    if isinstance(f.default, tuple):
+        return value, ",".join(map(str, value))
+    return (value,), value
 
 
 def _is_allowed(item, limits):
@@ -276,6 +294,8 @@ def _limits(f):
     ]
     if f.metadata["one_of"] is not None:
         found.append("one of " + ", ".join(map(str, f.metadata["one_of"])))
+    if "float" in str(f.type):
+        found.append("finite")
     if isinstance(f.default, tuple) and f.default:
         found.insert(0, "one value or more")
     return ", ".join(found)

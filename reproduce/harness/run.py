@@ -139,7 +139,7 @@ class Run:
             waiting.subtract(names_needed(stage))
             self.forget_all_but(+waiting)
         self.progress.stop()
-        return resolve(wanted, self.result)
+        return resolve(wanted, self._reported)
 
     def result(self, stage):
         """Returns the result of a stage: read back, or made now."""
@@ -231,7 +231,7 @@ class Run:
                 f"{folder}/results.json is not there: run without "
                 "--stage=figures first, or with the flags of the run."
             )
-        results = artefacts.read(path)
+        results = _read_results(path)
         with tf.summary.create_file_writer(
             str(folder / "logs" / "figures")
         ).as_default(step=0):
@@ -245,6 +245,12 @@ class Run:
         self.console.print(
             f"{path}; tensorboard --logdir {self.folder}", soft_wrap=True
         )
+
+    def _reported(self, stage):
+        """Returns a result, and frees what it was computed from."""
+        found = self.result(stage)
+        self._in_memory.clear()
+        return found
 
     def _make(self, stage):
         needs = resolve(stage.needs, self.result)
@@ -285,7 +291,7 @@ class Run:
     def _results_folder(self):
         """Returns where the results of this part of the run lie."""
         path = artefacts.find(self.folder / "results")
-        if path is None or self.config.covers(artefacts.read(path)["config"]):
+        if path is None or self.config.covers(_read_results(path)["config"]):
             return self.folder
         text = json.dumps(self.config.part(), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -313,6 +319,18 @@ class Run:
             f"({' '.join(sys.argv[:1])})"
         )
         self._lock.flush()
+
+
+def _read_results(path):
+    """Returns what a results.json holds."""
+    results = artefacts.read(path)
+    needed = {"config", "records", "claims"}
+    if not isinstance(results, dict) or not needed <= set(results):
+        raise ValueError(
+            f"{path} is damaged, or something else wrote it: delete it, and "
+            "run again without --stage=figures."
+        )
+    return results
 
 
 def names_needed(stage):

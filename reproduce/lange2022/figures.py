@@ -1,39 +1,26 @@
 """The figures of unit_clustering, from its records alone."""
 
 import numpy as np
-from matplotlib import colors, figure, lines
+from matplotlib import lines
 
-from reproduce.lange2022 import findings
-from reproduce.lange2022.findings import (
-    BOTH,
+from modularity_tf import plots
+from reproduce.lange2022 import agreement_figures, analysis
+from reproduce.lange2022.figure_style import (
+    COLORS,
+    KIND_NAMES,
+    new_figure,
+    symbol,
+)
+from reproduce.lange2022.summaries import (
     KINDS,
     MEASURES,
-    PAIRS,
     clustered,
     mean,
     percent,
+    searches,
     values,
 )
 
-# The scheme of figure 2: blue to green is upstream, red to orange downstream;
-# blue and red are moments, green and orange gradients; pale is normalised.
-COLORS = {
-    "covariance": "#1f4fa3",
-    "normalized_covariance": "#86aee6",
-    "input_sensitivity": "#0a7d5e",
-    "normalized_input_sensitivity": "#74cbb0",
-    "output_sensitivity": "#c06000",
-    "normalized_output_sensitivity": "#f3b061",
-    "loss_hessian": "#a3123a",
-    "normalized_loss_hessian": "#e88aa4",
-}
-_SHORT = {
-    "covariance": "cov",
-    "input_sensitivity": "i-sens",
-    "output_sensitivity": "o-sens",
-    "loss_hessian": "hess",
-}
-_KIND_NAMES = {"l2": "L2", "l1": "L1", "dropout": "dropout"}
 _KIND_STYLES = {"l2": "s--", "l1": "^:", "dropout": "o-"}
 _AXIS_LABEL = "regularisation [%]"
 _PANELS = tuple(  # 2 rows, not normalised and normalised
@@ -53,42 +40,29 @@ def draw(records):
     """Returns figures 3, 4 and S1 to S5, drawn from the records alone."""
     return {
         "fig03_modularity": _modularity(records),
-        "fig04_agreement": _agreement(records),
+        "fig04_agreement": agreement_figures.draw_agreement(records),
         "figS1_scores": _scores(records),
         "figS2_searches": _searches(records),
         "figS3_modularity_by_layer": _by_layer(records, "q", "Q", (3,)),
         "figS4_clusters_by_layer": _by_layer(
             records, "clusters", "clusters", (3, 2, 1)
         ),
-        "figS5_agreement_by_strength": _agreement_by_strength(records),
+        "figS5_agreement_by_strength": (
+            agreement_figures.draw_agreement_by_strength(records)
+        ),
     }
-
-
-def symbol(measure):
-    """Returns the paper's symbol of a measure, for matplotlib."""
-    normalised = measure.startswith("normalized_")
-    short = _SHORT[measure.removeprefix("normalized_")]
-    base = r"\hat{S}" if normalised else "S"
-    return rf"${base}^{{\text{{{short}}}}}$"
-
-
-def _new(width, height, title):
-    fig = figure.Figure((width, height))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(title)
-    return fig
 
 
 def _modularity(records):
     """Draws figure 3: example matrices, and Q against regularisation."""
     examples = records["examples"]
-    fig = _new(11.0, 8.6 if examples else 5.6, records["data"])
+    fig = new_figure(11.0, 8.6 if examples else 5.6, records["data"])
     if examples:
         top, bottom = fig.subfigures(2, 1, height_ratios=(1, 2))
         for ax, one in zip(
             np.ravel(top.subplots(1, 4)), examples, strict=False
         ):
-            _matrix(ax, one)
+            _draw_example(ax, one)
         for ax in top.axes[len(examples) :]:
             ax.set_axis_off()
     else:
@@ -100,19 +74,18 @@ def _modularity(records):
     return fig
 
 
-def _matrix(ax, example):
-    """Draws a matrix sorted by cluster, red lines between the clusters."""
-    ax.imshow(example["matrix"], cmap="gray_r", vmin=0)
-    for edge in np.cumsum(example["sizes"])[:-1] - 0.5:
-        ax.axhline(edge, color="red", linewidth=0.8)
-        ax.axvline(edge, color="red", linewidth=0.8)
-    ax.set(xticks=[], yticks=[])
-    name = symbol("normalized_covariance")
-    ax.set_title(
+def _draw_example(ax, example):
+    """Draws a matrix sorted by cluster."""
+    sizes = example["sizes"]
+    name = symbol(analysis.EXAMPLE)
+    plots.clustered_similarity(
+        example["matrix"],
+        np.repeat(np.arange(len(sizes)), sizes),
         f"dropout {example['strength']:g}, first layer\n"
         f"{name}, Q = {example['q']:.3f}",
-        linespacing=1.5,
+        ax=ax,
     )
+    ax.title.set_linespacing(1.5)
 
 
 def _against_strength(axes, records, key, layers, bands):
@@ -178,7 +151,7 @@ def _kind_legend(fig, bands):
             marker=style[0],
             linestyle=style[1:],
             ms=4,
-            label=_KIND_NAMES[kind],
+            label=KIND_NAMES[kind],
         )
         for kind, style in _KIND_STYLES.items()
     ]
@@ -196,7 +169,7 @@ def _kind_legend(fig, bands):
 
 def _by_layer(records, key, ylabel, bands):
     """Draws figures S3 and S4: as figure 3, the second layer on grey."""
-    fig = _new(
+    fig = new_figure(
         11.0, 10.0, f"{records['data']}: first layer, second layer (grey)"
     )
     axes = fig.subplots(4, 4, sharex=True, sharey="row")
@@ -210,75 +183,9 @@ def _by_layer(records, key, ylabel, bands):
     return fig
 
 
-def _square(agreement):
-    """Returns agreements of pairs as a symmetric matrix, 1 on the diagonal."""
-    matrix = np.eye(len(MEASURES))
-    for (a, b), value in zip(PAIRS, agreement, strict=True):
-        matrix[a, b] = matrix[b, a] = value
-    return matrix[np.ix_(BOTH, BOTH)]
-
-
-def _mean_agreement(networks):
-    """Returns the matrix of mean agreements over layers and networks."""
-    return _square(mean(values(networks, "agreement"), (0, 1)))
-
-
-def _agreement(records):
-    """Draws figure 4: agreement of the measures, and what training adds."""
-    networks = clustered(records["networks"])
-    fig = _new(11.0, 5.4, records["data"])
-    left, right = fig.subplots(1, 2)
-    names = [symbol(MEASURES[m]) for m in BOTH]
-    if not networks:
-        return fig
-    after, before = map(_mean_agreement, (networks, records["untrained"]))
-    change = after - before
-    limit = max(np.abs(change).max(), 1e-3)
-    for ax, matrix, title, scale in (
-        (left, after, "a) agreement of clusters", _scale(0, 1)),
-        (right, change, "b) minus untrained", _scale(-limit, limit, "PiYG")),
-    ):
-        drawn = ax.imshow(matrix, **scale)
-        ax.set_title(title)
-        ax.set_xticks(range(len(names)), names, rotation=60)
-        ax.set_yticks(range(len(names)), names)
-        for place, m in enumerate(BOTH):
-            for label in (
-                ax.get_xticklabels()[place],
-                ax.get_yticklabels()[place],
-            ):
-                label.set_color(COLORS[MEASURES[m]])
-        for (row, column), value in np.ndenumerate(matrix):
-            # White where the colour below is dark.
-            dark = np.mean(drawn.to_rgba(value)[:3]) < 0.5
-            ax.text(
-                column,
-                row,
-                f"{value:.2f}",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if dark else "black",
-            )
-        _quadrants(ax)
-        fig.colorbar(drawn, ax=ax, shrink=0.8)
-    return fig
-
-
-def _scale(low, high, cmap="viridis"):
-    return {"cmap": cmap, "norm": colors.Normalize(low, high)}
-
-
-def _quadrants(ax):
-    """Draws the border between upstream and downstream measures."""
-    edge = len(findings.UPSTREAM) - 0.5
-    ax.axhline(edge, color="black", linewidth=1)
-    ax.axvline(edge, color="black", linewidth=1)
-
-
 def _scores(records):
     """Draws figure S1: scores and weights against regularisation."""
-    fig = _new(10.0, 11.0, records["data"])
+    fig = new_figure(10.0, 11.0, records["data"])
     axes = fig.subplots(len(_SCORES), 3, sharex="col", sharey="row")
     for row, (key, name) in zip(axes, _SCORES.items(), strict=True):
         before = np.mean([r[key] for r in records["untrained"]])
@@ -302,7 +209,7 @@ def _scores(records):
             if key == "accuracy":
                 least = records["min_accuracy"]
                 ax.axhline(least, color="C3", lw=0.8, linestyle=":")
-                ax.set_title(_KIND_NAMES[kind])
+                ax.set_title(KIND_NAMES[kind])
             ax.grid(alpha=0.3)
         row[0].set_ylabel(name)
     for ax, kind in zip(axes[-1], KINDS, strict=True):
@@ -323,10 +230,10 @@ def _scores(records):
 
 def _searches(records):
     """Draws figure S2: Q of both steps against Q of one step alone."""
-    fig = _new(10.5, 5.0, records["data"])
+    fig = new_figure(10.5, 5.0, records["data"])
     for ax, points, name in zip(
         fig.subplots(1, 2),
-        findings.searches(records["networks"]),
+        searches(records["networks"]),
         ("spectral start alone", "Monte Carlo from one cluster"),
         strict=True,
     ):
@@ -344,56 +251,4 @@ def _searches(records):
         ax.set(xlabel=f"Q, {name}", ylabel="Q, both steps")
         ax.grid(alpha=0.3)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    return fig
-
-
-def _agreement_by_strength(records):
-    """Draws figure S5: figure 4 for each kind and strength."""
-    settings = records["settings"]
-    columns = max(sum(own == kind for own, _ in settings) for kind in KINDS)
-    fig = _new(2.2 + 1.1 * columns, 8.0, records["data"])
-    axes = fig.subplots(6, columns, squeeze=False)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    before = _mean_agreement(records["untrained"])
-    drawn = [None, None]
-    for i, kind in enumerate(KINDS):
-        strengths = [s for own, s in settings if own == kind]
-        for column, strength in enumerate(strengths):
-            networks = clustered(
-                records["networks"], kind=kind, strength=strength
-            )
-            for k, scale in enumerate(
-                (_scale(0, 1), _scale(-0.5, 0.5, "PiYG"))
-            ):
-                ax = axes[2 * i + k, column]
-                ax.set_axis_on()
-                ax.set(xticks=[], yticks=[], box_aspect=1)
-                if k == 0:
-                    ax.set_title(
-                        f"{_KIND_NAMES[kind]} {strength:.2g}", fontsize=8
-                    )
-                if not column:
-                    ax.set_ylabel("minus\nuntrained" if k else "agreement")
-                if not networks:
-                    ax.text(
-                        0.5,
-                        0.5,
-                        "dropped",
-                        ha="center",
-                        va="center",
-                        fontsize=8,
-                        transform=ax.transAxes,
-                    )
-                    continue
-                matrix = _mean_agreement(networks) - k * before
-                drawn[k] = ax.imshow(matrix, **scale)
-                _quadrants(ax)
-    for image, part in zip(
-        drawn, ("agreement", "minus untrained"), strict=True
-    ):
-        if image is not None:
-            fig.colorbar(
-                image, ax=axes, label=part, aspect=60, fraction=0.02, pad=0.01
-            )
     return fig

@@ -1,336 +1,270 @@
-"""What unit clustering shows: claims, and the numbers behind the figures.
+"""What unit clustering shows: the paper's claims, checked.
 
 `records` is the dict that `reproduce.unit_clustering` leaves in results.json.
+A claim has one value a seed; what is said of untrained networks has one a
+stack of them.
 """
 
 import numpy as np
 
-from modularity_tf.units import similarity
 from reproduce.harness import claim
-from reproduce.lange2022 import stages
-
-KINDS = ("l2", "l1", "dropout")
-MEASURES = similarity.MEASURES
-UPSTREAM = tuple(
-    i for i, m in enumerate(MEASURES) if "covariance" in m or "input" in m
+from reproduce.lange2022.summaries import (
+    BLOCKS,
+    UPSTREAM,
+    block_agreement,
+    clustered,
+    mean,
+    null_excess,
+    rise,
+    searches,
+    thirds,
+    values,
 )
-DOWNSTREAM = tuple(i for i in range(len(MEASURES)) if i not in UPSTREAM)
-BOTH = UPSTREAM + DOWNSTREAM
-PAIRS = stages.PAIRS
 
-
-def _blocks():
-    """Returns the parts of figure 4: name -> indices of `PAIRS`."""
-    blocks = {name: [] for name in ("upstream", "downstream", "across")}
-    blocks |= {"normalised": [], "other measure": []}  # within the families
-    for k, (a, b) in enumerate(PAIRS):
-        if (a in UPSTREAM) != (b in UPSTREAM):
-            blocks["across"].append(k)
-            continue
-        blocks["upstream" if a in UPSTREAM else "downstream"].append(k)
-        same = MEASURES[b] == f"normalized_{MEASURES[a]}"
-        blocks["normalised" if same else "other measure"].append(k)
-    return blocks
-
-
-BLOCKS = _blocks()
-
-
-def clustered(networks, **having):
-    """Returns the records that were analysed and have those values."""
-    return [
-        r
-        for r in networks
-        if "layers" in r and all(r[key] == v for key, v in having.items())
-    ]
-
-
-def values(networks, key):
-    """Returns a key of all layers, an array `(networks, layers, ...)`.
-
-    An unclustered layer (all units dead) has NaN.
-    """
-    rows = [[layer[key] for layer in r["layers"]] for r in networks]
-    return np.array(rows, "float64")
-
-
-def mean(found, axis=None):
-    """Returns the mean of what is not NaN; NaN where nothing is left."""
-    found = np.asarray(found, "float64")
-    known = ~np.isnan(found)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, found, 0).sum(axis) / known.sum(axis)
-
-
-def percent(kind, strength):
-    """Returns the strength on figure 3's axis, 0 to 100.
-
-    Dropout is linear; L2 runs from 1e-5 to 1e-1 and L1 from 1e-5 to 1e-2,
-    logarithmic.
-    """
-    if kind == "dropout":
-        return 100 * strength
-    decades = {"l2": 4, "l1": 3}[kind]
-    return 100 * (np.log10(strength) + 5) / decades
-
-
-def thirds(networks, kind, key):
-    """Returns a key in the weakest and the strongest third of the strengths.
-
-    Each strength that was analysed counts once; means over the networks.
-
-    Returns:
-        Two arrays `(layers, measures)`, NaN below two strengths.
-    """
-    strengths = sorted({r["strength"] for r in clustered(networks, kind=kind)})
-    size = max(1, round(len(strengths) / 3))
-    if len(strengths) < 2:
-        return np.full((2, 2, len(MEASURES)), np.nan)
-    return [
-        mean(
-            [
-                mean(values(clustered(networks, kind=kind, strength=s), key), 0)
-                for s in part
-            ],
-            axis=0,
-        )
-        for part in (strengths[:size], strengths[-size:])
-    ]
-
-
-def rise(networks, kind, key="q"):
-    """Returns by how much a key rises with a regularisation.
-
-    Mean of the strongest third of the strengths that were analysed minus that
-    of the weakest third, an array `(layers, measures)`.
-    """
-    weak, strong = thirds(networks, kind, key)
-    return strong - weak
-
-
-def block_agreement(networks, block):
-    """Returns the mean agreement in a block of figure 4, over the layers."""
-    if not clustered(networks):
-        return np.nan
-    agreement = values(clustered(networks), "agreement")
-    return float(mean(agreement[..., BLOCKS[block]]))
-
-
-def searches(networks):
-    """Returns Q of both steps beside that of one step alone (figure S2).
-
-    Returns:
-        Two arrays `(n, 3)` of the measure, Q of one step alone and Q of both:
-        without the Monte Carlo search (all matrices), and without the
-        spectral step (the subsample).
-    """
-    layers = [layer for r in clustered(networks) for layer in r["layers"]]
-    spectral = [
-        (m, layer["q_spectral"][m], layer["q"][m])
-        for layer in layers
-        for m in range(len(MEASURES))
-    ]
-    alone = [
-        (m, q, layer["q"][m])
-        for layer in layers
-        for m, q in layer["one_cluster"]
-    ]
-    return [
-        np.array(found, "float64").reshape(-1, 3) for found in (spectral, alone)
-    ]
-
-
-def null_excess(networks):
-    """Returns agreement across the families minus that by chance, the mean."""
-    excess = [
-        observed - mean
-        for r in clustered(networks)
-        for layer in r["layers"]
-        for pair, observed, mean in layer["null"]
-        if pair in BLOCKS["across"]
-    ]
-    return float(np.mean(excess)) if excess else np.nan
+_NO_EFFECT = {"null": 0.0, "null_is": "no effect", "percent": False}
+_UNTRAINED = "untrained networks, the same for every seed"
 
 
 def claims(records):
     """Returns the paper's claims with thresholds fixed before any run.
 
-    Each has one value a seed. Q is a mean over both layers and all eight
-    measures, where nothing else is said.
+    Q is a mean over both layers and all eight measures, where nothing else is
+    said.
     """
-    networks = records["networks"]
-    by_seed = [
-        [r for r in networks if r["seed"] == seed]
-        for seed in sorted({r["seed"] for r in networks})
-    ]
-    found = []
-
-    def add(
-        statement, paper, quantity, threshold, at_least=True, percent=False
-    ):
-        own = tuple(float(quantity(each)) for each in by_seed)
-        found.append(
-            claim.Claim(statement, paper, own, threshold, at_least, percent)
-        )
-
-    add(
-        f"networks under {records['min_accuracy']:.0%} accuracy, dropped",
-        "21 of 270",
-        lambda n: 1 - len(clustered(n)) / len(n),
-        0.15,
-        at_least=False,
-        percent=True,
+    networks, untrained = records["networks"], records["untrained"]
+    seeds = _repeats(networks, "seed")
+    found = claim.Claims()
+    least = records["min_accuracy"]
+    found.add(
+        f"networks under {least:.0%} accuracy, dropped",
+        [1 - len(clustered(n)) / len(n) for n in seeds],
+        at_most=0.15,
+        paper="21 of 270",
+        null=np.mean([r["accuracy"] < least for r in untrained]),
+        null_is=_UNTRAINED,
     )
-    _modularity_claims(add, records)
-    _agreement_claims(add, records)
-    _search_claims(add)
+    found.extend(_claims_on_modularity(seeds, untrained))
+    found.extend(_claims_on_clusters(seeds, untrained))
+    found.extend(_claims_on_agreement(seeds, untrained))
+    found.extend(_claims_on_training(seeds, untrained))
+    found.extend(_claims_on_the_search(seeds))
     return found
 
 
-def _modularity_claims(add, records):
-    untrained = values(records["untrained"], "q")
-    centre, spread = mean(untrained, 0), np.nanstd(untrained, axis=0)
+def _repeats(networks, key):
+    """Returns the records of each seed, or of each stack."""
+    return [
+        [r for r in networks if r[key] == repeat]
+        for repeat in sorted({r[key] for r in networks})
+    ]
 
-    def mean_rise(kind, layer=slice(None)):
-        return lambda n: mean(rise(n, kind)[layer])
+
+def _claims_on_modularity(seeds, untrained):
+    """Returns claims of section 4.2: what regularisation does to Q."""
+
+    def rises(kind, layer=slice(None)):
+        return np.array([mean(rise(n, kind)[layer]) for n in seeds])
+
+    found = claim.Claims()
+    found.add(
+        "dropout raises Q, by",
+        rises("dropout"),
+        at_least=0.02,
+        paper="increases",
+        **_NO_EFFECT,
+    )
+    before = values(untrained, "q")
+    centre, spread = mean(before, 0), np.nanstd(before, axis=0)
 
     def over_untrained(networks):
-        strong = thirds(networks, "dropout", "q")[1]
-        return mean(((strong - centre) / spread)[:, UPSTREAM])
+        return (thirds(networks, "dropout", "q")[1] - centre) / spread
 
-    add("dropout raises Q, by", "greatest", mean_rise("dropout"), 0.02)
-    add(
+    found.add(
         "dropout, upstream: Q over the untrained, in their sd",
-        "beyond 3",
-        over_untrained,
-        3.0,
+        [
+            mean(
+                ((thirds(n, "dropout", "q")[1] - centre) / spread)[:, UPSTREAM]
+            )
+            for n in seeds
+        ],
+        at_least=3.0,
+        paper="figure 3 shows 3 sd",
+        null=0.0,
+        null_is=_UNTRAINED,
+        percent=False,
     )
     for other in ("l2", "l1"):
-        add(
+        found.add(
             f"dropout raises Q more than {other.upper()}, by",
-            "greatest",
-            lambda n, other=other: (
-                mean_rise("dropout")(n) - mean_rise(other)(n)
-            ),
-            0.0,
+            rises("dropout") - rises(other),
+            at_least=0.0,
+            paper="greatest effect",
+            **_NO_EFFECT,
         )
-    add(
+    found.add(
         "dropout raises Q more in the first layer, by",
-        "stronger",
-        lambda n: mean_rise("dropout", 0)(n) - mean_rise("dropout", 1)(n),
-        0.0,
+        rises("dropout", 0) - rises("dropout", 1),
+        at_least=0.0,
+        paper="stronger",
+        **_NO_EFFECT,
     )
-    add("L2 raises Q, by", "increases", mean_rise("l2"), 0.0)
-    add(
+    found.add(
+        "L2 raises Q, by",
+        rises("l2"),
+        at_least=0.0,
+        paper="increases",
+        **_NO_EFFECT,
+    )
+    found.add(
         "L1 raises Q less than L2, by",
-        "weak",
-        lambda n: mean_rise("l2")(n) - mean_rise("l1")(n),
-        0.0,
+        rises("l2") - rises("l1"),
+        at_least=0.0,
+        paper="weak effect",
+        **_NO_EFFECT,
     )
-    add(
+    return found
+
+
+def _claims_on_clusters(seeds, untrained):
+    """Returns claims on the number of clusters, figure S4."""
+    found = claim.Claims()
+    found.add(
         "dropout hardly changes the number of clusters: size of the change",
-        "minor",
-        lambda n: abs(mean(rise(n, "dropout", "clusters"))),
-        1.0,
-        at_least=False,
+        [abs(mean(rise(n, "dropout", "clusters"))) for n in seeds],
+        at_most=1.0,
+        paper="minor changes",
+        **_NO_EFFECT,
     )
-    add(
+    found.add(
         "layers with 2 to 6 clusters",
-        "2-6",
-        lambda n: _share(values(clustered(n), "clusters")),
-        0.9,
-        percent=True,
+        [_share_of_2_to_6(clustered(n)) for n in seeds],
+        at_least=0.9,
+        paper="on the order of 2-6",
+        null=_share_of_2_to_6(untrained),
+        null_is=_UNTRAINED,
     )
+    return found
 
 
-def _share(clusters):
+def _share_of_2_to_6(networks):
     # Two clusters of unlike size count as less than two by equation 8.
-    return mean((clusters.round() >= 2) & (clusters.round() <= 6))
+    clusters = values(networks, "clusters").round()
+    return mean((clusters >= 2) & (clusters <= 6))
 
 
-def _agreement_claims(add, records):
-    before = {
-        block: block_agreement(records["untrained"], block) for block in BLOCKS
+def _agreements(repeats):
+    """Returns the blocks of figure 4: name -> array, one value a repeat."""
+    return {
+        block: np.array([block_agreement(n, block) for n in repeats])
+        for block in BLOCKS
     }
 
-    def change(block):
-        return lambda n: block_agreement(n, block) - before[block]
 
+def _claims_on_agreement(seeds, untrained):
+    """Returns claims on figure 4a: which clusters agree."""
+    found = claim.Claims()
+    after, before = _agreements(seeds), _agreements([untrained])
     for family in ("upstream", "downstream"):
-        add(
+        found.add(
             f"agreement within {family} minus that across",
-            "high",
-            lambda n, family=family: (
-                block_agreement(n, family) - block_agreement(n, "across")
-            ),
-            0.1,
+            after[family] - after["across"],
+            at_least=0.1,
+            paper="striking difference",
+            null=before[family] - before["across"],
+            null_is=_UNTRAINED,
+            percent=False,
         )
-    add(
+    found.add(
         "agreement across, over permuted labels (subsample)",
-        "little",
-        null_excess,
-        0.1,
-        at_least=False,
+        [null_excess(n) for n in seeds],
+        at_most=0.1,
+        null=0.0,
+        null_is="permuted labels",
+        percent=False,
     )
-    add(
-        "training adds to it within upstream",
-        "emerges",
-        change("upstream"),
-        0.1,
-    )
-    add(
-        "training hardly changes it within downstream: size of the change",
-        "unaffected",
-        lambda n: abs(change("downstream")(n)),
-        0.1,
-        at_least=False,
-    )
-    add(
-        "untrained: within downstream minus across",
-        "present",
-        lambda n: before["downstream"] - before["across"],
-        0.1,
-    )
-    add(
-        "training adds to it across, slightly",
-        "slightly",
-        change("across"),
-        0.0,
-    )
-    add(
+    found.add(
         "normalising matters less than the measure: agreement S, S^ minus "
         "others of the family",
-        "little",
-        lambda n: (
-            block_agreement(n, "normalised")
-            - block_agreement(n, "other measure")
-        ),
-        0.0,
+        after["normalised"] - after["other measure"],
+        at_least=0.0,
+        paper="matters little",
+        null=before["normalised"] - before["other measure"],
+        null_is=_UNTRAINED,
+        percent=False,
     )
+    return found
 
 
-def _search_claims(add):
-    def gains(networks, which):
-        found = searches(networks)[which]
-        return found[:, 2] - found[:, 1]
+def _claims_on_training(seeds, untrained):
+    """Returns claims on figure 4b: what training adds to the agreement.
 
-    add(
-        "the Monte Carlo search raises Q by over 1e-4: share of matrices",
-        "all on or above",
-        lambda n: mean(gains(n, 0) > 1e-4),
-        0.5,
-        percent=True,
+    Every seed is compared with the same untrained networks, so the spread of
+    a change is that of the trained networks alone.
+    """
+    found = claim.Claims()
+    after, before = _agreements(seeds), _agreements([untrained])
+
+    change = {block: after[block] - before[block] for block in BLOCKS}
+
+    def no_change(block):
+        was = f"untrained networks: {before[block][0]:.2f} for every seed"
+        return {"null": 0.0, "null_is": was, "percent": False}
+
+    found.add(
+        "training adds to agreement within upstream",
+        change["upstream"],
+        at_least=0.1,
+        paper="emerges",
+        **no_change("upstream"),
     )
-    add(
+    found.add(
+        "training hardly changes agreement within downstream: size of the "
+        "change",
+        abs(change["downstream"]),
+        at_most=0.1,
+        paper="much unaffected",
+        **no_change("downstream"),
+    )
+    found.add(
+        "training adds to agreement across, slightly",
+        change["across"],
+        at_least=0.0,
+        paper="attenuated slightly",
+        **no_change("across"),
+    )
+    stacks = _agreements(_repeats(untrained, "stack"))
+    found.add(
+        "untrained stacks: agreement within downstream minus that across",
+        stacks["downstream"] - stacks["across"],
+        at_least=0.1,
+        paper="present",
+        **_NO_EFFECT,
+    )
+    return found
+
+
+def _claims_on_the_search(seeds):
+    """Returns claims on figure S2, right: what the spectral start is good for.
+
+    None on the left: the Monte Carlo search keeps the best it has seen, its
+    start included, so it can't be below the spectral start.
+    """
+    found = claim.Claims()
+    points = [searches(networks)[1] for networks in seeds]
+    gains = [each[:, 2] - each[:, 1] for each in points]
+    found.add(
         "the spectral start does not lower Q: share of matrices (subsample)",
-        "all on or above",
-        lambda n: mean(gains(n, 1) > -1e-4),
-        0.9,
-        percent=True,
+        [mean(gain > -1e-4) for gain in gains],
+        at_least=0.9,
+        paper="all on or above",
+        null=[mean(gain < 1e-4) for gain in gains],
+        null_is="the two starts exchanged",
     )
-    add(
+    found.add(
         "the spectral start raises Q, by (subsample)",
-        "helps",
-        lambda n: mean(gains(n, 1)),
-        0.0,
+        [mean(gain) for gain in gains],
+        at_least=0.0,
+        paper="improves the search",
+        **_NO_EFFECT,
     )
+    return found

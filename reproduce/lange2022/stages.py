@@ -1,171 +1,227 @@
-"""Scores and clusters of networks: the analysis of unit_clustering.
+"""Trains and analyses networks of Table 1: stages of unit_clustering.
 
 The functions take the `Config` of `reproduce.unit_clustering`.
 """
 
-import itertools
-import os
-from concurrent import futures
+import functools
 
+import keras
 import numpy as np
-import threadpoolctl
-from scipy import special
+import tensorflow as tf
 
-from modularity_tf.units import clustering, similarity
+from reproduce.data import images
+from reproduce.harness import training
+from reproduce.lange2022 import analysis, stacked_mlp
+from reproduce.lange2022.summaries import KINDS
 
-PAIRS = tuple(itertools.combinations(range(len(similarity.MEASURES)), 2))
-EXAMPLE = "normalized_covariance"  # of figure 3, in the first layer
-SPARSE = 1e-3  # a weight within +-SPARSE counts as zero (figure S1)
+UNTRAINED_STACK = 25  # untrained networks a stage
+EXAMPLES = 4  # matrices of figure 3
 
 
-def analyse(config, test, networks, seed, min_accuracy=0.0, examples=()):
-    """Returns scores and clusters of networks, a dict of JSON values each.
-
-    Args:
-        config: `Config`.
-        test: `Split` to score on and to compute similarities from: held out.
-        networks: Pairs `(kernels, biases)` as `stacked_mlp.weights` returns.
-        seed: Int, of the searches and the subsamples.
-        min_accuracy: Float. Networks below have their scores alone.
-        examples: Indices of networks whose matrix of figure 3 is kept.
-
-    Returns:
-        List of what `score` returns; with `layers`, a list of what
-        `cluster_layer` returns; and the `example`.
-    """
-    rows = slice(config.score_images or None)
-    labels = test.labels[rows]
-    images = test.images[rows].reshape(len(labels), -1) / np.float32(255)
-    records = [score(*network, images, labels) for network in networks]
-    kept = [i for i, r in enumerate(records) if r["accuracy"] >= min_accuracy]
-    # A thread a network: products as small as these lose by sharing one, many
-    # times over where other processes want the cores as well.
-    with (
-        threadpoolctl.threadpool_limits(1, "blas"),
-        futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
-        found = list(
-            pool.map(
-                lambda i: similarity.relu_similarities(*networks[i], images),
-                kept,
-            )
+def plan(run):
+    """Plans a stack of networks a seed, and some untrained; returns records."""
+    config = run.config
+    data = images.load_once(config.dataset)
+    if config.score_images > len(data.test.labels):
+        raise ValueError(
+            f"--score_images={config.score_images} must be at most "
+            f"{len(data.test.labels)}: {config.dataset} has no more to test on."
         )
-    for i in kept:
-        records[i]["layers"] = []
-    rng = np.random.default_rng(seed)
-    for layer in range(len(config.sizes) if kept else 0):
-        matrices = np.array(
-            [[each[layer][m] for m in similarity.MEASURES] for each in found]
-        )
-        layers, clusters = cluster_layer(config, matrices, rng)
-        for k, i in enumerate(kept):
-            records[i]["layers"].append(layers[k])
-            if layer == 0 and i in examples:
-                own = similarity.MEASURES.index(EXAMPLE)
-                records[i]["example"] = sort_by_cluster(
-                    matrices[k, own], clusters[k, own]
-                )
-    return records
+    analyses = [plan_seed(run, seed) for seed in config.seeds]
+    untrained = [
+        plan_untrained(run, start)
+        for start in range(0, config.untrained, UNTRAINED_STACK)
+    ]
+    return {
+        "data": data.title,
+        "settings": config.settings(),
+        "min_accuracy": config.min_accuracy,
+        "networks": run.combine(describe, config, analyses),
+        "untrained": run.combine(number_stacks, untrained),
+        "examples": run.combine(find_examples, config, analyses[0]),
+    }
 
 
-def cluster_layer(config, matrices, rng):
-    """Clusters the units of a layer in many networks, by every measure.
-
-    Args:
-        config: `Config`.
-        matrices: Float64 array `(networks, measures, units, units)`.
-        rng: NumPy generator.
-
-    Returns:
-        A list with a dict of JSON values a network, and the clusters, an int
-        array `(networks, measures, units)`. In the dict `q`, `q_spectral` (Q
-        of the spectral step alone), `clusters` and `unused` have a value a
-        measure, `agreement` one a pair of measures. Of the subsample are
-        `one_cluster`, pairs of a measure and Q of the search from one cluster,
-        and `null`, triples of a pair of measures, its agreement, that by
-        chance.
-    """
-    networks, measures, units, _ = matrices.shape
-    every = matrices.reshape(-1, units, units)
-    steps, seed = config.search_steps, int(rng.integers(2**31))
-    spectral = clustering.spectral_clusters(every)
-    clusters = clustering.refine_clusters(every, spectral, steps, seed=seed)
-    count = max(1, round(config.subsample * len(every)))
-    drawn = rng.choice(len(every), count, replace=False)
-    alone = clustering.refine_clusters(
-        every[drawn], np.minimum(spectral[drawn], 0), steps, seed=seed
+def plan_seed(run, seed):
+    """Plans a network for each setting, and the stage that analyses them."""
+    stack = run.stage(
+        f"seed{seed}/networks",
+        train_networks,
+        seed=seed,
+        steps=run.config.network_steps,
+        phase="networks",
     )
-    modularity = {
-        "q": dict(enumerate(map(clustering.modularity, every, clusters))),
-        "q_spectral": dict(
-            enumerate(map(clustering.modularity, every, spectral))
-        ),
-        "alone": dict(
-            zip(drawn, map(clustering.modularity, every[drawn], alone))
-        ),
-    }
-    layers = []
-    for start in range(0, len(every), measures):
-        own = range(start, start + measures)
-        layer = {
-            key: [round(modularity[key][i], 6) for i in own]
-            for key in ("q", "q_spectral")
+    return run.stage(
+        f"seed{seed}/analysis",
+        analyse_networks,
+        stack,
+        seed=seed,
+        steps=len(run.config.settings()),
+        phase="analysis",
+    )
+
+
+def plan_untrained(run, start):
+    """Plans the analysis of some networks that are not trained."""
+    stop = min(start + UNTRAINED_STACK, run.config.untrained)
+    return run.stage(
+        f"untrained/{start}to{stop}",
+        analyse_untrained,
+        stop - start,
+        seed=start,
+        steps=stop - start,
+        phase="analysis",
+    )
+
+
+def describe(config, analyses):
+    """Returns the records of all trained networks, seed by seed."""
+    return [
+        {
+            "seed": seed,
+            "kind": kind,
+            "strength": strength,
+            **{key: value for key, value in record.items() if key != "example"},
         }
-        layer["clusters"] = [
-            round(clustering.num_clusters(clusters[i]), 4) for i in own
-        ]
-        layer["unused"] = [int(np.sum(clusters[i] < 0)) for i in own]
-        layer["one_cluster"] = [
-            (i - start, round(modularity["alone"][i], 6))
-            for i in own
-            if i in modularity["alone"]
-        ]
-        layers.append(layer | compare(config, clusters[own], rng))
-    return layers, clusters.reshape(networks, measures, units)
+        for seed, found in zip(config.seeds, analyses, strict=True)
+        for (kind, strength), record in zip(
+            config.settings(), found, strict=True
+        )
+    ]
 
 
-def compare(config, clusters, rng):
-    """Returns how far the clusters of one layer by all measures agree."""
-    agreement = clustering.agreements(clusters)
-    null = []
-    for k, (a, b) in enumerate(PAIRS):
-        seed = int(rng.integers(2**31))
-        if rng.random() < config.subsample and np.isfinite(agreement[a, b]):
-            found = clustering.agreement_null(
-                clusters[a], clusters[b], config.permutations, seed
-            )
-            null.append((k, round(found.agreement, 5), round(found.mean, 5)))
+def number_stacks(analyses):
+    """Returns the records of all untrained networks; a stack is a repeat."""
+    return [
+        {"stack": stack, **record}
+        for stack, found in enumerate(analyses)
+        for record in found
+    ]
+
+
+def find_examples(config, records):
+    """Returns the matrices of figure 3, which are of one seed."""
+    return [
+        {"strength": strength, **record["example"]}
+        for (_, strength), record in zip(
+            config.settings(), records, strict=True
+        )
+        if "example" in record
+    ]
+
+
+def train_networks(stage):
+    """Returns the trained stack of one seed, a network a setting."""
+    config, settings = stage.config, stage.config.settings()
+    data = images.load_once(config.dataset)
+    accuracy = stacked_mlp.StackedAccuracy(len(settings))
+    return stage.fit(
+        untrained(config, settings, stage.derive_seed("weights"), [accuracy]),
+        functools.partial(
+            images.batches,
+            data.train,
+            config.batch_size,
+            stage.derive_seed("batches"),
+        ),
+        config.network_steps,
+        config.log_steps,
+        callbacks=[_AccuracyOfSettings(stage.log_dir, settings, accuracy)],
+    )
+
+
+def analyse_networks(stage, stack):
+    """Returns scores and clusters of the trained networks of one seed."""
+    config = stage.config
+    rates = [
+        i for i, (kind, _) in enumerate(config.settings()) if kind == "dropout"
+    ]
+    few = np.linspace(0, len(rates) - 1, EXAMPLES).round().astype(int)
+    return analysis.analyse(
+        config,
+        images.load_once(config.dataset).test,
+        stacked_mlp.weights(stack),
+        stage.derive_seed("analysis"),
+        config.min_accuracy,
+        [rates[i] for i in few],
+    )
+
+
+def analyse_untrained(stage, count):
+    """Returns scores and clusters of so many networks without training."""
+    config, seed = stage.config, stage.derive_seed("untrained")
+    stack = untrained(config, [("l2", 0.0)] * count, seed)
+    test = images.load_once(config.dataset).test
+    return analysis.analyse(config, test, stacked_mlp.weights(stack), seed)
+
+
+def untrained(config, settings, seed, metrics=()):
+    """Returns a compiled stack of one network for each setting.
+
+    Args:
+        config: `Config`.
+        settings: Pairs of a kind and a strength.
+        seed: Int.
+        metrics: Keras metrics.
+    """
+    data = images.load_once(config.dataset)
+    strengths = {
+        kind: [strength if own == kind else 0.0 for own, strength in settings]
+        for kind in KINDS
+    }
+    strengths["l2"] = [
+        strength if kind == "l2" else config.mild_l2
+        for kind, strength in settings
+    ]
+    stack = stacked_mlp.build(
+        data.train.images.shape[1:],
+        config.sizes,
+        len(data.class_names),
+        **strengths,
+        seed=seed,
+    )
+    stack.compile(
+        keras.optimizers.Adam(config.network_lr, epsilon=1e-8),
+        stacked_mlp.StackedCrossentropy(),
+        metrics=list(metrics),
+        steps_per_execution=config.call_steps,
+        jit_compile=config.jit_compile,
+    )
+    return stack
+
+
+def phases(config):
+    """Returns what the estimate times: training a stack, analysing networks."""
+    data = images.load_once(config.dataset)
+    stack = untrained(config, config.settings(), seed=0)
+    networks = stacked_mlp.weights(stack)
+
+    def train(calls):
+        steps = calls * config.call_steps
+        batches = images.batches(data.train, config.batch_size, 0, 0, steps)
+        stack.fit(batches, shuffle=False, verbose=0)
+
+    def analyse(count):
+        few = [networks[i % len(networks)] for i in range(count)]
+        analysis.analyse(config, data.test, few, seed=0)
+
     return {
-        "agreement": [round(float(agreement[pair]), 5) for pair in PAIRS],
-        "null": null,
+        "networks": training.Phase(train, unit=config.call_steps),
+        "analysis": training.Phase(analyse),
     }
 
 
-def sort_by_cluster(matrix, clusters):
-    """Returns a similarity matrix for figure 3, the unused units left out."""
-    order = np.argsort(clusters, kind="stable")
-    order = order[np.sum(clusters < 0) :]
-    adjacency = matrix * (1 - np.eye(len(matrix)))
-    adjacency = adjacency[np.ix_(order, order)]
-    return {
-        "matrix": np.round(adjacency / adjacency.max(), 3).tolist(),
-        "sizes": np.bincount(clusters[order]).tolist(),
-        "q": clustering.modularity(matrix, clusters),
-    }
+class _AccuracyOfSettings(keras.callbacks.Callback):
+    """Writes the training accuracy of every setting for TensorBoard."""
 
+    def __init__(self, folder, settings, metric):
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(str(folder))
+        self._settings, self._metric = settings, metric
 
-def score(kernels, biases, images, labels):
-    """Returns the rows of figure S1 for a network, dropout off."""
-    hidden = images
-    for kernel, bias in zip(kernels[:-1], biases[:-1], strict=True):
-        hidden = np.maximum(hidden @ kernel + bias, 0)
-    logits = hidden @ kernels[-1] + biases[-1]
-    log_p = special.log_softmax(logits.astype("float64"), axis=1)
-    weights = np.concatenate([k.ravel() for k in kernels]).astype("float64")
-    return {
-        "accuracy": float(np.mean(logits.argmax(1) == labels)),
-        "loss": float(-np.mean(log_p[np.arange(len(labels)), labels])),
-        "l2_norm": float(np.sqrt(np.sum(weights**2))),
-        "l1_norm": float(np.sum(np.abs(weights))),
-        "sparsity": float(np.mean(np.abs(weights) <= SPARSE)),
-    }
+    def on_epoch_end(self, epoch, logs=None):
+        values = self._metric.per_network().numpy()
+        with self._writer.as_default(step=epoch):
+            for (kind, strength), value in zip(
+                self._settings, values, strict=True
+            ):
+                tf.summary.scalar(f"accuracy_{kind}/{strength:.3g}", value)

@@ -60,11 +60,16 @@ class SearchAlphaTest(parameterized.TestCase):
         self.assertEqual(found.alpha, 1.0)
 
     @parameterized.parameters(
-        ({"reference": 0.0}, "`reference` is out of its range, got 0.0"),
+        ({"reference": 0.0}, "`reference` must be .*, got 0.0"),
         ({"start": -1.0}, "`start`"),
         ({"fraction": 1.5}, "`fraction`"),
         ({"factor": 1.0}, "`factor`"),
         ({"refinements": -1}, "`refinements`"),
+        ({"refinements": 0.5}, "`refinements`"),
+        ({"max_trials": 0}, "`max_trials` must be .*, got 0"),
+        ({"start": math.inf}, "`start` must be .*, got inf"),
+        ({"start": "1e-6"}, "`start` must be .*, got '1e-6'"),
+        ({"reference": math.nan}, "`reference` must be .*, got nan"),
     )
     def test_refuses(self, kwargs, message):
         kwargs = {"reference": 0.9, **kwargs}
@@ -75,8 +80,24 @@ class SearchAlphaTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "never crossed.*`start`"):
             alpha_search.search_alpha(lambda alpha: (0.9, 1.0), 0.9)
 
+    @parameterized.parameters(
+        (None, "must return two numbers.* got None at alpha=1e-06"),
+        (0.9, "must return two numbers.* got 0.9"),
+        ((0.9, 1.0, 2), "must return two numbers"),
+        (("good", 1.0), "must return two numbers.*'good'"),
+        ((math.inf, 1.0), "performance at alpha=1e-06 is inf"),
+        ((0.9, 73.0), r"keep fraction .* in \[0, 1\], got 73.0"),
+    )
+    def test_refuses_what_a_trial_must_not_return(self, result, message):
+        with self.assertRaisesRegex(ValueError, message):
+            alpha_search.search_alpha(lambda alpha: result, 0.9)
+
+    def test_refuses_a_result_in_place_of_a_trial(self):
+        with self.assertRaisesRegex(ValueError, "`trial` must be a function"):
+            alpha_search.search_alpha((0.9, 1.0), 0.9)
+
     def test_refuses_nan(self):
-        with self.assertRaisesRegex(ValueError, "alpha=1e-06 is NaN"):
+        with self.assertRaisesRegex(ValueError, "alpha=1e-06 is nan"):
             alpha_search.search_alpha(lambda alpha: (math.nan, 1.0), 0.9)
 
 

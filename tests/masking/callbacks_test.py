@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 from tensorboard.backend.event_processing import event_accumulator
 
 from modularity_tf.masking import callbacks, masked_model
@@ -12,8 +13,9 @@ from modularity_tf.masking import callbacks, masked_model
 PATHS = ["first/kernel", "first/bias", "second/kernel", "second/bias"]
 
 
-def masked(seed=0):
+def masked(seed=2):
     """Returns a compiled `MaskedModel` with logits on both sides of 0."""
+    keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [
             keras.Input((4,)),
@@ -143,7 +145,7 @@ class MaskSummaryTest(tf.test.TestCase):
             )
 
 
-class MaskHealthTest(tf.test.TestCase):
+class MaskHealthTest(parameterized.TestCase, tf.test.TestCase):
     def fit(self, model, callback, **kwargs):
         inputs = np.random.default_rng(1).normal(size=(8, 4))
         x, y = inputs.astype("float32"), inputs[:, :3].astype("float32")
@@ -250,9 +252,37 @@ class MaskHealthTest(tf.test.TestCase):
         )
         self.assertLen(history.epoch, 4)
 
+    @parameterized.parameters(
+        (np.ones((8, 4)), "`data` must be a pair .* got a ndarray"),
+        (3, "`data` must be a pair .* got a int"),
+        ((np.ones((8, 4)),), "`data` must be a pair"),
+    )
+    def test_refuses_data_that_is_no_pair(self, data, message):
+        with self.assertRaisesRegex(ValueError, message):
+            callbacks.MaskHealth(data)
+
+    def test_refuses_data_that_gives_no_gap(self):
+        model, x, y = masked(), np.ones((8, 4)), np.ones((8, 3))
+        for data, message in (
+            ((x[:2], y[:2]), "MaskHealth has 2 rows, fewer than the `num_samp"),
+            ((x, y * np.nan), r"losses on `data` .* are \[nan, nan\]"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                self.fit(model, callbacks.MaskHealth(data))
+
+    def test_has_no_report_before_the_first_epoch(self):
+        with self.assertRaisesRegex(ValueError, "after the first epoch only"):
+            callbacks.MaskHealth().report()
+
     def test_refuses_bad_arguments(self):
+        with self.assertRaisesRegex(ValueError, "`log_dir` must be a path"):
+            callbacks.MaskSummary(None)
+        with self.assertRaisesRegex(ValueError, "`patience` must be"):
+            callbacks.MaskEarlyStopping(patience=1.5)
         with self.assertRaisesRegex(ValueError, "`patience` must be"):
             callbacks.MaskEarlyStopping(patience=0)
+        with self.assertRaisesRegex(ValueError, "`patience` must be"):
+            callbacks.MaskEarlyStopping(patience="3")
         with self.assertRaisesRegex(ValueError, "`tolerance` must be"):
             callbacks.MaskEarlyStopping(tolerance=2.0)
 

@@ -32,6 +32,16 @@ def _linear(**kwargs):
     return keras.Model(inputs, layer(inputs))
 
 
+class Counted(Shifted):
+    """Counts how often its training step is traced."""
+
+    traces = 0
+
+    def train_step(self, data):
+        self.traces += 1
+        return super().train_step(data)
+
+
 class FrozenModelTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(True, False)
     def test_only_what_is_learned_trains(self, trainable):
@@ -71,6 +81,15 @@ class FrozenModelTest(parameterized.TestCase, tf.test.TestCase):
         fresh.build([variable])
         for old, new in zip(used.variables, fresh.variables, strict=True):
             self.assertAllEqual(old, new)
+
+    def test_the_training_step_is_traced_once_with_metrics_by_name(self):
+        model = Counted(_linear())
+        model.compile("sgd", "mse", metrics=["accuracy", "mae"])
+        x, y = np.ones((4, 3)), np.ones((4, 2))
+        history = model.fit(x, y, 2, epochs=2, verbose=0).history
+        self.assertEqual(model.traces, 1)
+        self.assertSameElements(history, ["accuracy", "loss", "mae"])
+        self.assertIn("accuracy", model.train_on_batch(x, y, return_dict=True))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from scipy import stats
 
-from modularity_tf.masking import mask_sampling
+from modularity_tf.masking import mask_sampling, masked_model
 
 FALSE_FAIL_RATE = 1e-9
 
@@ -23,6 +24,10 @@ def normal_bound(n, comparisons=1):
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-np.asarray(x, "float64")))
+
+
+def hashed_words(size, key):
+    return mask_sampling._mix(size, *tf.constant(key, tf.uint32)).numpy()
 
 
 def slopes(logits, seed, num_samples=1, temperature=1.0):
@@ -182,6 +187,19 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
             to_logits, np.sum(upstream * slope, axis=0) * weights, atol=1e-6
         )
 
+    def test_float64_weights_stay_float64(self):
+        weights = tf.constant(np.pi * np.arange(1, 9), tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            drawn = mask_sampling.sample_weights(weights, np.zeros(8), 1, 2)
+            value = tf.reduce_sum(drawn[0] + 1e-12 * drawn[1])
+        masks = mask_sampling.sample(np.zeros(8), 1, 2).numpy()
+        for values, mask in zip(drawn, masks, strict=True):
+            self.assertEqual(values.dtype, tf.float64)
+            self.assertAllEqual(values, weights * mask)
+        gradient = tape.gradient(value, weights)
+        self.assertAllEqual(gradient, masks[0] + 1e-12 * masks[1].astype("d"))
+
     def test_samples_weights_and_steps_are_independent(self):
         n = 2**18
         logits = np.zeros(n, "float32")
@@ -198,24 +216,38 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
         correlation = 4 * stacked @ stacked.T / n - np.eye(len(stacked))
         bound = normal_bound(n, len(stacked) ** 2)
         self.assertLess(np.abs(correlation).max(), bound)
-        for lag in (1, 2, 3, 4, 16, 32, 64, 100, 256, 1024, 2**15, 2**16):
+        lags = [2**i for i in range(17)]
+        for lag in (*lags, 3, 48, 100, 15_360, 17_408, 61_441):
             shifted = 4 * np.mean(stacked[:, lag:] * stacked[:, :-lag], axis=1)
             self.assertLess(np.abs(shifted).max(), normal_bound(n - lag, 200))
 
     def test_neighbouring_weights_have_unrelated_bits(self):
         n = 2**16
-        index = tf.range(n)
-        key = tf.constant([0x12345678, 0x9ABCDEF0], tf.uint32)
-
-        def bits(index):
-            words = mask_sampling._mix(tf.cast(index, tf.uint32), key).numpy()
-            return np.unpackbits(words.view("uint8").reshape(n, 4), axis=1)
-
-        plain = bits(index)
+        words = hashed_words(n, [0x12345678, 0x9ABCDEF0])
+        plain = np.unpackbits(words.view("uint8").reshape(n, 4), axis=1)
         self.assertLess(abs(plain.mean(axis=0) - 0.5).max(), hoeffding(n))
         for bit in range(16):
-            changed = np.mean(plain != bits(index ^ (1 << bit)), axis=0)
+            others = plain[np.arange(n) ^ (1 << bit)]
+            changed = np.mean(plain != others, axis=0)
             self.assertLess(abs(changed - 0.5).max(), 2 * hoeffding(n))
+
+    def test_bits_at_any_distance_correlate_as_chance_has_it(self):
+        # One key shows no more than chance; over keys, the squares of the
+        # standardized correlations must add up to a chi-squared variable.
+        n, num_keys = 2**17, 50
+        rng, lags = np.random.default_rng(0), np.arange(n - 2**10)
+        squares = np.zeros((3, len(lags)))
+        for _ in range(num_keys):
+            words = hashed_words(n, rng.integers(2**32, size=2))
+            halves = np.stack([words & 0xFFFF, words >> 16]).astype("float32")
+            halves = (halves + 0.5) / 2**16 - 0.5
+            low, high = np.fft.rfft(np.sqrt(12) * halves, 2 * n)
+            pairs = np.stack([low, high, low]), np.stack([low, high, high])
+            sums = np.fft.irfft(pairs[0] * pairs[1].conj())[:, : len(lags)]
+            squares += sums**2 / (n - lags)
+        bound = stats.chi2.isf(FALSE_FAIL_RATE / squares.size, num_keys)
+        self.assertLess(squares[:, 1:].max(), bound)
+        self.assertLess(squares[2].max(), bound)  # within a word
 
     def test_the_same_seed_draws_the_same_masks(self):
         logits = np.zeros((30, 30), "float32")
@@ -260,10 +292,22 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
 
 class SampleWeightDictTest(tf.test.TestCase):
     def test_small_weights_share_a_kernel_and_large_ones_do_not(self):
-        sizes = {"a": 10, "b": 20, "c": 2**17, "d": 2**16 - 1, "e": 1, "f": 1}
+        sizes = {"a": 10, "b": 2**17, "c": 20, "d": 2**16 - 1, "e": 1, "f": 1}
         tensors = {k: tf.zeros((v,)) for k, v in sizes.items()}
         groups = mask_sampling._group(tensors)
-        self.assertEqual(groups, [["a", "b"], ["c"], ["d", "e"], ["f"]])
+        self.assertEqual(groups, [["a", "c"], ["b"], ["d", "e"], ["f"]])
+
+    def test_weights_of_different_dtypes_stay_what_they_are(self):
+        weights = {
+            "a": tf.constant([np.pi], tf.float64),
+            "b": tf.constant([np.pi], tf.float32),
+            "c": tf.constant([np.e], tf.float64),
+        }
+        logits = {key: tf.constant([50.0]) for key in weights}
+        drawn = mask_sampling.sample_weight_dict(weights, logits, 1)[0]
+        for key, value in weights.items():
+            self.assertEqual(drawn[key].dtype, value.dtype)
+            self.assertAllEqual(drawn[key], value)
 
     def test_values_and_gradients_go_to_the_right_weight(self):
         rng = np.random.default_rng(0)
@@ -274,24 +318,36 @@ class SampleWeightDictTest(tf.test.TestCase):
         }
         # Certain logits: a weight is kept, or it is not.
         kept = {k: rng.random(s) < 0.5 for k, s in shapes.items()}
-        logits = {
+        certain = {
             k: tf.constant(np.where(v, 50.0, -50.0), "float32")
             for k, v in kept.items()
         }
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            drawn = mask_sampling.sample_weight_dict(weights, logits, 1, 2)
-            total = sum(
-                (k + 1) * (i + 1) * tf.reduce_sum(values)
-                for k, sample in enumerate(drawn)
-                for i, values in enumerate(sample.values())
-            )
-        gradients = tape.gradient(total, weights)
+        drawn = mask_sampling.sample_weight_dict(weights, certain, 1, 2)
         self.assertLen(drawn, 2)
-        for i, key in enumerate(shapes):
+        for key in shapes:
             for sample in drawn:
                 self.assertAllClose(sample[key], weights[key] * kept[key])
-            self.assertAllClose(gradients[key], 3.0 * (i + 1) * kept[key])
+
+        logits = {k: tf.zeros(s) for k, s in shapes.items()}
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([weights, logits])
+            drawn = mask_sampling.sample_weight_dict(weights, logits, 1, 2)
+            plain = sum(tf.reduce_sum(x[key]) for x in drawn for key in x)
+            weighted = sum(
+                (1 + i) * tf.reduce_sum(x[key])
+                for x in drawn
+                for i, key in enumerate(shapes)
+            )
+        self.assertEqual(
+            tape.gradient(plain, weights), dict.fromkeys(shapes)
+        )  # constants
+        plain = tape.gradient(plain, logits)
+        weighted = tape.gradient(weighted, logits)
+        for i, key in enumerate(shapes):
+            self.assertAllClose(weighted[key], (1 + i) * plain[key])
+            slope = plain[key] / weights[key]
+            self.assertAllInRange(slope, 1e-9, 2 * 0.25)
+        self.assertEqual([*drawn[0]], [*shapes])
 
     def test_weights_draw_independently_and_seeds_alone_decide(self):
         logits = {k: tf.zeros((2**17,)) for k in "ab"}  # a kernel each
@@ -303,6 +359,33 @@ class SampleWeightDictTest(tf.test.TestCase):
         for x, y in ((first["a"], first["b"]), (first["a"], other["a"])):
             correlation = np.corrcoef(x, y)[0, 1]
             self.assertLess(abs(correlation), normal_bound(2**17, 2))
+
+
+class CompiledTest(tf.test.TestCase):
+    def test_training_is_the_same_with_and_without_xla(self):
+        def trained_logits(jit_compile):
+            keras.utils.set_random_seed(0)
+            layers = [keras.Input((4,)), keras.layers.Dense(3)]
+            masked = masked_model.MaskedModel(
+                keras.Sequential(layers), num_samples=3, seed=5
+            )
+            masked.compile(loss="mse", jit_compile=jit_compile)
+            x = np.random.default_rng(0).normal(size=(18, 4))
+            masked.fit(x, x[:, :3], 6, shuffle=False, verbose=0)
+            (logits,) = masked.mask_logits.values()
+            return logits.numpy()
+
+        plain, compiled = trained_logits(False), trained_logits(True)
+        # Adam moved each logit by about 0.03, this way or that.
+        self.assertAllClose(plain, compiled, rtol=0, atol=1e-5)
+
+    def test_keys_are_the_same_with_and_without_xla(self):
+        def draw(seed):
+            return mask_sampling._draw_keys(seed, groups=11, num_samples=5)
+
+        compiled = tf.function(draw, jit_compile=True)
+        for seed in (tf.constant([7, 10**6]), tf.constant([-7, 0])):
+            self.assertAllEqual(compiled(seed), draw(seed))
 
 
 class ThresholdTest(tf.test.TestCase):

@@ -154,14 +154,42 @@ class MaskedLayerTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("samples", {"num_samples": 0}, "`num_samples` must be"),
-        ("alpha", {"alpha": -1}, "`alpha` must be at least 0, got -1"),
+        ("alpha", {"alpha": -1}, "`alpha` must be .* at least 0, got -1"),
         ("keep", {"keep_probability": 0.0}, "got 0.0"),
         ("temperature", {"temperature": -1}, "`temperature` must be"),
         ("bias", {"mask_bias": True, "use_bias": False}, "`mask_bias=True`"),
+        ("bias_str", {"mask_bias": "no"}, "`mask_bias` must be a bool"),
+        ("alpha_inf", {"alpha": np.inf}, "`alpha` must be a finite"),
+        ("alpha_str", {"alpha": "1e-6"}, "`alpha` must be .* got '1e-6'"),
+        ("seed", {"seed": "3"}, "`seed` must be an int"),
     )
     def test_refuses(self, kwargs, message):
         with self.assertRaisesRegex(ValueError, message):
             layers.MaskedDense(3, **kwargs)
+
+    def test_refuses_weights_that_would_have_no_mask(self):
+        layer = layers.MaskedDense(3, name="d")
+        layer.build((None, 4))
+        with self.assertRaisesRegex(ValueError, "'d' can't have LoRA"):
+            layer.enable_lora(2)
+
+    def test_layers_with_one_seed_draw_masks_of_their_own(self):
+        def draw(name=None, units=50):
+            layer = layers.MaskedDense(
+                units, keep_probability=0.5, use_bias=False, seed=3, name=name
+            )
+            layer.build((None, 4))
+            layer.kernel.assign(np.ones((4, units)))
+            return layer(np.eye(4), training=True).numpy().ravel()[:200]
+
+        self.assertAllEqual(draw("a"), draw("a"))
+        # Keras numbers what has no name by all that the process has built.
+        self.assertAllEqual(draw(), draw())
+        others = [draw("a"), draw("b"), draw(), draw(units=100)]
+        for i, one in enumerate(others):
+            for other in others[:i]:
+                # 200 fair coins: 60 or fewer agree once in 1e8 draws.
+                self.assertAllInRange(np.sum(one == other), 61, 139)
 
 
 if __name__ == "__main__":

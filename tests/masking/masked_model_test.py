@@ -9,7 +9,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.masking import mask_sampling, masked_model, weight_mask
+from modularity_tf.masking import (
+    mask_sampling,
+    masked_model,
+    weight_mask,
+)
 
 LOSS = "sparse_categorical_crossentropy"
 
@@ -436,8 +440,8 @@ print("same")
         self.assertNotAllClose(after, before)
 
     @parameterized.named_parameters(
-        ("alpha", {"alpha": -1.0}, "`alpha` must be at least 0, got -1.0"),
-        ("alpha_nan", {"alpha": np.nan}, "`alpha` must be at least 0"),
+        ("alpha", {"alpha": -1.0}, "`alpha` must be .* at least 0, got -1.0"),
+        ("alpha_nan", {"alpha": np.nan}, "`alpha` must be a finite number"),
         ("samples", {"num_samples": 0}, "`num_samples` must be .* got 0"),
         ("keep", {"keep_probability": 1.0}, "in .0, 1., got 1.0"),
         ("temperature", {"temperature": 0.0}, "`temperature` must be"),

@@ -191,7 +191,12 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
         ("no_share", {"share": 0.0}, "`share` must be in"),
         ("all_and_more", {"share": 1.1}, "`share` must be in"),
         ("scope", {"scope": "layer"}, "`scope` must be in"),
+        ("share_str", {"share": "0.1"}, "`share` must be in .* got '0.1'"),
+        ("share_nan", {"share": np.nan}, "`share` must be in .* got nan"),
+        ("signed", {"signed": "no"}, "`signed` must be a bool, got 'no'"),
         ("seed", {"seed": -1}, "`seed` must be"),
+        ("model", {"model": None}, "`model` must be a keras.Model, got None"),
+        ("file", {"file": "m.npz"}, r"got 'm.npz'; .*WeightMask.load\(file\)"),
         (
             "another_model",
             {"candidates": {"c/kernel": np.ones(3, bool)}},
@@ -208,8 +213,43 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
         if "candidates" in kwargs:
             candidates = weight_mask.WeightMask(kwargs["candidates"])
             kwargs = {"candidates": candidates}
+        if "file" in kwargs:
+            kwargs = {"candidates": kwargs["file"]}
         with self.assertRaisesRegex(ValueError, message):
-            scored_model.ScoredModel(_network(), **kwargs)
+            scored_model.ScoredModel(**{"model": _network(), **kwargs})
+
+    def test_refuses_to_train_without_a_loss(self):
+        with self.assertRaisesRegex(ValueError, "`compile` needs a `loss`"):
+            scored_model.ScoredModel(_network()).compile("sgd")
+
+    @parameterized.parameters(True, False)
+    def test_stops_at_the_first_nan_and_gives_no_mask_of_it(self, in_data):
+        x, y = _data()
+        scored = scored_model.ScoredModel(_network(), seed=0)
+        scored.compile("sgd", loss="sparse_categorical_crossentropy")
+        if in_data:
+            x[3, 1] = np.nan
+            with self.assertRaisesRegex(ValueError, "loss .* is nan at batch"):
+                scored.fit(x, y, batch_size=8, epochs=9, verbose=0)
+            self.assertLess(int(scored.optimizer.iterations), 36)
+        scores = scored.scores["a/kernel"]
+        scores.assign(scores.numpy() * np.nan)
+        for call in (scored.weight_mask, lambda: scored.fit(x, y, verbose=0)):
+            with self.assertRaisesRegex(ValueError, "'a/kernel' is NaN or inf"):
+                call()
+
+    def test_a_nan_that_no_loss_shows_is_found_after_the_epoch(self):
+        x, y = _data()
+        scored = scored_model.ScoredModel(_network(), seed=0)
+        scored.compile("sgd", loss="sparse_categorical_crossentropy")
+        scores = scored.scores["a/kernel"]
+        spoil = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: scores.assign(
+                scores.numpy() * np.nan
+            )
+        )
+        with self.assertRaisesRegex(ValueError, "'a/kernel' is NaN or inf"):
+            scored.fit(x, y, batch_size=32, verbose=0, callbacks=[spoil])
 
 
 if __name__ == "__main__":

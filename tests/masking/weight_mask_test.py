@@ -569,21 +569,57 @@ class FileTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("other_arrays", {"kernel": np.ones(3)}),
         ("no_json", {"header": "x", "bits": np.zeros(1, "uint8")}),
-        ("a_later_format", "modularity_tf.WeightMask/2", b"\0"),
-        ("too_few_bits", "modularity_tf.WeightMask/1", b""),
-        ("too_many_bits", "modularity_tf.WeightMask/1", b"\0\0"),
+        ("no_header", {"header": json.dumps(3), "bits": np.zeros(1, "uint8")}),
     )
-    def test_refuses_another_archive(self, content, bits=None):
-        if bits is not None:
-            header = {"format": content, "shapes": {"a": [3]}, "provenance": {}}
-            bits = np.frombuffer(bits, "uint8")
-            content = {"header": json.dumps(header), "bits": bits}
+    def test_refuses_another_archive(self, content):
         with open(self.file, "wb") as f:
             np.savez(f, **content)
         with self.assertRaisesRegex(
             ValueError, "cats.mask holds no WeightMask"
         ):
             weight_mask.WeightMask.load(self.file)
+
+    @parameterized.named_parameters(
+        ("another_program", {"format": "x"}, "its format is 'x', not 'mod"),
+        ("no_format", {"format": None}, "its format is None, not 'mod"),
+        ("another_kind", {"kind": "neurons"}, "set of neurons, not of weights"),
+        ("a_later_version", {"version": 2}, "of version 2.* reads 1 at most"),
+        ("no_version", {"version": "new"}, "`version` .* got 'new'"),
+        ("too_few_bits", {"bits": b""}, "1 bytes needed, 0 found"),
+        ("too_many_bits", {"bits": b"\0\0"}, "1 bytes needed, 2 found"),
+    )
+    def test_says_what_the_file_holds_instead(self, change, message):
+        header = {
+            "format": "modularity_tf",
+            "kind": "weights",
+            "version": 1,
+            "shapes": {"a": [3]},
+            "provenance": {},
+            "bits": b"\xa0",
+        }
+        for content in (header, {**header, **change}):  # the first is right
+            bits = np.frombuffer(content.pop("bits"), "uint8")
+            with open(self.file, "wb") as f:
+                np.savez(f, header=json.dumps(content), bits=bits)
+            if content is header:
+                mask = weight_mask.WeightMask.load(self.file)
+        self.assertAllEqual(mask.values["a"], [True, False, True])
+        with self.assertRaisesRegex(
+            ValueError, f"cats.mask holds no WeightMask: .*{message}"
+        ):
+            weight_mask.WeightMask.load(self.file)
+
+    def test_the_header_names_format_kind_and_version(self):
+        random_mask(0).save(self.file)
+        with np.load(self.file) as archive:
+            header = json.loads(str(archive["header"]))
+        self.assertEqual(header["format"], "modularity_tf")
+        self.assertEqual((header["kind"], header["version"]), ("weights", 1))
+
+    def test_refuses_a_folder_that_does_not_exist(self):
+        file = os.path.join(self.folder, "none", "cats.npz")
+        with self.assertRaisesRegex(ValueError, "no folder .*none'"):
+            random_mask(0).save(file)
 
     def test_refuses_a_file_cut_short(self):
         random_mask(0).save(self.file)

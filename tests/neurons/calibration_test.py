@@ -13,6 +13,11 @@ def calibrated(examples=20_000, classes=4, seed=0):
     return logits, np.argmax(logits + gumbel, axis=-1)
 
 
+def negative_log_likelihood(logits, labels):
+    log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return -np.mean(log[np.arange(len(labels)), labels])
+
+
 class FitTemperatureTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(0.02, 0.25, 1.0, 5.0, 100.0, 500.0)
     def test_finds_what_the_logits_were_multiplied_with(self, factor):
@@ -24,8 +29,8 @@ class FitTemperatureTest(parameterized.TestCase, tf.test.TestCase):
         logits, labels = calibrated(2000)
         best = calibration.fit_temperature(3 * logits, labels)
         loss = [
-            calibration.negative_log_likelihood(3 * logits, labels, t)
-            for t in (best, 0.9 * best, 1.1 * best)
+            negative_log_likelihood(3 * logits / t, labels)
+            for t in (best, 0.999 * best, 1.001 * best)
         ]
         self.assertLess(loss[0], min(loss[1:]))
 
@@ -37,18 +42,25 @@ class FitTemperatureTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses(self):
         with self.assertRaisesRegex(ValueError, "finite"):
             calibration.fit_temperature([[np.nan, 0.0]], [0])
-        with self.assertRaisesRegex(ValueError, "shape"):
+        with self.assertRaisesRegex(ValueError, "`labels` must be as many"):
             calibration.fit_temperature([[1.0, 0.0]], [0, 1])
+        with self.assertRaisesRegex(ValueError, r"in \[0, 2\), got 2"):
+            calibration.fit_temperature([[1.0, 0.0]], [2])
+        for logits in (np.ones((2, 1)), np.ones((0, 2)), np.ones(2)):
+            with self.assertRaisesRegex(ValueError, "`logits` must have"):
+                calibration.fit_temperature(logits, [0, 0])
 
-
-class LossTest(tf.test.TestCase):
-    def test_matches_numpy(self):
-        logits, labels = calibrated(50)
-        scaled = logits / 2
-        log = scaled - np.log(np.exp(scaled).sum(-1, keepdims=True))
-        expected = -np.mean(log[np.arange(50), labels])
-        found = calibration.negative_log_likelihood(logits, labels, 2.0)
-        self.assertAllClose(found, expected)
+    @parameterized.named_parameters(
+        (
+            "temperature",
+            {"temperature": 0.0},
+            "`temperature` .* above 0",
+        ),
+        ("bins", {"num_bins": 0}, "`num_bins` must be a positive int"),
+    )
+    def test_reliability_refuses(self, settings, message):
+        with self.assertRaisesRegex(ValueError, message):
+            calibration.reliability(np.eye(3), [0, 1, 2], **settings)
 
 
 class CalibrationErrorTest(tf.test.TestCase):

@@ -48,6 +48,30 @@ class ThresholdNeuronsTest(parameterized.TestCase, tf.test.TestCase):
                 statistics_of([0.0], [0.0]), 0, percentile
             )
 
+    @parameterized.parameters("0", 0.5, None, True)
+    def test_refuses_as_a_label(self, label):
+        with self.assertRaisesRegex(ValueError, "`label` must be an int, got"):
+            selection.threshold_neurons(statistics_of([0.0], [0.0]), label)
+
+    def test_labels_of_numpy_are_kept_as_ints(self):
+        found = selection.threshold_neurons(
+            statistics_of([0.0], [0.0]), np.int64(0), np.float32(50)
+        )
+        self.assertEqual(found.provenance["label"], 0)
+
+
+class NeuronMaskTest(tf.test.TestCase):
+    def test_refuses_neurons_that_are_on_and_off(self):
+        a, b = (NeuronSelection({"a": np.eye(3)[i] > 0}) for i in (0, 1))
+        selection.NeuronMask(a, b)
+        with self.assertRaisesRegex(ValueError, r"disjoint, .* \['a'\]"):
+            selection.NeuronMask(a, a | b)
+
+    def test_refuses_sets_over_other_layers(self):
+        a, b = (NeuronSelection({x: np.ones(3, bool)}) for x in "ab")
+        with self.assertRaisesRegex(ValueError, "not over the same neurons"):
+            selection.NeuronMask(a, b)
+
 
 class BayesianNeuronMaskTest(parameterized.TestCase, tf.test.TestCase):
     def test_matches_the_normal_distribution(self):
@@ -93,7 +117,7 @@ class BayesianNeuronMaskTest(parameterized.TestCase, tf.test.TestCase):
             )
 
     def test_refuses_thresholds_without_a_layer(self):
-        with self.assertRaisesRegex(ValueError, "must have 'a', got"):
+        with self.assertRaisesRegex(ValueError, "`t_high` must have"):
             selection.bayesian_neuron_mask(
                 statistics_of([0.0], [1.0]), 0, t_high={"b": 1.0}
             )

@@ -85,12 +85,25 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         (
             "one_hot",
             [(np.zeros((2, 6, 6, 2), "float32"), np.eye(2))],
-            r"shape \(batch,\), got \(2, 2\)",
+            r"not one-hot .* got the shape \(2, 2\)",
         ),
     )
     def test_refuses(self, batches, message):
         with self.assertRaisesRegex(ValueError, message):
             statistics.class_statistics(small_models.cnn(), batches, 2)
+
+    @parameterized.parameters(0, 2.5, "2", None)
+    def test_refuses_as_a_number_of_classes(self, num_classes):
+        message = "`num_classes` must be a positive int, got"
+        with self.assertRaisesRegex(ValueError, message):
+            statistics.class_statistics(small_models.cnn(), [], num_classes)
+
+    @parameterized.parameters([[]], [[[0], []]], [[[0, 2]]], [[[-1]]])
+    def test_refuses_to_merge(self, merged):
+        one = np.zeros((2, 3))
+        of_all = statistics.ClassStatistics([4, 4], {"a": one}, {"a": one})
+        with self.assertRaisesRegex(ValueError, r"`merged` .* in \[0, 2\)"):
+            statistics.merge_groups(of_all, merged)
 
     def test_refuses_channels_first(self):
         model = keras.Sequential(

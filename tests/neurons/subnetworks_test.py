@@ -4,6 +4,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from keras import layers
 
+from modularity_tf import WeightMask
 from modularity_tf.neurons import subnetworks
 from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
 from modularity_tf.parts import activations
@@ -62,7 +63,7 @@ def outputs_of_layers(model):
 IMAGES = np.random.default_rng(1).uniform(size=(6, 8, 8, 1)).astype("float32")
 
 
-class BuildSubnetworkTest(tf.test.TestCase):
+class BuildSubnetworkTest(parameterized.TestCase, tf.test.TestCase):
     def test_by_thresholding_the_unimportant_are_silent(self):
         model = cnn()
         selection = chosen(model)
@@ -124,6 +125,16 @@ class BuildSubnetworkTest(tf.test.TestCase):
     def test_refuses_a_selection_of_another_model(self):
         with self.assertRaisesRegex(ValueError, "does not fit"):
             subnetworks.build_subnetwork(cnn(), chosen(nested()))
+
+    @parameterized.named_parameters(
+        ("a_dict", {"conv1": np.ones(4, bool)}),
+        ("weights", WeightMask({"conv1": np.ones(4, bool)})),
+    )
+    def test_refuses_what_is_no_selection(self, selection):
+        message = "`selection` must be a NeuronSelection"
+        for function in (subnetworks.build_subnetwork, subnetworks.ablate):
+            with self.assertRaisesRegex(ValueError, message):
+                function(cnn(), selection)
 
 
 class AblateTest(parameterized.TestCase, tf.test.TestCase):

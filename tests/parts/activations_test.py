@@ -52,15 +52,27 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
         mine(x)
         with self.assertRaisesRegex(ValueError, "'spare' of 'mine'"):
             activations.ActivationModel(mine)(x)
-        loop = keras.Sequential(
+
+    @parameterized.parameters(True, False)
+    def test_a_loop_is_out_of_reach_run_eagerly_or_not(self, compiled):
+        model = keras.Sequential(
             [
                 keras.Input((3, 4)),
                 layers.RNN(Cell(), name="loop"),
                 layers.Dense(2, name="output"),
             ]
         )
+        watch = activations.ActivationModel(model)
+        call = tf.function(watch) if compiled else watch
         with self.assertRaisesRegex(ValueError, "inner' .* within a loop"):
-            tf.function(activations.ActivationModel(loop))(tf.ones((2, 3, 4)))
+            call(tf.ones((2, 3, 4)))
+
+    def test_calls_of_several_shapes_are_refused(self):
+        inputs, shared = keras.Input((6, 6, 2)), layers.Conv2D(2, 3, name="c")
+        model = keras.Model(inputs, shared(shared(inputs)))
+        watch = activations.ActivationModel(model)
+        with self.assertRaisesRegex(ValueError, "'c' .* several shapes"):
+            watch(np.ones((1, 6, 6, 2)))
 
     def test_calls_of_a_shared_layer_lie_side_by_side(self):
         inputs = keras.Input((4,))
@@ -75,6 +87,43 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses_unknown_layers(self):
         with self.assertRaisesRegex(ValueError, "'nope'"):
             activations.ActivationModel(small_models.cnn(), "nope")
+
+
+class ChooseLayersTest(parameterized.TestCase, tf.test.TestCase):
+    def model(self):
+        inner = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(3, name="a"), layers.ReLU()],
+            name="inner",
+        )
+        x = keras.Input((3,))
+        y = layers.Dense(3, name="a")(inner(layers.ReLU(name="r")(x)))
+        return keras.Model(x, layers.Dense(2, name="last")(y), name="outer")
+
+    @parameterized.named_parameters(
+        ("none_all_conv_and_dense", None, ["inner/a", "a", "last"]),
+        ("a_name_one_layer_of_any_kind", "r", ["r"]),
+        ("a_shared_name_all_that_have_it", ["a"], ["inner/a", "a"]),
+        ("a_path_that_layer", ["inner/a"], ["inner/a"]),
+        ("a_model_the_conv_and_dense_layers_in_it", ["inner"], ["inner/a"]),
+        ("several_in_the_order_of_the_model", ["last", "r"], ["r", "last"]),
+    )
+    def test_means_by(self, names, expected):
+        found = activations.choose_layers(self.model(), names)
+        self.assertEqual([*found], expected)
+
+    @parameterized.named_parameters(
+        ("unknown", "nope", "'nope', which no layer of 'outer' has. Known: "),
+        ("empty", [], "must be a name or names, got"),
+        ("a_number", 3, "must be a name or names, got 3"),
+        ("numbers", [3], "must be a name or names, got"),
+    )
+    def test_refuses(self, names, message):
+        with self.assertRaisesRegex(ValueError, message):
+            activations.choose_layers(self.model(), names)
+
+    def test_neurons_are_in_conv_and_dense_layers_alone(self):
+        with self.assertRaisesRegex(ValueError, "names 'r', a ReLU; only Conv"):
+            activations.neuron_layers(self.model(), ["a", "r"])
 
 
 class Cell(layers.Layer):

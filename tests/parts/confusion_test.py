@@ -62,7 +62,7 @@ class ConfusionMatrixTest(parameterized.TestCase, tf.test.TestCase):
             confusion.confusion_matrix(labels, predictions, 2)
 
     def test_refuses_other_numbers_of_predictions_than_labels(self):
-        with self.assertRaisesRegex(ValueError, "samples: .3, 2"):
+        with self.assertRaisesRegex(ValueError, "as many.* 3 and 2"):
             confusion.confusion_matrix([0, 1, 1], [0, 1], 2)
 
 
@@ -76,18 +76,23 @@ class RelativeDropTest(parameterized.TestCase, tf.test.TestCase):
         ("a_rise_from_never_is_nan", 0.0, 0.5, np.nan),
     )
     def test_corners(self, before, after, expected):
-        reference, matrix = np.eye(2), np.eye(2)
+        reference, changed = np.eye(2), np.eye(2)
         reference[1] = [1 - before, before]
-        matrix[1] = [1 - after, after]
-        drop = confusion.relative_drop(reference, matrix)
+        changed[1] = [1 - after, after]
+        drop = confusion.relative_drop(reference, changed)
         self.assertAllClose(drop, [0.0, expected])
+
+    @parameterized.parameters(((2, 2), (3, 3)), ((2,), (2,)), ((2, 3), (2, 3)))
+    def test_refuses_shapes(self, *shapes):
+        with self.assertRaisesRegex(ValueError, r"of one shape \(classes, "):
+            confusion.relative_drop(*map(np.ones, shapes))
 
     def test_only_the_diagonal_counts(self):
         rng = np.random.default_rng(0)
-        reference, matrix = rng.uniform(0.1, 1, (2, 4, 4))
-        expected = [1 - matrix[i, i] / reference[i, i] for i in range(4)]
-        drop = confusion.relative_drop(reference, matrix)
+        reference, changed = rng.uniform(0.1, 1, (2, 4, 4))
+        expected = [1 - changed[i, i] / reference[i, i] for i in range(4)]
+        drop = confusion.relative_drop(reference, changed)
         self.assertAllClose(drop, expected)
         self.assertAllClose(
-            confusion.relative_drop(reference.T.tolist(), matrix.T), expected
+            confusion.relative_drop(reference.T.tolist(), changed.T), expected
         )

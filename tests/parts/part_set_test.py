@@ -2,6 +2,7 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from modularity_tf.masking import weight_mask
 from modularity_tf.parts import part_set
@@ -9,7 +10,7 @@ from modularity_tf.parts import part_set
 # What the set operations do is tested on WeightMask, in weight_mask_test.py.
 
 
-class BinarySetTest(tf.test.TestCase):
+class BinarySetTest(parameterized.TestCase, tf.test.TestCase):
     def test_sets_of_different_kinds_do_not_mix(self):
         values = {"a": np.ones(3, bool)}
         one = part_set.PartSet(values)
@@ -22,6 +23,41 @@ class BinarySetTest(tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "holds no WeightMask"):
             weight_mask.WeightMask.load(f"{folder}/s.npz")
         self.assertEqual(part_set.PartSet.load(f"{folder}/s.npz"), one)
+
+    @parameterized.parameters(
+        (None, {}, "`values` must be a dict .* got None"),
+        ([np.ones(2, bool)], {}, "`values` must be a dict"),
+        ({1: np.ones(2, bool)}, {}, "A name must be a str, got 1"),
+        ({"a": [[True], [True, False]]}, {}, "'a' is no array"),
+        ({}, "text", "`provenance` must be a dict, got 'text'"),
+        ({}, None, "`provenance` must be a dict, got None"),
+        ({}, [1], r"`provenance` must be a dict, got \[1\]"),
+    )
+    def test_refuses_what_is_no_set(self, values, provenance, message):
+        with self.assertRaisesRegex(ValueError, message):
+            part_set.PartSet(values, provenance)
+
+    def test_refuses_a_provenance_that_holds_itself(self):
+        provenance = {}
+        provenance["self"] = provenance
+        with self.assertRaisesRegex(ValueError, "`provenance` must hold JSON"):
+            part_set.PartSet({}, provenance)
+
+    @parameterized.parameters(-1, None, "a", 1.5, True)
+    def test_refuses_to_shuffle_by(self, seed):
+        with self.assertRaisesRegex(ValueError, "`seed` must be an int of at"):
+            part_set.PartSet({"a": np.ones(3, bool)}).shuffled(seed)
+
+    def test_refuses_to_compare_with_another_thing(self):
+        one = part_set.PartSet({"a": np.ones(3, bool)})
+        for measure in (one.sharing, one.iou):
+            with self.assertRaisesRegex(ValueError, "another only, got 'x'"):
+                measure("x")
+
+    def test_refuses_a_folder_as_its_file(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        with self.assertRaisesRegex(ValueError, "`file` is a folder"):
+            part_set.PartSet({}).save(folder)
 
 
 if __name__ == "__main__":

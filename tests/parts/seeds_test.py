@@ -5,7 +5,7 @@ from modularity_tf.parts import seeds
 
 
 class CheckSeedTest(parameterized.TestCase, tf.test.TestCase):
-    @parameterized.parameters(-1, 2**31, 1.0, "1")
+    @parameterized.parameters(-1, 2**31, 1.0, "1", True)
     def test_refuses_a_seed_of(self, seed):
         with self.assertRaisesRegex(ValueError, "`seed` must be an int"):
             seeds.check_seed(seed)

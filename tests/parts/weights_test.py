@@ -89,6 +89,20 @@ def under(prefix, roles):
     return {f"{prefix}/{path}": role for path, role in roles.items()}
 
 
+class OneWeight(layers.Layer):
+    """A layer of a user, whose weight goes by its name alone."""
+
+    def __init__(self, weight_name):
+        super().__init__()
+        self.weight_name = weight_name
+
+    def build(self, input_shape):
+        self.weight = self.add_weight(input_shape[1:], name=self.weight_name)
+
+    def call(self, inputs):
+        return inputs + self.weight
+
+
 class ModelWeightsTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("dense", lambda: layers.Dense(2), (3,), DENSE_ROLES),
@@ -156,6 +170,36 @@ class ModelWeightsTest(parameterized.TestCase, tf.test.TestCase):
             },
         ),
         ("stateless", lambda: layers.Dropout(0.5, seed=0), (3,), {}),
+        (
+            "slopes_of_an_image",
+            lambda: layers.PReLU(),
+            (5, 5, 1),
+            {"alpha": "norm_scale"},
+        ),
+        (
+            "slopes_of_a_vector",
+            lambda: layers.PReLU(),
+            (3,),
+            {"alpha": "norm_scale"},
+        ),
+        (
+            "an_output_of_its_own",
+            lambda: layers.ReversibleEmbedding(7, 2, tie_weights=False),
+            (3,),
+            {"embeddings": "embedding", "reverse_embeddings": "kernel"},
+        ),
+        *(
+            (name, lambda name=name: OneWeight(name), (3, 4), {name: role})
+            for name, role in (
+                ("position_embedding", "embedding"),
+                ("pos_embedding", "embedding"),
+                ("pos_embed", "embedding"),
+                ("positional_encoding", "embedding"),
+                ("class_token", "embedding"),
+                ("relative_position_bias_table", "bias"),
+                ("mixing", "kernel"),
+            )
+        ),
     )
     def test_names_and_roles_are_those_of_the_layer(
         self, make_layer, shape, expected
@@ -290,7 +334,6 @@ class SelectLayersTest(parameterized.TestCase):
         ("submodel", {"trunk"}, NESTED[:6]),
         ("submodel_and_part", ["head", "trunk"], NESTED[:6]),
         ("iterator", iter(["top", "hidden"]), [*NESTED[:2], *NESTED[-2:]]),
-        ("none", [], []),
     )
     def test_a_layer_goes_by_its_name_or_path(self, names, expected):
         weights = model_weights.model_weights(nested_model())
@@ -305,9 +348,10 @@ class SelectLayersTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             model_weights.select_layers(weights, ["top", name])
 
-    def test_refuses_what_is_no_name(self):
-        with self.assertRaisesRegex(ValueError, "`layers` must be.* got 3"):
-            model_weights.select_layers({}, 3)
+    @parameterized.parameters((3,), ([],), ([None],), ([["top"]],))
+    def test_refuses_what_is_no_name(self, names):
+        with self.assertRaisesRegex(ValueError, "`layers` must be a name or"):
+            model_weights.select_layers({}, names)
 
 
 class SelectRolesTest(parameterized.TestCase):
@@ -352,9 +396,10 @@ class SelectRolesTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             model_weights.select_roles({}, roles)
 
-    def test_refuses_what_is_no_name(self):
-        with self.assertRaisesRegex(ValueError, "`roles` must be.* got 3"):
-            model_weights.select_roles({}, 3)
+    @parameterized.parameters((3,), ([],), ([None],), ({"kernel": 1}.items(),))
+    def test_refuses_what_is_no_name(self, roles):
+        with self.assertRaisesRegex(ValueError, "`roles` must be a name or"):
+            model_weights.select_roles({}, roles)
 
 
 class FingerprintTest(parameterized.TestCase, tf.test.TestCase):

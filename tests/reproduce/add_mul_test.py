@@ -1,28 +1,29 @@
 import dataclasses
+import functools
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
-from absl.testing import parameterized
 
 from modularity_tf import WeightMask
+from modularity_tf.masking import alpha_search
 from reproduce import add_mul
-from reproduce.csordas2021 import arithmetic_data
 from tests.reproduce import run_test_case
 
 TINY = add_mul.Config(
     digits=1,
-    sizes=(16, 12),
-    hidden_size=8,
-    lstm_layers=1,
-    batch_size=32,
-    network_steps=20,
+    sizes=(32,),
+    batch_size=64,
+    network_steps=200,
+    network_lr=1e-2,
     mask_batch_size=32,
     mask_steps=20,
     mask_lr=0.2,
     beta=1e-2,
-    log_steps=10,
+    log_steps=20,
 )
 PICTURES = (
+    "alpha_search_fig01",
     "fig01_sharing",
     "fig10_accuracy",
     "fig11_weights_kept",
@@ -30,16 +31,19 @@ PICTURES = (
 )
 
 
-class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
-    @parameterized.parameters("fnn", "lstm")
-    def test_records_figures_and_claims_of_a_small_run(self, network):
-        config = dataclasses.replace(
-            TINY, network=network, held_out_fraction=0.2
+class MainTest(run_test_case.RunTestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        quick = functools.partial(  # fewer trials
+            alpha_search.search_alpha, factor=100.0, refinements=0
         )
-        run, results = self.run_tiny(add_mul, config, PICTURES)
+        config = dataclasses.replace(
+            TINY, find_beta=True, held_out_fraction=0.2
+        )
+        with mock.patch.object(alpha_search, "search_alpha", quick):
+            run, results = self.run_tiny(add_mul, config, PICTURES)
         (record,) = results["records"]
         masks = {
-            task: WeightMask.load(run / f"{network}/seed0/mask_{task}.npz")
+            task: WeightMask.load(run / f"fnn/seed0/mask_{task}.npz")
             for task in ("add", "mul")
         }
         add, mul = masks["add"], masks["mul"]
@@ -55,35 +59,15 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             self.assertAllClose(np.sum(rows, axis=1), [1.0, 1.0])
         # The right answers are those that perform the operation asked for.
         for mask, rows in record["performed"].items():
-            for i, task in enumerate(add_mul.TASKS):
+            for i, task in enumerate(("add", "mul")):
                 self.assertAllClose(rows[i][i], record["accuracy"][mask][task])
-
-    def test_refuses(self):
-        for changes, message in (
-            ({"network": "rnn"}, "--network must be fnn or lstm, got 'rnn'"),
-            ({"sizes": ()}, "--sizes"),
-            ({"digits": 9}, "digits"),
-            ({"held_out_fraction": 1.0}, "held_out_fraction"),
-        ):
-            with self.assertRaisesRegex(ValueError, message):
-                dataclasses.replace(TINY, **changes)
-
-
-class PerformedOperationsTest(tf.test.TestCase):
-    def test_a_pair_on_which_both_agree_counts_once(self):
-        # (2, 2) gives 4 either way; the others tell the operations apart.
-        pairs = np.array([[2, 2], [1, 2], [3, 3], [0, 1]], "int32")
-        problem = arithmetic_data.AddMul(1, pairs)
-
-        def adds(inputs):  # whatever it is asked; wrong for (0, 1)
-            first = np.argmax(inputs[:, :10], -1)
-            total = (first + np.argmax(inputs[:, 10:20], -1)) % 10
-            total = np.where(first == 0, 7, total)
-            return tf.one_hot(total, 10)[:, None]
-
-        rows = add_mul.performed_operations(adds, problem)
-        self.assertAllClose(rows[0], [3 / 4, 0, 1 / 4])
-        self.assertAllClose(rows[1], [2 / 4, 1 / 4, 1 / 4])
+        # beta is found by the paper's rule, and all masks are trained with it.
+        search = record["alpha_search"]
+        self.assertAlmostEqual(record["beta"], 32 * search["alpha"])
+        self.assertAllClose(
+            search["reference"], np.mean([*record["dense"].values()])
+        )
+        self.assertAllClose(add.provenance["alpha"], search["alpha"])
 
 
 if __name__ == "__main__":

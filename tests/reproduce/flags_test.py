@@ -7,7 +7,7 @@ from absl import flags
 from absl.testing import absltest, parameterized
 
 from reproduce import __main__ as listing
-from reproduce.harness import experiment
+from reproduce.harness import config as harness_config
 
 FOLDER = pathlib.Path(listing.__file__).parent / "flags"
 NAMES = [name for name, _, _ in listing.experiments()]
@@ -20,9 +20,9 @@ class FlagFilesTest(parameterized.TestCase):
         name = max((n for n in NAMES if file.startswith(n)), key=len)
         config_class = importlib.import_module(f"reproduce.{name}").Config
         values = flags.FlagValues()
-        experiment.define_flags(config_class, values)
+        harness_config.define_flags(config_class, values)
         values(["binary", f"--flagfile={FOLDER / file}"])
-        experiment.config_from_flags(config_class, values)
+        harness_config.config_from_flags(config_class, values)
         text = (FOLDER / file).read_text("utf-8")
         self.assertStartsWith(text, "# Cost: ")
 

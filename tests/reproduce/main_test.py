@@ -2,12 +2,12 @@ import json
 import pathlib
 import tempfile
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
 from reproduce import __main__ as listing
 
 
-class ListingTest(absltest.TestCase):
+class ListingTest(parameterized.TestCase):
     def test_lists_every_binary_with_its_figures(self):
         found = {
             name: (title, figures)
@@ -23,12 +23,29 @@ class ListingTest(absltest.TestCase):
         self.assertEqual(listing.state(folder, "x"), ["not run yet"])
         (folder / "x-1").mkdir()
         (folder / "x-2").mkdir()
-        claims = [{"verdict": "holds"}, {"verdict": "fails"}]
+        claims = [{"verdict": v} for v in ("agrees", "one seed", "agrees")]
         text = json.dumps({"claims": claims})
         (folder / "x-2" / "results.json").write_text(text)
         unfinished, finished = listing.state(folder, "x")
         self.assertRegex(unfinished, "x-1: unfinished$")
-        self.assertRegex(finished, "x-2: 1 of 2 claims hold$")
+        self.assertRegex(finished, "x-2: 3 claims: 2 agrees, 1 one seed$")
+
+    @parameterized.parameters(
+        "{", "[]", "{}", "null", '{"claims": 3}', '{"claims": [{}]}', b"\xff"
+    )
+    def test_bad_results_are_named_and_the_others_listed(self, content):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name in ("x-1", "x-2", "x-3"):
+            (folder / name).mkdir()
+        bad = folder / "x-1" / "results.json"
+        bad.write_bytes(content if content == b"\xff" else content.encode())
+        (folder / "x-2" / "results.json").mkdir()  # can't be read at all
+        good = json.dumps({"claims": [{"verdict": "differs"}]})
+        (folder / "x-3" / "results.json").write_text(good)
+        first, second, third = listing.state(folder, "x")
+        self.assertStartsWith(first, f"{bad} can't be read: ")
+        self.assertIn("x-2/results.json can't be read: IsADirectory", second)
+        self.assertEndsWith(third, "x-3: 1 claims: 1 differs")
 
 
 if __name__ == "__main__":

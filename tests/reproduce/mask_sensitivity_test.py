@@ -1,4 +1,5 @@
 import dataclasses
+import pathlib
 import tempfile
 
 import numpy as np
@@ -7,14 +8,15 @@ from absl.testing import parameterized
 
 from modularity_tf import WeightMask
 from reproduce import mask_sensitivity
+from reproduce.harness import experiment
 from tests.reproduce import run_test_case
 
 TINY = mask_sensitivity.Config(
     digits=1,
     batch_size=32,
-    network_steps=20,
+    network_steps=10,
     mask_batch_size=32,
-    mask_steps=20,
+    mask_steps=10,
     mask_lr=0.2,
     beta=1e-2,
     betas=(1e-3, 1e-2),
@@ -29,7 +31,7 @@ PICTURES = (
 )
 
 
-class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+class MainTest(run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
         run, results = self.run_tiny(mask_sensitivity, TINY, PICTURES)
         (record,) = results["records"]
@@ -43,7 +45,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         config = dataclasses.replace(
             TINY,
             mask_files=(str(file),),
-            betas=(1e-2,),
+            betas=(5e-3, 1e-2),
             beta_networks=("16",),
             size_networks=("16",),
         )
@@ -52,26 +54,33 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         (record,) = results["records"]
         self.assertEqual(list(record["shown_histograms"]), [str(file)])
 
+    def test_refuses_a_mask_without_probabilities_before_the_work(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        WeightMask({"a/kernel": np.ones(3, bool)}).save(f"{folder}/m.npz")
+        config = dataclasses.replace(
+            TINY, mask_files=(f"{folder}/m.npz",), output_dir=f"{folder}/runs"
+        )
+        with self.assertRaisesRegex(ValueError, "m.npz does not tell"):
+            experiment.carry_out(mask_sensitivity.EXPERIMENT, config)
+        self.assertFalse(pathlib.Path(config.output_dir).exists())
+
+
+class ConfigTest(parameterized.TestCase):
     @parameterized.named_parameters(
-        ("network", {"network": "lstm"}, "--network must be fnn"),
+        ("network", {"network": "lstm"}, "--network must be one of fnn"),
         ("sizes", {"size_networks": ("12-10",)}, "got '12-10'"),
-        ("betas", {"betas": (0.0,)}, "--betas must be positive"),
-        ("none", {"beta_networks": ()}, "is empty"),
+        ("zero", {"beta_networks": ("12x0",)}, "got '12x0'"),
+        ("betas", {"betas": (0.0, 1e-2)}, "--betas must be .*above 0"),
+        ("none", {"beta_networks": ()}, "--beta_networks must be one value"),
+        ("twice", {"size_networks": ("16", "16")}, "must be distinct"),
+        ("alike", {"betas": (1e-2, 1.0000001e-2)}, "first six digits"),
+        ("three", {"beta_networks": ("1", "2", "3")}, "two at most"),
         ("chosen", {"beta": 2e-2}, "--beta=0.02, the value marked"),
         ("search", {"find_beta": True}, "flags of reproduce.add_mul"),
     )
     def test_refuses(self, changes, message):
         with self.assertRaisesRegex(ValueError, message):
             dataclasses.replace(TINY, **changes)
-
-    def test_refuses_a_mask_without_probabilities_before_the_work(self):
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        WeightMask({"a/kernel": np.ones(3, bool)}).save(f"{folder}/m.npz")
-        config = dataclasses.replace(
-            TINY, mask_files=(f"{folder}/m.npz",), output_dir=folder
-        )
-        with self.assertRaisesRegex(ValueError, "m.npz does not tell"):
-            mask_sensitivity.main(config)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import neuron_subselection
+from reproduce.elbastawisy2025 import sharing
 from tests.reproduce import run_test_case
 
 TINY = neuron_subselection.Config(
     datasets=("digits",),
     batch_size=32,
     network_steps=60,
-    permutations=9,
+    permutations=19,
     null_images=20,
+    pairs=3,
     score_images=100,
     t_high=0.1,
     log_steps=30,
@@ -34,14 +37,16 @@ PICTURES = (
 
 class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
+        self.enterContext(mock.patch.object(sharing, "T_HIGHS", (0.1, 0.5)))
         _, results = self.run_tiny(neuron_subselection, TINY, PICTURES)
         (record,) = results["records"]
         self.assertEqual(sum(record["network"]["counts"]), 100)
+        self.assertLen(record["sweep"], 2 * 3)
         for found in record["methods"].values():
             shared = found["sharing"]
             self.assertLen(shared["specialize"], 45)
             self.assertLen(shared["reuse"], 10)
-            self.assertLen(shared["random_pairs"], 10)
+            self.assertLen(shared["random_pairs"], 3)
             for entry in shared["specialize"]:
                 self.assertNotIn("output11", entry)
                 # At the 70th percentile no more than 31 % can be active.
@@ -53,7 +58,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         ]
         self.assertLessEqual(max(ratios), 0.32)
         for test in by_threshold["permutations"]:
-            self.assertBetween(test["p"], 0.1, 1.0)  # (1 + 0) / (1 + 9)
+            self.assertBetween(test["p"], 0.05, 1.0)  # (1 + 0) / (1 + 19)
         masking = record["methods"]["bayesian"]["ablation"]
         self.assertLen(masking, 10)
         for found in masking:
@@ -61,13 +66,18 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             self.assertAllClose(confusion.sum(axis=1), np.ones(10))
 
     @parameterized.named_parameters(
-        ("dataset", {"datasets": ("svhn",)}, "--datasets must be of mnist"),
-        ("method", {"methods": ()}, "--methods"),
+        ("dataset", {"datasets": ("svhn",)}, "of mnist, cifar10, digits, got"),
+        ("twice", {"datasets": ("digits", "digits")}, "must be distinct"),
+        ("method", {"methods": ()}, "--methods must be one value or more"),
         ("select", {"select_on": "all"}, "got 'all'"),
-        ("tau", {"tau": 0.2}, "--tau"),
-        ("order", {"t_low": 1.0}, "--t_low"),
-        ("percentile", {"percentile": 101.0}, "--percentile"),
-        ("permutations", {"permutations": 0}, "--permutations"),
+        ("tau", {"tau": 0.2}, "--tau must be at least 0.5, less than 1"),
+        ("order", {"t_low": 1.0}, "--t_low=1.0 must be below --t_high=0.1"),
+        ("infinite", {"t_high": float("inf")}, "--t_high must be finite"),
+        ("percentile", {"percentile": 100.0}, "--percentile .* less than 100"),
+        ("pairs", {"pairs": 46}, "--pairs must be at least 1, at most 45"),
+        ("permutations", {"permutations": 18}, "--permutations .* least 19"),
+        ("images", {"score_images": -1}, "--score_images must be at least 0"),
+        ("rate", {"network_lr": float("nan")}, "--network_lr must be above 0"),
         ("steps", {"network_steps": 45}, "multiple of --log_steps=30"),
     )
     def test_refuses(self, changes, message):

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import pathlib
 import tempfile
 from unittest import mock
@@ -10,6 +11,10 @@ from absl.testing import parameterized
 
 from modularity_tf import WeightMask
 from reproduce import permuted_mnist
+from reproduce.csordas2021 import (
+    permuted_mnist_findings,
+    permuted_mnist_stages,
+)
 from reproduce.harness import experiment
 from tests.reproduce import run_test_case
 
@@ -28,7 +33,7 @@ TINY = permuted_mnist.Config(
 PICTURES = ("fig03_sharing", "fig15b_sharing")
 
 
-class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+class MainTest(run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
         run, results = self.run_tiny(permuted_mnist, TINY, PICTURES)
         plain, biased = results["records"]
@@ -46,13 +51,13 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         # What the record says of sharing is what the masks say.
         for task, earlier in ((1, masks[0]), (2, masks[0] | masks[1])):
             expected = masks[task].sharing(earlier)
-            found = permuted_mnist.share(plain, task)
+            found = permuted_mnist_findings.share(plain, task)
             self.assertAllClose(found[-1], expected)
             first = (
                 masks[task].select("hidden1").sharing(earlier.select("hidden1"))
             )
             self.assertAllClose(found[0], first)
-        occupied = permuted_mnist.occupied(plain, 2)
+        occupied = permuted_mnist_findings.occupied(plain, 2)
         union = (masks[0] | masks[1] | masks[2]).select("output")
         self.assertAllClose(occupied[-1], union.keep_fraction)
         # Frozen weights: no task is forgotten.
@@ -62,34 +67,40 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             self.assertGreater(np.mean(before), 0.15)
 
     def test_a_run_that_stops_between_tasks_ends_as_an_undisturbed_one(self):
-        config = dataclasses.replace(TINY, new_logits=(2.0,))
+        config = dataclasses.replace(TINY, new_logits=(2.0,), task_steps=10)
         _, whole = self.run_tiny(permuted_mnist, config, PICTURES[:1])
-        stage = experiment.Run.stage
+        train = permuted_mnist_stages.train_task
 
-        def stop(run, name, *args):
-            if name.endswith("task2"):
+        def stop(stage, task, *args):
+            if task == 2:
                 raise KeyboardInterrupt
-            return stage(run, name, *args)
+            return train(stage, task, *args)
 
         folder = self.enterContext(tempfile.TemporaryDirectory())
         config = dataclasses.replace(config, output_dir=folder)
         with (
-            mock.patch.object(experiment.Run, "stage", stop),
+            mock.patch.object(permuted_mnist_stages, "train_task", stop),
             self.assertRaises(KeyboardInterrupt),
         ):
-            permuted_mnist.main(config)
-        permuted_mnist.main(config)
+            experiment.carry_out(permuted_mnist.EXPERIMENT, config)
+        experiment.carry_out(permuted_mnist.EXPERIMENT, config)
         (file,) = pathlib.Path(folder).glob("*/results.json")
         resumed = json.loads(file.read_text())
         self.assertEqual(resumed["records"], whole["records"])
 
+
+class ConfigTest(parameterized.TestCase):
     @parameterized.named_parameters(
-        ("dataset", {"dataset": "cifar10"}, "got 'cifar10'"),
+        ("dataset", {"dataset": "cifar10"}, "of mnist, digits, got 'cifar10'"),
+        ("logits", {"new_logits": (2.0, 2.0)}, "--new_logits must be distinct"),
+        ("alike", {"new_logits": (1.0, 1.0000001)}, "first six digits"),
+        ("infinite", {"new_logits": (math.inf,)}, "--new_logits must be"),
+        ("lr", {"task_lr": 0.0}, "--task_lr must be above 0"),
         ("tasks", {"tasks": 1}, "--tasks"),
         ("sizes", {"sizes": (0,)}, "--sizes"),
         ("beta", {"beta": -1.0}, "--beta"),
         ("samples", {"batch_size": 1}, "smaller than --num_samples=2"),
-        ("steps", {"task_steps": 25}, "multiple of --log_steps=10"),
+        ("steps", {"task_steps": 25}, "a multiple of --log_steps=10, got 25"),
     )
     def test_refuses(self, changes, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -1,11 +1,15 @@
 import dataclasses
 import json
+import math
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import structural_modularity
+from reproduce.bena2021 import findings, stages
+from reproduce.harness import experiment
 from tests.reproduce import run_test_case
 
 TINY = structural_modularity.Config(
@@ -45,13 +49,23 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
                 record["bottleneck"]["bottleneck"],
             ):
                 self.assertEqual(np.shape(measure), (2, 2))
-        # Finished networks and masks are not lost; TensorBoard has its logs.
-        for name in ("plain/network.keras", "plain/mask1.npz"):
-            self.assertTrue((run / "demand2/links1/seed0" / name).exists())
-        again = run / "demand2/links1/seed0/plain.json"
+        untrained = sparse["controls"]["untrained"]
+        for measure in findings.MEASURES:
+            self.assertEqual(np.shape(untrained[measure]), (2, 2))
+        for control in ("no_rewiring", "no_walk"):
+            self.assertEqual(
+                set(sparse["controls"][control]),
+                {"accuracy", "correlation", "cka_distance"},
+            )
+        # Networks and masks stay; what is measured anew is the same.
+        folder = run / "demand2/links1/seed0"
+        self.assertTrue((folder / "plain/mask1.parts/mask.npz").exists())
+        again = folder / "plain.json"
         again.unlink()
         config = dataclasses.replace(TINY, output_dir=str(run.parent))
-        structural_modularity.main(config)
+        with mock.patch.object(stages, "untrained") as untrained:
+            experiment.carry_out(structural_modularity.EXPERIMENT, config)
+        untrained.assert_not_called()
         self.assertEqual(json.loads(again.read_text()), sparse["plain"])
         logs = run / "logs/demand2/links1/seed0/plain/network"
         tags = {
@@ -64,36 +78,46 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             {"links_alive", "links_rewired", "epoch_accuracy"}, tags
         )
 
-    def test_settings_are_all_demands_links_and_seeds(self):
+    def test_the_estimate_needs_no_more_pairs_than_there_are_steps(self):
         config = dataclasses.replace(
-            TINY, demands=(2, 8), links=(36, 1), seeds=(3, 4)
+            TINY, network_steps=1, mask_steps=1, log_steps=1
         )
-        found = [tuple(s) for s in structural_modularity.settings(config)]
-        self.assertLen(set(found), 8)
-        self.assertEqual(found[0], (2, 1, 3))
-        checked = structural_modularity.control_settings(config)
-        self.assertEqual([tuple(s) for s in checked], [(2, 1, 3), (2, 1, 4)])
-        turned = dataclasses.replace(config, demands=(8, 2))
-        self.assertEqual(
-            structural_modularity.control_settings(turned), checked
-        )
-        alone = dataclasses.replace(config, controls=False)
-        self.assertEmpty(structural_modularity.control_settings(alone))
+        phases = stages.phases(config)
+        self.assertEqual(set(phases), {"networks", "masks"})
+        phases["networks"].work(12)
 
+
+class ConfigTest(parameterized.TestCase):
     @parameterized.named_parameters(
-        ("dataset", {"dataset": "svhn"}, "--dataset must be mnist"),
-        ("no_links", {"links": (0,)}, r"--links must be in \[1, 36\]"),
-        ("too_many", {"links": (37,)}, r"--links must be in \[1, 36\]"),
-        ("demand", {"demands": (3,)}, "--demands must be of"),
-        ("demand_twice", {"demands": (2, 2)}, "--demands must differ"),
-        ("links_twice", {"links": (1, 1)}, "--links must differ"),
+        ("dataset", {"dataset": "svhn"}, "--dataset must be one of mnist, dig"),
+        ("no_link", {"links": (0,)}, "--links must be .*at least 1, got '0'"),
+        (
+            "too_many",
+            {"links": (1, 37)},
+            r"--links .* --units\*\*2 = 36, got 37",
+        ),
+        ("no_links", {"links": ()}, "--links must be one value or more"),
+        ("demand", {"demands": (3,)}, "--demands must be .*one of 2, 4, 8, 10"),
+        ("demand_twice", {"demands": (2, 2)}, "--demands must be distinct"),
+        ("links_twice", {"links": (1, 1)}, "--links must be distinct"),
         ("link_lrs", {"link_lrs": (0.1,)}, "--link_lrs must be two"),
-        ("lr_end", {"lr_end": 0.0}, "--lr_end"),
-        ("noise", {"link_noise": -1.0}, "--link_noise"),
-        ("momentum", {"mask_momentum": 1.0}, "--mask_momentum"),
-        ("share", {"mask_share": 0.0}, "--mask_share"),
-        ("pairs", {"test_pairs": 10}, "--test_pairs"),
-        ("steps", {"mask_steps": 3}, "--mask_steps=3 must be a multiple"),
+        ("link_lr", {"link_lrs": (0.1, 0.0)}, "--link_lrs must be .*above 0"),
+        ("lr_end", {"lr_end": 0.0}, "--lr_end must be above 0, at most 1"),
+        ("lr_end_nan", {"lr_end": math.nan}, "--lr_end"),
+        ("network_lr", {"network_lr": math.inf}, "--network_lr"),
+        ("mask_lr", {"mask_lr": 0.0}, "--mask_lr must be above 0"),
+        ("noise", {"link_noise": -1.0}, "--link_noise must be at least 0"),
+        ("momentum", {"mask_momentum": 1.0}, "--mask_momentum .*less than 1"),
+        ("share", {"mask_share": 0.0}, "--mask_share must be above 0"),
+        ("fit_pairs", {"fit_pairs": 99}, "--fit_pairs must be at least 100"),
+        ("test_pairs", {"test_pairs": 10}, "--test_pairs must be at least 100"),
+        # One unit has no correlation, and p no range.
+        ("units", {"units": 1, "links": (1,)}, "--units must be at least 2"),
+        ("bottleneck", {"bottleneck": 0}, "--bottleneck must be at least 1"),
+        ("batch", {"batch_size": 0}, "--batch_size must be at least 1"),
+        ("log_steps", {"log_steps": 0}, "--log_steps must be at least 1"),
+        ("no_steps", {"mask_steps": 0}, "--mask_steps must be at least 1"),
+        ("steps", {"mask_steps": 3}, "--mask_steps must be a multiple"),
     )
     def test_refuses(self, changes, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import os
 import tempfile
 
@@ -145,12 +146,17 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_counts_what_has_moved(self):
         model = make_model(20)
-        layer, moved = model.get_layer("sparse"), 0
-        for step in range(30):
-            before = layer.connection_strength.numpy() > 0
-            fit(model, step, step + 1)
-            after = layer.connection_strength.numpy() > 0
-            moved += (after & ~before).sum()
+        layer, active = model.get_layer("sparse"), []
+
+        def record(batch, logs):
+            active.append(layer.connection_strength.numpy() > 0)
+
+        record(0, None)
+        watch = keras.callbacks.LambdaCallback(on_train_batch_end=record)
+        fit(model, 0, 30, [watch])
+        self.assertLen(active, 31)
+        moved = sum((b & ~a).sum() for a, b in itertools.pairwise(active))
+        self.assertGreater(moved, 0)
         self.assertEqual(int(model.optimizer.rewired), moved)
 
     def test_without_rewiring_connections_stay(self):
@@ -292,7 +298,39 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
         again = keras.optimizers.deserialize(
             keras.optimizers.serialize(optimizer)
         )
-        self.assertIsInstance(again._learning_rate, type(schedule))
+        self.assertEqual(
+            again.get_config()["learning_rate"]["config"], schedule.get_config()
+        )
+
+    @parameterized.named_parameters(("plain", False), ("loss_scaled", True))
+    def test_callbacks_change_both_learning_rates_by_the_same_factor(self, top):
+        model = make_model()
+        optimizer = deep_r.DeepR(keras.optimizers.Adam(0.01), learning_rate=0.2)
+        if top:
+            scaled = keras.optimizers.LossScaleOptimizer(optimizer)
+        model.compile(scaled if top else optimizer, "mse", run_eagerly=True)
+        reduce = keras.callbacks.ReduceLROnPlateau(
+            "loss", factor=0.5, patience=1, min_delta=1e9
+        )
+        x, y = np.ones((4, 10)), np.ones((4, 1))
+        model.fit(x, y, epochs=3, callbacks=[reduce], verbose=0)
+        self.assertAllClose(float(optimizer.learning_rate), 0.05)
+        self.assertAllClose(float(optimizer.optimizer.learning_rate), 0.0025)
+
+    def test_a_schedule_of_the_other_optimizer_stays_with_a_warning(self):
+        schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+        wrapped = keras.optimizers.Adam(schedule, name="mine")
+        optimizer = deep_r.DeepR(wrapped, learning_rate=0.2)
+        with self.assertWarnsRegex(UserWarning, "'mine' is a schedule"):
+            optimizer.learning_rate = 0.1
+        self.assertAllClose(float(optimizer.learning_rate), 0.1)
+        self.assertAllClose(float(wrapped.learning_rate), 0.1)
+
+    def test_refuses_to_assign_a_negative_learning_rate(self):
+        optimizer = deep_r.DeepR("adam", learning_rate=0.2)
+        with self.assertRaisesRegex(ValueError, "`learning_rate` .* got -1"):
+            optimizer.learning_rate = -1.0
+        self.assertAllClose(float(optimizer.optimizer.learning_rate), 0.001)
 
     def test_refuses_a_model_without_sparse_connections(self):
         model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(1)])
@@ -301,17 +339,34 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
             fit(model, 0, 1)
 
     @parameterized.named_parameters(
-        ("rate", {"learning_rate": -1.0}, "`learning_rate` must be at least 0"),
-        ("noise", {"noise": -1}, "`noise` must be at least 0, got -1"),
-        ("wake", {"wake_strength": 0}, "`wake_strength` must be positive"),
+        (
+            "rate",
+            {"learning_rate": -1.0},
+            "`learning_rate` must .* at least 0",
+        ),
+        ("optimizer", {"optimizer": None}, "`optimizer` must .* got None"),
+        ("twice", {"optimizer": deep_r.DeepR("sgd")}, "`optimizer` must be"),
+        ("rewire", {"rewire": "no"}, "`rewire` must be a bool, got 'no'"),
+        ("nan", {"learning_rate": np.nan}, "`learning_rate` .* got nan"),
+        (
+            "text",
+            {"noise": "much"},
+            "`noise` must .* at least 0, got 'much'",
+        ),
+        ("noise", {"noise": -1}, "`noise` must .* at least 0, got -1"),
+        (
+            "wake",
+            {"wake_strength": 0},
+            "`wake_strength` must .* above 0, got 0",
+        ),
         ("beta_1", {"beta_1": 1.0}, r"`beta_1` must be in \[0, 1\), got 1.0"),
         ("beta_2", {"beta_2": -0.1}, "`beta_2` must be"),
-        ("epsilon", {"epsilon": 0}, "`epsilon` must be positive"),
+        ("epsilon", {"epsilon": 0}, "`epsilon` must .* above 0, got 0"),
         ("seed", {"seed": -1}, "`seed` must be an int"),
     )
     def test_refuses(self, kwargs, message):
         with self.assertRaisesRegex(ValueError, message):
-            deep_r.DeepR("adam", **kwargs)
+            deep_r.DeepR(**{"optimizer": "adam", **kwargs})
 
 
 if __name__ == "__main__":

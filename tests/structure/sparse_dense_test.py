@@ -75,6 +75,22 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
         self.assertGreater(np.max(np.abs(bias)), 0.0)
         self.assertLen(layer.non_trainable_variables, 1)  # the signs
 
+    @parameterized.parameters("adam", "sgd")
+    def test_plain_optimizers_lose_no_connection(self, optimizer):
+        optimizer = keras.optimizers.get(
+            {"class_name": optimizer, "config": {"learning_rate": 0.1}}
+        )
+        layer = layers.SparseDense(6, 10, use_bias=False, seed=0)
+        model = keras.Sequential([keras.Input((7,)), layer])
+        model.compile(optimizer, "mse", run_eagerly=True)
+        before = np.array(layer.kernel)
+        x = np.random.default_rng(0).normal(size=(32, 7))
+        target = -x @ np.sign(before)  # every sign is wrong
+        model.fit(x, target, epochs=20, verbose=0)
+        after = np.array(layer.kernel)
+        self.assertAllEqual(np.sign(after), np.sign(before))
+        self.assertLess(np.abs(after).sum(), np.abs(before).sum() / 10)
+
     def test_config_keeps_every_argument(self):
         initializers = {
             "kernel_initializer": keras.initializers.HeNormal(seed=4),
@@ -117,7 +133,8 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("units", {"units": 0}, "`units` must be a positive int, got 0"),
-        ("none", {"connections": 0}, r"`connections` must .* \[1, 15\]"),
+        ("none", {"connections": 0}, "`connections` must be a pos.*got 0"),
+        ("text", {"connections": "5"}, "`connections` must be .* got '5'"),
         ("many", {"connections": 16}, "got 16"),
         ("fraction", {"connections": 1.5}, "got 1.5"),
         ("seed", {"seed": -1}, "`seed` must be an int"),

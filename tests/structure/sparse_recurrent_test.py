@@ -8,6 +8,7 @@ from absl.testing import parameterized
 
 from modularity_tf import layers
 from modularity_tf.masking import functional_call
+from modularity_tf.parts import keras_private
 from modularity_tf.structure import deep_r
 
 CELLS = {
@@ -99,6 +100,67 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         moving.set_weights(static.get_weights())
         for one, other in zip(static(inputs), moving(sequences), strict=True):
             self.assertAllClose(one, other, atol=1e-6)
+
+    @parameterized.parameters("tanh", "gru", "lstm")
+    def test_steps_that_are_masked_are_as_if_absent(self, cell):
+        layer = make_layer(cell, steps=None)
+        inputs = make_inputs(steps=5)
+        mask = np.tile([True, False, True, True, False], (3, 1))
+        layer(inputs)
+        expected = layer([x[:, [0, 2, 3]] for x in inputs])
+        found = layer(inputs, mask=[mask, mask])
+        for one, other in zip(found, expected, strict=True):
+            self.assertAllClose(one, other, atol=1e-6)
+
+    def test_a_module_that_waits_is_seen_as_it_is(self):
+        layer = make_layer(steps=None, return_sequences=True)
+        inputs = make_inputs(steps=3)
+        mask = tf.constant([[True, False, True]] * 3)
+        one, other = layer(inputs, mask=[mask, None])
+        states = [np.zeros((3, n)) for n in SIZES[:2]]
+        for step in range(3):
+            new = []
+            for n, (cell, x) in enumerate(zip(layer.cells, inputs)):
+                kernel, recurrent, bias = cell.get_weights()
+                total = x[:, step] @ kernel + bias + states[n] @ recurrent
+                total += states[1 - n] @ np.array(layer.link(1 - n, n).kernel)
+                new.append(np.tanh(total))
+            states = [states[0] if step == 1 else new[0], new[1]]
+            self.assertAllClose(one[:, step], states[0], atol=1e-5)
+            self.assertAllClose(other[:, step], states[1], atol=1e-5)
+
+    @parameterized.parameters(True, False)
+    def test_takes_and_passes_on_the_masks_of_keras(self, return_sequences):
+        words = [keras.Input((4,), dtype="int32") for _ in (0, 1)]
+        embeddings = [
+            keras.layers.Embedding(5, 3, mask_zero=zero)
+            for zero in (True, False)
+        ]
+        layer = make_layer(steps=None, return_sequences=return_sequences)
+        states = layer([e(x) for e, x in zip(embeddings, words)])
+        masks = [keras_private.get_keras_mask(x) for x in states]
+        self.assertIsNone(masks[1])
+        self.assertEqual(masks[0] is None, not return_sequences)
+        model = keras.Model(words, states)
+        word = np.array([[1, 2, 3, 0], [4, 1, 0, 0]])
+        found = model([word, np.ones((2, 4))])
+        plain = [e.embeddings.numpy()[w] for e, w in zip(embeddings, (word, 1))]
+        plain[1] = np.tile(plain[1], (2, 4, 1))
+        expected = layer(plain, mask=[tf.constant(word != 0), None])
+        for x, y in zip(found, expected, strict=True):
+            self.assertAllClose(x, y, atol=1e-6)
+        self.assertNotAllClose(found[0], layer(plain)[0])
+
+    @parameterized.named_parameters(
+        ("shape", None, [np.ones((3, 4, 1), bool), None]),
+        ("count", None, [np.ones((3, 4), bool)]),
+        ("no_sequences", 4, [np.ones((3, 4), bool), None]),
+    )
+    def test_refuses_as_a_mask(self, steps, mask):
+        layer = make_layer(steps=steps)
+        inputs = make_inputs(steps=None if steps else 4)
+        with self.assertRaisesRegex(ValueError, "`mask` must be a list of 2"):
+            layer(inputs, mask=mask)
 
     def test_returns_every_step_or_the_last(self):
         inputs = make_inputs()
@@ -214,8 +276,8 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(layer.link(0, 1).connection_strength.dtype, "float32")
 
     @parameterized.named_parameters(
-        ("steps", {"steps": 0}, "`steps` must be a positive int or None"),
-        ("scale", {"link_scale": 0.0}, "`link_scale` must be positive"),
+        ("steps", {"steps": 0}, "`steps` must be a positive int, got 0"),
+        ("scale", {"link_scale": 0.0}, "`link_scale` must be .* above 0"),
         ("seed", {"seed": -1}, "`seed` must be an int"),
         ("count", {"connections": 13}, r"`connections` .* \[1, 12\] .* got 13"),
         ("one", {"modules": 1}, "`cells` must be a list of two or more"),

@@ -84,6 +84,17 @@ class ReadoutAccuracyTest(parameterized.TestCase, tf.test.TestCase):
                 states, labels, np.ones((4, 2)), np.arange(4)
             )
 
+    @parameterized.named_parameters(
+        ("other_units", np.ones((4, 3)), np.zeros(4)),
+        ("no_example", np.ones((0, 2)), []),
+    )
+    def test_refuses_as_test_states(self, test_states, test_labels):
+        message = "`test_states` must have examples of 2 units"
+        with self.assertRaisesRegex(ValueError, message):
+            specialization.readout_accuracy(
+                np.ones((4, 2)), np.arange(4), test_states, test_labels
+            )
+
 
 class MaskSharesTest(tf.test.TestCase):
     def test_counts_the_weights_kept_in_each_module(self):
@@ -205,7 +216,7 @@ class CkaTest(parameterized.TestCase, tf.test.TestCase):
         self.assertTrue(np.isnan(specialization.cka(x, np.ones((5, 2)))))
 
     def test_refuses(self):
-        with self.assertRaisesRegex(ValueError, "as many labels"):
+        with self.assertRaisesRegex(ValueError, "the same examples"):
             specialization.cka(np.ones((5, 2)), np.ones((4, 2)))
         with self.assertRaisesRegex(ValueError, "at least 4 examples"):
             specialization.cka(np.eye(3), np.eye(3), unbiased=True)

@@ -314,6 +314,9 @@ class FindClustersTest(parameterized.TestCase):
         ("nan", {"entropy": np.nan}, "`entropy`.*nan"),
         ("seed", {"seed": -5}, "`seed`.*-5"),
         ("restarts", {"restarts": -2}, "`restarts`.*-2"),
+        ("steps_in_parts", {"steps": 1.5}, "`steps` must be an int.*1.5"),
+        ("text", {"entropy": "low"}, "`entropy`.*'low'"),
+        ("no_seed", {"seed": None}, "`seed`.*None"),
     )
     def test_refuses_a_bad(self, options, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -229,8 +229,10 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             found = similarity.unit_similarities(
                 model, data, "b", CROSS_ENTROPY
             )
+            ((path, matrices),) = found.items()
+            self.assertEqual(path.rpartition("/")[-1], "b")
             for name in similarity.MEASURES:
-                self.assertAllClose(found["b"][name], expected["b"][name], 1e-5)
+                self.assertAllClose(matrices[name], expected["b"][name], 1e-5)
 
     def test_inputs_that_are_used_twice_count_twice(self):
         x = keras.Input((6,))
@@ -279,17 +281,15 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         )
         for found in (autodiff, closed):
             for matrix in found.values():
-                dead = similarity.dead_units(matrix)
-                self.assertAllEqual(dead, np.arange(5) == 2)
+                self.assertAllEqual(matrix.any(axis=0), np.arange(5) != 2)
 
     def test_refuses_what_is_not_finite_by_layer(self):
         model = relu_network()
         inputs, targets = examples()
         inputs[3, 0] = np.nan
+        one = {"layers": "b", "measures": ["covariance"]}
         with self.assertRaisesRegex(ValueError, "NaN .* the inputs"):
-            similarity.unit_similarities(
-                model, [(inputs, targets)], loss=CROSS_ENTROPY
-            )
+            similarity.unit_similarities(model, [(inputs, targets)], **one)
         weights = model.get_weights()
         for bad in (np.nan, np.inf):
             inputs[3, 0] = bad
@@ -301,7 +301,9 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         targets[0] = np.nan
         data = [(inputs, targets)]
         with self.assertRaisesRegex(ValueError, "or the loss"):
-            similarity.unit_similarities(model, data, "b", CROSS_ENTROPY)
+            similarity.unit_similarities(
+                model, data, "b", CROSS_ENTROPY, ["loss_hessian"]
+            )
         broken = sequential(
             layers.Dense(4, keras.ops.log, name="broken"),
             layers.Activation(keras.ops.nan_to_num),
@@ -312,16 +314,21 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             )
         model.layers[0].bias.assign(np.full(5, np.nan))
         with self.assertRaisesRegex(ValueError, "weight '.*a/bias' is NaN"):
-            similarity.unit_similarities(
-                model, [examples()], loss=CROSS_ENTROPY
-            )
+            similarity.unit_similarities(model, [examples()], **one)
 
     @parameterized.named_parameters(
-        ("layer", {"layers": "nope"}, "'nope', which 0 layers"),
+        ("layer", {"layers": "nope"}, "'nope', which no layer"),
         ("measure", {"measures": ["nope"]}, "'nope'"),
         ("no_loss", {"loss": None}, "`loss` must be one loss"),
         ("reduced_loss", {"loss": lambda t, y: tf.reduce_sum(y)}, "every ex"),
-        ("one_example", {"data": [examples(rows=1)]}, "1 examples"),
+        (
+            "one_example",
+            {"data": [examples(rows=1)], "measures": ["covariance"]},
+            "1 examples",
+        ),
+        ("arrays", {"data": examples()}, r"`data` .* shape \(23, 6\) in it"),
+        ("no_labels", {"data": [examples()[:1]]}, "a tuple in it"),
+        ("text", {"data": [(examples()[0], ["a"] * 23)]}, "numbers, got text"),
         (
             "inputs_that_are_not_floats",
             {"data": [(np.ones((4, 6), int), np.eye(4, 3))]},
@@ -332,6 +339,19 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         kwargs = {"data": [examples()], "loss": CROSS_ENTROPY} | changed
         with self.assertRaisesRegex(ValueError, message):
             similarity.unit_similarities(relu_network(), **kwargs)
+
+    def test_refuses_labels_of_no_class(self):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        with self.assertRaisesRegex(ValueError, "label value of 3 .* range"):
+            similarity.unit_similarities(
+                relu_network(), [(examples()[0], np.full(23, 3))], loss=loss
+            )
+
+    def test_measures_may_be_a_generator(self):
+        found = similarity.unit_similarities(
+            relu_network(), [examples()], "a", measures=iter(["covariance"])
+        )
+        self.assertEqual([*found["a"]], ["covariance"])
 
     def test_refuses_networks_that_do_not_fit_together(self):
         kernels = [np.ones((6, 5)), np.ones((4, 3))]
@@ -366,14 +386,6 @@ class NormalizeTest(parameterized.TestCase, tf.test.TestCase):
             1e-12,
             1e-12,
         )
-        self.assertAllEqual(
-            similarity.dead_units(scale * matrix), np.arange(5) == 2
-        )
-
-    def test_a_unit_similar_to_itself_alone_counts_as_dead(self):
-        matrix = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
-        self.assertAllEqual(similarity.dead_units(matrix), [0, 0, 1])
-        self.assertAllEqual(similarity.dead_units(np.zeros((2, 2))), [1, 1])
 
     @parameterized.named_parameters(
         ("not_square", np.ones((2, 3)), "square"),
@@ -382,9 +394,8 @@ class NormalizeTest(parameterized.TestCase, tf.test.TestCase):
         ("asymmetric", np.array([[1.0, 0.5], [0.0, 1.0]]), "symmetric"),
     )
     def test_refuses(self, matrix, message):
-        for function in (similarity.normalize, similarity.dead_units):
-            with self.assertRaisesRegex(ValueError, message):
-                function(matrix)
+        with self.assertRaisesRegex(ValueError, message):
+            similarity.normalize(matrix)
 
 
 if __name__ == "__main__":

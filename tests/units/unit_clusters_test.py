@@ -64,8 +64,11 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_the_similarity_is_that_of_the_measure(self):
         model, data = model_of_two_modules(), batches()
-        expected = similarity.unit_similarities(model, data, ["hidden"])
-        for measure in similarity.MEASURES:
+        measures = ("output_sensitivity", "normalized_covariance")
+        expected = similarity.unit_similarities(
+            model, data, ["hidden"], measures=measures
+        )
+        for measure in measures:
             found = unit_clusters.cluster_units(model, "hidden", data, measure)
             self.assertAllClose(found.similarity, expected["hidden"][measure])
 
@@ -88,6 +91,15 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
         options = {"layer": "hidden", "data": batches(), **options}
         with self.assertRaisesRegex(ValueError, message):
             unit_clusters.cluster_units(model_of_two_modules(), **options)
+
+    def test_refuses_a_name_that_means_several_layers(self):
+        inner = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(3, name="a")], name="inner"
+        )
+        layer = keras.layers.Dense(3, name="a")
+        model = keras.Sequential([keras.Input((3,)), inner, layer])
+        with self.assertRaisesRegex(ValueError, "2 layers; .*'inner/a', 'a'"):
+            unit_clusters.cluster_units(model, "a", [])
 
 
 class UnitModularityTest(tf.test.TestCase):
@@ -149,6 +161,19 @@ class UnitModularityTest(tf.test.TestCase):
     def test_refuses_an_unknown_measure_at_once(self):
         with self.assertRaisesRegex(ValueError, "must be one of .*'cosine'"):
             unit_clusters.UnitModularity(batches(), measure="cosine")
+
+    def test_refuses_an_unknown_layer_before_training(self):
+        model = model_of_two_modules()
+        before = model.get_weights()
+        watch = unit_clusters.UnitModularity(batches(), layers="third")
+        with self.assertRaisesRegex(ValueError, "'third', which no layer"):
+            model.fit(*batches()[0], callbacks=[watch], verbose=0)
+        for one, other in zip(before, model.get_weights(), strict=True):
+            self.assertAllEqual(one, other)
+
+    def test_refuses_data_that_is_gone_after_one_epoch(self):
+        with self.assertRaisesRegex(ValueError, "`data` .* a generator a list"):
+            unit_clusters.UnitModularity(iter(batches()))
 
 
 if __name__ == "__main__":

@@ -5,54 +5,21 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce.bena2021 import findings
+from tests.reproduce.bena2021.structure_records import (
+    controls,
+    record,
+    several,
+    sweep,
+)
 
 
-def record(p, spec, seed=0, demand=2, accuracy=0.95, **kwargs):
-    """Returns a record whose measures all have this specialization."""
-    measure = [
-        [0.5 + spec / 2, 0.5 - spec / 2],
-        [0.5 - spec / 2, 0.5 + spec / 2],
-    ]
-    plain = {
-        "accuracy": accuracy,
-        "q_weighted": 0.4,
-        "mask": measure,
-        "correlation": measure,
-        "cka_distance": measure,
-        "mask_accuracy": [0.9, 0.8],
-    }
-    return {
-        "data": "digits",
-        "chance": 0.1,
-        "p": p,
-        "seed": seed,
-        "demand": demand,
-        "plain": plain,
-        "bottleneck": {"accuracy": accuracy, "bottleneck": measure},
-        **kwargs,
-    }
-
-
-def sweep(values=(0.9, 0.4, 0.1, 0.0), **kwargs):
-    """Returns records from the densest to the sparsest."""
-    fractions = (1e-4, 1e-3, 0.1, 1.0)
-    pairs = reversed([*zip(fractions, values, strict=True)])
-    return [record(p, spec, **kwargs) for p, spec in pairs]
-
-
-def controls(accuracy, mask_accuracy, readout):
-    measure = [[0.6, 0.4], [0.4, 0.6]]
-    return {
-        "untrained": {"mask_accuracy": [mask_accuracy] * 2, "readout": readout},
-        "no_rewiring": {"accuracy": accuracy, "correlation": measure},
-        "no_walk": {"accuracy": accuracy, "correlation": measure},
-    }
+def checked(records):
+    """Returns statement -> claim, checked."""
+    return {c.statement: c.checked() for c in findings.claims(records)}
 
 
 def verdicts(records):
-    return {
-        c.statement: c.verdict()["verdict"] for c in findings.claims(records)
-    }
+    return {s: c["verdict"] for s, c in checked(records).items()}
 
 
 class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
@@ -72,66 +39,102 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         remaining = findings.remaining
         self.assertAllClose(remaining(one, "bottleneck"), 0.1 / 0.9)
         # Q = 0.41 at p = 0.1 is above the threshold for masks.
-        self.assertAllClose(remaining(one, "mask"), 0.0)
         self.assertTrue(math.isnan(remaining(one[:2], "bottleneck")))
+        # At p = 1 both modules are one network: nothing is left anyway.
+        self.assertTrue(math.isnan(remaining(one, "mask")))
+        one[2]["p"] = 0.2  # Q = 0.33
+        self.assertAllClose(remaining(one, "mask"), 0.1 / 0.9)
 
-    def test_records_of_the_paper_hold(self):
-        records = sweep(seed=0) + sweep((0.89, 0.4, 0.1, 0.0), seed=1)
-        found = verdicts(records)
+    def test_without_a_high_q_nothing_is_high(self):
+        dense = [
+            record(0.3, 0.9),
+            record(1.0, 0.0),
+        ]
+        for measure in findings.MEASURES:
+            self.assertTrue(math.isnan(findings.sparsest(dense, measure)))
+            self.assertTrue(math.isnan(findings.remaining(dense, measure)))
+
+    def test_records_of_the_paper_agree(self):
+        found = verdicts(several())
         self.assertLen(found, 13)
-        self.assertEqual(set(found.values()), {"holds"})
+        masks_rest = "weight masks: the largest at Q <= 0.4 is a part of that"
+        self.assertEqual(found.pop(masks_rest), "undetermined")
+        self.assertEqual(set(found.values()), {"agrees"})
 
-    def test_records_without_specialization_fail(self):
-        found = verdicts(sweep((0.0, 0.1, 0.2, 0.3), accuracy=0.85))
-        failed = [s for s, v in found.items() if v == "fails"]
-        self.assertLen(failed, 7)  # three do not rise, three are low, accuracy
-        self.assertIn("accuracy, the worst of all networks of a seed", failed)
+    def test_one_seed_has_no_verdict(self):
+        found = verdicts(sweep())
+        self.assertEqual(set(found.values()), {"one seed", "undetermined"})
 
-    def test_one_bad_network_fails_the_claim_on_accuracy(self):
+    def test_records_without_specialization_differ(self):
+        found = verdicts(several((0.0, 0.1, 0.2, 0.3), accuracy=0.85))
+        differ = [s for s, v in found.items() if v == "differs"]
+        # Three do not rise, three are low, and the accuracy.
+        self.assertLen(differ, 7)
+        self.assertIn("accuracy, the worst of all networks of a seed", differ)
+
+    def test_one_bad_network_counts_in_the_claim_on_accuracy(self):
         records = sweep()
         records[1]["bottleneck"]["accuracy"] = 0.8
-        (found,) = [
-            c
-            for c in findings.claims(records)
-            if c.statement.startswith("accuracy, the worst")
-        ]
-        self.assertEqual(found.values, (0.8,))
+        name = "accuracy, the worst of all networks of a seed"
+        self.assertEqual(checked(records)[name]["values"], (0.8,))
 
     def test_measures_that_do_not_vary_leave_claims_undetermined(self):
-        found = verdicts(sweep((0.6, 0.6, 0.6, 0.6)))
+        records = [r for s in range(3) for r in sweep([0.6] * 4, seed=s)]
+        found = verdicts(records)
         undetermined = [s for s, v in found.items() if v == "undetermined"]
-        self.assertLen(undetermined, 6)
+        self.assertLen(undetermined, 7)  # six ranks, and masks at Q <= 0.4
 
     @parameterized.parameters(
-        (controls(0.85, 0.5, [0.9, 0.9]), [True, True, True, False, False]),
-        (controls(0.94, 0.8, [0.7, 0.7]), [False, False, False, True, False]),
+        (
+            controls(0.85, 0.5, 0.9),
+            [True, True, True, False, False],
+        ),
+        (
+            controls(0.94, 0.8, 0.7),
+            [False, False, False, True, False],
+        ),
     )
     def test_controls_are_compared_with_the_sparsest(self, control, expected):
-        records = sweep()
-        records[-1]["controls"] = control
+        records = several()
+        for made in records:
+            if made["p"] == 1e-4:
+                made["controls"] = control
         found = [*verdicts(records).values()][-5:]
-        self.assertEqual([v == "holds" for v in found], expected)
+        self.assertEqual([v == "agrees" for v in found], expected)
+
+    def test_nulls_are_untrained_networks_chance_and_other_seeds(self):
+        records = several(accuracy=0.95)
+        for made in records:
+            made["plain"]["accuracy"] += 0.01 * made["seed"]
+            if made["p"] == 1e-4:
+                made["controls"] = controls(0.94, 0.8, 0.7, spec=0.3)
+        found = {s: c["null"] for s, c in checked(records).items()}
+        for title in ("bottleneck", "weight masks", "correlation"):
+            name = f"{title}: high specialization at the sparsest"
+            self.assertAllClose(found[name], 0.3)
+        name = "a new readout of all random states tells a module's digit"
+        self.assertAllClose(found[name], 0.1)
+        name = "without the random walk, accuracy changes by"
+        self.assertAllClose(found[name], (0.01 + 0.01 + 0.02) / 3)
+
+    def test_without_controls_the_untrained_network_is_not_measured(self):
+        found = checked(several())
+        null = found["correlation: high specialization at the sparsest"]["null"]
+        self.assertTrue(math.isnan(null))
+
+    def test_every_claim_has_one_value_a_seed(self):
+        for name, found in checked(several() + several(demand=4)).items():
+            self.assertEqual(found["n"], 3, name)
 
     def test_other_demands_have_claims_of_their_own(self):
-        found = verdicts(sweep() + sweep((0.3, 0.2, 0.1, 0.0), demand=4))
-        own = {s: v for s, v in found.items() if s.startswith("m = 4")}
+        found = verdicts(several() + several((0.3, 0.2, 0.1, 0.0), demand=4))
+        own = {s: v for s, v in found.items() if s.startswith("m = 4: ")}
         self.assertLen(own, 3)
-        self.assertEqual(set(own.values()), {"holds"})
+        self.assertEqual(set(own.values()), {"agrees"})
 
-    def test_draws_every_figure_with_one_repeat_or_several(self):
-        figures = {"fig02_specialization", "fig03_raw_metrics"}
-        figures |= {"fig04_accuracy", "weighted_q"}
-        one = sweep()
-        self.assertEqual(set(findings.draw(one)), figures)
-        every = one + sweep(seed=1) + sweep(demand=4) + sweep(demand=4, seed=1)
-        drawn = findings.draw(every)
-        self.assertEqual(set(drawn), figures | {"demand"})
-        left, right = drawn["fig02_specialization"].axes[:2]
-        (x, y), (q, _) = (ax.lines[0].get_data() for ax in (left, right))
-        self.assertAllClose(x, [1e-4, 1e-3, 0.1, 1.0])
-        self.assertAllClose(q, (1 - x) / (2 * (1 + x)))
-        self.assertAllClose(y, [0.9, 0.4, 0.1, 0.0], atol=1e-12)
-        self.assertEqual(left.get_xscale(), "log")
+    def test_without_the_papers_demand_its_claims_are_not_made(self):
+        found = verdicts(several(demand=4))
+        self.assertLen(found, 3)
 
     def test_rank_correlation_is_nan_where_nothing_varies(self):
         rank = findings.rank_correlation

@@ -74,12 +74,13 @@ class ModularRnnTest(parameterized.TestCase, tf.test.TestCase):
         digits = pixels()
         states, readouts, decision = twin(model, digits, steps, bottleneck)
         self.assertAllClose(model(digits), decision, atol=1e-4)
-        for outputs, expected in (
-            (modular_rnn.states(model)(digits), states),
-            (modular_rnn.readouts(model)(digits), readouts),
-        ):
-            for output, value in zip(outputs, expected, strict=True):
-                self.assertAllClose(output, value, atol=1e-4)
+        names = ("modules", "readout0", "readout1")
+        inside = keras.Model(
+            model.inputs, [model.get_layer(name).output for name in names]
+        )
+        found = keras.tree.flatten(inside(digits))
+        for output, value in zip(found, [*states, *readouts], strict=True):
+            self.assertAllClose(output, value, atol=1e-4)
 
     def test_the_most_certain_module_decides(self):
         readouts = [

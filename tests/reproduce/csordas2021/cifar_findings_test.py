@@ -39,7 +39,7 @@ def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
 
 def verdicts(records):
     return {
-        claim.statement: claim.verdict()
+        claim.statement: claim.checked()
         for claim in cifar_findings.claims(records)
     }
 
@@ -52,9 +52,11 @@ class ClaimsTest(parameterized.TestCase):
         np.testing.assert_allclose(target, [0.5] * 3)
         np.testing.assert_allclose(other, [0.1] * 3)
 
-    @parameterized.parameters((0.5, 0.1, "holds"), (0.2, 0.3, "fails"))
+    @parameterized.parameters((0.5, 0.1, "agrees"), (0.2, 0.3, "differs"))
     def test_the_removed_class_must_drop_most(self, target, other, verdict):
-        found = verdicts([record(target=target, other=other)])
+        found = verdicts(
+            [record(seed=s, target=target, other=other) for s in range(3)]
+        )
         claims = [v for k, v in found.items() if "drops most" in k]
         self.assertEqual([c["verdict"] for c in claims], [verdict])
 
@@ -66,21 +68,36 @@ class ClaimsTest(parameterized.TestCase):
             cifar_findings.confusion_growth(made, "cat", ["truck"]), -0.2
         )
 
-    def test_dropout_is_compared_class_by_class(self):
+    def test_dropout_is_compared_class_by_class_with_one_value_a_seed(self):
         records = [
             record("cnn", seed, target=0.6 + 0.01 * seed) for seed in range(2)
         ] + [record("cnn_nodropout", seed, target=0.4) for seed in range(2)]
         found = verdicts(records)
-        (paired,) = (v for k, v in found.items() if "paired" in k)
-        self.assertEqual((paired["verdict"], paired["n"]), ("holds", 6))
+        (paired,) = (v for k, v in found.items() if "dropout deepens" in k)
+        self.assertEqual((paired["verdict"], paired["n"]), ("agrees", 2))
         self.assertAlmostEqual(paired["mean"], 0.205)
 
-    def test_a_control_mask_that_hurts_fails(self):
-        made = record()
-        made["masks"]["control"]["accuracy"] = 0.7
-        found = verdicts([made])
+    def test_the_nulls_are_what_no_module_would_give(self):
+        found = verdicts([record(target=0.5, other=0.1)])
+        nulls = {
+            words: next(v["null"] for k, v in found.items() if words in k)
+            for words in ("control mask", "drops most", "relative to the")
+        }
+        self.assertAlmostEqual(nulls["control mask"], 1 / 3 / 0.8)
+        self.assertAlmostEqual(nulls["drops most"], 1 / 3)
+        self.assertAlmostEqual(nulls["relative to the"], 0.05)
+
+    def test_one_seed_has_no_verdict(self):
+        found = {v["verdict"] for v in verdicts([record()]).values()}
+        self.assertEqual(found, {"one seed"})
+
+    def test_a_control_mask_that_hurts_differs(self):
+        records = [record(seed=seed) for seed in range(2)]
+        for made in records:
+            made["masks"]["control"]["accuracy"] = 0.7
+        found = verdicts(records)
         (control,) = (v for k, v in found.items() if "control mask" in k)
-        self.assertEqual(control["verdict"], "fails")
+        self.assertEqual(control["verdict"], "differs")
         self.assertAlmostEqual(control["mean"], 0.875)
 
 

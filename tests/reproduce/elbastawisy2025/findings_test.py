@@ -1,5 +1,6 @@
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from reproduce.elbastawisy2025 import findings
 
@@ -56,6 +57,109 @@ class RatioTest(tf.test.TestCase):
         )
         text = ratio(found, "bayesian", "specialize", "share", as_in_text=True)
         self.assertAllClose(text, 0.2)
+
+
+def network(seed, shared=0.05, halves=0.3, p=(0.01, 0.02), lost=0.6):
+    """Returns a record in which masking is as the text says.
+
+    Args:
+        seed: Int.
+        shared: Float, |A & B| / |A| of the classes, by masking.
+        halves: Float, that of the halves of a class.
+        p: Floats, of the permutation test.
+        lost: Float, accuracy that a class loses by its ablation.
+    """
+
+    def entry(share, expected):
+        return {"total": {"share": share, "expected_share": expected}}
+
+    def sharing(specialize, reuse):
+        return {
+            "specialize": [entry(specialize, 0.2)] * 2,
+            "reuse": [entry(reuse, 0.3)] * 2,
+        }
+
+    def without(label, points):
+        right = np.array([0.9, 0.8])
+        right[label] -= points
+        return {"confusion": np.diag(right).tolist()}
+
+    ablation = [
+        {
+            "ablated": without(label, lost),
+            "random": without(label, 0.1),
+            "calibration": {"error_before": 0.3, "error_after": 0.1},
+        }
+        for label in (0, 1)
+    ]
+    return {
+        "data": "MNIST",
+        "seed": seed,
+        "network": {"confusion": np.diag([0.9, 0.8]).tolist()},
+        "methods": {
+            "threshold": {"sharing": sharing(0.5, 0.9)},
+            "bayesian": {
+                "sharing": sharing(shared, halves),
+                "permutations": [{"p": each} for each in p],
+                "ablation": ablation,
+            },
+        },
+    }
+
+
+class ClaimsTest(parameterized.TestCase):
+    def checked(self, *args, **kwargs):
+        records = [network(seed, *args, **kwargs) for seed in (0, 1)]
+        found = [each.checked() for each in findings.claims(records)]
+        return {each["statement"].split(": ", 1)[1]: each for each in found}
+
+    def test_all_agree_where_all_is_as_in_the_text(self):
+        found = self.checked()
+        self.assertLen(found, 9)
+        self.assertEqual({c["verdict"] for c in found.values()}, {"agrees"})
+        self.assertEqual({c["n"] for c in found.values()}, {2})
+
+    def test_nulls_are_those_of_random_neurons(self):
+        found = self.checked()
+        for statement, null in (
+            ("thresholding reuses: |A & B| / |A| of halves of a class", 0.3),
+            ("masking reuses little: |A & B| / |A| of halves of a class", 0.3),
+            (
+                "ablating a class's neurons hits that class: loss of points",
+                0.1,
+            ),
+        ):
+            self.assertAlmostEqual(found[statement]["null"], null)
+
+    @parameterized.named_parameters(
+        # 25 % of the active neurons may be 2 % of the layer.
+        (
+            "as_random_sets", {"shared": 0.25},
+            "masking specializes: |A & B| / |A| of classes over random",
+        ),
+        (
+            "one_pair_is_not_significant", {"p": (0.01, 0.2)},
+            "masking specializes: all pairs of classes share less than "
+            "shuffled labels do (pairs with p <= 5 %)",
+        ),
+        (
+            "nothing_is_active", {"p": (np.nan, np.nan)},
+            "masking specializes: all pairs of classes share less than "
+            "shuffled labels do (pairs with p <= 5 %)",
+        ),
+        (
+            "halves_share", {"halves": 0.9},
+            "masking reuses little: |A & B| / |A| of halves of a class",
+        ),
+        (
+            "random_ones_cost_as_much", {"lost": 0.05},
+            "ablating a class's neurons hits it more than random ones do, by",
+        ),
+    )  # fmt: skip
+    def test_differ_where_it_is_not(self, changes, statement):
+        self.assertEqual(
+            self.checked(**changes)[statement]["verdict"], "differs"
+        )
 
 
 if __name__ == "__main__":

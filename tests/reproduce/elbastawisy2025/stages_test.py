@@ -1,59 +1,65 @@
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
-from scipy import stats
+from absl.testing import parameterized
 
 from reproduce import neuron_subselection
 from reproduce.data import images
 from reproduce.elbastawisy2025 import stages
+from reproduce.harness.run import Run
+
+CONFIG = neuron_subselection.Config(datasets=("digits",), seeds=(0, 1))
 
 
-class HalvesTest(tf.test.TestCase):
-    def test_every_class_is_cut_in_two(self):
-        labels = np.array([0] * 10 + [1] * 7, "int32")
-        split = images.Split(np.zeros((17, 1, 1, 1), "uint8"), labels)
-        groups = stages.halves(split, 2, seed=0)
-        self.assertAllEqual(groups // 2, labels)
-        self.assertAllEqual(np.bincount(groups), [5, 5, 4, 3])
-        other = stages.halves(split, 2, seed=1)
-        self.assertNotAllEqual(groups, other)
+class PlanTest(parameterized.TestCase, tf.test.TestCase):
+    def test_a_network_s_steps_are_counted_once_under_its_data_set(self):
+        run = Run(CONFIG, "test")
+        records = stages.plan(run)
+        self.assertEqual([r["seed"] for r in records], [0, 1])
+        self.assertEqual(run.steps_left()["digits"], 2 * 10_000)
+        methods = records[0]["methods"]
+        self.assertLen(methods["threshold"]["ablation"], 10)
+        self.assertIn("sweep", records[0])
 
-
-class OfGroupsTest(tf.test.TestCase):
-    def test_matches_numpy(self):
-        rows = np.random.default_rng(0).normal(size=(9, 4))
-        second = np.arange(9) % 3 == 0
-        found = stages.of_groups({"a": rows}, second)
-        self.assertAllEqual(found.counts, [6, 3])
-        self.assertAllClose(found.mean["a"][1], rows[second].mean(0))
-        self.assertAllClose(
-            found.standard_error["a"][0], stats.sem(rows[~second])
+    def test_plans_what_is_asked_for_alone(self):
+        run = Run(
+            dataclasses.replace(
+                CONFIG, methods=("threshold",), experiments=("ablation",)
+            ),
+            "test",
         )
+        (record, _) = stages.plan(run)
+        self.assertNotIn("sweep", record)
+        self.assertEqual(set(record["methods"]["threshold"]), {"ablation"})
+
+    @parameterized.named_parameters(
+        ("more_than_there_are", {"score_images": 201}, "must be at most 200"),
+        ("a_class_is_missing", {"score_images": 5}, "leaves 0 test images of"),
+        (
+            "a_class_can_t_be_halved",
+            {"score_images": 30, "select_on": "test"},
+            "--select_on=test needs 4 or more",
+        ),
+    )
+    def test_refuses(self, changes, message):
+        config = dataclasses.replace(CONFIG, **changes)
+        with self.assertRaisesRegex(ValueError, message):
+            stages.plan(Run(config, "test"))
 
 
-class RatiosTest(tf.test.TestCase):
-    def test_each_ratio_has_a_denominator_of_its_own(self):
-        first = {"a": np.array([1, 1, 1, 0, 0], bool)}
-        second = {"a": np.array([1, 0, 0, 0, 1], bool)}
-        found = stages.ratios(first, second)["a"]
-        self.assertAllClose(found["of_layer"], 1 / 5)
-        self.assertAllClose(found["share"], 1 / 3)
-        self.assertAllClose(found["jaccard"], 1 / 4)
-        self.assertAllClose(found["expected_share"], 2 / 5)
-        self.assertAllClose(found["expected_of_layer"], 6 / 25)
-
-
-class PermutationTest(tf.test.TestCase):
-    def test_without_an_active_neuron_nothing_is_significant(self):
-        config = neuron_subselection.Config(
-            datasets=("digits",), pairs=2, permutations=3, t_high=1e9
-        )
+class ScoreTest(tf.test.TestCase):
+    def test_of_logits_that_are_right_but_for_one_class(self):
         data = images.load("digits")
-        network = neuron_subselection.untrained(config, data, 0)
-        found = stages.permutation_test(
-            config, data, network, "bayesian", data.test, seed=0
-        )
-        self.assertLen(found, 2)
-        self.assertAllEqual([np.isnan(f["p"]) for f in found], [True, True])
+        outputs = 9.0 * np.eye(10)[data.test.labels]
+        threes = data.test.labels == 3
+        outputs[threes] = 9.0 * np.eye(10)[5]
+        found = stages.score(outputs, data)
+        self.assertAllClose(found["accuracy"], 1 - threes.mean())
+        expected = np.eye(10)
+        expected[3] = expected[5]
+        self.assertAllClose(found["confusion"], expected)
+        self.assertEqual(found["counts"][3], threes.sum())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,158 @@
+"""Arguments, checked before any long work; each refusal names the argument."""
+
+import math
+import numbers
+
+import numpy as np
+
+
+def integer(name, value, least=0, below=math.inf):
+    """Returns an int in [least, below), NumPy's included, no bool.
+
+    Args:
+        name: Str, the argument's name.
+        value: What was given for it.
+        least: Int, the smallest allowed.
+        below: Int, larger than the largest allowed.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    is_int = isinstance(value, numbers.Integral) and not _is_bool(value)
+    if not is_int or not least <= value < below:
+        words = "a positive int" if least == 1 else "an int"
+        if below < math.inf:
+            words = f"an int in [{least}, {_power_of_2(below)})"
+        elif least == 0:
+            words = "an int at least 0"
+        raise ValueError(f"`{name}` must be {words}, got {value!r}.")
+    return int(value)
+
+
+def number(name, value, least=0.0, above=False, below=math.inf, most=None):
+    """Returns a finite float in [least, below), without `least` if `above`.
+
+    Args:
+        name: Str, the argument's name.
+        value: What was given for it.
+        least: Float, the smallest allowed.
+        above: Bool. Whether it must be above `least`.
+        below: Float, larger than the largest allowed.
+        most: Float, the largest allowed, in place of `below`; or `None`.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    is_real = (
+        isinstance(value, numbers.Real)
+        and not _is_bool(value)
+        and math.isfinite(value)
+    )
+    is_high = is_real and (value >= below if most is None else value > most)
+    is_low = is_real and not (value > least if above else value >= least)
+    if not is_real or is_low or is_high:
+        start = "(" if above else "["
+        if most is not None:
+            words = f"in {start}{least:g}, {most:g}]"
+        elif below < math.inf:
+            words = f"in {start}{least:g}, {below:g})"
+        elif above:
+            words = f"a finite number above {least:g}"
+        elif least > -math.inf:
+            words = f"a finite number of at least {least:g}"
+        else:
+            words = "a finite number"
+        raise ValueError(f"`{name}` must be {words}, got {value!r}.")
+    return float(value)
+
+
+def class_labels(name, values, num_classes):
+    """Returns labels as an int array `(examples,)`.
+
+    Args:
+        name: Str, the argument's name.
+        values: Whole numbers, of shape `(examples,)` or `(examples, 1)`.
+        num_classes: Int, how many classes there are.
+
+    Raises:
+        ValueError: If it is something else, one-hot labels or text say, or a
+            label is not in [0, num_classes).
+    """
+    values = np.asarray(values)
+    shape, kind = values.shape, values.dtype.kind
+    if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
+        raise ValueError(
+            f"`{name}` must be class numbers of shape (examples,), not one-hot "
+            f"or probabilities, got the shape {shape}."
+        )
+    if values.size and kind not in "iufb":
+        raise ValueError(
+            f"`{name}` must be class numbers, got {values.reshape(-1)[0]!r}."
+        )
+    values = values.reshape(-1)
+    whole = np.isfinite(values) & (values == np.floor(values))
+    strange = values[~whole | (values < 0) | (values >= num_classes)]
+    if strange.size:
+        raise ValueError(
+            f"`{name}` must be whole numbers in [0, {num_classes}), got "
+            f"{strange[0]}."
+        )
+    return values.astype(np.int64)
+
+
+def batches(name, data):
+    """Yields `(inputs, targets)` of every batch.
+
+    Args:
+        name: Str, the argument's name.
+        data: Iterable of `(inputs, targets)`, a `tf.data.Dataset` say.
+
+    Raises:
+        ValueError: If it is something else, a batch has not as many targets
+            as inputs, or there is no batch.
+    """
+    wanted = f"`{name}` must be an iterable of batches (inputs, labels), got"
+    if not hasattr(data, "__iter__"):
+        raise ValueError(f"{wanted} {data!r}.")
+    is_empty = True
+    for batch in data:
+        is_empty = False
+        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+            kind = getattr(batch, "shape", None)
+            found = type(batch).__name__ + (f" of shape {kind}" if kind else "")
+            raise ValueError(f"{wanted} a {found} in it.")
+        inputs, targets = batch[:2]
+        rows = [*_lengths(inputs), *_lengths(targets)]
+        if len({*rows}) != 1:
+            raise ValueError(
+                f"A batch of `{name}` must have as many labels as inputs, got "
+                f"{rows}."
+            )
+        yield inputs, targets
+    if is_empty:
+        raise ValueError(
+            f"`{name}` has no batch. (A generator can be gone through only "
+            "once.)"
+        )
+
+
+def _lengths(values):
+    """Yields how many examples each array of inputs or targets has."""
+    parts = list(values.values()) if isinstance(values, dict) else values
+    if isinstance(parts, (list, tuple)) and any(_shape(x) for x in parts):
+        for part in parts:
+            yield from _lengths(part)
+    else:
+        yield (*_shape(parts), 0)[0]
+
+
+def _shape(value):  # of a sparse tensor, which is no array, too
+    return value.shape if hasattr(value, "shape") else np.shape(value)
+
+
+def _power_of_2(value):
+    return "2**31" if value == 2**31 else value
+
+
+def _is_bool(value):
+    return isinstance(value, (bool, np.bool_))

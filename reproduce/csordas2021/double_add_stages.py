@@ -1,0 +1,39 @@
+"""Trains networks to add two pairs of numbers: stages of double_add.
+
+The functions take the `Config` of `reproduce.double_add`.
+"""
+
+from reproduce.csordas2021 import arithmetic_stages
+from reproduce.csordas2021.double_add_findings import FNN, LSTM
+
+
+def plan(run):
+    """Plans all networks and masks; returns the records to be."""
+    return [
+        plan_repeat(run, subject, seed)
+        for seed in run.config.seeds
+        for subject in subjects(run.config)
+    ]
+
+
+def subjects(config):
+    """Returns the network on each way to show it the pairs."""
+    return [
+        arithmetic_stages.Subject(
+            f"{config.network}_{presentation}", presentation, config.sizes
+        )
+        for presentation in (LSTM if config.network == "lstm" else FNN)
+    ]
+
+
+def plan_repeat(run, subject, seed):
+    """Plans the stages of one seed; returns the record to be."""
+    record, _, _ = arithmetic_stages.plan_record(
+        run, subject, seed, presentation=subject.problem
+    )
+    return record
+
+
+def phases(config):
+    """Returns what the estimate times: training weights, training masks."""
+    return arithmetic_stages.phases(config, subjects(config))

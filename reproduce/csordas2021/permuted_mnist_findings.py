@@ -1,0 +1,152 @@
+"""Are weights reused for task after task? Claims and figures.
+
+Everything here is computed from the records of `reproduce.permuted_mnist`, one
+a start of the free logits and seed.
+"""
+
+import numpy as np
+
+from modularity_tf import plots
+from reproduce.harness import claim
+
+OLD_LOGIT = 2.0  # where the mask logits of used weights start
+NUMBERS = {2.0: "fig03", 0.0: "fig15a", -1.0: "fig15b"}
+_RANDOM = "random masks of the same sizes"
+
+
+def share(record, task, key="shared"):
+    """Returns the share of a task's weights that earlier tasks use too.
+
+    Array of shape `(layers + 1,)`, all layers together the last; with
+    `key="expected"` that of a random mask of as many weights a layer.
+    """
+    layers = record["tasks"][task]["layers"]
+    part = [layer[key] for layer in layers]
+    kept = [layer["kept"] for layer in layers]
+    with np.errstate(invalid="ignore"):
+        return np.append(part, sum(part)) / np.append(kept, sum(kept))
+
+
+def occupied(record, task):
+    """Returns the share of each layer that tasks up to this one use."""
+    layers = record["tasks"][task]["layers"]
+    return np.array([layer["occupied"] / layer["size"] for layer in layers])
+
+
+def output_fills_first(record):
+    """Returns how much more of the output layer is used than of any other.
+
+    Mean over the tasks.
+    """
+    used = [occupied(record, task) for task in range(len(record["tasks"]))]
+    return np.mean([layers[-1] - layers[:-1].max() for layers in used])
+
+
+def by_start(records):
+    """Returns the records grouped by the logit of free weights."""
+    groups = {}
+    for record in records:
+        groups.setdefault(record["new_logit"], []).append(record)
+    return groups
+
+
+def claims(records):
+    """Returns the paper's claims with thresholds fixed before any run."""
+    found = claim.Claims()
+    groups = by_start(records)
+    for logit, repeats in groups.items():
+        found.add(
+            f"free logits {logit:g}: accuracy, mean over the tasks",
+            [np.mean([t["accuracy"] for t in r["tasks"]]) for r in repeats],
+            at_least=0.9,
+            null=[1 / r["classes"] for r in repeats],
+            null_is="guessing",
+        )
+    plain = groups.pop(OLD_LOGIT, [])
+    if plain:
+        _add_unbiased(found, plain)
+        for logit, repeats in groups.items():
+            found.extend(_claims_of_start(logit, repeats, plain))
+    return found
+
+
+def _add_unbiased(found, repeats):
+    """Adds the claims on starts that favour no weights: figure 3."""
+    found.add(
+        "little sharing while there is room (second task)",
+        [share(r, 1)[-1] for r in repeats],
+        at_most=0.25,
+        paper="only little",
+        null=[share(r, 1, "expected")[-1] for r in repeats],
+        null_is=_RANDOM,
+    )
+    found.add(
+        "the output layer fills first: more used than any other, mean over "
+        "the tasks",
+        [output_fills_first(r) for r in repeats],
+        at_least=0.0,
+        paper="first",
+        null=0.0,
+        null_is="no effect",
+    )
+
+
+def _claims_of_start(logit, repeats, plain):
+    """Returns those on a start that favours used weights: figure 15."""
+    found = claim.Claims(f"free logits {logit:g}")
+    plain = {r["seed"]: r for r in plain}
+
+    def more(layer, key="shared"):
+        return [
+            (share(r, -1, key) - share(plain[r["seed"]], -1, key))[layer]
+            for r in repeats
+        ]
+
+    for statement, layer in (
+        ("more sharing than at 2, by", -1),
+        ("more in the first layer too, by", 0),
+    ):
+        found.add(
+            statement,
+            more(layer),
+            at_least=0.0,
+            paper="more",
+            null=more(layer, "expected"),
+            null_is=_RANDOM,
+        )
+    found.add(
+        "still far from 100 % sharing",
+        [share(r, -1)[-1] for r in repeats],
+        at_most=0.5,
+        source="paper",
+        paper="more than half unique",
+        null=[share(r, -1, "expected")[-1] for r in repeats],
+        null_is=_RANDOM,
+    )
+    return found
+
+
+def draw(records):
+    """Returns figures 3 and 15, drawn from the records alone."""
+    figures = {}
+    for logit, repeats in by_start(records).items():
+        labels = [*repeats[0]["layers"], "total"]
+        tasks = range(2, len(repeats[0]["tasks"]), 2)
+        tasks = tasks or [1]
+        groups, chance = (
+            {
+                f"task {task + 1}": 100
+                * np.array([share(r, task, key) for r in repeats])
+                for task in tasks
+            }
+            for key in ("shared", "expected")
+        )
+        number = NUMBERS.get(logit, f"fig15_logit{logit:g}")
+        figures[f"{number}_sharing"] = plots.grouped_bars(
+            groups,
+            labels,
+            "weights shared [%]",
+            f"permuted {repeats[0]['data']}, free logits start at {logit:g}",
+            chance,
+        )
+    return figures

@@ -1,0 +1,123 @@
+"""The neurons of a class: how active they are, and which are selected.
+
+The functions take the `Config` of `reproduce.neuron_subselection`.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from modularity_tf.neurons import selection, statistics
+from reproduce.data import images
+
+
+def load(config, dataset):
+    """Returns a data set with --score_images images to score on."""
+    data = images.load_once(dataset)
+    if not config.score_images:
+        return data
+    few = {
+        part: images.Split(
+            *(rows[: config.score_images] for rows in getattr(data, part))
+        )
+        for part in ("validation", "test")
+    }
+    return dataclasses.replace(data, **few)
+
+
+def selecting_split(config, data):
+    """Returns the images that select the neurons."""
+    return data.train if config.select_on == "train" else data.test
+
+
+def batches_of(split, groups=None):
+    """Returns the images of a split with their labels, or other groups."""
+    groups = split.labels if groups is None else groups
+    data = tf.data.Dataset.from_tensor_slices((split.images, groups))
+    return data.batch(500).map(lambda x, y: (tf.cast(x, tf.float32), y))
+
+
+def halves(split, num_classes, seed):
+    """Returns 2 * label + half for every image, halves drawn at random."""
+    rng = np.random.default_rng(seed)
+    half = np.zeros(len(split.labels), "int32")
+    for label in range(num_classes):
+        (rows,) = np.nonzero(split.labels == label)
+        half[rng.permutation(rows)[: len(rows) // 2]] = 1
+    return 2 * split.labels + half
+
+
+def to_json(found):
+    """Returns `ClassStatistics` as a dict of JSON values."""
+    return {
+        "counts": found.counts.tolist(),
+        **{
+            name: {
+                path: values.tolist()
+                for path, values in getattr(found, name).items()
+            }
+            for name in ("mean", "standard_error")
+        },
+    }
+
+
+def by_class_and_half(values):
+    """Returns the `ClassStatistics` of the classes and of their halves.
+
+    Args:
+        values: What `to_json` returns, of the groups of `halves`.
+    """
+    arrays = (
+        {path: np.array(rows) for path, rows in values[name].items()}
+        for name in ("mean", "standard_error")
+    )
+    by_half = statistics.ClassStatistics(np.array(values["counts"]), *arrays)
+    both = [[i, i + 1] for i in range(0, len(by_half.counts), 2)]
+    return statistics.merge_groups(by_half, both), by_half
+
+
+def decide(config, method, found, label, **changes):
+    """Returns the `NeuronSelection` of a class, or its `NeuronMask`.
+
+    Args:
+        config: `Config`.
+        method: "threshold" or "bayesian".
+        found: `ClassStatistics`.
+        label: Int, the class.
+        **changes: Settings of masking to change.
+    """
+    if method == "threshold":
+        return selection.threshold_neurons(found, label, config.percentile)
+    settings = {
+        name: getattr(config, name) for name in ("t_high", "t_low", "tau")
+    }
+    return selection.bayesian_neuron_mask(
+        found, label, **{**settings, **changes}
+    )
+
+
+def active(decision):
+    """Returns the active neurons: above the threshold, or forced on."""
+    is_mask = isinstance(decision, selection.NeuronMask)
+    return decision.on if is_mask else decision
+
+
+def choose_all(config, method, found, outputs, **changes):
+    """Returns the active neurons of every class, layer -> boolean array.
+
+    Args:
+        config: `Config`.
+        method: "threshold" or "bayesian".
+        found: `ClassStatistics`.
+        outputs: Paths of the output layers, which are left out.
+        **changes: Settings of masking to change.
+    """
+    chosen = [
+        active(decide(config, method, found, label, **changes)).values
+        for label in range(len(found.counts))
+    ]
+    return [
+        {path: on for path, on in one.items() if path not in outputs}
+        for one in chosen
+    ]

@@ -1,0 +1,214 @@
+"""The figures of neuron_subselection, from its records alone."""
+
+import numpy as np
+from matplotlib import figure
+
+from modularity_tf import plots
+from reproduce.elbastawisy2025.findings import (
+    CALIBRATION,
+    METHODS,
+    QUESTIONS,
+    by_dataset,
+    calibration_errors,
+    ratio,
+    subnetwork_accuracy,
+)
+
+_SHARING = {  # method, question: number of the figure
+    ("threshold", "specialize"): "fig01",
+    ("threshold", "reuse"): "fig02",
+    ("bayesian", "specialize"): "fig03",
+    ("bayesian", "reuse"): "fig04",
+}
+_ABLATION = {"mnist": "fig05", "digits": "fig05", "cifar10": "fig06"}
+
+
+def draw(records):
+    """Returns figures 1 to 6 and those beside them, from the records alone."""
+    figures = {}
+    groups = by_dataset(records)
+    for (method, question), number in _SHARING.items():
+        for title, repeats in groups.items():
+            if "sharing" in repeats[0]["methods"].get(method, {}):
+                name = repeats[0]["dataset"]
+                key = f"{number}_{method}_{question}_{name}"
+                figures[key] = _sharing_bars(repeats, method, question, title)
+    for title, repeats in groups.items():
+        methods = repeats[0]["methods"]
+        if all("sharing" in found for found in methods.values()):
+            name = repeats[0]["dataset"]
+            figures[f"active_{name}"] = _active_bars(repeats, title)
+    for title, repeats in groups.items():
+        first = repeats[0]
+        name, methods = first["dataset"], first["methods"]
+        if all("ablation" in found for found in methods.values()):
+            figures[f"subnetworks_{name}"] = _subnetwork_bars(repeats, title)
+            figures[f"calibration_{name}"] = _calibration_bars(repeats, title)
+        if "ablation" in methods.get("bayesian", {}):
+            for scale in ("counts", "percent"):
+                key = f"{_ABLATION[name]}_ablation_{scale}_{name}"
+                figures[key] = _ablation_matrices(repeats, title, scale)
+        if "sweep" in first:
+            figures[f"sweep_{name}"] = _sweep(first["sweep"], title)
+        figures[f"reliability_{name}"] = plots.reliability(
+            {
+                f"T = {t:.2f}": first["calibration"]["bins"][bins]
+                for t, bins in (
+                    (1.0, "before"),
+                    (first["calibration"]["temperature"], "after"),
+                )
+            },
+            f"{title}: the network",
+        )
+    return figures
+
+
+def _sharing_bars(repeats, method, question, title):
+    layers = list(repeats[0]["methods"][method]["sharing"][question][0])
+    kinds = {
+        "of the layer": ("of_layer", "expected_of_layer", False),
+        "of the layer, the text's ten": ("of_layer", "expected_of_layer", True),
+        "of the active": ("share", "expected_share", False),
+    }
+
+    def values(key, as_in_text):
+        return 100 * np.nan_to_num(
+            [
+                [
+                    ratio(r, method, question, key, layer, as_in_text)
+                    for layer in layers
+                ]
+                for r in repeats
+            ]
+        )
+
+    return plots.grouped_bars(
+        {label: values(key, ten) for label, (key, _, ten) in kinds.items()},
+        layers,
+        "active neurons shared [%]",
+        f"{title}, {METHODS[method]}: {QUESTIONS[question]}",
+        {label: values(key, ten) for label, (_, key, ten) in kinds.items()},
+    )
+
+
+def _active_bars(repeats, title):
+    """Draws how many neurons a class uses, mean over the classes."""
+    methods = repeats[0]["methods"]
+    layers = list(next(iter(methods.values()))["sharing"]["active"][0])
+    return plots.grouped_bars(
+        {
+            METHODS[method]: 100
+            * np.array(
+                [
+                    [
+                        np.mean(
+                            [
+                                one[layer]
+                                for one in r["methods"][method]["sharing"][
+                                    "active"
+                                ]
+                            ]
+                        )
+                        for layer in layers
+                    ]
+                    for r in repeats
+                ]
+            )
+            for method in methods
+        },
+        layers,
+        "active neurons [%]",
+        title,
+    )
+
+
+def _subnetwork_bars(repeats, title):
+    """Draws what the subnetwork of each class still classifies."""
+    groups = {}
+    for method in repeats[0]["methods"]:
+        scores = np.array([subnetwork_accuracy(r, method) for r in repeats])
+        for i, kind in enumerate(("own class", "other classes")):
+            groups[f"{METHODS[method]}, {kind}"] = 100 * scores[:, :, i]
+    return plots.grouped_bars(
+        groups,
+        repeats[0]["class_names"],
+        "recognized by the subnetwork [%]",
+        title,
+    )
+
+
+def _calibration_bars(repeats, title):
+    """Draws the calibration error of the network and the subnetworks."""
+    methods = list(repeats[0]["methods"])
+    groups = {
+        when: 100
+        * np.array(
+            [
+                [r["calibration"][f"error_{when}"]]
+                + [calibration_errors(r, m)[:, i].mean() for m in methods]
+                for r in repeats
+            ]
+        )
+        for i, when in enumerate(CALIBRATION)
+    }
+    return plots.grouped_bars(
+        groups,
+        ["network", *(f"subnetworks, {METHODS[m]}" for m in methods)],
+        "expected calibration error [%]",
+        title,
+    )
+
+
+def _ablation_matrices(repeats, title, scale):
+    names = repeats[0]["class_names"]
+    matrices = {}
+    for label, name in enumerate(names):
+        changes = [
+            np.subtract(
+                r["methods"]["bayesian"]["ablation"][label]["ablated"][
+                    "confusion"
+                ],
+                r["network"]["confusion"],
+            )
+            for r in repeats
+        ]
+        change = np.mean(changes, axis=0)
+        if scale == "counts":  # as the text; the plot multiplies by 100
+            counts = np.array(repeats[0]["network"]["counts"])
+            change = change * counts[:, None] / 100
+        matrices[f"without the neurons of {name}"] = change
+    unit = "images" if scale == "counts" else "% of the true class"
+    return plots.confusion_matrices(
+        matrices,
+        names,
+        f"{title}: change of the confusion matrix",
+        difference=True,
+        unit=unit,
+    )
+
+
+def _sweep(points, title):
+    """Draws sharing by masking against the upper threshold, for each tau."""
+    fig = figure.Figure((11.0, 4.0))
+    fig.set_layout_engine("constrained")
+    fig.suptitle(f"{title}: masking")
+    axes = fig.subplots(1, 2)
+    for ax, key, of in zip(
+        axes, ("of_layer", "share"), ("all neurons", "the active"), strict=True
+    ):
+        for i, tau in enumerate(sorted({point["tau"] for point in points})):
+            rows = [point for point in points if point["tau"] == tau]
+            x = [point["t_high"] for point in rows]
+            for kind, name, style in (
+                ("different", "classes", "o-"),
+                ("same", "halves", "s--"),
+            ):
+                y = [p[f"{kind}_{key}"] for p in rows]
+                y = [np.nan if value is None else 100 * value for value in y]
+                label = f"{name}, tau = {tau}"
+                ax.plot(x, y, style, color=f"C{i}", label=label)
+        ax.set_xscale("log")
+        ax.grid(alpha=0.3)
+        ax.set(xlabel="t_high", ylabel=f"shared, of {of} [%]")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return fig

@@ -1,0 +1,151 @@
+"""What claims and figures of unit_clustering are computed from.
+
+`records` is the dict that `reproduce.unit_clustering` leaves in results.json.
+"""
+
+import numpy as np
+
+from modularity_tf.units import similarity
+from reproduce.lange2022 import analysis
+
+KINDS = ("l2", "l1", "dropout")
+MEASURES = similarity.MEASURES
+UPSTREAM = tuple(
+    i for i, m in enumerate(MEASURES) if "covariance" in m or "input" in m
+)
+DOWNSTREAM = tuple(i for i in range(len(MEASURES)) if i not in UPSTREAM)
+BOTH = UPSTREAM + DOWNSTREAM
+PAIRS = analysis.PAIRS
+
+
+def _blocks():
+    """Returns the parts of figure 4: name -> indices of `PAIRS`."""
+    blocks = {name: [] for name in ("upstream", "downstream", "across")}
+    blocks |= {"normalised": [], "other measure": []}  # within the families
+    for k, (a, b) in enumerate(PAIRS):
+        if (a in UPSTREAM) != (b in UPSTREAM):
+            blocks["across"].append(k)
+            continue
+        blocks["upstream" if a in UPSTREAM else "downstream"].append(k)
+        same = MEASURES[b] == f"normalized_{MEASURES[a]}"
+        blocks["normalised" if same else "other measure"].append(k)
+    return blocks
+
+
+BLOCKS = _blocks()
+
+
+def clustered(networks, **having):
+    """Returns the records that were analysed and have those values."""
+    return [
+        r
+        for r in networks
+        if "layers" in r and all(r[key] == v for key, v in having.items())
+    ]
+
+
+def values(networks, key):
+    """Returns a key of all layers, an array `(networks, layers, ...)`.
+
+    An unclustered layer (all units dead) has NaN.
+    """
+    rows = [[layer[key] for layer in r["layers"]] for r in networks]
+    return np.array(rows, "float64")
+
+
+def mean(found, axis=None):
+    """Returns the mean of what is not NaN; NaN where nothing is left."""
+    found = np.asarray(found, "float64")
+    known = ~np.isnan(found)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, found, 0).sum(axis) / known.sum(axis)
+
+
+def percent(kind, strength):
+    """Returns the strength on figure 3's axis, 0 to 100.
+
+    Dropout is linear; L2 runs from 1e-5 to 1e-1 and L1 from 1e-5 to 1e-2,
+    logarithmic.
+    """
+    if kind == "dropout":
+        return 100 * strength
+    decades = {"l2": 4, "l1": 3}[kind]
+    return 100 * (np.log10(strength) + 5) / decades
+
+
+def thirds(networks, kind, key):
+    """Returns a key in the weakest and the strongest third of the strengths.
+
+    Each strength that was analysed counts once; means over the networks.
+
+    Returns:
+        Two arrays `(layers, measures)`, NaN below two strengths.
+    """
+    strengths = sorted({r["strength"] for r in clustered(networks, kind=kind)})
+    size = max(1, round(len(strengths) / 3))
+    if len(strengths) < 2:
+        return np.full((2, 2, len(MEASURES)), np.nan)
+    return [
+        mean(
+            [
+                mean(values(clustered(networks, kind=kind, strength=s), key), 0)
+                for s in part
+            ],
+            axis=0,
+        )
+        for part in (strengths[:size], strengths[-size:])
+    ]
+
+
+def rise(networks, kind, key="q"):
+    """Returns by how much a key rises with a regularisation.
+
+    Mean of the strongest third of the strengths that were analysed minus that
+    of the weakest third, an array `(layers, measures)`.
+    """
+    weak, strong = thirds(networks, kind, key)
+    return strong - weak
+
+
+def block_agreement(networks, block):
+    """Returns the mean agreement in a block of figure 4, over the layers."""
+    if not clustered(networks):
+        return np.nan
+    agreement = values(clustered(networks), "agreement")
+    return float(mean(agreement[..., BLOCKS[block]]))
+
+
+def searches(networks):
+    """Returns Q of both steps beside that of one step alone (figure S2).
+
+    Returns:
+        Two arrays `(n, 3)` of the measure, Q of one step alone and Q of both:
+        without the Monte Carlo search (all matrices), and without the
+        spectral step (the subsample).
+    """
+    layers = [layer for r in clustered(networks) for layer in r["layers"]]
+    spectral = [
+        (m, layer["q_spectral"][m], layer["q"][m])
+        for layer in layers
+        for m in range(len(MEASURES))
+    ]
+    alone = [
+        (m, q, layer["q"][m])
+        for layer in layers
+        for m, q in layer["one_cluster"]
+    ]
+    return [
+        np.array(found, "float64").reshape(-1, 3) for found in (spectral, alone)
+    ]
+
+
+def null_excess(networks):
+    """Returns agreement across the families minus that by chance, the mean."""
+    excess = [
+        observed - mean
+        for r in clustered(networks)
+        for layer in r["layers"]
+        for pair, observed, mean in layer["null"]
+        if pair in BLOCKS["across"]
+    ]
+    return float(np.mean(excess)) if excess else np.nan

@@ -1,0 +1,95 @@
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf.parts import checks
+
+ROWS = np.ones((4, 3))
+
+
+class ChecksTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(3, np.int64(3), np.uint8(3))
+    def test_ints_of_any_kind_are_integers(self, value):
+        found = checks.integer("n", value, below=4)
+        self.assertIs(type(found), int)
+        self.assertEqual(found, 3)
+
+    @parameterized.parameters(-1, 4, 3.0, "3", None, True, np.True_, np.nan)
+    def test_refuses_as_an_integer(self, value):
+        with self.assertRaisesRegex(ValueError, "`n` must be an int in"):
+            checks.integer("n", value, below=4)
+
+    @parameterized.parameters(0, 0.25, np.float32(0.25))
+    def test_reals_of_any_kind_are_numbers(self, value):
+        found = checks.number("x", value, below=1.0)
+        self.assertIs(type(found), float)
+        self.assertEqual(found, value)
+
+    @parameterized.parameters(-0.5, 1.0, "0.5", None, True, np.nan, np.inf, 1j)
+    def test_refuses_as_a_number(self, value):
+        with self.assertRaisesRegex(ValueError, "`x` must be in .*, got"):
+            checks.number("x", value, below=1.0)
+
+    def test_zero_is_not_positive(self):
+        with self.assertRaisesRegex(ValueError, "`x` must .* above 0, got 0"):
+            checks.number("x", 0, above=True)
+        with self.assertRaisesRegex(ValueError, "`n` must be a positive int"):
+            checks.integer("n", 0, least=1)
+
+    @parameterized.parameters(
+        ([0, 2, 1],), ([0.0, 2.0, 1.0],), ([[0], [2], [1]],)
+    )
+    def test_whole_numbers_are_class_labels(self, values):
+        found = checks.class_labels("labels", values, 3)
+        self.assertEqual(found.dtype, np.int64)
+        self.assertAllEqual(found, [0, 2, 1])
+
+    @parameterized.named_parameters(
+        ("text", ["cat", "dog"], "class numbers, got .*'cat'"),
+        ("one_hot", np.eye(3), r"not one-hot .* \(3, 3\)"),
+        ("a_scalar", 1, r"shape \(\)"),
+        ("parts", [0, 0.5], r"whole numbers in \[0, 3\), got 0.5"),
+        ("nan", [0, np.nan], "got nan"),
+        ("negative", [0, -1], "got -1"),
+        ("too_large", [0, 3], "got 3"),
+    )
+    def test_refuses_as_class_labels(self, values, message):
+        with self.assertRaisesRegex(ValueError, f"`labels` must .*{message}"):
+            checks.class_labels("labels", values, 3)
+
+    @parameterized.named_parameters(
+        ("arrays", [(ROWS, np.ones(4))]),
+        ("a_list_of_labels", [[ROWS, [0, 1, 0, 1]]]),
+        ("weights_too", [(ROWS, np.ones(4), np.ones(4))]),
+        ("two_inputs", [((ROWS, ROWS[:, :2]), np.ones(4))]),
+        ("named_inputs", [({"a": ROWS, "b": ROWS}, np.ones(4))]),
+        ("sparse_inputs", [(tf.sparse.eye(4), np.ones(4))]),
+        ("a_dataset", tf.data.Dataset.from_tensors((ROWS, np.ones(4)))),
+    )
+    def test_batches_are_inputs_with_labels(self, data):
+        ((inputs, labels),) = checks.batches("data", data)
+        self.assertLen(labels, 4)
+        self.assertIsNotNone(inputs)
+
+    @parameterized.named_parameters(
+        ("no_iterable", 3, "iterable of batches .* got 3"),
+        ("inputs_alone", ROWS, r"a ndarray of shape \(3,\) in it"),
+        ("two_arrays", (ROWS, np.ones(4)), r"ndarray of shape \(4, 3\) in it"),
+        ("no_labels", [(ROWS,)], "a tuple in it"),
+        ("too_few_labels", [(ROWS, np.ones(3))], r"as many .* got \[4, 3\]"),
+        ("a_scalar", [(ROWS, 3.0)], r"got \[4, 0\]"),
+        ("nothing", [], "no batch.* only once"),
+    )
+    def test_refuses_as_batches(self, data, message):
+        with self.assertRaisesRegex(ValueError, f"`data` .*{message}"):
+            list(checks.batches("data", data))
+
+    def test_refuses_a_generator_that_is_gone(self):
+        data = iter([(ROWS, np.ones(4))])
+        self.assertLen(list(checks.batches("data", data)), 1)
+        with self.assertRaisesRegex(ValueError, "`data` .* only once"):
+            list(checks.batches("data", data))
+
+
+if __name__ == "__main__":
+    tf.test.main()

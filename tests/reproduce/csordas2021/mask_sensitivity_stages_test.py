@@ -1,0 +1,61 @@
+import numpy as np
+import tensorflow as tf
+
+from modularity_tf import WeightMask
+from reproduce import mask_sensitivity
+from reproduce.csordas2021 import mask_sensitivity_stages
+from reproduce.harness.run import Run
+
+CONFIG = mask_sensitivity.Config(
+    betas=(1e-3, 1e-2),
+    beta=1e-2,
+    beta_networks=("12x10",),
+    size_networks=("12x10", "16"),
+)
+
+
+class PlanTest(tf.test.TestCase):
+    def test_every_network_has_the_betas_of_its_figures(self):
+        found = mask_sensitivity_stages.trainings(CONFIG)
+        self.assertEqual(
+            {subject.sizes: betas for subject, betas in found.items()},
+            {(12, 10): [1e-3, 1e-2], (16,): [1e-2]},
+        )
+
+    def test_both_masks_of_a_point_are_stages(self):
+        run = Run(CONFIG, "test")
+        mask_sensitivity_stages.plan(run)
+        names = [
+            f"12x10/seed0/mask_{task}_beta{beta}"
+            for beta in ("0.001", "0.01")
+            for task in ("add", "mul")
+        ]
+        names += [f"16/seed0/mask_{task}_beta0.01" for task in ("add", "mul")]
+        self.assertEqual([n for n in run.stages if "/mask_" in n], names)
+        alphas = [run.stages[name].needs[-1] for name in names]
+        self.assertAllClose(
+            alphas, np.array([1e-3, 1e-3, 1e-2, 1e-2, 1e-2, 1e-2]) / 128
+        )
+
+
+class CompleteTest(tf.test.TestCase):
+    def test_sharing_stands_beside_that_of_random_masks(self):
+        kept = {"add": [1, 1, 0, 0], "mul": [1, 1, 1, 0]}
+        masks = {
+            task: WeightMask(
+                {"d/kernel": np.array(values, bool)},
+                {"keep_probabilities": {"counts": [4], "tiny": 0}},
+            )
+            for task, values in kept.items()
+        }
+        scores = {"add": {"add": 0.9}, "mul": {"mul": 0.8}}
+        point = {"network": "4"}
+        found = mask_sensitivity_stages.complete(point, scores, masks)
+        self.assertEqual(found["network"], "4")
+        self.assertEqual(found["accuracy"], {"add": 0.9, "mul": 0.8})
+        self.assertAllClose(found["sharing"], {"add": 1.0, "mul": 2 / 3})
+        self.assertAllClose(found["expected"], {"add": 0.75, "mul": 0.5})
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,57 @@
+import numpy as np
+import tensorflow as tf
+from scipy import stats
+
+from reproduce import neuron_subselection
+from reproduce.elbastawisy2025 import sharing, stages
+from reproduce.harness.run import Run
+
+
+class OfGroupsTest(tf.test.TestCase):
+    def test_matches_numpy(self):
+        rows = np.random.default_rng(0).normal(size=(9, 4))
+        second = np.arange(9) % 3 == 0
+        found = sharing.of_groups({"a": rows}, second)
+        self.assertAllEqual(found.counts, [6, 3])
+        self.assertAllClose(found.mean["a"][1], rows[second].mean(0))
+        self.assertAllClose(
+            found.standard_error["a"][0], stats.sem(rows[~second])
+        )
+
+
+class RatiosTest(tf.test.TestCase):
+    def test_each_ratio_has_a_denominator_of_its_own(self):
+        first = {"a": np.array([1, 1, 1, 0, 0], bool)}
+        second = {"a": np.array([1, 0, 0, 0, 1], bool)}
+        found = sharing.ratios(first, second)["a"]
+        self.assertAllClose(found["of_layer"], 1 / 5)
+        self.assertAllClose(found["share"], 1 / 3)
+        self.assertAllClose(found["jaccard"], 1 / 4)
+        self.assertAllClose(found["expected_share"], 2 / 5)
+        self.assertAllClose(found["expected_of_layer"], 6 / 25)
+
+
+class CompareTest(tf.test.TestCase):
+    def test_p_counts_the_shuffled_overlaps_that_are_as_small(self):
+        found = sharing.compare([0.2, 0.1, 0.2, 0.4, np.nan, 0.5])
+        self.assertAllClose(found["p"], (1 + 2) / (1 + 4))
+        self.assertAllClose(found["null_mean"], 0.3)
+        self.assertAllClose(
+            found["null_sd"], np.std([0.1, 0.2, 0.4, 0.5], ddof=1)
+        )
+
+
+class PermuteLabelsTest(tf.test.TestCase):
+    def test_without_an_active_neuron_nothing_is_significant(self):
+        config = neuron_subselection.Config(
+            datasets=("digits",), pairs=2, permutations=19, t_high=1e9
+        )
+        network = stages.untrained(config, "digits", 0)
+        stage = Run(config, "test").stage("s", sharing.permute_labels)
+        found = sharing.permute_labels(stage, "digits", network, "bayesian")
+        self.assertLen(found, 2)
+        self.assertAllEqual([np.isnan(f["p"]) for f in found], [True, True])
+
+
+if __name__ == "__main__":
+    tf.test.main()
