@@ -6,13 +6,14 @@ and leaves its artefact there by a rename. So the run folder stays the single
 truth whoever does the work, and little more than names goes over the wire.
 """
 
+import contextlib
 import functools
 import os
+import pathlib
+import re
 import time
 import traceback
 import uuid
-
-import tensorflow as tf
 
 from reproduce.harness import training
 from reproduce.harness.run import Run, names_needed
@@ -43,6 +44,25 @@ def cores_a_task(config):
     if config.cpus_per_task:
         return config.cpus_per_task
     return 1.0 if config.address else os.cpu_count() / config.workers
+
+
+def check_memory(config, peak):
+    """Raises `ValueError` if the workers would not fit into the memory.
+
+    Args:
+        config: `Config`.
+        peak: Float, the GiB of one worker at most.
+    """
+    with contextlib.suppress(OSError):  # only Linux tells
+        text = pathlib.Path("/proc/meminfo").read_text()
+        (free,) = re.findall(r"MemAvailable: +(\d+) kB", text)
+        fit = int(int(free) / 2**20 / peak)
+        if config.workers > max(fit, 1):
+            raise ValueError(
+                f"--workers={config.workers} need {peak:.1f} GiB each, and "
+                f"{int(free) / 2**20:.1f} GiB are free: take {max(fit, 1)} at "
+                "most."
+            )
 
 
 def carry_out(experiment, run):
@@ -249,9 +269,7 @@ def _planned_run(plan):
     import ray
 
     experiment, config = ray.get(plan)
-    threads = max(1, int(cores_a_task(config)))
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    training.limit_threads(cores_a_task(config))
     run = Run(config, experiment.name)
     experiment.plan(run)
     return run

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from absl import app, logging
 
 from reproduce.harness import config as harness_config
-from reproduce.harness import engine
+from reproduce.harness import engine, training
 from reproduce.harness.run import Run
 
 LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
@@ -50,14 +50,16 @@ def carry_out(experiment, config):
     run.console.print(config.text(), highlight=False, soft_wrap=True)
     records = experiment.plan(run)
     left = sum(run.steps_left().values())
-    if config.dry_run or left > LONG_RUN_STEPS:
+    is_shared = config.workers > 1 or config.address
+    if is_shared:
+        engine.import_ray()  # refuses before any work
+    if config.dry_run or (left and is_shared) or left > LONG_RUN_STEPS:
         run.estimate(experiment.phases(config))
+        engine.check_memory(config, training.peak_memory())
     if config.dry_run:
         return
-    if config.workers > 1 or config.address:
-        engine.import_ray()  # refuses before the folder is there
     with run:
-        if config.workers > 1 or config.address:
+        if is_shared:
             engine.carry_out(experiment, run)
         run.finish(run.carry_out(records), experiment.claims, experiment.draw)
 
@@ -75,6 +77,8 @@ def main(experiment):
             raise app.UsageError(f"Unknown arguments: {argv[1:]}.")
         try:
             config = harness_config.config_from_flags(experiment.config)
+            if config.cpus_per_task and config.workers == 1:
+                training.limit_threads(config.cpus_per_task)
             carry_out(experiment, config)
         except (ValueError, OSError) as error:
             logging.debug("", exc_info=True)

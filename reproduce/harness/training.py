@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import rich.table
+import tensorflow as tf
 
 
 def fit(
@@ -140,6 +141,19 @@ def _seconds(work, count):
         work(count)
         taken.append(time.monotonic() - start)
     return min(taken)
+
+
+def limit_threads(cores):
+    """Has TensorFlow compute on so many cores, before its first operation.
+
+    Sums over other numbers of threads may round in another way.
+
+    Args:
+        cores: Float; fewer than one counts as one.
+    """
+    count = max(1, int(cores))
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(count)
 
 
 def peak_memory():

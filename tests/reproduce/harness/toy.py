@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -52,7 +53,24 @@ def work(stage, number):
             sys.stdout.write("hanging\n")
             sys.stdout.flush()
             time.sleep(600)
+        case "lose_workers":
+            lose_worker(stage)
     return {"x": number + stage.seed}
+
+
+def lose_worker(stage):
+    """Kills the worker of seed 1 once; always refuses seed 2."""
+    told = stage.run.folder / "killed"
+    if stage.seed == 1 and not told.exists():
+        told.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if stage.seed == 2:
+        raise ValueError("seed 2 fails.")
+
+
+def double(stage, found):
+    """Needs the stage before."""
+    return {"x": 2 * found["x"], "process": os.getpid()}
 
 
 def plan(run):
