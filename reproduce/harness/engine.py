@@ -148,11 +148,12 @@ def _work_off(ray, experiment, run, unfinished):
         for reference in done:
             name = working.pop(reference)
             try:
-                ray.get(reference)
+                seconds = ray.get(reference)
             except Exception as error:  # whatever a stage may raise
                 failed[name] = _write_log(run.folder, name, error)
                 continue
             run.progress.finish(unfinished[name].steps)
+            run.tell_done(name, seconds)
             for needs in missing.values():
                 needs.discard(name)
         run.progress.show(ray.get(reports.working.remote()))
@@ -253,14 +254,18 @@ class _RemoteProgress:
 
 
 def _carry_out_stage(plan, name, reports):
-    """Carries out one stage; what it needs is in the run folder."""
-    run = _planned_run(*plan)
+    """Carries out one stage; what it needs is in the run folder.
+
+    Returns:
+        Float, seconds.
+    """
+    run, start = _planned_run(*plan), time.monotonic()
     stage = run.stages[name]
     # Another stage of the same network finds it here, and a model traced.
     run.forget_all_but(names_needed(stage))
     with _RemoteProgress(reports, name) as run.progress:
         run.result(stage)
-    return training.peak_memory()
+    return time.monotonic() - start
 
 
 @functools.lru_cache(maxsize=1)

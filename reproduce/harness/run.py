@@ -173,6 +173,10 @@ class Run:
             if name in names
         }
 
+    def tell_done(self, name, seconds):
+        """Prints that a stage is finished."""
+        self.console.print(f"{name}: done in {seconds:.1f} s", highlight=False)
+
     def checkpoint(self, name):
         """Returns the path of the checkpoint of a stage."""
         return self.folder / f"{name}.checkpoint.npz"
@@ -279,10 +283,7 @@ class Run:
             return made
         artefacts.write(made, self.folder / stage.name)
         self.checkpoint(stage.name).unlink(missing_ok=True)
-        seconds = time.monotonic() - start
-        self.console.print(
-            f"{stage.name}: done in {seconds:.1f} s", highlight=False
-        )
+        self.tell_done(stage.name, time.monotonic() - start)
         return made
 
     def _find(self, stage):
