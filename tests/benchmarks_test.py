@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags
 from absl.testing import absltest
 
-from benchmarks import clustering, mask_training
+from benchmarks import clustering, mask_training, sweep
 from modularity_tf.units import monte_carlo
 
 OPTIONS = {"steps": 2, "blocks": 1, "batch_size": 8, "jit_compile": "auto"}
@@ -91,3 +91,34 @@ class ClusteringTest(absltest.TestCase):
         pairs = set(zip(literal.tolist(), found.tolist(), strict=True))
         self.assertLen(pairs, len(set(found)))
         self.assertLen(pairs, len(set(literal)))
+
+
+class SweepTest(absltest.TestCase):
+    def test_without_costs_equal_tasks_keep_workers_busy(self):
+        self.assertEqual(sweep.efficiency([2.0] * 12, 4, 0.0, 0.0), 1.0)
+
+    def test_a_last_task_that_is_left_over_keeps_one_busy(self):
+        found = sweep.efficiency([2.0] * 5, 4, 0.0, 0.0)
+        self.assertAlmostEqual(found, 10.0 / (4 * 4.0))
+
+    def test_a_driver_that_is_too_slow_limits_all(self):
+        found = sweep.efficiency([1.0] * 1000, 512, 0.1, 0.0)
+        self.assertAlmostEqual(found, 1000 / (512 * 101), places=4)
+
+    def test_workers_cost_their_start(self):
+        found = sweep.efficiency([1.0] * 4, 4, 0.0, 3.0)
+        self.assertAlmostEqual(found, 0.25)
+
+    def test_tables_show_the_record(self):
+        record = {
+            "seconds": {"1": [20.0, 22.0], "2": [11.0, 12.0]},
+            "speed_up": 1.82,
+            "costs": {"ray": 3.0, "worker": 1.0, "task": 0.001},
+            "mean_duration": 2.5,
+            "efficiency": {"8": 0.9},
+            "efficiency_of_10_s_tasks": {"8": 0.95},
+        }
+        first, costs, simulated = sweep.tables(record)
+        self.assertEqual([*first.columns[2].cells], ["", "1.82"])
+        self.assertEqual([*costs.columns[1].cells][2], "0.0010")
+        self.assertEqual([*simulated.columns[1].cells], ["90.0%"])
