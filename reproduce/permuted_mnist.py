@@ -11,6 +11,7 @@ python -m reproduce.permuted_mnist \
 import dataclasses
 
 from reproduce.csordas2021 import (
+    mask_stages,
     permuted_mnist_findings,
     permuted_mnist_stages,
 )
@@ -58,11 +59,7 @@ class Config(config.Config):
                 "--new_logits must differ in their first six digits, got "
                 f"{','.join(map(str, self.new_logits))}."
             )
-        if self.batch_size < self.num_samples:
-            raise ValueError(
-                f"--batch_size={self.batch_size} is smaller than "
-                f"--num_samples={self.num_samples}."
-            )
+        mask_stages.check_samples(self, "batch_size")
 
 
 EXPERIMENT = experiment.Experiment(

@@ -61,7 +61,9 @@ class Config(harness_config.Config):
         500, "Networks without training.", names_run=False, at_least=2
     )
     batch_size: int = field(200, "Images a step.", at_least=1)
-    network_steps: int = field(137_500, "Steps of the weights.", at_least=1)
+    network_steps: int = field(
+        137_500, "Steps of the weights.", at_least=1, multiple_of="log_steps"
+    )
     network_lr: float = field(1e-3, "Adam step of the weights.", above=0)
     log_steps: int = field(
         275,
@@ -70,7 +72,7 @@ class Config(harness_config.Config):
     )
     call_steps: int = field(
         25,
-        "Steps of one compiled call; divides log_steps.",
+        "Steps of one compiled call; divides log_steps and network_steps.",
         names_run=False,
         at_least=1,
     )
@@ -105,14 +107,13 @@ class Config(harness_config.Config):
             )
         if self.score_images == 1:
             raise ValueError("--score_images must be 0 or at least 2, got 1.")
-        for whole, part in (
-            ("network_steps", "log_steps"),
-            ("log_steps", "call_steps"),
-        ):
-            if getattr(self, whole) % getattr(self, part):
+        for name in ("log_steps", "network_steps"):
+            # `multiple_of` would allow fewer steps than one call makes.
+            steps = getattr(self, name)
+            if steps % self.call_steps:
                 raise ValueError(
-                    f"--{whole}={getattr(self, whole)} must be a multiple of "
-                    f"--{part}={getattr(self, part)}."
+                    f"--{name} must be a multiple of --call_steps="
+                    f"{self.call_steps}, got {steps}."
                 )
 
     def settings(self):

@@ -12,6 +12,7 @@ from scipy import stats
 
 from modularity_tf.structure import specialization
 from reproduce.harness import claim
+from reproduce.harness.records import grouped
 
 # Measure: the network it is measured on.
 MEASURES = {"bottleneck": "bottleneck", "mask": "plain", "correlation": "plain"}
@@ -29,13 +30,13 @@ PAPERS_DEMAND = 2  # the modulus of its task
 
 def raw(record, measure):
     """Returns the mean over both modules of M(n, n) and of M(n, 1 - n)."""
-    m = np.array(record[MEASURES.get(measure, "plain")][measure])
+    m = np.array(record[MEASURES.get(measure, "plain")][measure], "float64")
     return np.diagonal(m).mean(), np.diagonal(m[:, ::-1]).mean()
 
 
 def by_module(record, measure):
     """Returns the specialization of each module."""
-    m = np.array(record[MEASURES[measure]][measure])
+    m = np.array(record[MEASURES[measure]][measure], "float64")
     own, other = np.diagonal(m), np.diagonal(m[:, ::-1])
     return specialization.specialization(own, other)
 
@@ -55,11 +56,11 @@ def untrained(record, measure):
 
 def by_demand(records):
     """Returns demand -> seed -> records, the sparsest first."""
-    groups = {}
-    for record in sorted(records, key=lambda r: r["p"]):
-        repeats = groups.setdefault(record["demand"], {})
-        repeats.setdefault(record["seed"], []).append(record)
-    return groups
+    ordered = sorted(records, key=lambda r: r["p"])
+    return {
+        demand: grouped(repeats, "seed")
+        for demand, repeats in grouped(ordered, "demand").items()
+    }
 
 
 def rank_correlation(first, second):

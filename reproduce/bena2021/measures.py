@@ -13,6 +13,7 @@ from modularity_tf.masking.weight_mask import WeightMask
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.structure import specialization
 from reproduce.bena2021 import parity_mnist
+from reproduce.harness import records
 
 MODULES = (0, 1)
 _SCORE_BATCH = 1000
@@ -72,14 +73,17 @@ def readout_accuracy(fit, test, task, layer, module, digit):
 
 
 def state_measures(found_test, task, seed):
-    """Returns M(n, k) by correlation, and as a CKA distance."""
+    """Returns M(n, k) by correlation, and as a CKA distance.
+
+    `None` stands for one that is not defined: all states alike, say.
+    """
     measures = {
         "correlation": specialization.mean_correlation,
         "cka_distance": functools.partial(
             specialization.cka_distance, seed=seed
         ),
     }
-    return {
+    found = {
         name: [
             [
                 measure(found_test[f"states{n}"], task.test.labels(k))
@@ -89,6 +93,7 @@ def state_measures(found_test, task, seed):
         ]
         for name, measure in measures.items()
     }
+    return records.without_nan(found)
 
 
 def candidates(network):

@@ -7,9 +7,14 @@ import operator
 
 import numpy as np
 
-from reproduce.csordas2021 import arithmetic_stages, mask_stages
-from reproduce.csordas2021.add_mul_findings import TASKS
-from reproduce.csordas2021.arithmetic_findings import FULL
+from reproduce.csordas2021 import (
+    arithmetic_data,
+    arithmetic_stages,
+    mask_stages,
+)
+from reproduce.csordas2021.names import FULL
+
+TASKS = arithmetic_data.AddMul.tasks
 
 
 def plan(run):

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 NOT_ASKED = -1
-PRESENTATIONS = ("passes", "together", "in_turn")
+FNN_PRESENTATIONS, LSTM_PRESENTATIONS = ("passes",), ("together", "in_turn")
+PRESENTATIONS = FNN_PRESENTATIONS + LSTM_PRESENTATIONS
 
 
 def operand_pairs(digits, held_out_fraction=0.0, seed=0):

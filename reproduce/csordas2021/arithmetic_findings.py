@@ -6,9 +6,8 @@ Everything here is computed from the records of `arithmetic_stages.plan_record`.
 import numpy as np
 
 from modularity_tf import plots
+from reproduce.csordas2021.names import FULL
 from reproduce.harness import claim
-
-FULL = "full"  # the mask of all tasks: the control
 
 
 def sharing(records, task, key="share"):
@@ -20,7 +19,8 @@ def sharing(records, task, key="share"):
         key: Str; "expected" gives that of random masks of the same sizes.
     """
     return np.array(
-        [[entry[key] for entry in r["sharing"][task]] for r in records]
+        [[entry[key] for entry in r["sharing"][task]] for r in records],
+        "float64",
     )
 
 

@@ -19,9 +19,9 @@ from reproduce.csordas2021 import (
     arithmetic_networks,
     mask_stages,
 )
-from reproduce.csordas2021.arithmetic_findings import FULL
+from reproduce.csordas2021.names import FULL
 from reproduce.harness import config as harness_config
-from reproduce.harness import training
+from reproduce.harness import records, training
 
 field = harness_config.field
 
@@ -202,7 +202,7 @@ def complete(config, subject, record, masks):
     """Returns a record with what it has of the masks."""
     search = record["alpha_search"]
     tasks = {task: masks[task].values for task in subject.tasks}
-    return {
+    found = {
         **record,
         "beta": search["alpha"] * config.mask_batch_size
         if search
@@ -230,6 +230,7 @@ def complete(config, subject, record, masks):
             else overlap.overlap_of_functions(tasks)
         ),
     }
+    return records.without_nan(found)
 
 
 def layer_name(path):

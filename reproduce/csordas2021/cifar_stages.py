@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from modularity_tf.parts import confusion
 from reproduce.csordas2021 import cnn, mask_stages
-from reproduce.csordas2021.cifar_findings import CONTROL
+from reproduce.csordas2021.names import CONTROL
 from reproduce.data import images
-from reproduce.harness import training
+from reproduce.harness import records, training
 
 NETWORKS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
 
@@ -84,7 +84,7 @@ def found_beta(config, search):
 def describe(masks, scores):
     """Returns what the record has of each mask."""
     features = without_output(masks[CONTROL])
-    return {
+    found = {
         task: {
             **scores[task],
             "keep_fraction": mask.keep_fraction,
@@ -95,6 +95,7 @@ def describe(masks, scores):
         }
         for task, mask in masks.items()
     }
+    return records.without_nan(found)
 
 
 def without_output(mask):

@@ -8,9 +8,11 @@ import numpy as np
 
 from reproduce.csordas2021 import arithmetic_data, arithmetic_findings
 from reproduce.harness import claim
+from reproduce.harness.records import grouped
 
 TASKS = arithmetic_data.DoubleAdd.tasks
-FNN, LSTM = ("passes",), ("together", "in_turn")
+FNN = arithmetic_data.FNN_PRESENTATIONS
+LSTM = arithmetic_data.LSTM_PRESENTATIONS
 SHOWN = {
     "passes": "a pair a pass",
     "together": "pairs together",
@@ -21,14 +23,6 @@ NUMBERS = {  # presentation: figures of accuracy and of sharing
     "together": ("fig02b", "fig13b"),
     "in_turn": ("fig14", "fig14"),
 }
-
-
-def by_presentation(records):
-    """Returns the records grouped by how the pairs were shown."""
-    groups = {}
-    for record in records:
-        groups.setdefault(record["presentation"], []).append(record)
-    return groups
 
 
 def inverted_drop(record, own=False):
@@ -52,7 +46,7 @@ def inverted_drop(record, own=False):
 def claims(records):
     """Returns the paper's claims with thresholds fixed before any run."""
     found = claim.Claims()
-    groups = by_presentation(records)
+    groups = grouped(records, "presentation")
     for name, repeats in groups.items():
         found.extend(_claims_of_presentation(name, repeats))
     if set(LSTM) <= set(groups):
@@ -107,7 +101,7 @@ def _difference(records, others, key="share"):
 def draw(records):
     """Returns figures 2, 13 and 14, drawn from the records alone."""
     figures = {}
-    for name, repeats in by_presentation(records).items():
+    for name, repeats in grouped(records, "presentation").items():
         kind = "FNN" if name in FNN else "LSTM"
         title = f"double addition, {kind}, {SHOWN[name]}"
         accuracy, sharing = NUMBERS[name]

@@ -3,8 +3,7 @@
 The functions take the `Config` of `reproduce.double_add`.
 """
 
-from reproduce.csordas2021 import arithmetic_stages
-from reproduce.csordas2021.double_add_findings import FNN, LSTM
+from reproduce.csordas2021 import arithmetic_data, arithmetic_stages
 
 
 def plan(run):
@@ -18,11 +17,15 @@ def plan(run):
 
 def subjects(config):
     """Returns the network on each way to show it the pairs."""
+    presentations = {
+        "fnn": arithmetic_data.FNN_PRESENTATIONS,
+        "lstm": arithmetic_data.LSTM_PRESENTATIONS,
+    }[config.network]
     return [
         arithmetic_stages.Subject(
             f"{config.network}_{presentation}", presentation, config.sizes
         )
-        for presentation in (LSTM if config.network == "lstm" else FNN)
+        for presentation in presentations
     ]
 
 

@@ -30,7 +30,7 @@ def addition(record, network, key="sharing"):
         key: Str; "expected" gives that of random masks of the same sizes.
     """
     (point,) = at(record, network, [record["beta"]])
-    return point[key]["add"]
+    return _numbers(point[key])["add"]
 
 
 def near(record):
@@ -42,10 +42,18 @@ def near(record):
 def spread(record, network, key="sharing"):
     """Returns the range of the sharing, mean of the tasks, near that beta."""
     values = [
-        np.mean(list(point[key].values()))
+        np.mean(list(_numbers(point[key]).values()))
         for point in at(record, network, near(record))
     ]
-    return float(max(values) - min(values))
+    return float(np.ptp(values))
+
+
+def _numbers(by_task):
+    """Returns the values of tasks, NaN for `None`: a mask without weights."""
+    return {
+        task: np.nan if value is None else value
+        for task, value in by_task.items()
+    }
 
 
 def claims(records):
@@ -119,7 +127,7 @@ def _points_by_beta(records, network):
     for beta in sorted(records[0]["betas"]):
         found = [p for r in records for p in at(r, network, [beta])]
         values = {
-            key: [np.mean(list(p[key].values())) for p in found]
+            key: [np.mean(list(_numbers(p[key]).values())) for p in found]
             for key in ("accuracy", "sharing")
         }
         points.append({"beta": beta, **values})

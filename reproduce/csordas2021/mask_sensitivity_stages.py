@@ -5,8 +5,8 @@ The functions take the `Config` of `reproduce.mask_sensitivity`.
 
 from modularity_tf import WeightMask
 from modularity_tf.parts import overlap
-from reproduce.csordas2021 import arithmetic_stages
-from reproduce.csordas2021.add_mul_findings import TASKS
+from reproduce.csordas2021 import arithmetic_data, arithmetic_stages
+from reproduce.harness import records
 
 
 def plan(run):
@@ -66,7 +66,7 @@ def plan_point(run, subject, seed, network, dense, beta):
     """Plans the masks of one network and beta; returns the point to be."""
     alpha = beta / run.config.mask_batch_size
     masks, scores = {}, {}
-    for task in TASKS:
+    for task in arithmetic_data.AddMul.tasks:
         name = f"{task}_beta{beta:g}"
         masks[task] = arithmetic_stages.plan_mask(
             run, subject, seed, network, task, alpha, f"mask_{name}"
@@ -94,10 +94,12 @@ def complete(point, scores, masks):
     return {
         **point,
         "accuracy": {task: found[task] for task, found in scores.items()},
-        "sharing": {task: found.share for task, found in total.items()},
-        "expected": {
-            task: found.expected_share for task, found in total.items()
-        },
+        "sharing": records.without_nan(
+            {task: found.share for task, found in total.items()}
+        ),
+        "expected": records.without_nan(
+            {task: found.expected_share for task, found in total.items()}
+        ),
         "histograms": {
             task: histogram(mask, f"the mask of {task}")
             for task, mask in masks.items()

@@ -44,11 +44,7 @@ class Config(harness_config.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.mask_batch_size < self.num_samples:
-            raise ValueError(
-                f"--mask_batch_size={self.mask_batch_size} is smaller than "
-                f"--num_samples={self.num_samples}."
-            )
+        check_samples(self, "mask_batch_size")
         if self.find_beta and not self.beta:
             raise ValueError("--find_beta starts at --beta, got --beta=0.")
 
@@ -56,6 +52,21 @@ class Config(harness_config.Config):
     def alpha(self):
         """Float, the penalty on each logit."""
         return self.beta / self.mask_batch_size
+
+
+def check_samples(config, batch_size):
+    """Raises `ValueError` if a batch is smaller than the masks drawn for it.
+
+    Args:
+        config: `Config` with `num_samples`.
+        batch_size: Str, the name of the field with the size of a batch.
+    """
+    examples = getattr(config, batch_size)
+    if examples < config.num_samples:
+        raise ValueError(
+            f"--{batch_size}={examples} is smaller than "
+            f"--num_samples={config.num_samples}."
+        )
 
 
 def compile_network(config, network, **kwargs):
@@ -149,7 +160,9 @@ def find_alpha(stage, train, performance, reference):
         return {"performance": performance(mask), "kept": mask.keep_fraction}
 
     def trial(alpha):
-        found = stage.substage(f"alpha_{alpha:.3g}", measure, alpha)
+        found = stage.substage(
+            f"alpha_{alpha:.3g}", measure, alpha, steps=stage.config.mask_steps
+        )
         return found["performance"], found["kept"]
 
     found = alpha_search.search_alpha(trial, reference, stage.config.alpha)

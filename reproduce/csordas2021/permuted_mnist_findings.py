@@ -7,9 +7,10 @@ a start of the free logits and seed.
 import numpy as np
 
 from modularity_tf import plots
+from reproduce.csordas2021.names import OLD_LOGIT
 from reproduce.harness import claim
+from reproduce.harness.records import grouped
 
-OLD_LOGIT = 2.0  # where the mask logits of used weights start
 NUMBERS = {2.0: "fig03", 0.0: "fig15a", -1.0: "fig15b"}
 _RANDOM = "random masks of the same sizes"
 
@@ -42,18 +43,10 @@ def output_fills_first(record):
     return np.mean([layers[-1] - layers[:-1].max() for layers in used])
 
 
-def by_start(records):
-    """Returns the records grouped by the logit of free weights."""
-    groups = {}
-    for record in records:
-        groups.setdefault(record["new_logit"], []).append(record)
-    return groups
-
-
 def claims(records):
     """Returns the paper's claims with thresholds fixed before any run."""
     found = claim.Claims()
-    groups = by_start(records)
+    groups = grouped(records, "new_logit")
     for logit, repeats in groups.items():
         found.add(
             f"free logits {logit:g}: accuracy, mean over the tasks",
@@ -129,7 +122,7 @@ def _claims_of_start(logit, repeats, plain):
 def draw(records):
     """Returns figures 3 and 15, drawn from the records alone."""
     figures = {}
-    for logit, repeats in by_start(records).items():
+    for logit, repeats in grouped(records, "new_logit").items():
         labels = [*repeats[0]["layers"], "total"]
         tasks = range(2, len(repeats[0]["tasks"]), 2)
         tasks = tasks or [1]

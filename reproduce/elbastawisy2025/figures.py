@@ -8,11 +8,11 @@ from reproduce.elbastawisy2025.findings import (
     CALIBRATION,
     METHODS,
     QUESTIONS,
-    by_dataset,
     calibration_errors,
     ratio,
     subnetwork_accuracy,
 )
+from reproduce.harness.records import grouped
 
 _SHARING = {  # method, question: number of the figure
     ("threshold", "specialize"): "fig01",
@@ -26,7 +26,7 @@ _ABLATION = {"mnist": "fig05", "digits": "fig05", "cifar10": "fig06"}
 def draw(records):
     """Returns figures 1 to 6 and those beside them, from the records alone."""
     figures = {}
-    groups = by_dataset(records)
+    groups = grouped(records, "data")
     for (method, question), number in _SHARING.items():
         for title, repeats in groups.items():
             if "sharing" in repeats[0]["methods"].get(method, {}):

@@ -7,19 +7,12 @@ Everything here is computed from the records of
 import numpy as np
 
 from reproduce.harness import claim
+from reproduce.harness.records import grouped, mean
 
 METHODS = {"threshold": "thresholding", "bayesian": "masking"}
 CALIBRATION = ("before", "after")
 RANDOM = "random neurons, as many"
 QUESTIONS = {"specialize": "different classes", "reuse": "halves of a class"}
-
-
-def by_dataset(records):
-    """Returns the records grouped by the data set's title."""
-    groups = {}
-    for record in records:
-        groups.setdefault(record["data"], []).append(record)
-    return groups
 
 
 def entries(record, method, question, as_in_text=False):
@@ -38,14 +31,7 @@ def ratio(record, method, question, key, layer="total", as_in_text=False):
     Pairs without an active neuron in the layer do not count.
     """
     found = entries(record, method, question, as_in_text)
-    return mean([entry[layer][key] for entry in found])
-
-
-def mean(values):
-    """Returns the mean of what is not NaN; NaN where nothing is left."""
-    values = np.array(values, "float64")
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else np.nan
+    return float(mean([entry[layer][key] for entry in found]))
 
 
 def drop_of_class(record, key="ablated"):
@@ -90,7 +76,8 @@ def significant(record, method):
     pair without an active neuron is not significant.
     """
     tests = record["methods"][method]["permutations"]
-    return float(np.mean([test["p"] <= 0.05 for test in tests]))
+    p = np.array([test["p"] for test in tests], "float64")
+    return float(np.mean(p <= 0.05))
 
 
 def claims(records):
@@ -101,7 +88,7 @@ def claims(records):
     by the active neurons, beside what random sets of the same sizes share.
     """
     found = claim.Claims()
-    for title, repeats in by_dataset(records).items():
+    for title, repeats in grouped(records, "data").items():
         methods = repeats[0]["methods"]
         if "sharing" in methods.get("threshold", {}):
             found.extend(_claims_of_thresholding(title, repeats))
@@ -155,8 +142,8 @@ def _claims_of_masking(title, repeats):
         null_is=RANDOM,
     )
     found.add(
-        "masking specializes: all pairs of classes share less than shuffled "
-        "labels do (pairs with p <= 5 %)",
+        "masking specializes: all of the drawn pairs of classes share less "
+        "than shuffled labels do (pairs with p <= 5 %)",
         [significant(r, "bayesian") for r in repeats],
         at_least=1.0,
         null=0.05,

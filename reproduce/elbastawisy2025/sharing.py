@@ -8,6 +8,7 @@ from modularity_tf.neurons import statistics, subnetworks
 from modularity_tf.parts import activations, overlap
 from reproduce.data import images
 from reproduce.elbastawisy2025 import class_neurons
+from reproduce.harness import records
 
 # Of the sweep, over all pairs of the two.
 TAUS = (0.5, 0.8, 0.95)
@@ -47,11 +48,14 @@ def draw_pairs(stage, count):
 
 
 def ratios(first, second):
-    """Returns the overlaps of two selections, layer by layer, as dicts."""
+    """Returns the overlaps of two selections, layer by layer, as dicts.
+
+    A share of nothing, where no neuron is active, is `None`.
+    """
     found = overlap.overlaps(first, second)
     sizes = {path: value.size for path, value in first.items()}
     sizes["total"] = sum(sizes.values())
-    return {
+    shared = {
         path: {
             "of_layer": both.shared / sizes[path],
             "share": both.share,
@@ -61,6 +65,7 @@ def ratios(first, second):
         }
         for path, both in found.items()
     }
+    return records.without_nan(shared)
 
 
 def permute_labels(stage, dataset, network, method):
@@ -143,18 +148,19 @@ def of_groups(values, second):
 def compare(shares):
     """Returns the first of some overlaps beside the others, its null.
 
-    NaN stands for two sets without a neuron. `p` is the chance of so little
-    overlap if the first is one like the others.
+    NaN stands for two sets without a neuron, `None` in what is returned. `p`
+    is the chance of so little overlap if the first is one like the others.
     """
     observed, null = shares[0], np.array(shares[1:])
     null = null[~np.isnan(null)]
     p = (1 + np.sum(null <= observed)) / (1 + len(null))
-    return {
+    found = {
         "observed": observed,
-        "null_mean": float(np.mean(null)) if len(null) else np.nan,
+        "null_mean": float(records.mean(null)),
         "null_sd": float(np.std(null, ddof=1)) if len(null) > 1 else 0.0,
         "p": np.nan if np.isnan(observed) else float(p),
     }
+    return records.without_nan(found)
 
 
 def sweep(stage, network, halves):
@@ -177,16 +183,11 @@ def sweep(stage, network, halves):
         for kind, sets in pairs.items():
             shared = [ratios(a, b)["total"] for a, b in sets]
             for key in ("share", "of_layer"):
-                point[f"{kind}_{key}"] = _mean([one[key] for one in shared])
+                point[f"{kind}_{key}"] = records.mean(
+                    [one[key] for one in shared]
+                )
         point["active"] = float(
             np.mean([np.concatenate([*c.values()]).mean() for c in classes])
         )
-        found.append(point)
+        found.append(records.without_nan(point))
     return found
-
-
-def _mean(values):
-    """Returns the mean of what is not NaN; `None` if nothing is left."""
-    values = np.array(values)
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else None

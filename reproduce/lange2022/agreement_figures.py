@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reproduce.harness.records import mean
 from reproduce.lange2022.figure_style import (
     COLORS,
     KIND_NAMES,
@@ -16,7 +17,6 @@ from reproduce.lange2022.summaries import (
     PAIRS,
     UPSTREAM,
     clustered,
-    mean,
     values,
 )
 

@@ -12,6 +12,7 @@ import threadpoolctl
 from scipy import special
 
 from modularity_tf.units import clustering, similarity
+from reproduce.harness.records import without_nan
 
 PAIRS = tuple(itertools.combinations(range(len(similarity.MEASURES)), 2))
 EXAMPLE = "normalized_covariance"  # of figure 3, in the first layer
@@ -31,7 +32,8 @@ def analyse(config, test, networks, seed, min_accuracy=0.0, examples=()):
 
     Returns:
         List of what `score` returns; with `layers`, a list of what
-        `cluster_layer` returns; and the `example`.
+        `cluster_layer` returns; and the `example`. `None` stands for NaN: a
+        layer whose units are all dead has no clusters.
     """
     rows = slice(config.score_images or None)
     labels = test.labels[rows]
@@ -65,7 +67,7 @@ def analyse(config, test, networks, seed, min_accuracy=0.0, examples=()):
                 records[i]["example"] = sort_by_cluster(
                     matrices[k, own], clusters[k, own]
                 )
-    return records
+    return without_nan(records)
 
 
 def cluster_layer(config, matrices, rng):

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib import lines
 
 from modularity_tf import plots
+from reproduce.harness.records import grouped, mean
 from reproduce.lange2022 import agreement_figures, analysis
 from reproduce.lange2022.figure_style import (
     COLORS,
@@ -15,7 +16,6 @@ from reproduce.lange2022.summaries import (
     KINDS,
     MEASURES,
     clustered,
-    mean,
     percent,
     searches,
     values,
@@ -192,18 +192,19 @@ def _scores(records):
         for ax, kind in zip(row, KINDS, strict=True):
             ax.axhline(before, color="0.6", linewidth=2)
             own = [r for r in records["networks"] if r["kind"] == kind]
-            for seed in sorted({r["seed"] for r in own}):
-                mine = [r for r in own if r["seed"] == seed]
+            for mine in grouped(own, "seed").values():
                 x = [r["strength"] for r in mine]
                 ax.plot(x, [r[key] for r in mine], lw=0.7)
-            strengths = sorted({r["strength"] for r in own})
-            mean, error = np.transpose(
+            strengths = grouped(own, "strength")
+            centre, error = np.transpose(
                 [
-                    _mean_and_error([r[key] for r in own if r["strength"] == s])
-                    for s in strengths
+                    _mean_and_error([r[key] for r in alike])
+                    for alike in strengths.values()
                 ]
             )
-            ax.errorbar(strengths, mean, error, color="black", lw=2, capsize=2)
+            ax.errorbar(
+                [*strengths], centre, error, color="black", lw=2, capsize=2
+            )
             if kind != "dropout":
                 ax.set_xscale("log")
             if key == "accuracy":

@@ -6,6 +6,7 @@
 import numpy as np
 
 from modularity_tf.units import similarity
+from reproduce.harness.records import mean
 from reproduce.lange2022 import analysis
 
 KINDS = ("l2", "l1", "dropout")
@@ -51,14 +52,6 @@ def values(networks, key):
     """
     rows = [[layer[key] for layer in r["layers"]] for r in networks]
     return np.array(rows, "float64")
-
-
-def mean(found, axis=None):
-    """Returns the mean of what is not NaN; NaN where nothing is left."""
-    found = np.asarray(found, "float64")
-    known = ~np.isnan(found)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, found, 0).sum(axis) / known.sum(axis)
 
 
 def percent(kind, strength):

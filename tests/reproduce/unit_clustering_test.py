@@ -103,9 +103,10 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         ("an_image", {"score_images": 1}, "--score_images must be 0 or at le"),
         ("search", {"search_steps": 0}, "--search_steps must be at least 1"),
         ("no_call", {"call_steps": 0}, "--call_steps must be at least 1"),
-        ("short", {"network_steps": 20}, "multiple of --log_steps=100"),
+        ("short", {"network_steps": 30}, "multiple of --call_steps=20, got 30"),
         ("epochs", {"network_steps": 150}, "multiple of --log_steps=100"),
-        ("calls", {"call_steps": 30}, "multiple of --call_steps=30"),
+        ("calls", {"call_steps": 30}, "multiple of --call_steps=30, got 100"),
+        ("long_calls", {"call_steps": 200}, "--log_steps must be a multiple"),
     )
     def test_refuses(self, changes, message):
         with self.assertRaisesRegex(ValueError, message):

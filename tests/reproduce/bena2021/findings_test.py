@@ -34,6 +34,14 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         one["plain"]["mask"] = [[0.7, 0.1], [0.3, 0.9]]
         self.assertAllClose(findings.raw(one, "mask"), (0.8, 0.2))
 
+    def test_a_measure_that_is_not_defined_is_unknown(self):
+        one = record(0.1, 0.0)
+        one["plain"]["correlation"] = [[None, 0.1], [0.3, 0.9]]
+        own, other = findings.raw(one, "correlation")
+        self.assertTrue(math.isnan(own))
+        self.assertAllClose(other, 0.2)
+        self.assertTrue(math.isnan(findings.specialized(one, "correlation")))
+
     def test_the_rest_is_a_part_of_the_sparsest(self):
         one = [*reversed(sweep())]
         remaining = findings.remaining

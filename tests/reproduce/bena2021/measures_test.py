@@ -63,6 +63,13 @@ class MeasuresTest(tf.test.TestCase):
         self.assertLen(counts, 6)
         self.assertEqual(measures.alive(network), 6)
 
+    def test_states_that_do_not_vary_have_no_measure(self):
+        states = {f"states{n}": np.ones((150, 6)) for n in measures.MODULES}
+        found = measures.state_measures(states, self.task, seed=0)
+        nothing = [[None, None], [None, None]]
+        self.assertEqual(found["correlation"], nothing)
+        self.assertEqual(found["cka_distance"], nothing)
+
     def test_structure_is_that_of_the_hidden_units_graph(self):
         network = stages.untrained(CONFIG, SETTING)
         found = measures.structure(network)

@@ -39,6 +39,11 @@ class EdgesLessMiddleTest(absltest.TestCase):
         total = arithmetic_findings.total_sharing(records, ["a"], "expected")
         np.testing.assert_allclose(total, [4.5, 4.5])
 
+    def test_sharing_of_a_mask_without_weights_is_unknown(self):
+        entries = [{"share": None}, {"share": 0.5}, {"share": 0.25}]
+        found = arithmetic_findings.sharing([{"sharing": {"a": entries}}], "a")
+        np.testing.assert_equal(found, [[np.nan, 0.5, 0.25]])
+
 
 class CommonClaimsTest(parameterized.TestCase):
     @parameterized.parameters((0.98, "agrees"), (0.9, "differs"))

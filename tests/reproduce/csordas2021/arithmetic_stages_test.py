@@ -1,5 +1,6 @@
 import dataclasses
 import gc
+import json
 import tempfile
 import weakref
 
@@ -113,10 +114,23 @@ class CompleteTest(tf.test.TestCase):
         total = found["sharing"]["pair1"][-1]
         self.assertAllClose((total["share"], total["expected"]), (1, 0.5))
 
+    def test_what_a_mask_without_weights_shares_is_none(self):
+        masks = dict.fromkeys(("full", "pair1", "pair2"), _Mask())
+        masks["pair1"] = _Mask(kept=0)
+        subject = arithmetic_stages.Subject("x", "passes", ())
+        found = arithmetic_stages.complete(
+            TINY, subject, {"alpha_search": None}, masks
+        )
+        nothing = {"share": None, "expected": None, "jaccard": 0.0}
+        self.assertEqual(found["sharing"]["pair1"], [nothing] * 2)
+        self.assertIsNone(found["excess"]["mean"])
+        json.dumps(found, allow_nan=False)
+
 
 class _Mask:
-    values = {"hidden1/kernel": np.array([True, True, False, False])}
-    keep_fraction = 0.5
+    def __init__(self, kept=2):
+        self.values = {"hidden1/kernel": np.arange(4) < kept}
+        self.keep_fraction = kept / 4
 
 
 class MemoryTest(tf.test.TestCase):

@@ -64,6 +64,12 @@ class RecordTest(parameterized.TestCase):
         self.assertEqual(found["3"]["keep_fraction"], 0.6)
         self.assertEqual(found["3"]["accuracy"], 0.5)
 
+    def test_what_is_lost_of_a_control_without_features_is_none(self):
+        empty = WeightMask({"conv/kernel": np.zeros(3, bool)})
+        scores = {"control": {}, "3": {}}
+        found = cifar_stages.describe({"control": empty, "3": empty}, scores)
+        self.assertIsNone(found["3"]["lost_of_control"])
+
     @parameterized.parameters((None, 5e-4), ({"alpha": 1e-5}, 32e-5))
     def test_beta_is_that_of_the_flag_or_that_was_found(self, search, beta):
         config = dataclasses.replace(TINY, beta=5e-4)

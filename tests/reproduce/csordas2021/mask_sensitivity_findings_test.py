@@ -56,6 +56,16 @@ class ClaimsTest(parameterized.TestCase):
         made = record(sizes=("8",), betas=(1e-3, 1e-1), shared=(0.4, 0.9))
         self.assertEmpty(checked([made]))
 
+    def test_sharing_of_a_mask_without_weights_is_unknown(self):
+        records = [record(), record()]
+        records[1]["points"][1]["sharing"]["add"] = None
+        found = checked(records)
+        self.assertEqual(
+            {c["verdict"] for c in found.values()}, {"undetermined"}
+        )
+        self.assertTrue(all(np.isnan(c["mean"]) for c in found.values()))
+        self.assertLen(mask_sensitivity_findings.draw(records), 3)
+
 
 class DrawTest(absltest.TestCase):
     def test_figures_are_numbered_as_in_the_paper(self):

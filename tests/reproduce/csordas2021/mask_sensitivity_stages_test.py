@@ -56,6 +56,19 @@ class CompleteTest(tf.test.TestCase):
         self.assertAllClose(found["sharing"], {"add": 1.0, "mul": 2 / 3})
         self.assertAllClose(found["expected"], {"add": 0.75, "mul": 0.5})
 
+    def test_sharing_of_a_mask_without_weights_is_none(self):
+        masks = {
+            task: WeightMask(
+                {"d/kernel": np.array(values, bool)},
+                {"keep_probabilities": {"counts": [4], "tiny": 0}},
+            )
+            for task, values in {"add": [0, 0], "mul": [1, 0]}.items()
+        }
+        scores = {"add": {"add": 0.9}, "mul": {"mul": 0.8}}
+        found = mask_sensitivity_stages.complete({}, scores, masks)
+        self.assertEqual(found["sharing"], {"add": None, "mul": 0.0})
+        self.assertEqual(found["expected"], {"add": None, "mul": 0.0})
+
 
 if __name__ == "__main__":
     tf.test.main()

@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import keras
 import numpy as np
@@ -39,6 +40,31 @@ class CompileTest(tf.test.TestCase):
         self.assertAllClose(masked.alpha, 0.64 / 128)
         self.assertAllClose(masked.optimizer.learning_rate, 0.03)
         self.assertEqual(list(masked.mask_logits), ["d/kernel"])
+
+
+class FindAlphaTest(tf.test.TestCase):
+    def test_every_trial_is_a_substage_of_as_many_steps_as_a_mask(self):
+        planned = []
+
+        class Stage:
+            config = mask_stages.Config(mask_steps=1000)
+
+            def substage(self, name, function, alpha, steps):
+                planned.append((name, steps))
+                return function(self, alpha)
+
+        mask = types.SimpleNamespace(keep_fraction=0.5)
+        performances = iter((1.0, 0.1, 0.1))
+        found = mask_stages.find_alpha(
+            Stage(),
+            lambda substage, alpha: mask,
+            lambda mask: next(performances),
+            1.0,
+        )
+        self.assertEqual(found["alpha"], 1e-4 / 128)
+        self.assertLen(found["trials"], 3)
+        self.assertEqual({steps for _, steps in planned}, {1000})
+        self.assertLen({name for name, _ in planned}, 3)
 
 
 class PredictTest(tf.test.TestCase):

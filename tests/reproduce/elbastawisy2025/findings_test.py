@@ -48,7 +48,7 @@ class SubnetworksTest(tf.test.TestCase):
 
 class RatioTest(tf.test.TestCase):
     def test_pairs_without_active_neurons_do_not_count(self):
-        entries = [{"total": {"share": s}} for s in (0.2, np.nan, 0.4)]
+        entries = [{"total": {"share": s}} for s in (0.2, None, 0.4)]
         sharing = {"specialize": entries, "random_pairs": [0, 1]}
         found = {"methods": {"bayesian": {"sharing": sharing}}}
         ratio = findings.ratio
@@ -139,13 +139,13 @@ class ClaimsTest(parameterized.TestCase):
         ),
         (
             "one_pair_is_not_significant", {"p": (0.01, 0.2)},
-            "masking specializes: all pairs of classes share less than "
-            "shuffled labels do (pairs with p <= 5 %)",
+            "masking specializes: all of the drawn pairs of classes share "
+            "less than shuffled labels do (pairs with p <= 5 %)",
         ),
         (
-            "nothing_is_active", {"p": (np.nan, np.nan)},
-            "masking specializes: all pairs of classes share less than "
-            "shuffled labels do (pairs with p <= 5 %)",
+            "nothing_is_active", {"p": (None, None)},
+            "masking specializes: all of the drawn pairs of classes share "
+            "less than shuffled labels do (pairs with p <= 5 %)",
         ),
         (
             "halves_share", {"halves": 0.9},

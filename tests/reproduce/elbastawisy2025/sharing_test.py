@@ -30,6 +30,14 @@ class RatiosTest(tf.test.TestCase):
         self.assertAllClose(found["expected_share"], 2 / 5)
         self.assertAllClose(found["expected_of_layer"], 6 / 25)
 
+    def test_a_share_of_no_neuron_is_none(self):
+        nothing = {"a": np.zeros(5, bool)}
+        found = sharing.ratios(nothing, nothing)["total"]
+        self.assertIsNone(found["share"])
+        self.assertIsNone(found["jaccard"])
+        self.assertIsNone(found["expected_share"])
+        self.assertEqual(found["of_layer"], 0.0)
+
 
 class CompareTest(tf.test.TestCase):
     def test_p_counts_the_shuffled_overlaps_that_are_as_small(self):
@@ -38,6 +46,12 @@ class CompareTest(tf.test.TestCase):
         self.assertAllClose(found["null_mean"], 0.3)
         self.assertAllClose(
             found["null_sd"], np.std([0.1, 0.2, 0.4, 0.5], ddof=1)
+        )
+
+    def test_what_no_neuron_tells_is_none(self):
+        self.assertEqual(
+            sharing.compare([np.nan, np.nan]),
+            {"observed": None, "null_mean": None, "null_sd": 0.0, "p": None},
         )
 
 
@@ -50,7 +64,7 @@ class PermuteLabelsTest(tf.test.TestCase):
         stage = Run(config, "test").stage("s", sharing.permute_labels)
         found = sharing.permute_labels(stage, "digits", network, "bayesian")
         self.assertLen(found, 2)
-        self.assertAllEqual([np.isnan(f["p"]) for f in found], [True, True])
+        self.assertEqual([f["p"] for f in found], [None, None])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -104,6 +105,14 @@ class AnalyseTest(tf.test.TestCase):
         )
         none = analysis.analyse(CONFIG, TEST, networks, 1, 1.0)
         self.assertTrue(all("layers" not in r for r in none))
+
+    def test_what_dead_units_leave_undefined_is_json(self):
+        kernels, biases = network()
+        dead = kernels, [biases[0] - 1000, *biases[1:]]
+        (record,) = analysis.analyse(CONFIG, TEST, [dead], seed=1)
+        self.assertIsNone(record["layers"][0]["q"][0])
+        self.assertIn(None, record["layers"][0]["agreement"])
+        json.dumps(record, allow_nan=False)
 
     def test_the_seed_decides(self):
         networks = [network()]

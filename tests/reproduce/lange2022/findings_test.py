@@ -26,8 +26,8 @@ class ClaimsTest(parameterized.TestCase):
         ),
         (
             "searches_that_start_at_one_cluster", "q", 0.5,
-            ("the spectral start does not lower Q: share of matrices "
-             "(subsample)",),
+            ("the spectral start does not lower Q, in 90 % of the matrices or "
+             "more (subsample)",),
         ),
     )  # fmt: skip
     def test_differ_where_it_is_not(self, key, factor, statements):
@@ -81,7 +81,8 @@ class ClaimsTest(parameterized.TestCase):
                 layer["one_cluster"] = [(0, layer["q"][0] + 0.01 * sign)]
         found = self.checked(records)
         claim = found[
-            "the spectral start does not lower Q: share of matrices (subsample)"
+            "the spectral start does not lower Q, in 90 % of the matrices or "
+            "more (subsample)"
         ]
         self.assertEqual((claim["mean"], claim["null"]), (0.5, 0.5))
         self.assertEqual(claim["verdict"], "differs")
