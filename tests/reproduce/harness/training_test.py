@@ -1,5 +1,6 @@
 import pathlib
 import tempfile
+import types
 import weakref
 from unittest import mock
 
@@ -27,16 +28,24 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
         self.checkpoint = self.folder / "part" / "net.checkpoint.npz"
         self.advanced = []
 
-    def fit(self, model, steps, epoch_steps, batches=toy.batches, **kwargs):
-        kwargs = {
-            "checkpoint": self.checkpoint,
-            "checkpoint_seconds": 0.0,
-            "log_dir": self.folder / "logs",
-            "advance": self.advanced.append,
-            **kwargs,
-        }
-        training.fit(model, batches, steps, epoch_steps, **kwargs)
-        return model
+    def fit(
+        self,
+        model,
+        steps,
+        epoch_steps,
+        batches=toy.batches,
+        checkpoint=None,
+        checkpoint_seconds=0.0,
+        **kwargs,
+    ):
+        progress = types.SimpleNamespace(advance=self.advanced.append)
+        stage = types.SimpleNamespace(
+            checkpoint=checkpoint or self.checkpoint,
+            config=types.SimpleNamespace(checkpoint_seconds=checkpoint_seconds),
+            log_dir=self.folder / "logs",
+            run=types.SimpleNamespace(progress=progress),
+        )
+        return training.fit(stage, model, batches, steps, epoch_steps, **kwargs)
 
     @parameterized.product(make=(toy.network, masked_network), killed_at=(1, 8))
     def test_training_goes_on_as_if_undisturbed(self, make, killed_at):
