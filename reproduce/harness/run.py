@@ -187,10 +187,10 @@ class Run:
         Args:
             phases: Dict from phase to `training.Phase`.
         """
-        table, hours = training.estimate(phases, self.steps_left())
+        table, seconds = training.estimate(phases, self.steps_left())
         self.console.print(table)
         self.console.print(
-            f"About {hours:.2f} hours on this machine; so far "
+            f"About {training.duration(seconds)} on this machine; so far "
             f"{training.peak_memory():.1f} GiB of memory at the peak. Killed "
             "at any moment, the same command goes on from where it was."
         )

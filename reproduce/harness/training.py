@@ -104,10 +104,10 @@ def estimate(phases, steps):
         steps: Dict from name to int, the steps still to do.
 
     Returns:
-        `rich.table.Table`, and the hours together.
+        `rich.table.Table`, and the seconds together.
     """
     table = rich.table.Table(title="Estimate", title_justify="left")
-    for column in ("phase", "steps", "s a step", "hours"):
+    for column in ("phase", "steps", "s a step", "time"):
         table.add_column(column, justify="right")
     total = 0.0
     for name, (work, unit) in phases.items():
@@ -118,10 +118,18 @@ def estimate(phases, steps):
             work(2)  # traces
             # The difference leaves the start-up out.
             step = max(_seconds(work, 12) - _seconds(work, 2), 0) / 10 / unit
-        hours = step * steps[name] / 3600
-        total += hours
-        table.add_row(name, str(steps[name]), f"{step:.4f}", f"{hours:.2f}")
+        seconds = step * steps[name]
+        total += seconds
+        table.add_row(name, str(steps[name]), f"{step:.4f}", duration(seconds))
     return table, total
+
+
+def duration(seconds):
+    """Returns a time in words: seconds, minutes or hours."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _seconds(work, count):

@@ -67,7 +67,7 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
     def test_a_dry_run_estimates_and_makes_no_folder(self):
         printed = self.carry_out(dry_run=True, seeds=(0, 1, 2))
         self.assertRegex(printed, r"work .* 12 ")
-        self.assertRegex(printed, r"About \d+\.\d\d hours .* GiB of memory")
+        self.assertRegex(printed, r"About \d+ s on .* GiB of memory")
         self.assertFalse(self.folder.exists())
 
     def test_a_dry_run_counts_what_is_left(self):
