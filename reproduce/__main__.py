@@ -52,7 +52,7 @@ def main(argv):
         console.print(f"[bold]python -m reproduce.{name}[/bold]")
         console.print(f"    {title} Figures {', '.join(figures)}.")
         for line in state(flags.FLAGS.output_dir, name):
-            console.print(f"    {line}")
+            console.print(f"    {line}", markup=False)
 
 
 if __name__ == "__main__":

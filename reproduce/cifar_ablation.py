@@ -27,14 +27,14 @@ class Config(mask_stages.Config):
     networks: tuple[str, ...] = field(
         ("cnn", "cnn_nodropout"),
         "Networks, with and without dropout.",
-        names_run=False,
+        part=True,
         one_of=tuple(cifar_stages.NETWORKS),
         distinct=True,
     )
     classes: tuple[str, ...] = field(
         (),
         "Classes to leave out, one mask each; all if empty.",
-        names_run=False,
+        part=True,
         distinct=True,
     )
 

@@ -57,7 +57,7 @@ class Config(arithmetic_stages.Config):
     mask_files: tuple[str, ...] = field(
         (),
         "Masks (.npz) for figure 7; those of this run if empty.",
-        names_run=False,
+        part=True,
         distinct=True,
     )
 

@@ -25,21 +25,21 @@ class Config(harness_config.Config):
     datasets: tuple[str, ...] = field(
         ("mnist", "cifar10"),
         "Images.",
-        names_run=False,
+        part=True,
         one_of=("mnist", "cifar10", "digits"),
         distinct=True,
     )
     methods: tuple[str, ...] = field(
         ("threshold", "bayesian"),
         "Ways to select neurons.",
-        names_run=False,
+        part=True,
         one_of=("threshold", "bayesian"),
         distinct=True,
     )
     experiments: tuple[str, ...] = field(
         ("sharing", "ablation"),
         "Experiments 1 and 2 of the text.",
-        names_run=False,
+        part=True,
         one_of=("sharing", "ablation"),
         distinct=True,
     )

@@ -33,7 +33,7 @@ class Config(config.Config):
     new_logits: tuple[float, ...] = field(
         (2.0, 0.0, -1.0),
         "Where the logits of free weights start; those of used ones at 2.",
-        names_run=False,
+        part=True,
         distinct=True,
     )
     batch_size: int = field(128, "Images a step.", at_least=1)

@@ -30,21 +30,21 @@ class Config(harness_config.Config):
     links: tuple[int, ...] = field(
         (1, 3, 10, 32, 100, 316, 1000, 3162, 10_000),
         "Links from each module to the other, p * units**2.",
-        names_run=False,
+        part=True,
         at_least=1,
         distinct=True,
     )
     demands: tuple[int, ...] = field(
         (2,),
         "The task's modulus m: log2(m) bits to exchange.",
-        names_run=False,
+        part=True,
         one_of=parity_mnist.MODULI,
         distinct=True,
     )
     controls: bool = field(
         True,
         "Also the paper's controls, on the sparsest network.",
-        names_run=False,
+        part=True,
     )
     units: int = field(100, "Hidden units of a module.", at_least=2)
     bottleneck: int = field(5, "Units of the bottleneck.", at_least=1)

@@ -35,7 +35,7 @@ class Config(harness_config.Config):
     seeds: tuple[int, ...] = field(
         tuple(range(9)),
         "Seeds; one stack of networks each.",
-        names_run=False,
+        part=True,
         at_least=0,
         less_than=2**31,
         distinct=True,
@@ -58,7 +58,7 @@ class Config(harness_config.Config):
         (64, 64), "Hidden units, two layers.", at_least=4
     )
     untrained: int = field(
-        500, "Networks without training.", names_run=False, at_least=2
+        500, "Networks without training.", part=True, at_least=2
     )
     batch_size: int = field(200, "Images a step.", at_least=1)
     network_steps: int = field(

@@ -5,6 +5,7 @@ A Keras model is a file `NAME.keras`, a `WeightMask` `NAME.npz`, JSON values
 `NAME.parts` with an artefact for each key.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,25 +17,40 @@ from modularity_tf.masking import weight_mask
 _PARTS = ".parts"
 
 
-def write(artefact, place):
+def write(artefact, place, owner=""):
     """Writes an artefact; it appears at once, or not at all.
 
     Args:
         artefact: Keras model, `WeightMask`, JSON values or a dict of such.
         place: Path of the artefact, without its suffix.
+        owner: Str, the run and stage that it is of. A file `NAME.sum` beside it
+            then tells it from what anything else wrote.
+
+    Raises:
+        OSError: If it can't be written, with its path; nothing is left of it.
+        ValueError: If a key of a dict is no name.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     suffix = _suffix(artefact)
-    partial = place.with_name(f"partial-{place.name}{suffix}")
-    if suffix == _PARTS:
-        shutil.rmtree(partial, ignore_errors=True)  # of a killed process
-        for name, part in artefact.items():
-            write(part, partial / name)
-    elif suffix == ".json":
-        partial.write_text(json.dumps(artefact, indent=1))
-    else:
-        artefact.save(partial)
-    os.replace(partial, place.with_name(f"{place.name}{suffix}"))
+    path = place.with_name(f"{place.name}{suffix}")
+    partial = place.with_name(f"partial-{path.name}")
+    _remove(partial)  # of a killed process
+    try:
+        if suffix == _PARTS:
+            for name, part in artefact.items():
+                write(part, partial / name)
+        elif suffix == ".json":
+            partial.write_text(json.dumps(artefact, indent=1))
+        else:
+            artefact.save(partial)
+        if owner:
+            _sum_path(path).write_text(_sum(partial, owner))
+        os.replace(partial, path)
+    except OSError as error:
+        _remove(partial)
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def find(place):
@@ -50,13 +66,24 @@ def find(place):
     return None
 
 
-def read(path):
+def read(path, owner=""):
     """Reads an artefact from a path that `find` returned.
 
+    Args:
+        path: Path.
+        owner: As in `write`; "" if any will do.
+
     Raises:
-        ValueError: If the file is damaged or no such artefact, with what to
-            do about it.
+        ValueError: If the file is damaged, or not what its owner wrote, with
+            what to do about it.
     """
+    if owner:
+        told = _sum_path(path)
+        if not told.exists() or told.read_text() != _sum(path, owner):
+            raise ValueError(
+                f"{path} is damaged, or something else wrote it: delete it, "
+                "and its stage runs again."
+            )
     if path.suffix == _PARTS:
         return {part.stem: read(part) for part in sorted(path.iterdir())}
     try:
@@ -69,6 +96,37 @@ def read(path):
             f"{path} is damaged, or something else wrote it ({reason}): "
             "delete it, and its stage runs again."
         ) from error
+
+
+def as_read(artefact):
+    """Returns an artefact as `read` would: JSON values have no tuples."""
+    if _suffix(artefact) == ".json":
+        return json.loads(json.dumps(artefact))
+    if isinstance(artefact, dict):
+        return {name: as_read(artefact[name]) for name in sorted(artefact)}
+    return artefact
+
+
+def _sum_path(path):
+    return path.with_name(f"{path.name}.sum")
+
+
+def _sum(path, owner):
+    """Returns a SHA-256 over the owner and all that an artefact holds."""
+    digest = hashlib.sha256(owner.encode())
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    for file in files:
+        if file.is_file():
+            digest.update(str(file.relative_to(path)).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _read_json(path):
@@ -89,5 +147,10 @@ def _suffix(artefact):
         return ".npz"
     if isinstance(artefact, dict):
         kinds = {_suffix(part) for part in artefact.values()}
-        return ".json" if kinds <= {".json"} else _PARTS
+        if kinds <= {".json"}:
+            return ".json"
+        strange = [key for key in artefact if not isinstance(key, str)]
+        if strange:
+            raise ValueError(f"Artefacts must have names, got {strange!r}.")
+        return _PARTS
     return ".json"

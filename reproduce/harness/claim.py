@@ -55,7 +55,8 @@ class Claim:
         Beside the attributes `n`, `mean`, `sd` (n - 1), `interval` (95 %, of
         the mean, by Student's t) and `verdict`: "agrees" or "differs" where
         the whole interval lies on one side of the threshold, "undetermined"
-        where it does not or a value is NaN, "one seed" for n = 1.
+        where it does not or a value is NaN, "one seed" for n = 1. NaN becomes
+        `None`.
         """
         n = len(self.values)
         mean = sum(self.values) / n if n else math.nan
@@ -71,7 +72,7 @@ class Claim:
         verdict = "agrees" if good else "differs" if bad else "undetermined"
         if n == 1 and not math.isnan(mean):
             verdict = "one seed"
-        return {
+        found = {
             **dataclasses.asdict(self),
             "n": n,
             "mean": mean,
@@ -79,6 +80,15 @@ class Claim:
             "interval": (low, high),
             "verdict": verdict,
         }
+        return {key: _or_none(value) for key, value in found.items()}
+
+
+def _or_none(value):
+    """Returns a value with `None` for NaN, which JSON does not have."""
+    if isinstance(value, tuple):
+        return [_or_none(each) for each in value]
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return None if is_nan else value
 
 
 class Claims:
@@ -164,7 +174,7 @@ def _numbers(claim):
     scale, unit = (100, " %") if claim["percent"] else (1, "")
 
     def text(value):
-        if math.isnan(value):
+        if value is None:
             return "not measured"
         return f"{scale * value:.3g}{unit}"
 

@@ -22,6 +22,7 @@ def field(
     one_of=None,
     multiple_of=None,
     distinct=False,
+    part=False,
 ):
     """Returns a dataclass field that is also a command-line flag.
 
@@ -32,9 +33,7 @@ def field(
     Args:
         default: Int, float, bool, str, or a tuple of such.
         help: Str, the flag's help; the limits are added to it.
-        names_run: Bool. Whether another value makes another run folder. A
-            tuple that does not, as the seeds, or a bool that is true by
-            default, says which part of the run is done.
+        names_run: Bool. Whether another value makes another run folder.
         at_least: Number, the smallest value allowed.
         above: Number, which the value must be greater than.
         at_most: Number, the greatest value allowed.
@@ -43,10 +42,16 @@ def field(
         multiple_of: Str, the name of an int field that divides this one, or
             is greater.
         distinct: Bool. Whether items of a tuple must differ.
+        part: Bool. Whether it says which part of a run is done, as the seeds
+            do. It names no run folder; a smaller part never takes the place
+            of the results of a larger one. Of a tuple all items are larger
+            than some, and an empty default is everything; of an int the
+            larger is, of a bool `True`.
     """
     metadata = {
         "help": help,
-        "names_run": names_run,
+        "names_run": names_run and not part,
+        "part": part,
         "at_least": at_least,
         "above": above,
         "at_most": at_most,
@@ -73,7 +78,7 @@ class Config:
     seeds: tuple[int, ...] = field(
         (0,),
         "Seeds; one repeat each.",
-        names_run=False,
+        part=True,
         at_least=0,
         less_than=2**31,
         distinct=True,
@@ -145,29 +150,20 @@ class Config:
         return {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if not f.metadata["names_run"]
-            and (isinstance(f.default, tuple) or f.default is True)
+            if f.metadata["part"]
         }
 
     def covers(self, other):
         """Returns whether a run does all that another of its folder has done.
 
         Args:
-            other: Dict, the configuration that results.json holds. A tuple
-                that is empty by default stands for everything if it is empty.
+            other: Dict, the configuration that results.json holds.
         """
-        defaults = {f.name: f.default for f in dataclasses.fields(self)}
-        for name, own in self.part().items():
-            if isinstance(own, bool):
-                if other.get(name, False) and not own:
-                    return False
-                continue
-            theirs = tuple(other.get(name, ()))
-            has_all = defaults[name] == own == ()
-            had_all = defaults[name] == theirs == ()
-            if not has_all and (had_all or not set(theirs) <= set(own)):
-                return False
-        return True
+        return all(
+            _covers(getattr(self, f.name), other.get(f.name, f.default), f)
+            for f in dataclasses.fields(self)
+            if f.metadata["part"]
+        )
 
     def text(self):
         """Returns the configuration as flags, on one line."""
@@ -193,8 +189,13 @@ def define_flags(config_class, flag_values=flags.FLAGS):
         if isinstance(default, tuple):
             default = [str(item) for item in default]
         help = f.metadata["help"]
-        if limits := _limits(f):
-            help = f"{help} Must be {limits}."
+        rules = [_limits(f)] if _limits(f) else []
+        if f.metadata["multiple_of"]:
+            rules.append(f"a multiple of --{f.metadata['multiple_of']}")
+        if f.metadata["distinct"]:
+            rules.append("distinct")
+        if rules:
+            help = f"{help} Must be {', '.join(rules)}."
         define(f.name, default, help, flag_values=flag_values)
         # `--help` shows the flags of the binary's own module alone.
         flag_values.register_key_flag_for_module(
@@ -230,6 +231,15 @@ def derive_seed(seed, *purpose):
     text = "/".join(str(part) for part in (seed, *purpose))
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "big") % 2**31
+
+
+def _covers(own, theirs, f):
+    """Returns whether a field's value has all that another value has."""
+    if not isinstance(f.default, tuple):
+        return own >= theirs
+    if f.default == own == ():  # everything
+        return True
+    return bool(theirs or f.default) and set(theirs) <= set(own)
 
 
 def _check_limits(config, f):

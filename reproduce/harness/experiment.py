@@ -4,12 +4,18 @@ import dataclasses
 import sys
 from collections.abc import Callable
 
+import tensorflow as tf
 from absl import app, logging
 
 from reproduce.harness import config as harness_config
 from reproduce.harness import engine, training
 from reproduce.harness.run import Run
 
+# What TensorFlow raises where its own files can't be written.
+_DISK_ERRORS = (
+    tf.errors.ResourceExhaustedError,
+    tf.errors.PermissionDeniedError,
+)
 LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
 
 
@@ -45,20 +51,24 @@ def carry_out(experiment, config):
     """
     run = Run(config, experiment.name)
     if config.stage == "figures":
-        run.draw(experiment.draw)
+        run.check_results()  # before the folder is made
+        with run:
+            run.draw(experiment.draw)
         return
     run.console.print(config.text(), highlight=False, soft_wrap=True)
     records = experiment.plan(run)
-    left = sum(run.steps_left().values())
     is_shared = config.workers > 1 or config.address
     if is_shared:
         engine.import_ray()  # refuses before any work
-    if config.dry_run or (left and is_shared) or left > LONG_RUN_STEPS:
+    if config.dry_run:
         run.estimate(experiment.phases(config))
         engine.check_memory(config, training.peak_memory())
-    if config.dry_run:
         return
     with run:
+        left = sum(run.steps_left().values())
+        if (left and is_shared) or left > LONG_RUN_STEPS:
+            run.estimate(experiment.phases(config))
+            engine.check_memory(config, training.peak_memory())
         if is_shared:
             engine.carry_out(experiment, run)
         run.finish(run.carry_out(records), experiment.claims, experiment.draw)
@@ -80,7 +90,7 @@ def main(experiment):
             if config.cpus_per_task and config.workers == 1:
                 training.limit_threads(config.cpus_per_task)
             carry_out(experiment, config)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, *_DISK_ERRORS) as error:
             logging.debug("", exc_info=True)
             sys.exit("Error: " + " ".join(str(error).split()))
         except KeyboardInterrupt:

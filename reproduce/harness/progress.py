@@ -12,9 +12,10 @@ class Progress:
     """
 
     def __init__(self, console=None):
-        self.console = console or rich.console.Console()
+        # Paths may hold brackets, which are no markup.
+        self.console = console or rich.console.Console(markup=False)
         self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description:<32}"),
+            rich.progress.TextColumn("{task.description:<32}", markup=False),
             rich.progress.BarColumn(),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeElapsedColumn(),

@@ -61,7 +61,7 @@ class Run:
         self.stages = {}
         self.progress = progress or Progress()
         self.console = self.progress.console
-        self._in_memory, self._read_back = {}, {}
+        self._in_memory = {}
         self._lock = None
 
     def stage(self, name, function, *needs, seed=0, steps=0, phase=None):
@@ -107,6 +107,7 @@ class Run:
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
+        self._results_folder()  # refuses damaged results before any work
         self.console.print(f"Run folder: {self.folder}", soft_wrap=True)
         return self
 
@@ -147,8 +148,7 @@ class Run:
             return self._in_memory[stage.name]
         path = self._find(stage) if stage.name else None
         if path is not None:
-            found = artefacts.read(path)
-            self._read_back[stage.name] = path
+            found = artefacts.read(path, self._owner(stage))
         else:
             found = self._make(stage)
         if stage.name:
@@ -187,10 +187,10 @@ class Run:
         Args:
             phases: Dict from phase to `training.Phase`.
         """
-        table, hours = training.estimate(phases, self.steps_left())
+        table, seconds = training.estimate(phases, self.steps_left())
         self.console.print(table)
         self.console.print(
-            f"About {hours:.2f} hours on this machine; so far "
+            f"About {training.duration(seconds)} on this machine; so far "
             f"{training.peak_memory():.1f} GiB of memory at the peak. Killed "
             "at any moment, the same command goes on from where it was."
         )
@@ -219,6 +219,20 @@ class Run:
         artefacts.write(results, folder / "results")
         self.draw(draw)
 
+    def check_results(self):
+        """Returns the path of results.json.
+
+        Raises:
+            ValueError: If it is not there, or damaged.
+        """
+        path = self._results_folder() / "results.json"
+        if not path.exists():
+            raise ValueError(
+                f"{path} is not there: run without --stage=figures first, or "
+                "with the flags of the run."
+            )
+        return path
+
     def draw(self, draw):
         """Draws the figures from results.json alone, and prints the claims.
 
@@ -228,14 +242,8 @@ class Run:
         Raises:
             ValueError: If there is no results.json, or it is damaged.
         """
-        folder = self._results_folder()
-        path = artefacts.find(folder / "results")
-        if path is None:
-            raise ValueError(
-                f"{folder}/results.json is not there: run without "
-                "--stage=figures first, or with the flags of the run."
-            )
-        results = _read_results(path)
+        path = self.check_results()
+        folder, results = path.parent, _read_results(path)
         with tf.summary.create_file_writer(
             str(folder / "logs" / "figures")
         ).as_default(step=0):
@@ -261,30 +269,19 @@ class Run:
         start = time.monotonic()
         try:
             made = stage.function(stage, *needs)
-        except (ValueError, LookupError, TypeError) as error:
-            read_back = [
-                str(self._read_back[name])
-                for name in names_needed(stage)
-                if name in self._read_back
-            ]
-            is_refusal = isinstance(error, ValueError)
-            if not read_back and not is_refusal:
-                raise
-            reason, hint = error if is_refusal else repr(error), ""
-            if read_back:
-                hint = (
-                    f" It read back {', '.join(sorted(read_back))}: delete "
-                    "what is not of this run, and its stage runs again."
-                )
-            raise ValueError(
-                f"{stage.name or 'The record'}: {reason}{hint}"
-            ) from error
+        except ValueError as error:
+            name = stage.name or "The record"
+            raise ValueError(f"{name}: {error}") from error
+        made = artefacts.as_read(made)
         if stage.name is None:
             return made
-        artefacts.write(made, self.folder / stage.name)
+        artefacts.write(made, self.folder / stage.name, self._owner(stage))
         self.checkpoint(stage.name).unlink(missing_ok=True)
         self.tell_done(stage.name, time.monotonic() - start)
         return made
+
+    def _owner(self, stage):
+        return f"{self.folder.name}/{stage.name}"
 
     def _find(self, stage):
         return artefacts.find(self.folder / stage.name)
@@ -294,7 +291,11 @@ class Run:
         path = artefacts.find(self.folder / "results")
         if path is None or self.config.covers(_read_results(path)["config"]):
             return self.folder
-        text = json.dumps(self.config.part(), sort_keys=True)
+        part = {
+            name: sorted(value) if isinstance(value, tuple) else value
+            for name, value in self.config.part().items()
+        }
+        text = json.dumps(part, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return self.folder / f"part-{digest}"
 
@@ -324,12 +325,16 @@ class Run:
 
 def _read_results(path):
     """Returns what a results.json holds."""
-    results = artefacts.read(path)
-    needed = {"config", "records", "claims"}
-    if not isinstance(results, dict) or not needed <= set(results):
+    kinds = {"config": dict, "records": (dict, list), "claims": list}
+    try:
+        results = json.loads(path.read_text("utf-8"))
+        is_whole = all(isinstance(results[k], v) for k, v in kinds.items())
+    except (ValueError, LookupError, TypeError):
+        is_whole = False
+    if not is_whole:
         raise ValueError(
             f"{path} is damaged, or something else wrote it: delete it, and "
-            "run again without --stage=figures."
+            "run again without --stage=figures; finished stages are kept."
         )
     return results
 

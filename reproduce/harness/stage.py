@@ -41,6 +41,11 @@ class Stage:
         """Path of the folder of the stage's TensorBoard logs."""
         return self.run.folder / "logs" / self.name
 
+    @property
+    def checkpoint(self):
+        """Path of the checkpoint of the stage's training."""
+        return self.run.checkpoint(self.name)
+
     def derive_seed(self, *purpose):
         """Returns an int that depends on the seed and the purpose alone."""
         return harness_config.derive_seed(self.seed, *purpose)
@@ -73,18 +78,7 @@ class Stage:
         Returns:
             The model.
         """
-        training.fit(
-            model,
-            batches,
-            steps,
-            epoch_steps,
-            checkpoint=self.run.checkpoint(self.name),
-            checkpoint_seconds=self.config.checkpoint_seconds,
-            log_dir=self.log_dir,
-            advance=self.run.progress.advance,
-            **kwargs,
-        )
-        return model
+        return training.fit(self, model, batches, steps, epoch_steps, **kwargs)
 
 
 def resolve(needs, result):

@@ -12,19 +12,7 @@ import rich.table
 import tensorflow as tf
 
 
-def fit(
-    model,
-    batches,
-    steps,
-    epoch_steps,
-    *,
-    checkpoint,
-    checkpoint_seconds,
-    log_dir,
-    advance,
-    callbacks=(),
-    **kwargs,
-):
+def fit(stage, model, batches, steps, epoch_steps, callbacks=(), **kwargs):
     """Trains a compiled model for `steps` steps, or what is left of them.
 
     Killed and called again, it goes on from the last checkpoint, and the
@@ -32,22 +20,24 @@ def fit(
     which batch comes next.
 
     Args:
+        stage: `Stage`: where the checkpoint and the logs lie, who is told of
+            steps that are done.
         model: Compiled Keras model.
         batches: Function `(start, stop)` to the `tf.data.Dataset` of those
             batches.
         steps: Int.
         epoch_steps: Int. Steps between two points in TensorBoard.
-        checkpoint: Path of the checkpoint.
-        checkpoint_seconds: Float, at least so long between two of them.
-        log_dir: Path of the TensorBoard logs.
-        advance: Function of an int: so many steps more are done.
         callbacks: Iterable of further Keras callbacks.
         **kwargs: Of `keras.Model.fit`.
+
+    Returns:
+        The model.
 
     Raises:
         ValueError: If the loss becomes NaN or infinite, or the checkpoint is
             damaged or of another model.
     """
+    checkpoint, advance = stage.checkpoint, stage.run.progress.advance
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     state = [*model.variables, *model.optimizer.variables]
@@ -57,9 +47,9 @@ def fit(
     advance(start)
     epoch_steps = min(epoch_steps, steps)
     own = [
-        keras.callbacks.TensorBoard(log_dir, write_graph=False),
+        keras.callbacks.TensorBoard(stage.log_dir, write_graph=False),
         keras.callbacks.TerminateOnNaN(raise_error=True),
-        _Checkpoint(checkpoint, state, checkpoint_seconds),
+        _Checkpoint(checkpoint, state, stage.config.checkpoint_seconds),
         _Advance(advance),
     ]
     try:
@@ -79,6 +69,7 @@ def fit(
         raise ValueError(
             "the loss became NaN or infinite; lower the learning rate."
         ) from error
+    return model
 
 
 class Phase(NamedTuple):
@@ -113,10 +104,10 @@ def estimate(phases, steps):
         steps: Dict from name to int, the steps still to do.
 
     Returns:
-        `rich.table.Table`, and the hours together.
+        `rich.table.Table`, and the seconds together.
     """
     table = rich.table.Table(title="Estimate", title_justify="left")
-    for column in ("phase", "steps", "s a step", "hours"):
+    for column in ("phase", "steps", "s a step", "time"):
         table.add_column(column, justify="right")
     total = 0.0
     for name, (work, unit) in phases.items():
@@ -127,10 +118,18 @@ def estimate(phases, steps):
             work(2)  # traces
             # The difference leaves the start-up out.
             step = max(_seconds(work, 12) - _seconds(work, 2), 0) / 10 / unit
-        hours = step * steps[name] / 3600
-        total += hours
-        table.add_row(name, str(steps[name]), f"{step:.4f}", f"{hours:.2f}")
+        seconds = step * steps[name]
+        total += seconds
+        table.add_row(name, str(steps[name]), f"{step:.4f}", duration(seconds))
     return table, total
+
+
+def duration(seconds):
+    """Returns a time in words: seconds, minutes or hours."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _seconds(work, count):
@@ -183,14 +182,20 @@ def keep_last(function):
 def _restore(checkpoint, state):
     try:
         with np.load(checkpoint) as saved:
-            for variable, key in zip(state, saved, strict=True):
-                variable.assign(saved[key])
-    except Exception as error:  # a damaged file can raise anything
-        reason = " ".join(str(error).split())
+            values = [saved[key] for key in saved]
+    except OSError as error:
+        if error.errno:  # of the disk, not of what the file holds
+            raise
+        values = []
+    except Exception:  # a damaged file can raise anything
+        values = []
+    if [v.shape for v in values] != [tuple(v.shape) for v in state]:
         raise ValueError(
-            f"{checkpoint} is damaged, or of another model ({reason}): delete "
-            "it, and the stage starts from its beginning."
-        ) from error
+            f"{checkpoint} is damaged, or of another model: delete it, and the "
+            "stage starts from its beginning."
+        )
+    for variable, value in zip(state, values, strict=True):
+        variable.assign(value)
 
 
 class _Checkpoint(keras.callbacks.Callback):

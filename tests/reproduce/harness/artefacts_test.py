@@ -117,6 +117,53 @@ class ArtefactsTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaises(FileNotFoundError):
             artefacts.read(self.place.with_name("thing.json"))
 
+    @parameterized.named_parameters(
+        ("json", VALUES), ("mask", MASK), ("parts", {"m": MASK, "v": VALUES})
+    )
+    def test_what_another_stage_wrote_is_refused(self, artefact):
+        artefacts.write(artefact, self.place, "run/a")
+        path = artefacts.find(self.place)
+        self.assertEqual(artefacts.read(path, "run/a"), artefact)
+        for owner in ("run/b", "other/a"):
+            with self.assertRaisesRegex(ValueError, f"{path} is damaged, or"):
+                artefacts.read(path, owner)
+
+    def test_a_file_that_was_changed_or_has_no_sum_is_refused(self):
+        artefacts.write({"m": MASK, "x": 1}, self.place, "run/a")
+        path = artefacts.find(self.place)
+        (path / "x.json").write_text("2")
+        with self.assertRaisesRegex(ValueError, f"{path} is damaged, or"):
+            artefacts.read(path, "run/a")
+        (path / "x.json").write_text("1")
+        self.assertEqual(artefacts.read(path, "run/a")["x"], 1)
+        (path / "x.json").unlink()  # a part is missing
+        with self.assertRaisesRegex(ValueError, f"{path} is damaged, or"):
+            artefacts.read(path, "run/a")
+        other = self.place.with_name("other")
+        artefacts.write(VALUES, other)
+        with self.assertRaisesRegex(ValueError, "other.json is damaged, or"):
+            artefacts.read(artefacts.find(other), "run/a")
+
+    def test_a_full_disk_is_named_with_the_file_and_leaves_nothing(self):
+        full = OSError(28, "No space left on device")
+        with (
+            mock.patch.object(os, "replace", side_effect=full),
+            self.assertRaisesRegex(OSError, "No space left .*thing.json"),
+        ):
+            artefacts.write(VALUES, self.place)
+        self.assertEmpty(self.files())
+
+    def test_keys_of_several_artefacts_are_names(self):
+        with self.assertRaisesRegex(ValueError, r"have names, got \[3\]"):
+            artefacts.write({3: 1, "mask": MASK}, self.place)
+
+    def test_as_read_is_what_reading_gives(self):
+        for given in ({"a": (1, 2), 3: "x"}, {"m": MASK, "a": (1,)}, MASK):
+            artefacts.write(given, self.place)
+            path = artefacts.find(self.place)
+            self.assertEqual(artefacts.as_read(given), artefacts.read(path))
+            artefacts._remove(path)
+
 
 if __name__ == "__main__":
     tf.test.main()

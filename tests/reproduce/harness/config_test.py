@@ -81,7 +81,7 @@ class FlagsTest(parameterized.TestCase):
         self.assertIn("An int. Must be at least 1, at most 9.", shown)
         self.assertIn("A float. Must be above 0, less than 1, finite.", shown)
         self.assertIn("A name. Must be one of made_up, other.", shown)
-        self.assertIn("Strings. Must be one value or more.", shown)
+        self.assertIn("Strings. Must be one value or more, distinct.", shown)
 
     def test_text_is_a_command_line_that_gives_the_same_again(self):
         config = Config(seeds=(3, 4), names=("x",), extras=False, size=5)
@@ -193,6 +193,21 @@ class RunFolderTest(parameterized.TestCase):
     def test_the_part_of_a_run_leaves_out_how_it_is_done(self):
         self.assertEqual(
             set(Config().part()), {"seeds", "names", "chosen", "extras"}
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted(harness_config.Config):
+    count: int = harness_config.field(5, "How many.", part=True)
+
+
+class PartTest(parameterized.TestCase):
+    @parameterized.parameters((5, 3, True), (3, 5, False), (5, 5, True))
+    def test_the_larger_number_covers_the_smaller(self, own, theirs, covers):
+        found = Counted(count=own).covers({"count": theirs, "seeds": [0]})
+        self.assertEqual(found, covers)
+        self.assertEqual(
+            Counted(count=own).digest(), Counted(count=theirs).digest()
         )
 
 

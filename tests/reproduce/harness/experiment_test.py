@@ -9,7 +9,7 @@ import rich.console
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce.harness import experiment, run
+from reproduce.harness import experiment, progress
 from tests.reproduce.harness import toy
 
 
@@ -23,8 +23,10 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
     def carry_out(self, changed=None, **changes):
         """Returns what an experiment prints."""
         written = io.StringIO()
-        console = rich.console.Console(file=written, width=500)
-        with mock.patch.object(run.rich.console, "Console", lambda: console):
+        console = rich.console.Console(file=written, width=500, markup=False)
+        with mock.patch.object(
+            progress.rich.console, "Console", lambda **kwargs: console
+        ):
             experiment.carry_out(
                 dataclasses.replace(toy.EXPERIMENT, **(changed or {})),
                 dataclasses.replace(self.config, **changes),
@@ -32,7 +34,8 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
         return written.getvalue()
 
     def results(self):
-        (path,) = self.folder.glob("toy-made_up-*/results.json")
+        (run,) = self.folder.iterdir()
+        path = run / "results.json"
         return json.loads(path.read_text())
 
     def test_records_claims_and_figures_are_those_of_the_plan(self):
@@ -49,6 +52,12 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("seed2/work: done in ", printed)
         self.assertNotIn("Estimate", printed)
 
+    def test_brackets_in_a_path_are_no_markup(self):
+        self.folder = self.folder / "q[bold]x[/red]"
+        printed = self.carry_out(output_dir=str(self.folder))
+        self.assertIn(f"Run folder: {self.folder}", printed)
+        self.assertEqual(self.results()["seeds"], [0])
+
     def test_a_run_goes_on_with_what_it_lacks(self):
         self.carry_out()
         printed = self.carry_out(seeds=(0, 1))
@@ -58,7 +67,7 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
     def test_a_dry_run_estimates_and_makes_no_folder(self):
         printed = self.carry_out(dry_run=True, seeds=(0, 1, 2))
         self.assertRegex(printed, r"work .* 12 ")
-        self.assertRegex(printed, r"About \d+\.\d\d hours .* GiB of memory")
+        self.assertRegex(printed, r"About \d+ s on .* GiB of memory")
         self.assertFalse(self.folder.exists())
 
     def test_a_dry_run_counts_what_is_left(self):

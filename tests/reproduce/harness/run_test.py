@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,27 @@ class StagesTest(RunTestCase, parameterized.TestCase):
             self.result(lambda stage: {"a": 2})
         file.unlink()
         self.assertEqual(self.result(lambda stage: {"a": 2}), {"a": 2})
+
+    def test_the_artefact_of_another_stage_is_named(self):
+        with self.planned() as run:
+            for name in ("one", "two"):
+                run.stage(name, lambda stage: {"a": stage.name})
+            run.carry_out([])
+        for suffix in (".json", ".json.sum"):
+            shutil.copy(
+                run.folder / f"two{suffix}", run.folder / f"one{suffix}"
+            )
+        with self.planned() as run:
+            one = run.stage("one", lambda stage: {"a": stage.name})
+            with self.assertRaisesRegex(ValueError, "one.json is damaged, or"):
+                run.carry_out(one)
+
+    def test_a_result_is_the_same_whether_made_or_read_back(self):
+        def make(stage):
+            return {1: (2, 3)}
+
+        found = [self.result(make), self.result(make)]
+        self.assertEqual(found, [{"1": [2, 3]}] * 2)
 
     def test_two_stages_of_one_name_are_refused(self):
         run = self.planned()
@@ -297,6 +319,21 @@ class ResultsTest(RunTestCase):
             ):
                 with self.assertRaisesRegex(ValueError, f"{path} is damaged"):
                     use()
+
+    def test_damaged_results_are_named_before_any_work(self):
+        path = self.finish() / "results.json"
+        path.write_text('{"config": [], "records": 1, "claims": 2}')
+        with (
+            self.assertRaisesRegex(ValueError, f"{path} is damaged"),
+            self.planned(),
+        ):
+            self.fail("it began")
+
+    def test_the_order_of_a_part_does_not_matter(self):
+        self.finish(xs=(0, 1, 2), seeds=(0, 1, 2))
+        folder = self.finish(xs=(1, 2), seeds=(1, 2))
+        self.finish(xs=(2, 1), seeds=(2, 1))
+        self.assertLen([*folder.glob("part-*")], 1)
 
     def test_results_cut_short_leave_those_before(self):
         path = self.finish() / "results.json"

@@ -98,24 +98,16 @@ class StageTest(tf.test.TestCase):
         found = again.carry_out(again.stage("search", search, False))
         self.assertEqual((found, trial.call_count), (1, 1))
 
-    def test_fit_trains_as_the_configuration_says(self):
-        config = self.run_.config
+    def test_fit_trains_at_the_places_of_the_stage(self):
         stage = self.run_.stage("net", toy.work, 1)
         with mock.patch.object(harness_stage.training, "fit") as fit:
-            self.assertEqual(
-                stage.fit("model", "batches", 12, 3, verbose=1), "model"
-            )
-        fit.assert_called_once_with(
-            "model",
-            "batches",
-            12,
-            3,
-            checkpoint=self.run_.folder / "net.checkpoint.npz",
-            checkpoint_seconds=config.checkpoint_seconds,
-            log_dir=self.run_.folder / "logs/net",
-            advance=self.run_.advance,
-            verbose=1,
+            found = stage.fit("model", "batches", 12, 3, verbose=1)
+        self.assertIs(found, fit.return_value)
+        fit.assert_called_once_with(stage, "model", "batches", 12, 3, verbose=1)
+        self.assertEqual(
+            stage.checkpoint, self.run_.folder / "net.checkpoint.npz"
         )
+        self.assertEqual(stage.log_dir, self.run_.folder / "logs/net")
 
 
 if __name__ == "__main__":

@@ -27,12 +27,10 @@ ROOT = pathlib.Path(__file__).parents[3]
 class Config(harness_config.Config):
     dataset: str = field("made_up", "A name.", one_of=("made_up", "other"))
     names: tuple[str, ...] = field(
-        ("a", "b"), "Strings.", names_run=False, distinct=True
+        ("a", "b"), "Strings.", part=True, distinct=True
     )
-    chosen: tuple[str, ...] = field(
-        (), "Strings; all if empty.", names_run=False
-    )
-    extras: bool = field(True, "More of it.", names_run=False)
+    chosen: tuple[str, ...] = field((), "Strings; all if empty.", part=True)
+    extras: bool = field(True, "More of it.", part=True)
     size: int = field(3, "An int.", at_least=1, at_most=9)
     steps: int = field(4, "An int.", at_least=1, multiple_of="log_steps")
     log_steps: int = field(2, "An int.", at_least=1)

@@ -1,5 +1,6 @@
 import pathlib
 import tempfile
+import types
 import weakref
 from unittest import mock
 
@@ -27,16 +28,24 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
         self.checkpoint = self.folder / "part" / "net.checkpoint.npz"
         self.advanced = []
 
-    def fit(self, model, steps, epoch_steps, batches=toy.batches, **kwargs):
-        kwargs = {
-            "checkpoint": self.checkpoint,
-            "checkpoint_seconds": 0.0,
-            "log_dir": self.folder / "logs",
-            "advance": self.advanced.append,
-            **kwargs,
-        }
-        training.fit(model, batches, steps, epoch_steps, **kwargs)
-        return model
+    def fit(
+        self,
+        model,
+        steps,
+        epoch_steps,
+        batches=toy.batches,
+        checkpoint=None,
+        checkpoint_seconds=0.0,
+        **kwargs,
+    ):
+        progress = types.SimpleNamespace(advance=self.advanced.append)
+        stage = types.SimpleNamespace(
+            checkpoint=checkpoint or self.checkpoint,
+            config=types.SimpleNamespace(checkpoint_seconds=checkpoint_seconds),
+            log_dir=self.folder / "logs",
+            run=types.SimpleNamespace(progress=progress),
+        )
+        return training.fit(stage, model, batches, steps, epoch_steps, **kwargs)
 
     @parameterized.product(make=(toy.network, masked_network), killed_at=(1, 8))
     def test_training_goes_on_as_if_undisturbed(self, make, killed_at):
@@ -126,7 +135,7 @@ class EstimateTest(tf.test.TestCase):
             clock[0] += 100.0 + 2.0 * count  # the start costs too
 
         with mock.patch.object(training.time, "monotonic", lambda: clock[0]):
-            table, hours = training.estimate(
+            table, seconds = training.estimate(
                 {
                     "networks": training.Phase(work),
                     "maps": training.Phase(work, unit=50),
@@ -134,7 +143,7 @@ class EstimateTest(tf.test.TestCase):
                 },
                 {"networks": 1800, "maps": 900, None: 7},
             )
-        self.assertAllClose(hours, (2.0 * 1800 + 2.0 / 50 * 900) / 3600)
+        self.assertAllClose(seconds, 2.0 * 1800 + 2.0 / 50 * 900)
         cells = [list(column.cells) for column in table.columns]
         self.assertEqual(cells[0], ["networks", "maps"])
         self.assertEqual(cells[2], ["2.0000", "0.0400"])
@@ -146,10 +155,14 @@ class EstimateTest(tf.test.TestCase):
             clock[0] += 0.01 * count + next(disturbances)
 
         with mock.patch.object(training.time, "monotonic", lambda: clock[0]):
-            _, hours = training.estimate(
+            _, seconds = training.estimate(
                 {"work": training.Phase(work)}, {"work": 3600}
             )
-        self.assertAllClose(hours, 0.01)
+        self.assertAllClose(seconds, 36.0)
+
+    def test_a_duration_has_the_unit_that_fits(self):
+        found = [training.duration(s) for s in (0.4, 59.0, 90.0, 5400.0)]
+        self.assertEqual(found, ["0 s", "59 s", "1.5 min", "1.5 h"])
 
     def test_a_phase_of_training_does_that_many_steps(self):
         model = toy.network()
