@@ -30,6 +30,7 @@ class RunTestCase(tf.test.TestCase):
         (run,) = pathlib.Path(folder).iterdir()
         results = json.loads((run / "results.json").read_text())
         self.assertNotEmpty(results["claims"])
+        json.dumps(results, allow_nan=False)  # NaN would be no JSON
         before = {p.stem: p.read_bytes() for p in run.glob("*.png")}
         self.assertEqual(set(before), set(pictures))
         # Drawn again, from the records alone.

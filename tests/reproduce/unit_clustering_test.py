@@ -114,6 +114,16 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
 
 
 class ConfigTest(tf.test.TestCase):
+    def test_fewer_untrained_networks_are_a_part_of_the_same_run(self):
+        fewer = dataclasses.replace(TINY, untrained=2)
+        self.assertEqual(fewer.digest(), TINY.digest())
+        self.assertFalse(fewer.covers(dataclasses.asdict(TINY)))
+        self.assertTrue(TINY.covers(dataclasses.asdict(fewer)))
+
+    def test_fewer_steps_than_between_two_points_must_fill_calls_too(self):
+        short = dataclasses.replace(TINY, network_steps=40)
+        self.assertEqual(short.network_steps, 40)
+
     def test_the_defaults_are_table_1(self):
         settings = unit_clustering.Config().settings()
         self.assertLen(settings, 30)
