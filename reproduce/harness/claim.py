@@ -6,6 +6,8 @@ import math
 import rich.table
 from scipy import stats
 
+from reproduce.harness import records
+
 NO_NUMBER = "no number given"
 VERDICTS = ("agrees", "differs", "undetermined", "one seed")
 
@@ -80,15 +82,7 @@ class Claim:
             "interval": (low, high),
             "verdict": verdict,
         }
-        return {key: _or_none(value) for key, value in found.items()}
-
-
-def _or_none(value):
-    """Returns a value with `None` for NaN, which JSON does not have."""
-    if isinstance(value, tuple):
-        return [_or_none(each) for each in value]
-    is_nan = isinstance(value, float) and math.isnan(value)
-    return None if is_nan else value
+        return records.without_nan(found)
 
 
 class Claims:
