@@ -8,7 +8,7 @@ import numpy as np
 
 from modularity_tf import plots
 from reproduce.csordas2021 import arithmetic_data, arithmetic_findings
-from reproduce.csordas2021.names import FULL
+from reproduce.csordas2021.arithmetic_data import FULL
 
 TASKS = arithmetic_data.AddMul.tasks
 PERFORMED = (*TASKS, "neither")

@@ -12,7 +12,7 @@ from reproduce.csordas2021 import (
     arithmetic_stages,
     mask_stages,
 )
-from reproduce.csordas2021.names import FULL
+from reproduce.csordas2021.arithmetic_data import FULL
 
 TASKS = arithmetic_data.AddMul.tasks
 

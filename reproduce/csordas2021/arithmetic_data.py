@@ -15,6 +15,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+FULL = "full"  # the mask of all tasks: the control
+
 NOT_ASKED = -1
 FNN_PRESENTATIONS, LSTM_PRESENTATIONS = ("passes",), ("together", "in_turn")
 PRESENTATIONS = FNN_PRESENTATIONS + LSTM_PRESENTATIONS

@@ -6,7 +6,7 @@ Everything here is computed from the records of `arithmetic_stages.plan_record`.
 import numpy as np
 
 from modularity_tf import plots
-from reproduce.csordas2021.names import FULL
+from reproduce.csordas2021.arithmetic_data import FULL
 from reproduce.harness import claim
 
 

@@ -19,7 +19,7 @@ from reproduce.csordas2021 import (
     arithmetic_networks,
     mask_stages,
 )
-from reproduce.csordas2021.names import FULL
+from reproduce.csordas2021.arithmetic_data import FULL
 from reproduce.harness import config as harness_config
 from reproduce.harness import records, training
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from modularity_tf import plots
 from modularity_tf.parts import confusion
-from reproduce.csordas2021.names import CONTROL
+from reproduce.csordas2021.cnn import CONTROL
 from reproduce.harness import claim
 from reproduce.harness.records import grouped
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from modularity_tf.parts import confusion
 from reproduce.csordas2021 import cnn, mask_stages
-from reproduce.csordas2021.names import CONTROL
+from reproduce.csordas2021.cnn import CONTROL
 from reproduce.data import images
 from reproduce.harness import records, training
 

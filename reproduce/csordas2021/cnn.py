@@ -5,6 +5,8 @@ import numpy as np
 
 from reproduce.csordas2021 import initializers
 
+CONTROL = "control"  # the mask of all classes
+
 
 def build(input_shape, num_classes, dropout=True, seed=0):
     """Returns the convolutional network of Table 2, untrained.

@@ -8,6 +8,8 @@ from modularity_tf.masking import masked_dense
 from modularity_tf.parts import keras_private
 from reproduce.csordas2021 import initializers
 
+OLD_LOGIT = 2.0  # where the mask logits of used weights start
+
 
 @keras.saving.register_keras_serializable(package="reproduce")
 class ContinualDense(masked_dense.MaskedDense):

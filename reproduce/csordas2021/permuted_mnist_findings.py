@@ -7,7 +7,7 @@ a start of the free logits and seed.
 import numpy as np
 
 from modularity_tf import plots
-from reproduce.csordas2021.names import OLD_LOGIT
+from reproduce.csordas2021.continual import OLD_LOGIT
 from reproduce.harness import claim
 from reproduce.harness.records import grouped
 

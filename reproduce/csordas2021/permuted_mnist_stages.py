@@ -14,7 +14,7 @@ from modularity_tf import WeightMask
 from modularity_tf.masking import frozen_model
 from modularity_tf.parts import overlap
 from reproduce.csordas2021 import continual, mask_stages, permuted_pixels
-from reproduce.csordas2021.names import OLD_LOGIT
+from reproduce.csordas2021.continual import OLD_LOGIT
 from reproduce.data import images
 from reproduce.harness import training
 
