@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import functional_call, masked_layer
-from modularity_tf.parts import checks
+from modularity_tf.parts import checks, keras_private
 from modularity_tf.parts import weights as model_weights
 
 
@@ -76,11 +76,7 @@ class FrozenModel(keras.Model):
         self.check_learned()
         if self.compiled:
             rate = float(ops.convert_to_numpy(self.optimizer.learning_rate))
-            if not 0 <= rate < np.inf:
-                raise ValueError(
-                    "The optimizer's `learning_rate` must be at least 0 and "
-                    f"finite, got {rate!r}."
-                )
+            checks.number("learning_rate", rate)
         given, guard = arguments["callbacks"], _StopAtNaN()
         if isinstance(given, keras.callbacks.CallbackList):
             guard.set_model(self)
@@ -125,6 +121,9 @@ class FrozenModel(keras.Model):
         if step is before:
             return
 
+        # The shape of the targets is known when the first batch comes, not
+        # earlier: `fit` takes arrays, datasets and generators alike. By then
+        # `fit` holds the function made here, so the metrics are built in it.
         def first_step(batches):
             self.train_function = step
             self._build_metrics(getattr(batches, "element_spec", None))
@@ -275,7 +274,7 @@ def reset_optimizer(optimizer, variables):
 
 
 def _check_wrappable(model):
-    for layer in model._flatten_layers():
+    for layer in keras_private.all_layers(model):
         if isinstance(layer, FrozenModel):
             raise ValueError(
                 f"`model` is, or has in it, the {type(layer).__name__} "

@@ -5,13 +5,12 @@ import collections.abc
 import dataclasses
 import json
 import math
-import numbers
 import os
 import types
 
 import numpy as np
 
-from modularity_tf.parts import overlap
+from modularity_tf.parts import checks, overlap
 
 _FORMAT, _VERSION = "modularity_tf", 1  # of the files
 
@@ -172,11 +171,7 @@ class PartSet:
         Raises:
             ValueError: If `seed` is no such int.
         """
-        whole = isinstance(seed, numbers.Integral)
-        if not whole or isinstance(seed, bool) or seed < 0:
-            raise ValueError(
-                f"`seed` must be an int of at least 0, got {seed!r}."
-            )
+        seed = checks.integer("seed", seed)
         seeds = np.random.SeedSequence(seed).spawn(len(self.values))
         return type(self)(
             {

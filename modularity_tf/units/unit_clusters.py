@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf import plots
 from modularity_tf.parts import activations
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import clustering, similarity
@@ -50,6 +49,8 @@ class UnitClusters:
 
     def plot(self):
         """Returns the similarity sorted by cluster, a matplotlib `Figure`."""
+        from modularity_tf import plots  # and matplotlib with it
+
         name = self.measure.replace("_", " ")
         title = f"{self.layer}: {name}, Q = {self.modularity:.3f}"
         return plots.clustered_similarity(self.similarity, self.clusters, title)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tempfile
 
 import keras
@@ -37,6 +39,13 @@ def batches(seed=0, size=32):
 
 
 class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
+    def test_needs_no_plots_until_one_is_drawn(self):
+        code = (
+            "import sys; from modularity_tf.units import unit_clusters; "
+            "sys.exit('modularity_tf.plots' in sys.modules)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
+
     @parameterized.parameters("covariance", "normalized_input_sensitivity")
     def test_finds_the_modules_and_the_dead_unit(self, measure):
         found = unit_clusters.cluster_units(
