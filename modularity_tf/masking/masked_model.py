@@ -59,7 +59,8 @@ class MaskedModel(frozen_model.FrozenModel):
             stay), `"all"` (CIFAR-10) or `"transformer"`. Embeddings are
             masked only if named.
         layers: `None` for every layer, or the names or paths of the layers
-            whose weights have masks.
+            whose weights have masks. A name that several layers share means
+            all of them, that of a layer with others inside theirs too.
         fixed_mask: `WeightMask` or `None`. Its weights have this mask, for
             good: no logits, no penalty, no part in `weight_mask()`.
         temperature: Positive float tau. It scales gradients only.

@@ -93,7 +93,7 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("measure", {"measure": "cosine"}, "must be one of .*'cosine'"),
-        ("layer", {"layer": "third"}, "third"),
+        ("layer", {"layer": "third"}, "`layer` names 'third'"),
         ("steps", {"steps": -1}, "`steps`"),
     )
     def test_refuses_an_unknown(self, options, message):
@@ -175,7 +175,7 @@ class UnitModularityTest(tf.test.TestCase):
         model = model_of_two_modules()
         before = model.get_weights()
         watch = unit_clusters.UnitModularity(batches(), layers="third")
-        with self.assertRaisesRegex(ValueError, "'third', which no layer"):
+        with self.assertRaisesRegex(ValueError, "'third', which is no layer"):
             model.fit(*batches()[0], callbacks=[watch], verbose=0)
         for one, other in zip(before, model.get_weights(), strict=True):
             self.assertAllEqual(one, other)
