@@ -7,6 +7,7 @@ import json
 import math
 import os
 import types
+import zipfile
 
 import numpy as np
 
@@ -232,6 +233,9 @@ class PartSet:
         """
         with open(file, "rb") as f:
             try:
+                if not zipfile.is_zipfile(f):
+                    raise ValueError("it is no .npz file")
+                f.seek(0)
                 with np.load(f, allow_pickle=False) as archive:
                     if "header" not in archive:
                         raise ValueError("it has no header")
