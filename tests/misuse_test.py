@@ -1,5 +1,6 @@
 """Mask training refuses, or warns of, what would give a wrong mask silently."""
 
+import os
 import tempfile
 import warnings
 
@@ -10,6 +11,7 @@ from absl.testing import parameterized
 
 from modularity_tf import layers
 from modularity_tf.masking import masked_model, scored_model
+from modularity_tf.structure import sparse_dense
 
 
 def linear():
@@ -86,6 +88,63 @@ class RefusalsTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "`compile` needs a `loss`"):
             masked.compile("adam", loss)
 
+    @parameterized.named_parameters(
+        ("numbers", np.ones(8), np.ones(8)),
+        ("targets", np.ones((8, 4)), np.ones(8)),
+    )
+    def test_refuses_a_dataset_that_is_not_batched(self, *arrays):
+        data = tf.data.Dataset.from_tensor_slices(arrays)
+        masked = masked_model.MaskedModel(linear())
+        masked.compile(loss="mse", metrics=["accuracy"])
+        with self.assertRaisesRegex(ValueError, "`x` .* not batched: call"):
+            masked.fit(data, verbose=0)
+
+    def test_refuses_to_save_and_export_nan(self):
+        masked = self.masked()
+        logits = masked.mask_logits["d/kernel"]
+        logits.assign(logits.numpy() * np.nan)
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        for write, file in (
+            (masked.save, "m.keras"),
+            (masked.export, "exported"),
+        ):
+            with self.assertRaisesRegex(ValueError, "'d/kernel' is NaN or inf"):
+                write(f"{folder}/{file}")
+        self.assertEmpty(os.listdir(folder))
+
+    def test_refuses_to_apply_a_mask_to_the_model_that_learned_it(self):
+        masked = self.masked()
+        mask = masked.weight_mask()
+        with self.assertRaisesRegex(
+            ValueError, "`model` is the MaskedModel .* give the model that it"
+        ):
+            mask.apply(masked)
+        mask.apply(masked.model)
+
+    @parameterized.parameters(
+        masked_model.MaskedModel, scored_model.ScoredModel
+    )
+    def test_the_task_on_record_is_a_json_value(self, wrap):
+        model = wrap(linear(), seed=0)
+        task = model.weight_mask(task=np.int32(3)).provenance["task"]
+        self.assertEqual((task, type(task)), (3, int))
+        with self.assertRaisesRegex(ValueError, "`task` must be a str or"):
+            model.weight_mask(task=np.ones(2))
+
+    def test_refuses_to_mask_the_strengths_of_sparse_connections(self):
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                sparse_dense.SparseDense(3, 0.5, name="sparse"),
+                keras.layers.Dense(2, name="d"),
+            ]
+        )
+        with self.assertRaisesRegex(ValueError, "'sparse/.*' holds the stren"):
+            masked_model.MaskedModel(model)
+        masked = masked_model.MaskedModel(model, layers="d")
+        self.assertEqual([*masked.mask_logits], ["d/kernel"])
+        scored_model.ScoredModel(model)
+
     def test_a_subclass_may_compute_its_own_loss(self):
         class Own(masked_model.MaskedModel):
             def compute_loss(self, x, y, y_pred, *args, **kwargs):
@@ -95,13 +154,23 @@ class RefusalsTest(parameterized.TestCase, tf.test.TestCase):
         masked.compile(run_eagerly=True)
         masked.fit(np.ones((8, 4)), np.ones((8, 2)), verbose=0)
 
-    def test_the_name_adam_means_the_papers_for_masks(self):
-        optimizer = self.masked("adam").optimizer
+    @parameterized.parameters("adam", "Adam")
+    def test_the_name_adam_means_the_papers_for_masks(self, name):
+        optimizer = self.masked(name).optimizer
         self.assertAllClose(optimizer.learning_rate, 1e-2)
         self.assertLess(optimizer.epsilon, 1e-10)
 
     @parameterized.named_parameters(
         ("adam", keras.optimizers.Adam, 1e-7, 2e-10, "moves by 0.002 of"),
+        ("what_to_set", keras.optimizers.Adam, 1e-7, 2e-8, "epsilon=1e-12`"),
+        ("what_to_set_at_most", "adamw", None, 1e-12, "epsilon=1e-14`"),
+        (
+            "what_to_set_for_rmsprop",
+            keras.optimizers.RMSprop,
+            1e-12,
+            1e-7,
+            "epsilon=1e-16`",
+        ),
         ("adamw", "adamw", None, 2e-10, "AdamW's epsilon of 1e-07 hides"),
         ("nadam", keras.optimizers.Nadam, 1e-6, 1e-6 / 3, "moves by 0.25 of"),
         ("rmsprop", keras.optimizers.RMSprop, 1e-4, 1e-3, "moves by 0.1 of"),

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import functional_call, masked_layer
-from modularity_tf.parts import checks
+from modularity_tf.parts import checks, keras_private
 from modularity_tf.parts import weights as model_weights
 
 
@@ -76,11 +76,7 @@ class FrozenModel(keras.Model):
         self.check_learned()
         if self.compiled:
             rate = float(ops.convert_to_numpy(self.optimizer.learning_rate))
-            if not 0 <= rate < np.inf:
-                raise ValueError(
-                    "The optimizer's `learning_rate` must be at least 0 and "
-                    f"finite, got {rate!r}."
-                )
+            checks.number("learning_rate", rate)
         given, guard = arguments["callbacks"], _StopAtNaN()
         if isinstance(given, keras.callbacks.CallbackList):
             guard.set_model(self)
@@ -110,13 +106,24 @@ class FrozenModel(keras.Model):
             **kwargs: As in Keras.
 
         Raises:
-            ValueError: If a subclassed model has no `input_signature`.
+            ValueError: If a subclassed model has no `input_signature`, or what
+                was learned is NaN or infinite.
         """
+        self.check_learned()
         if input_signature is None:
             input_signature = _input_signature(self.model)
         super().export(
             filepath, *args, input_signature=input_signature, **kwargs
         )
+
+    def save(self, *args, **kwargs):
+        """Saves the model, as `keras.Model.save` does.
+
+        Raises:
+            ValueError: If what was learned is NaN or infinite.
+        """
+        self.check_learned()
+        super().save(*args, **kwargs)
 
     def make_train_function(self, force=False):
         before = self.train_function
@@ -125,6 +132,9 @@ class FrozenModel(keras.Model):
         if step is before:
             return
 
+        # The shape of the targets is known when the first batch comes, not
+        # earlier: `fit` takes arrays, datasets and generators alike. By then
+        # `fit` holds the function made here, so the metrics are built in it.
         def first_step(batches):
             self.train_function = step
             self._build_metrics(getattr(batches, "element_spec", None))
@@ -148,6 +158,8 @@ class FrozenModel(keras.Model):
         if len(outputs) != 1 or not all(map(_has_rank, specs)):
             return
         _, y, _ = keras.utils.unpack_x_y_sample_weight(batch_spec)
+        if not _has_rank(y) or not y.shape.rank:  # no targets, several, no axis
+            return
         for metric in self.metrics:
             if not getattr(metric, "built", True):
                 metric.build(y, outputs[0])
@@ -236,7 +248,8 @@ def fit_arguments(*args, **kwargs):
     """Returns the arguments of a call of `keras.Model.fit`, keyed by name.
 
     Raises:
-        ValueError: If there is no `x`, or a number is none.
+        ValueError: If there is no `x`, it is a dataset of single numbers, or
+            an argument is no int in its range.
     """
     bound = inspect.signature(keras.Model.fit).bind(None, *args, **kwargs)
     bound.apply_defaults()
@@ -244,6 +257,12 @@ def fit_arguments(*args, **kwargs):
     arguments = dict(bound.arguments)
     if arguments["x"] is None:
         raise ValueError("`fit` needs `x`, the data to train on.")
+    if isinstance(arguments["x"], tf.data.Dataset):
+        specs = keras.tree.flatten(arguments["x"].element_spec)
+        if any(_has_rank(spec) and not spec.shape.rank for spec in specs):
+            raise ValueError(
+                "`x` is a dataset that is not batched: call `.batch(...)`."
+            )
     for name, least in (
         ("batch_size", 1),
         ("steps_per_epoch", 1),
@@ -275,7 +294,7 @@ def reset_optimizer(optimizer, variables):
 
 
 def _check_wrappable(model):
-    for layer in model._flatten_layers():
+    for layer in keras_private.all_layers(model):
         if isinstance(layer, FrozenModel):
             raise ValueError(
                 f"`model` is, or has in it, the {type(layer).__name__} "

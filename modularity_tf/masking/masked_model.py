@@ -59,7 +59,8 @@ class MaskedModel(frozen_model.FrozenModel):
             stay), `"all"` (CIFAR-10) or `"transformer"`. Embeddings are
             masked only if named.
         layers: `None` for every layer, or the names or paths of the layers
-            whose weights have masks.
+            whose weights have masks. A name that several layers share means
+            all of them, that of a layer with others inside theirs too.
         fixed_mask: `WeightMask` or `None`. Its weights have this mask, for
             good: no logits, no penalty, no part in `weight_mask()`.
         temperature: Positive float tau. It scales gradients only.
@@ -74,8 +75,9 @@ class MaskedModel(frozen_model.FrozenModel):
 
     Raises:
         ValueError: For a model that is not built, arguments out of range,
-            unknown roles or layers, a `fixed_mask` that does not fit, or
-            where nothing is left to mask.
+            unknown roles or layers, a `fixed_mask` that does not fit, the
+            strengths of a `SparseDense` or `SparseRecurrent` among the
+            weights, or where nothing is left to mask.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
@@ -121,6 +123,7 @@ class MaskedModel(frozen_model.FrozenModel):
         seed = seeds.check_seed(seed)
 
         masked = {p: w for p, w in chosen.items() if p not in fixed_mask.values}
+        _check_no_strengths(masked)
         self.mask_logits = self._add_learned(
             masked,
             initializer=keras.initializers.Constant(initial_logit),
@@ -189,7 +192,7 @@ class MaskedModel(frozen_model.FrozenModel):
         Raises:
             ValueError: If there is no `loss`.
         """
-        if optimizer is None or optimizer == "adam":
+        if optimizer is None or str(optimizer).lower() == "adam":
             optimizer = keras.optimizers.Adam(
                 learning_rate=1e-2, epsilon=1e-12, global_clipnorm=1.0
             )
@@ -276,7 +279,7 @@ class MaskedModel(frozen_model.FrozenModel):
             `WeightMask`.
 
         Raises:
-            ValueError: If a logit is NaN or infinite.
+            ValueError: If a logit is NaN or infinite, or `task` no JSON value.
         """
         self.check_learned()
         values = {
@@ -285,7 +288,7 @@ class MaskedModel(frozen_model.FrozenModel):
         }
         mask = weight_mask.WeightMask(values)
         provenance = {
-            "task": task,
+            "task": weight_mask.task_record(task),
             "model": self.model.name,
             "model_fingerprint": model_weights.fingerprint(self.model),
             "alpha": self.alpha,
@@ -349,9 +352,10 @@ class MaskedModel(frozen_model.FrozenModel):
         if not alpha or not epsilon:
             return
         if isinstance(optimizer, _LIKE_ADAM):
-            share = alpha / (alpha + epsilon)
+            share, wanted = alpha / (alpha + epsilon), alpha / 100
         elif isinstance(optimizer, keras.optimizers.RMSprop):
             share = alpha / math.sqrt(alpha**2 + epsilon)
+            wanted = alpha**2 / 100
         else:
             return
         if share < 0.5:
@@ -359,7 +363,8 @@ class MaskedModel(frozen_model.FrozenModel):
                 f"{type(optimizer).__name__}'s epsilon of {epsilon:g} hides "
                 f"the penalty `alpha`={alpha:g}: a logit that the task does "
                 f"not need moves by {share:.2g} of the learning rate a step. "
-                "Set `epsilon=1e-12`, or compile without an optimizer.",
+                f"Set `epsilon={min(wanted, 1e-12):.0e}`, or compile without "
+                "an optimizer.",
                 stacklevel=3,
             )
 
@@ -474,6 +479,17 @@ _LIKE_ADAM = (
     keras.optimizers.Adamax,
 )
 _SCHEDULER = keras.callbacks.LearningRateScheduler
+
+
+def _check_no_strengths(weights):
+    for path, weight in weights.items():
+        if hasattr(weight.variable, "active_connections"):
+            raise ValueError(
+                f"The weight {path!r} holds the strengths of sparse "
+                "connections: a removed one would get no gradient, and never "
+                "come back. Leave its layer out with `layers`, or train a "
+                "`ScoredModel`."
+            )
 
 
 def _as_saved(names):

@@ -160,7 +160,7 @@ class ScoredModel(frozen_model.FrozenModel):
             `WeightMask` over the tensors of `candidates`.
 
         Raises:
-            ValueError: If a score is NaN or infinite.
+            ValueError: If a score is NaN or infinite, or `task` no JSON value.
         """
         self.check_learned()
         values = {
@@ -168,7 +168,7 @@ class ScoredModel(frozen_model.FrozenModel):
             for path, kept in self._top().items()
         }
         provenance = {
-            "task": task,
+            "task": weight_mask.task_record(task),
             "model": self.model.name,
             "model_fingerprint": model_weights.fingerprint(self.model),
             "share": self.share,

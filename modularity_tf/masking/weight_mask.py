@@ -1,10 +1,12 @@
 """WeightMask: which weights of a model a task needs."""
 
+import json
 import os
 
 import keras
 import numpy as np
 
+from modularity_tf.masking import frozen_model
 from modularity_tf.parts import part_set
 from modularity_tf.parts import weights as model_weights
 
@@ -86,6 +88,11 @@ class WeightMask(part_set.PartSet):
 
         The mask may cover a part of the model's weights.
         """
+        if isinstance(model, frozen_model.FrozenModel):
+            raise ValueError(
+                f"`model` is the {type(model).__name__} {model.name!r}: give "
+                "the model that it wraps, its `model`."
+            )
         weights = model_weights.model_weights(model)
         for path, value in self.values.items():
             if path not in weights:
@@ -126,6 +133,22 @@ class WeightMask(part_set.PartSet):
             ]
         )
         return clone
+
+
+def task_record(task):
+    """Returns the task of a mask as it is kept in the mask's provenance.
+
+    Raises:
+        ValueError: If it is no JSON value.
+    """
+    task = task.item() if isinstance(task, np.generic) else task
+    try:
+        json.dumps(task)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`task` must be a str or another JSON value, got {task!r}."
+        ) from None
+    return task
 
 
 def given_or_empty(mask, argument):

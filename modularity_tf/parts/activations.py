@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.parts import keras_private
+from modularity_tf.parts import keras_private, layer_names
 from modularity_tf.parts import weights as model_weights
 
 _KINDS = (
@@ -20,52 +20,43 @@ _KINDS = (
     keras.layers.Conv2D,
     keras.layers.Conv3D,
 )
+# What lies inside of them is a part of how they work, called in a loop say.
+_WHOLE = (*_KINDS, keras.layers.RNN, keras.layers.Wrapper)
 
 
-def choose_layers(model, layers=None):
+def choose_layers(model, layers=None, argument="layers"):
     """Returns layers of a model by path: how `layers` is meant everywhere.
 
-    A name or a path means the layer that has it. A name that several layers
-    share means all of them, and that of a model inside the model the Conv and
-    Dense layers in it.
+    A name or a path means the layer that has it, and a name that several
+    layers share all of them, as in `weights.select_layers`. A layer or model
+    with Conv or Dense layers inside means those; an RNN or a wrapper, such as
+    `TimeDistributed`, stays one layer.
 
     Args:
         model: Built `keras.Model`.
         layers: Name or path of a layer, or an iterable of such; `None` for
             all Conv and Dense layers.
+        argument: Str, the argument that they were given as, for messages.
 
     Returns:
         Dict from path to `keras.layers.Layer`, in the model's order.
 
     Raises:
-        ValueError: If the model is not built, or no layer has a name.
+        ValueError: If the model is not built, or a name means no layer.
     """
     model_weights.model_weights(model)  # refuses what is no built model
     known = _paths(model)
     if layers is None:
         return {p: x for p, x in known.items() if _is_neuronal(x)}
     chosen = set()
-    for name in model_weights.as_names(layers, "layers"):
-        named = {p for p in known if name in (p, p.rpartition("/")[-1])}
-        if not named:
-            raise ValueError(
-                f"`layers` names {name!r}, which no layer of {model.name!r} "
-                f"has. Known: {[*known]}."
-            )
-        for path in named:
-            if isinstance(known[path], keras.Model):
-                chosen |= {
-                    p
-                    for p, x in known.items()
-                    if p.startswith(f"{path}/") and _is_neuronal(x)
-                }
-            else:
-                chosen.add(path)
-    if not chosen:
-        raise ValueError(
-            f"`layers`={layers!r} means no layer of {model.name!r}. Known: "
-            f"{[*known]}."
-        )
+    for path in layer_names.find(known, layers, argument):
+        inside = [
+            p
+            for p, x in known.items()
+            if p.startswith(f"{path}/") and _is_neuronal(x)
+        ]
+        is_one = isinstance(known[path], _WHOLE) or not inside
+        chosen |= {path} if is_one else {*inside}
     return {path: x for path, x in known.items() if path in chosen}
 
 

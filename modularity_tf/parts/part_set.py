@@ -5,13 +5,13 @@ import collections.abc
 import dataclasses
 import json
 import math
-import numbers
 import os
 import types
+import zipfile
 
 import numpy as np
 
-from modularity_tf.parts import overlap
+from modularity_tf.parts import checks, overlap
 
 _FORMAT, _VERSION = "modularity_tf", 1  # of the files
 
@@ -172,11 +172,7 @@ class PartSet:
         Raises:
             ValueError: If `seed` is no such int.
         """
-        whole = isinstance(seed, numbers.Integral)
-        if not whole or isinstance(seed, bool) or seed < 0:
-            raise ValueError(
-                f"`seed` must be an int of at least 0, got {seed!r}."
-            )
+        seed = checks.integer("seed", seed)
         seeds = np.random.SeedSequence(seed).spawn(len(self.values))
         return type(self)(
             {
@@ -237,6 +233,9 @@ class PartSet:
         """
         with open(file, "rb") as f:
             try:
+                if not zipfile.is_zipfile(f):
+                    raise ValueError("it is no .npz file")
+                f.seek(0)
                 with np.load(f, allow_pickle=False) as archive:
                     if "header" not in archive:
                         raise ValueError("it has no header")

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import hashlib
+import itertools
 import json
 import re
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf.parts import keras_private
+from modularity_tf.parts import keras_private, layer_names
 
 ROLES = (
     "kernel",  # what a layer multiplies its inputs with and sums up
@@ -58,24 +59,6 @@ class ModelWeight:
     role: str
     variable: keras.Variable
 
-    @property
-    def layers(self):
-        """Names and paths by which a user may mean a layer around it."""
-        return layers_of(self.path)
-
-
-def layers_of(path):
-    """Returns the names and paths by which a user may mean a layer of a path.
-
-    Args:
-        path: Str, a weight's path.
-
-    Returns:
-        Set of str.
-    """
-    names = path.split("/")[:-1]
-    return {*names, *("/".join(names[: i + 1]) for i in range(len(names)))}
-
 
 def model_weights(model):
     """Returns the weights that training would change, keyed by path.
@@ -109,8 +92,8 @@ def model_weights(model):
 def select_layers(weights, layers):
     """Returns the entries of `weights` that lie in one of the named layers.
 
-    A name that several layers share means all of them; the name of a layer or
-    model with others inside means those too.
+    A name that several layers share means all of them; that of a layer or
+    model with others inside means their weights too.
 
     Args:
         weights: Dict as `model_weights` returns it, or any other that is
@@ -120,15 +103,10 @@ def select_layers(weights, layers):
     Raises:
         ValueError: If a name matches no layer, or there is none.
     """
-    layers = as_names(layers, "layers")
-    known = set().union(*map(layers_of, weights))
-    for name in layers:
-        if name not in known:
-            raise ValueError(
-                f"`layers` names {name!r}, which no layer with weights has. "
-                f"Known: {sorted(known)}."
-            )
-    return {p: w for p, w in weights.items() if layers_of(p) & set(layers)}
+    around = {path: layer_names.around(path) for path in weights}
+    known = dict.fromkeys(itertools.chain(*around.values()))
+    chosen = set(layer_names.find(known, layers))
+    return {p: w for p, w in weights.items() if chosen & {*around[p]}}
 
 
 def select_roles(weights, roles):
@@ -142,7 +120,7 @@ def select_roles(weights, roles):
         ValueError: If a role is unknown, or there is none.
     """
     roles = ROLE_PRESETS.get(roles, roles) if isinstance(roles, str) else roles
-    roles = as_names(roles, "roles")
+    roles = layer_names.as_names(roles, "roles")
     for role in roles:
         if role not in ROLES:
             raise ValueError(
@@ -289,18 +267,3 @@ def _role(layer, variable):
     if any(part in name for part in ("embed", "position", "token")):
         return "embedding"
     return "kernel" if len(variable.shape) > 1 else "bias"
-
-
-def as_names(names, argument):
-    """Returns a name or an iterable of names as a tuple of them."""
-    if isinstance(names, str):
-        return (names,)
-    try:
-        found = tuple(names)
-    except TypeError:
-        found = (None,)
-    if not found or not all(isinstance(name, str) for name in found):
-        raise ValueError(
-            f"`{argument}` must be a name or names, got {names!r}."
-        )
-    return found

@@ -234,6 +234,11 @@ def _check_cells(cells):
     if len({id(cell) for cell in cells}) < len(cells):
         raise ValueError("`cells` must differ, got one of them twice.")
     for cell in cells:
+        if isinstance(cell, keras.layers.RNN):
+            raise ValueError(
+                f"`cells` must be cells, got the layer {cell.name!r}, a "
+                f"{type(cell).__name__}: give its `cell`."
+            )
         dropout = (
             getattr(cell, "dropout", 0),
             getattr(cell, "recurrent_dropout", 0),

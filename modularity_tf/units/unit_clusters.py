@@ -13,9 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf import plots
-from modularity_tf.parts import activations
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.parts import activations, layer_names
 from modularity_tf.units import clustering, similarity
 
 
@@ -50,6 +48,8 @@ class UnitClusters:
 
     def plot(self):
         """Returns the similarity sorted by cluster, a matplotlib `Figure`."""
+        from modularity_tf import plots  # and matplotlib with it
+
         name = self.measure.replace("_", " ")
         title = f"{self.layer}: {name}, Q = {self.modularity:.3f}"
         return plots.clustered_similarity(self.similarity, self.clusters, title)
@@ -90,7 +90,7 @@ def cluster_units(
         - Lange et al., 2022, section 3
     """
     search = {"steps": steps, "seed": seed, "restarts": restarts}
-    chosen = activations.choose_layers(model, layer)
+    chosen = activations.choose_layers(model, layer, "layer")
     if len(chosen) > 1:
         raise ValueError(
             f"`layer`={layer!r} means {len(chosen)} layers; choose one of "
@@ -149,7 +149,7 @@ class UnitModularity(keras.callbacks.Callback):
                 f"make a generator a list. Got {data!r}."
             )
         if layers is not None:
-            layers = model_weights.as_names(layers, "layers")
+            layers = layer_names.as_names(layers, "layers")
         self._layers, self._data = layers, data
         self._measure = measure
         self._search = {"steps": steps, "seed": seed, "restarts": restarts}

@@ -82,6 +82,15 @@ class FrozenModelTest(parameterized.TestCase, tf.test.TestCase):
         for old, new in zip(used.variables, fresh.variables, strict=True):
             self.assertAllEqual(old, new)
 
+    def test_says_of_missing_targets_what_keras_says(self):
+        messages = []
+        for model in (_linear(), Shifted(_linear())):
+            model.compile("sgd", "mse", metrics=["accuracy"], run_eagerly=True)
+            with self.assertRaises(ValueError) as raised:
+                model.fit(np.ones((4, 3)), verbose=0)
+            messages.append(str(raised.exception))
+        self.assertEqual(*messages)
+
     def test_the_training_step_is_traced_once_with_metrics_by_name(self):
         model = Counted(_linear())
         model.compile("sgd", "mse", metrics=["accuracy", "mae"])

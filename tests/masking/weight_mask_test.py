@@ -562,7 +562,7 @@ class FileTest(parameterized.TestCase, tf.test.TestCase):
         with open(self.file, "wb") as f:
             f.write(content)
         with self.assertRaisesRegex(
-            ValueError, "cats.mask holds no WeightMask"
+            ValueError, "cats.mask holds no WeightMask: it is no .npz"
         ):
             weight_mask.WeightMask.load(self.file)
 

@@ -112,7 +112,7 @@ class ChooseLayersTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual([*found], expected)
 
     @parameterized.named_parameters(
-        ("unknown", "nope", "'nope', which no layer of 'outer' has. Known: "),
+        ("unknown", "nope", "'nope', which is no layer .* Known: .*'inner/a'"),
         ("empty", [], "must be a name or names, got"),
         ("a_number", 3, "must be a name or names, got 3"),
         ("numbers", [3], "must be a name or names, got"),
@@ -120,6 +120,14 @@ class ChooseLayersTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses(self, names, message):
         with self.assertRaisesRegex(ValueError, message):
             activations.choose_layers(self.model(), names)
+
+    def test_an_rnn_and_a_wrapper_stay_one_layer(self):
+        wrapper = layers.TimeDistributed(layers.Dense(2), name="wrapper")
+        model = keras.Sequential(
+            [keras.Input((3, 4)), wrapper, layers.RNN(Cell(), name="loop")]
+        )
+        found = activations.choose_layers(model, ["loop", "wrapper"])
+        self.assertEqual([*found], ["wrapper", "loop"])
 
     def test_neurons_are_in_conv_and_dense_layers_alone(self):
         with self.assertRaisesRegex(ValueError, "names 'r', a ReLU; only Conv"):

@@ -1,3 +1,6 @@
+import ast
+import pathlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,6 +15,55 @@ def dropped(attribute, function):
         f"Keras {keras.__version__} has dropped or changed `{attribute}`, "
         f"which `keras_private.{function}` uses; it was checked with Keras "
         f"{keras_private.CHECKED_WITH}."
+    )
+
+
+def _files():
+    """Yields our files, without the one that may use Keras's attributes."""
+    root = pathlib.Path(__file__).parents[2]
+    for package in ("modularity_tf", "reproduce"):
+        for file in sorted((root / package).rglob("*.py")):
+            if file.name != "keras_private.py":
+                yield file
+
+
+def foreign_private(code):
+    """Returns where a module uses a private attribute that it does not define.
+
+    On anything but `self`, `cls` and `super()`; `_asdict` and `_fields` of
+    a named tuple are public.
+    """
+    nodes = [*ast.walk(ast.parse(code))]
+    known = {"_asdict", "_fields"}
+    for node in nodes:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            known.add(node.name)
+        elif _is_own(node) and isinstance(node.ctx, ast.Store):
+            known.add(node.attr)
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and not _is_own(node):
+            name = node.attr
+        elif isinstance(node, ast.Call) and _is_getattr(node):
+            name = node.args[1].value
+        else:
+            continue
+        is_private = name.startswith("_") and not name.endswith("__")
+        if is_private and name not in known:
+            found.append(ast.unparse(node))
+    return found
+
+
+def _is_own(node):
+    own = ("self", "cls", "super()")
+    return isinstance(node, ast.Attribute) and ast.unparse(node.value) in own
+
+
+def _is_getattr(call):
+    return (
+        ast.unparse(call.func) in ("getattr", "hasattr", "setattr")
+        and len(call.args) > 1
+        and isinstance(call.args[1], ast.Constant)
     )
 
 
@@ -106,6 +158,29 @@ class KerasPrivateTest(parameterized.TestCase, tf.test.TestCase):
         for i, variable in enumerate(variables):
             place = keras_private.variable_index(optimizer, variable)
             self.assertEqual(place, i, message)
+
+    def test_no_other_file_reaches_for_a_private_attribute(self):
+        files = [*_files()]
+        self.assertNotEmpty(files)
+        found = [
+            f"{file}: {place}"
+            for file in files
+            for place in foreign_private(file.read_text())
+        ]
+        self.assertEmpty(found, "Put it into keras_private.py.")
+
+    @parameterized.parameters(
+        ("model._flatten_layers()", ["model._flatten_layers"]),
+        ("layer.cell._kernel = 3", ["layer.cell._kernel"]),
+        ("self.model._layers", ["self.model._layers"]),
+        ("getattr(model, '_layers', ())", ["getattr(model, '_layers', ())"]),
+        ("self._own(); cls._own; super()._own()", []),
+        ("model.layers; x.__name__; setting._asdict()", []),
+        ("def _rows(x): pass\nother._rows", []),
+        ("self._rows = 3\nother._rows", []),
+    )
+    def test_a_private_attribute_of_others_is(self, code, expected):
+        self.assertEqual(foreign_private(code), expected)
 
 
 if __name__ == "__main__":

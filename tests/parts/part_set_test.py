@@ -45,7 +45,8 @@ class BinarySetTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters(-1, None, "a", 1.5, True)
     def test_refuses_to_shuffle_by(self, seed):
-        with self.assertRaisesRegex(ValueError, "`seed` must be an int of at"):
+        message = "`seed` must be an int at least 0"
+        with self.assertRaisesRegex(ValueError, message):
             part_set.PartSet({"a": np.ones(3, bool)}).shuffled(seed)
 
     def test_refuses_to_compare_with_another_thing(self):

@@ -289,6 +289,11 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("a_layer", keras.layers.Dense(3), "recurrent cells without dropout"),
         (
+            "a_recurrent_layer",
+            keras.layers.SimpleRNN(3, name="rnn"),
+            "layer 'rnn', a SimpleRNN: give its `cell`",
+        ),
+        (
             "dropout",
             keras.layers.GRUCell(3, recurrent_dropout=0.5),
             "recurrent cells without dropout",

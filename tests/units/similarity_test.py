@@ -317,7 +317,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             similarity.unit_similarities(model, [examples()], **one)
 
     @parameterized.named_parameters(
-        ("layer", {"layers": "nope"}, "'nope', which no layer"),
+        ("layer", {"layers": "nope"}, "'nope', which is no layer"),
         ("measure", {"measures": ["nope"]}, "'nope'"),
         ("no_loss", {"loss": None}, "`loss` must be one loss"),
         ("reduced_loss", {"loss": lambda t, y: tf.reduce_sum(y)}, "every ex"),

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tempfile
 
 import keras
@@ -37,6 +39,13 @@ def batches(seed=0, size=32):
 
 
 class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
+    def test_needs_no_plots_until_one_is_drawn(self):
+        code = (
+            "import sys; from modularity_tf.units import unit_clusters; "
+            "sys.exit('modularity_tf.plots' in sys.modules)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
+
     @parameterized.parameters("covariance", "normalized_input_sensitivity")
     def test_finds_the_modules_and_the_dead_unit(self, measure):
         found = unit_clusters.cluster_units(
@@ -84,7 +93,7 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("measure", {"measure": "cosine"}, "must be one of .*'cosine'"),
-        ("layer", {"layer": "third"}, "third"),
+        ("layer", {"layer": "third"}, "`layer` names 'third'"),
         ("steps", {"steps": -1}, "`steps`"),
     )
     def test_refuses_an_unknown(self, options, message):
@@ -166,7 +175,7 @@ class UnitModularityTest(tf.test.TestCase):
         model = model_of_two_modules()
         before = model.get_weights()
         watch = unit_clusters.UnitModularity(batches(), layers="third")
-        with self.assertRaisesRegex(ValueError, "'third', which no layer"):
+        with self.assertRaisesRegex(ValueError, "'third', which is no layer"):
             model.fit(*batches()[0], callbacks=[watch], verbose=0)
         for one, other in zip(before, model.get_weights(), strict=True):
             self.assertAllEqual(one, other)
