@@ -241,6 +241,12 @@ class _RemoteProgress:
         if time.monotonic() - self._told > _REPORT_SECONDS:
             self._tell(self._steps)
 
+    def extend(self, steps):
+        """The driver's bar counts planned stages alone."""
+
+    def finish(self, steps):
+        """As `extend`."""
+
     def _tell(self, steps):
         self._reports.report.remote(self._name, steps)
         self._told = time.monotonic()

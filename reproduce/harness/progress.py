@@ -49,6 +49,11 @@ class Progress:
         """Counts steps of the stage that is worked on."""
         self._bar.advance(self._task, steps)
 
+    def extend(self, steps):
+        """Adds steps that were not planned to the whole."""
+        (task,) = self._bar.tasks
+        self._bar.update(self._task, total=(task.total or 0) + steps)
+
     def finish(self, steps):
         """Counts a stage of so many steps as finished."""
         self._finished += steps

@@ -63,7 +63,10 @@ class Stage:
         """
         place = "/".join((*self.name.split("/")[:-1], name))
         part = Stage(self.run, place, function, needs, self.seed, steps)
-        return self.run.result(part)
+        self.run.progress.extend(steps)
+        found = self.run.result(part)
+        self.run.progress.finish(steps)
+        return found
 
     def fit(self, model, batches, steps, epoch_steps, **kwargs):
         """Trains a compiled model, or what is left of it; see `training.fit`.

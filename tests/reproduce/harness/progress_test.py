@@ -33,6 +33,13 @@ class ProgressTest(absltest.TestCase):
         self.progress.finish(40)
         self.assertEqual(self.shown()[1], 60)
 
+    def test_what_was_not_planned_makes_the_whole_longer(self):
+        self.progress.start(100, 0)
+        self.progress.extend(20)
+        self.progress.advance(5)
+        self.progress.finish(20)
+        self.assertEqual(self.shown()[1:], (20, 120))
+
     def test_several_workers_are_shown_together(self):
         self.progress.start(100, 20)
         self.progress.show({"a/mask_1": 5, "a/mask_0": 9})
