@@ -248,7 +248,7 @@ def fit_arguments(*args, **kwargs):
     """Returns the arguments of a call of `keras.Model.fit`, keyed by name.
 
     Raises:
-        ValueError: If there is no `x`, it is a dataset of single numbers, or
+        ValueError: If there is no `x`, it is a dataset of single targets, or
             an argument is no int in its range.
     """
     bound = inspect.signature(keras.Model.fit).bind(None, *args, **kwargs)
@@ -258,8 +258,11 @@ def fit_arguments(*args, **kwargs):
     if arguments["x"] is None:
         raise ValueError("`fit` needs `x`, the data to train on.")
     if isinstance(arguments["x"], tf.data.Dataset):
-        specs = keras.tree.flatten(arguments["x"].element_spec)
-        if any(_has_rank(spec) and not spec.shape.rank for spec in specs):
+        spec = arguments["x"].element_spec
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(spec)
+        if any(
+            _has_rank(s) and not s.shape.rank for s in keras.tree.flatten(y)
+        ):
             raise ValueError(
                 "`x` is a dataset that is not batched: call `.batch(...)`."
             )
