@@ -30,7 +30,10 @@ class ScoredModel(frozen_model.FrozenModel):
     model runs in inference mode, and its weights are never written to.
 
     >>> scored = ScoredModel(model, share=0.05)
-    >>> scored.compile("sgd", loss="sparse_categorical_crossentropy")
+    >>> scored.compile(
+    ...     keras.optimizers.SGD(0.1, momentum=0.9),
+    ...     loss="sparse_categorical_crossentropy",
+    ... )
     >>> scored.fit(task_images, task_labels)
     >>> mask = scored.weight_mask(task="the first digit")
 
