@@ -63,9 +63,9 @@ class EngineTest(tf.test.TestCase):
         self.assertTrue((run / "killed").exists())
         log = (run / "logs/seed2/work.failed.txt").read_text()
         self.assertIn("seed 2 fails", log)
-        # What failed runs again, what is done does not.
+        # What failed runs again, what is done does not, whoever did it.
         before = (run / "seed1/work.json").stat().st_mtime_ns
-        experiment.carry_out(EXPERIMENT, config)
+        experiment.carry_out(EXPERIMENT, dataclasses.replace(config, workers=1))
         self.assertEqual((run / "seed1/work.json").stat().st_mtime_ns, before)
 
         alone = self.config("one", seeds=config.seeds)
@@ -75,7 +75,7 @@ class EngineTest(tf.test.TestCase):
         for record in (*several, *one):
             processes.add(record["double"].pop("process"))
         self.assertEqual(several, one)
-        self.assertGreater(len(processes), 2)
+        self.assertGreater(len(processes), 1)
 
     def test_a_cluster_of_two_nodes_gives_the_same(self):
         from ray import cluster_utils
