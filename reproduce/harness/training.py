@@ -116,8 +116,7 @@ def estimate(phases, steps):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the few steps
             work(2)  # traces
-            # The difference leaves the start-up out.
-            step = max(_seconds(work, 12) - _seconds(work, 2), 0) / 10 / unit
+            step = _seconds_a_step(work) / unit
         seconds = step * steps[name]
         total += seconds
         table.add_row(name, str(steps[name]), f"{step:.4f}", duration(seconds))
@@ -130,6 +129,16 @@ def duration(seconds):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def _seconds_a_step(work):
+    """Returns what one more step takes: the start-up is left out."""
+    few, many = 2, 12
+    while True:
+        more = _seconds(work, many) - _seconds(work, few)
+        if more > 0.2 or many > 1000:  # less is noise
+            return max(more, 0) / (many - few)
+        many *= 5
 
 
 def _seconds(work, count):

@@ -1,3 +1,4 @@
+import itertools
 import pathlib
 import tempfile
 import types
@@ -149,7 +150,7 @@ class EstimateTest(tf.test.TestCase):
         self.assertEqual(cells[2], ["2.0000", "0.0400"])
 
     def test_what_else_the_machine_does_is_left_out(self):
-        clock, disturbances = [0.0], iter([0.0, 0.7] * 9)
+        clock, disturbances = [0.0], itertools.cycle([0.0, 0.7])
 
         def work(count):
             clock[0] += 0.01 * count + next(disturbances)
@@ -159,6 +160,18 @@ class EstimateTest(tf.test.TestCase):
                 {"work": training.Phase(work)}, {"work": 3600}
             )
         self.assertAllClose(seconds, 36.0)
+
+    def test_short_steps_are_timed_in_larger_numbers(self):
+        clock, noise = [0.0], itertools.cycle([0.003, 0.001, 0.002])
+
+        def work(count):
+            clock[0] += 1e-3 * count + next(noise)
+
+        with mock.patch.object(training.time, "monotonic", lambda: clock[0]):
+            _, seconds = training.estimate(
+                {"work": training.Phase(work)}, {"work": 1000}
+            )
+        self.assertAllClose(seconds, 1.0, rtol=0.02)
 
     def test_a_duration_has_the_unit_that_fits(self):
         found = [training.duration(s) for s in (0.4, 59.0, 90.0, 5400.0)]
