@@ -2,6 +2,7 @@
 
 runs/NAME-DATASET-DIGEST/      DIGEST: of the configuration
     cnn/seed0/network.keras    an artefact a stage, written once
+    cnn/seed0/network.keras.sum  tells it from what anything else wrote
     logs/                      TensorBoard
     figNN_what.png             drawn from results.json alone
     results.json               configuration, versions, records, claims
