@@ -86,7 +86,7 @@ def carry_out(experiment, run):
     try:
         ray.init(
             address=config.address or None,
-            num_cpus=None if config.address else os.cpu_count(),
+            num_cpus=None if config.address else config.workers,
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
@@ -121,7 +121,8 @@ def _work_off(ray, experiment, run, unfinished):
     """
     config = run.config
     options = {
-        "num_cpus": cores_a_task(config),
+        # On this machine a task is a worker, however many cores it has.
+        "num_cpus": cores_a_task(config) if config.address else 1,
         "num_gpus": config.gpus_per_task,
         "max_retries": ATTEMPTS - 1,  # of processes that are lost
         "retry_exceptions": True,  # and of stages that fail

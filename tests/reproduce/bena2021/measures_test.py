@@ -2,23 +2,8 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf.structure import specialization
-from reproduce import structural_modularity
 from reproduce.bena2021 import measures, stages
-
-CONFIG = structural_modularity.Config(
-    dataset="digits",
-    links=(3,),
-    units=6,
-    bottleneck=2,
-    batch_size=16,
-    network_steps=4,
-    bottleneck_steps=8,
-    mask_steps=2,
-    fit_pairs=100,
-    test_pairs=150,
-    log_steps=2,
-)
-SETTING = stages.Setting(2, 3, 0)
+from tests.reproduce.bena2021.tiny import CONFIG, SETTING
 
 
 class MeasuresTest(tf.test.TestCase):

@@ -5,25 +5,10 @@ from unittest import mock
 
 import tensorflow as tf
 
-from reproduce import structural_modularity
 from reproduce.bena2021 import stages
 from reproduce.data import images
 from reproduce.harness.run import Run
-
-CONFIG = structural_modularity.Config(
-    dataset="digits",
-    links=(3,),
-    units=6,
-    bottleneck=2,
-    batch_size=16,
-    network_steps=4,
-    bottleneck_steps=8,
-    mask_steps=2,
-    fit_pairs=100,
-    test_pairs=150,
-    log_steps=2,
-)
-SETTING = stages.Setting(2, 3, 0)
+from tests.reproduce.bena2021.tiny import CONFIG, SETTING
 
 
 class StructureStagesTest(tf.test.TestCase):

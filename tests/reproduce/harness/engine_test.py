@@ -134,6 +134,19 @@ class EngineTest(tf.test.TestCase):
             ]
         self.assertEqual(shares, [2, 1.5, 1.0])
 
+    def test_there_are_as_many_workers_as_asked_for(self):
+        config = self.config("w", workers=3, cpus_per_task=2.0)
+        ray = mock.Mock()
+        ray.init.side_effect = ConnectionError("none")
+        run = Run(config, "toy")
+        plan(run)
+        with (
+            mock.patch.object(engine, "import_ray", lambda: ray),
+            self.assertRaisesRegex(ValueError, "is no Ray cluster: none"),
+        ):
+            engine.carry_out(EXPERIMENT, run)
+        self.assertEqual(ray.init.call_args.kwargs["num_cpus"], 3)
+
     def test_nothing_to_do_starts_nothing(self):
         run = Run(self.config("n", workers=2), "toy")
         with mock.patch.object(engine, "import_ray") as ray:
