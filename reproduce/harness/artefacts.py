@@ -17,7 +17,7 @@ from modularity_tf.masking import weight_mask
 _PARTS = ".parts"
 
 
-def write(artefact, place, owner=""):
+def write(artefact, place, owner="", made=None):
     """Writes an artefact; it appears at once, or not at all.
 
     Args:
@@ -25,6 +25,7 @@ def write(artefact, place, owner=""):
         place: Path of the artefact, without its suffix.
         owner: Str, the run and stage that it is of. A file `NAME.sum` beside it
             then tells it from what anything else wrote.
+        made: JSON values, how it was made; they go to that file, too.
 
     Raises:
         OSError: If it can't be written, with its path; nothing is left of it.
@@ -44,7 +45,8 @@ def write(artefact, place, owner=""):
         else:
             artefact.save(partial)
         if owner:
-            _sum_path(path).write_text(_sum(partial, owner))
+            lines = _sum(partial, owner), json.dumps(made)
+            _sum_path(path).write_text("\n".join(lines))
         os.replace(partial, path)
     except OSError as error:
         _remove(partial)
@@ -79,7 +81,8 @@ def read(path, owner=""):
     """
     if owner:
         told = _sum_path(path)
-        if not told.exists() or told.read_text() != _sum(path, owner):
+        lines = told.read_text().split("\n") if told.exists() else [""]
+        if lines[0] != _sum(path, owner):
             raise ValueError(
                 f"{path} is damaged, or something else wrote it: delete it, "
                 "and its stage runs again."
@@ -96,6 +99,20 @@ def read(path, owner=""):
             f"{path} is damaged, or something else wrote it ({reason}): "
             "delete it, and its stage runs again."
         ) from error
+
+
+def made(path):
+    """Returns how an artefact was made, as its writer said, or `None`.
+
+    Args:
+        path: Path that `find` returned.
+    """
+    told = _sum_path(path)
+    lines = told.read_text().split("\n") if told.exists() else []
+    try:
+        return json.loads(lines[1])
+    except (IndexError, ValueError):
+        return None
 
 
 def as_read(artefact):

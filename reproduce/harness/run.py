@@ -5,21 +5,18 @@ runs/NAME-DATASET-DIGEST/      DIGEST: of the configuration
     cnn/seed0/network.keras.sum  tells it from what anything else wrote
     logs/                      TensorBoard
     figNN_what.png             drawn from results.json alone
-    results.json               configuration, versions, records, claims
+    results.json               configuration, versions, time, records, claims
     part-DIGEST/               results of a part of what results.json has
 """
 
 import collections
-import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
 import pathlib
 import platform
-import subprocess
 import sys
 import time
 
@@ -27,18 +24,9 @@ import tensorflow as tf
 from matplotlib import image
 
 from modularity_tf import plots
-from reproduce.harness import artefacts, claim, training
+from reproduce.harness import artefacts, claim, provenance, training
 from reproduce.harness.progress import Progress
 from reproduce.harness.stage import Stage, resolve
-
-_PACKAGES = (
-    "tensorflow",
-    "keras",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "matplotlib",
-)
 
 
 class Run:
@@ -210,8 +198,9 @@ class Run:
         """
         results = {
             "config": dataclasses.asdict(self.config),
-            "versions": _versions(),
+            "versions": provenance.versions(),
             "seeds": self.config.seeds,
+            "made": self._made(),
             "records": records,
             "claims": [stated.checked() for stated in claims(records)],
         }
@@ -267,7 +256,7 @@ class Run:
 
     def _make(self, stage):
         needs = resolve(stage.needs, self.result)
-        start = time.monotonic()
+        stage.started = time.monotonic()
         try:
             made = stage.function(stage, *needs)
         except ValueError as error:
@@ -276,10 +265,38 @@ class Run:
         made = artefacts.as_read(made)
         if stage.name is None:
             return made
-        artefacts.write(made, self.folder / stage.name, self._owner(stage))
+        how = {
+            "seconds": stage.seconds(),
+            "commit": provenance.commit(),
+            "machine": provenance.machine(),
+        }
+        place = self.folder / stage.name
+        artefacts.write(made, place, self._owner(stage), how)
         self.checkpoint(stage.name).unlink(missing_ok=True)
-        self.tell_done(stage.name, time.monotonic() - start)
+        self.tell_done(stage.name, how["seconds"])
         return made
+
+    def _made(self):
+        """Returns how the stages were made, together.
+
+        The seconds of all stages, side by side or not; `None` if one does not
+        tell. All commits, all machines.
+        """
+        paths = [self._find(stage) for stage in self.stages.values()]
+        made = [artefacts.made(path) for path in paths]
+        if None in made:
+            return None
+        return {
+            "seconds": sum(each["seconds"] for each in made),
+            "commits": sorted({each["commit"] for each in made}),
+            "machines": sorted({each["machine"] for each in made}),
+        }
+
+    def seconds(self, stage):
+        """Returns how long a finished stage took, or `None` if not known."""
+        path = self._find(stage)
+        made = path and artefacts.made(path)
+        return made and made["seconds"]
 
     def _owner(self, stage):
         return f"{self.folder.name}/{stage.name}"
@@ -349,19 +366,3 @@ def names_needed(stage):
         if need.name is None:
             names |= names_needed(need)
     return names
-
-
-def _versions():
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    versions["python"] = platform.python_version()
-    versions["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
-    gpus = tf.config.list_physical_devices("GPU")
-    versions["gpus"] = len(gpus)
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        versions["commit"] = subprocess.check_output(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=pathlib.Path(__file__).parent,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ).strip()
-    return versions

@@ -1,5 +1,8 @@
 """Stages: the steps of an experiment, each with an artefact of its own."""
 
+import math
+import time
+
 from reproduce.harness import config as harness_config
 from reproduce.harness import training
 
@@ -22,6 +25,8 @@ class Stage:
         seed: Int, the repeat.
         steps: Int. Training steps, for progress and estimate.
         phase: Str or `None`, the phase of the estimate that they belong to.
+        started: Float, when it was begun by `time.monotonic`; earlier by as
+            much as processes that were killed had worked on it.
     """
 
     def __init__(
@@ -30,6 +35,7 @@ class Stage:
         self.run, self.name, self.function = run, name, function
         self.needs, self.seed = needs, seed
         self.steps, self.phase = steps, phase
+        self.started = math.nan
 
     @property
     def config(self):
@@ -45,6 +51,10 @@ class Stage:
     def checkpoint(self):
         """Path of the checkpoint of the stage's training."""
         return self.run.checkpoint(self.name)
+
+    def seconds(self):
+        """Returns how long it has been worked on, by killed processes, too."""
+        return time.monotonic() - self.started
 
     def derive_seed(self, *purpose):
         """Returns an int that depends on the seed and the purpose alone."""
@@ -64,6 +74,7 @@ class Stage:
         place = "/".join((*self.name.split("/")[:-1], name))
         part = Stage(self.run, place, function, needs, self.seed, steps)
         self.run.progress.extend(steps)
+        self.started -= self.run.seconds(part) or 0.0
         found = self.run.result(part)
         self.run.progress.finish(steps)
         return found

@@ -42,14 +42,14 @@ def fit(stage, model, batches, steps, epoch_steps, callbacks=(), **kwargs):
         model.optimizer.build(model.trainable_variables)
     state = [*model.variables, *model.optimizer.variables]
     if checkpoint.exists():
-        _restore(checkpoint, state)
+        stage.started -= _restore(checkpoint, state)
     start = int(model.optimizer.iterations)
     advance(start)
     epoch_steps = min(epoch_steps, steps)
     own = [
         keras.callbacks.TensorBoard(stage.log_dir, write_graph=False),
         keras.callbacks.TerminateOnNaN(raise_error=True),
-        _Checkpoint(checkpoint, state, stage.config.checkpoint_seconds),
+        _Checkpoint(stage, state),
         _Advance(advance),
     ]
     try:
@@ -189,9 +189,10 @@ def keep_last(function):
 
 
 def _restore(checkpoint, state):
+    """Sets variables as in a checkpoint; returns the seconds up to there."""
     try:
         with np.load(checkpoint) as saved:
-            values = [saved[key] for key in saved]
+            *values, seconds = (saved[key] for key in saved)
     except OSError as error:
         if error.errno:  # of the disk, not of what the file holds
             raise
@@ -205,6 +206,7 @@ def _restore(checkpoint, state):
         )
     for variable, value in zip(state, values, strict=True):
         variable.assign(value)
+    return float(seconds)
 
 
 class _Checkpoint(keras.callbacks.Callback):
@@ -214,18 +216,21 @@ class _Checkpoint(keras.callbacks.Callback):
     a resumed run would draw other dropout masks.
     """
 
-    def __init__(self, file, state, seconds):
+    def __init__(self, stage, state):
         super().__init__()
-        self._file, self._state, self._seconds = file, state, seconds
+        self._stage, self._state = stage, state
         self._saved = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        if time.monotonic() - self._saved < self._seconds:
+        seconds = self._stage.config.checkpoint_seconds
+        if time.monotonic() - self._saved < seconds:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_name(f"partial-{self._file.name}")
-        np.savez(partial, *(variable.numpy() for variable in self._state))
-        os.replace(partial, self._file)
+        file = self._stage.checkpoint
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f"partial-{file.name}")
+        values = [variable.numpy() for variable in self._state]
+        np.savez(partial, *values, self._stage.seconds())
+        os.replace(partial, file)
         self._saved = time.monotonic()
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
 from unittest import mock
 
@@ -19,7 +20,7 @@ from absl.testing import parameterized
 from matplotlib import figure
 
 from modularity_tf.masking import weight_mask
-from reproduce.harness import artefacts, experiment
+from reproduce.harness import artefacts, experiment, provenance
 from reproduce.harness.run import Run
 from tests.reproduce.harness import toy
 
@@ -262,7 +263,8 @@ class ResultsTest(RunTestCase):
         folder = self.finish(xs=(0.5, 0.5), draw=draw, seeds=(3, 4))
         results = self.read(folder / "results.json")
         self.assertEqual(
-            set(results), {"config", "versions", "seeds", "records", "claims"}
+            set(results),
+            {"config", "versions", "seeds", "made", "records", "claims"},
         )
         self.assertEqual(results["config"]["size"], 3)
         self.assertEqual(results["seeds"], [3, 4])
@@ -273,6 +275,47 @@ class ResultsTest(RunTestCase):
         self.planned(seeds=(3, 4)).draw(draw)  # from the file alone
         self.assertTrue(picture.exists())
         self.assertEqual(drawn[0], drawn[1])
+
+    def test_results_tell_how_the_stages_were_made(self):
+        with self.planned() as run:
+            first = run.stage("first", lambda stage: time.sleep(0.1))
+            run.carry_out(first)
+        with self.planned() as run:
+            first = run.stage("first", lambda stage: self.fail("made twice"))
+            second = run.stage(
+                "second", lambda stage, _: time.sleep(0.2), first
+            )
+            run.carry_out(second)
+            self.assertGreaterEqual(run.seconds(first), 0.1)
+            run.finish([{"x": {"x": 1}}], toy.claims, toy.draw)
+        made = self.read(run.folder / "results.json")["made"]
+        self.assertGreaterEqual(made["seconds"], 0.3)
+        self.assertEqual(made["commits"], [provenance.commit()])
+        self.assertEqual(made["machines"], [provenance.machine()])
+
+    def test_results_do_not_invent_what_a_stage_does_not_tell(self):
+        with self.planned() as run:
+            run.carry_out(run.stage("first", lambda stage: 1))
+            told = run.folder / "first.json.sum"
+            told.write_text(told.read_text().split("\n")[0])
+            run.finish([{"x": {"x": 1}}], toy.claims, toy.draw)
+        self.assertIsNone(self.read(run.folder / "results.json")["made"])
+
+    def test_the_time_of_a_stage_within_counts_when_read_back(self):
+        def within(stage):
+            time.sleep(0.2)
+
+        def search(stage, ends):
+            stage.substage("within", within)
+            if not ends:
+                raise toy.Killed
+
+        with self.planned() as run, self.assertRaises(toy.Killed):
+            run.carry_out(run.stage("part/search", search, False))
+        with self.planned() as run:
+            stage = run.stage("part/search", search, True)
+            run.carry_out(stage)
+            self.assertGreaterEqual(run.seconds(stage), 0.2)
 
     def test_a_subset_never_overwrites_the_results_of_the_whole(self):
         folder = self.finish(xs=(1, 2, 3), seeds=(0, 1, 2))

@@ -40,13 +40,17 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
         **kwargs,
     ):
         progress = types.SimpleNamespace(advance=self.advanced.append)
-        stage = types.SimpleNamespace(
+        self.stage = types.SimpleNamespace(
             checkpoint=checkpoint or self.checkpoint,
             config=types.SimpleNamespace(checkpoint_seconds=checkpoint_seconds),
             log_dir=self.folder / "logs",
             run=types.SimpleNamespace(progress=progress),
+            started=0.0,
+            seconds=lambda: 7.5,
         )
-        return training.fit(stage, model, batches, steps, epoch_steps, **kwargs)
+        return training.fit(
+            self.stage, model, batches, steps, epoch_steps, **kwargs
+        )
 
     @parameterized.product(make=(toy.network, masked_network), killed_at=(1, 8))
     def test_training_goes_on_as_if_undisturbed(self, make, killed_at):
@@ -62,6 +66,8 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
         asked.assert_called_once_with(start, 12)
         self.assertEqual(int(resumed.optimizer.iterations), 12)
         self.assertEqual((self.advanced[0], sum(self.advanced)), (start, 12))
+        # The time before the kill counts, up to the checkpoint.
+        self.assertEqual(self.stage.started, {1: 0.0, 8: -7.5}[killed_at])
         for old, new in zip(expected.variables, resumed.variables, strict=True):
             self.assertAllClose(old, new, rtol=1e-6, atol=1e-7)
 
