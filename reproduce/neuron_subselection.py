@@ -30,10 +30,11 @@ class Config(harness_config.Config):
         distinct=True,
     )
     methods: tuple[str, ...] = field(
-        ("threshold", "bayesian"),
-        "Ways to select neurons.",
+        ("threshold", "bayesian", "relative"),
+        "Ways to select neurons: thresholding; masking; masking with t_high "
+        "at each layer's --percentile of the means of all classes.",
         part=True,
-        one_of=("threshold", "bayesian"),
+        one_of=("threshold", "bayesian", "relative"),
         distinct=True,
     )
     experiments: tuple[str, ...] = field(
@@ -55,7 +56,7 @@ class Config(harness_config.Config):
     network_lr: float = field(1e-3, "RMSprop step of the weights.", above=0)
     percentile: float = field(
         70.0,
-        "Thresholding: neurons above it are active.",
+        "Thresholding: neurons above it are active; relative masking.",
         at_least=0,
         less_than=100,
     )

@@ -82,7 +82,8 @@ def decide(config, method, found, label, **changes):
 
     Args:
         config: `Config`.
-        method: "threshold" or "bayesian".
+        method: "threshold", "bayesian", or "relative": masking with a
+            `t_high` that goes with the scale of each layer.
         found: `ClassStatistics`.
         label: Int, the class.
         **changes: Settings of masking to change.
@@ -92,6 +93,13 @@ def decide(config, method, found, label, **changes):
     settings = {
         name: getattr(config, name) for name in ("t_high", "t_low", "tau")
     }
+    if method == "relative":
+        # As many neurons as by thresholding, over all classes together.
+        least = np.nextafter(config.t_low, np.inf)
+        settings["t_high"] = {
+            path: max(float(np.percentile(means, config.percentile)), least)
+            for path, means in found.mean.items()
+        }
     return selection.bayesian_neuron_mask(
         found, label, **{**settings, **changes}
     )

@@ -19,6 +19,8 @@ _SHARING = {  # method, question: number of the figure
     ("threshold", "reuse"): "fig02",
     ("bayesian", "specialize"): "fig03",
     ("bayesian", "reuse"): "fig04",
+    ("relative", "specialize"): "fig03",
+    ("relative", "reuse"): "fig04",
 }
 _ABLATION = {"mnist": "fig05", "digits": "fig05", "cifar10": "fig06"}
 
@@ -44,10 +46,13 @@ def draw(records):
         if all("ablation" in found for found in methods.values()):
             figures[f"subnetworks_{name}"] = _subnetwork_bars(repeats, title)
             figures[f"calibration_{name}"] = _calibration_bars(repeats, title)
-        if "ablation" in methods.get("bayesian", {}):
-            for scale in ("counts", "percent"):
-                key = f"{_ABLATION[name]}_ablation_{scale}_{name}"
-                figures[key] = _ablation_matrices(repeats, title, scale)
+        for method in ("bayesian", "relative"):
+            if "ablation" in methods.get(method, {}):
+                for scale in ("counts", "percent"):
+                    key = f"{_ABLATION[name]}_{method}_{scale}_{name}"
+                    figures[key] = _ablation_matrices(
+                        repeats, method, title, scale
+                    )
         if "sweep" in first:
             figures[f"sweep_{name}"] = _sweep(first["sweep"], title)
         figures[f"reliability_{name}"] = plots.reliability(
@@ -159,15 +164,13 @@ def _calibration_bars(repeats, title):
     )
 
 
-def _ablation_matrices(repeats, title, scale):
+def _ablation_matrices(repeats, method, title, scale):
     names = repeats[0]["class_names"]
     matrices = {}
     for label, name in enumerate(names):
         changes = [
             np.subtract(
-                r["methods"]["bayesian"]["ablation"][label]["ablated"][
-                    "confusion"
-                ],
+                r["methods"][method]["ablation"][label]["ablated"]["confusion"],
                 r["network"]["confusion"],
             )
             for r in repeats
@@ -181,7 +184,7 @@ def _ablation_matrices(repeats, title, scale):
     return plots.confusion_matrices(
         matrices,
         names,
-        f"{title}: change of the confusion matrix",
+        f"{title}, {METHODS[method]}: change of the confusion matrix",
         difference=True,
         unit=unit,
     )

@@ -9,7 +9,11 @@ import numpy as np
 from reproduce.harness import claim
 from reproduce.harness.records import grouped, mean
 
-METHODS = {"threshold": "thresholding", "bayesian": "masking"}
+METHODS = {
+    "threshold": "thresholding",
+    "bayesian": "masking",
+    "relative": "relative masking",
+}
 CALIBRATION = ("before", "after")
 RANDOM = "random neurons, as many"
 QUESTIONS = {"specialize": "different classes", "reuse": "halves of a class"}
@@ -34,14 +38,14 @@ def ratio(record, method, question, key, layer="total", as_in_text=False):
     return float(mean([entry[layer][key] for entry in found]))
 
 
-def drop_of_class(record, key="ablated"):
+def drop_of_class(record, method, key="ablated"):
     """Returns own and mean other loss of accuracy, one a class ablated.
 
     Array of shape `(classes, 2)`, in parts of the network's accuracy points.
     """
     before = np.diagonal(record["network"]["confusion"])
     rows = []
-    for label, found in enumerate(record["methods"]["bayesian"]["ablation"]):
+    for label, found in enumerate(record["methods"][method]["ablation"]):
         lost = before - np.diagonal(found[key]["confusion"])
         rows.append((lost[label], np.delete(lost, label).mean()))
     return np.array(rows)
@@ -92,66 +96,80 @@ def claims(records):
         methods = repeats[0]["methods"]
         if "sharing" in methods.get("threshold", {}):
             found.extend(_claims_of_thresholding(title, repeats))
-        if "sharing" in methods.get("bayesian", {}):
-            found.extend(_claims_of_masking(title, repeats))
-        if "ablation" in methods.get("bayesian", {}):
-            found.extend(_claims_of_ablation(title, repeats))
+        for method in ("bayesian", "relative"):
+            prefix = f"{title}, {METHODS[method]}"
+            if "sharing" in methods.get(method, {}):
+                found.extend(_claims_of_masking(prefix, repeats, method))
+            if "ablation" in methods.get(method, {}):
+                found.extend(_claims_of_ablation(prefix, repeats, method))
     return found
 
 
-def _share_and_chance(repeats, method, question):
+def _share_and_chance(repeats, method, question, layer="total"):
     """Returns |A & B| / |A| in each record, and that of random sets."""
     return (
-        np.array([ratio(r, method, question, key) for r in repeats])
+        np.array([ratio(r, method, question, key, layer) for r in repeats])
         for key in ("share", "expected_share")
     )
 
 
+def _add_excess(found, statement, repeats, method, **kwargs):
+    """Adds what classes share over random sets: in all, and by layer."""
+    for layer in entries(repeats[0], method, "specialize")[0]:
+        share, chance = _share_and_chance(repeats, method, "specialize", layer)
+        where = "in all" if layer == "total" else layer
+        found.add(
+            f"{statement}, {where}: |A & B| / |A| of classes over random",
+            share - chance,
+            null=0.0,
+            null_is=RANDOM,
+            **kwargs,
+        )
+
+
 def _claims_of_thresholding(title, repeats):
-    found = claim.Claims(title)
+    found = claim.Claims(f"{title}, thresholding")
     share, chance = _share_and_chance(repeats, "threshold", "reuse")
     found.add(
-        "thresholding reuses: |A & B| / |A| of halves of a class",
+        "reuses: |A & B| / |A| of halves of a class",
         share,
         at_least=0.8,
         paper="high",
         null=chance,
         null_is=RANDOM,
     )
-    share, chance = _share_and_chance(repeats, "threshold", "specialize")
-    found.add(
-        "thresholding specializes little: |A & B| / |A| of classes over random",
-        share - chance,
+    _add_excess(
+        found,
+        "specializes little",
+        repeats,
+        "threshold",
         at_least=0.0,
         paper="little",
-        null=0.0,
-        null_is=RANDOM,
     )
     return found
 
 
-def _claims_of_masking(title, repeats):
+def _claims_of_masking(title, repeats, method):
     found = claim.Claims(title)
-    share, chance = _share_and_chance(repeats, "bayesian", "specialize")
-    found.add(
-        "masking specializes: |A & B| / |A| of classes over random",
-        share - chance,
+    _add_excess(
+        found,
+        "specializes",
+        repeats,
+        method,
         at_most=0.0,
         paper="< 20 % of each layer",
-        null=0.0,
-        null_is=RANDOM,
     )
     found.add(
-        "masking specializes: all of the drawn pairs of classes share less "
+        "specializes: all of the drawn pairs of classes share less "
         "than shuffled labels do (pairs with p <= 5 %)",
-        [significant(r, "bayesian") for r in repeats],
+        [significant(r, method) for r in repeats],
         at_least=1.0,
         null=0.05,
         null_is="classes without a difference",
     )
-    share, chance = _share_and_chance(repeats, "bayesian", "reuse")
+    share, chance = _share_and_chance(repeats, method, "reuse")
     found.add(
-        "masking reuses little: |A & B| / |A| of halves of a class",
+        "reuses little: |A & B| / |A| of halves of a class",
         share,
         at_most=0.5,
         paper="< 30 % of a layer",
@@ -161,12 +179,14 @@ def _claims_of_masking(title, repeats):
     return found
 
 
-def _claims_of_ablation(title, repeats):
+def _claims_of_ablation(title, repeats, method):
     found = claim.Claims(title)
-    own, others = np.array([drop_of_class(r).mean(axis=0) for r in repeats]).T
-    random_own, random_others = np.array(
-        [drop_of_class(r, "random").mean(axis=0) for r in repeats]
-    ).T
+    (own, others), (random_own, random_others) = (
+        np.array(
+            [drop_of_class(r, method, key).mean(axis=0) for r in repeats]
+        ).T
+        for key in ("ablated", "random")
+    )
     found.add(
         "ablating a class's neurons hits that class: loss of points",
         own,
@@ -192,9 +212,9 @@ def _claims_of_ablation(title, repeats):
         null=0.0,
         null_is=RANDOM,
     )
-    errors = [calibration_errors(r, "bayesian") for r in repeats]
+    errors = [calibration_errors(r, method) for r in repeats]
     found.add(
-        "a temperature lowers masked subnetworks' calibration error by",
+        "a temperature lowers the subnetworks' calibration error by",
         [(e[:, 0] - e[:, 1]).mean() for e in errors],
         at_least=0.0,
         paper="mitigates",

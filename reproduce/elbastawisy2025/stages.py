@@ -205,7 +205,7 @@ def ablate_class(stage, dataset, network, halves, method, label):
         "subnetwork": score(test, data),
         "calibration": calibrate(validation, test, data),
     }
-    if method == "bayesian":
+    if method != "threshold":
         random = chosen.shuffled(stage.derive_seed("control", label))
         for name, removed in (("ablated", chosen), ("random", random)):
             without = subnetworks.ablate(network, removed)

@@ -84,6 +84,30 @@ class ChooseAllTest(tf.test.TestCase):
             *([one["a"] for one in each] for each in (masked, default))
         )
 
+    def test_relative_masking_goes_with_the_scale_of_each_layer(self):
+        found = example_statistics(groups=3)
+        scaled = statistics.ClassStatistics(
+            found.counts,
+            *(
+                {"a": 100 * values["a"], "out": values["out"]}
+                for values in (found.mean, found.standard_error)
+            ),
+        )
+        chosen, other = (
+            class_neurons.choose_all(CONFIG, "relative", each, ["out"])
+            for each in (found, scaled)
+        )
+        # Surely above the median of all twelve means: six at most.
+        self.assertBetween(np.sum([one["a"] for one in chosen]), 1, 6)
+        for one, same in zip(chosen, other, strict=True):
+            self.assertAllEqual(one["a"], same["a"])
+
+    def test_relative_masking_of_a_dead_layer_finds_nothing_on(self):
+        zeros = {"a": np.zeros((3, 4)), "out": np.zeros((3, 2))}
+        found = statistics.ClassStatistics(np.full(3, 3), zeros, zeros)
+        chosen = class_neurons.choose_all(CONFIG, "relative", found, ["out"])
+        self.assertEqual(np.sum([one["a"] for one in chosen]), 0)
+
 
 if __name__ == "__main__":
     tf.test.main()

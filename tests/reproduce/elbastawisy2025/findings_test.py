@@ -19,7 +19,7 @@ def record(own, others):
 
 class DropOfClassTest(tf.test.TestCase):
     def test_own_and_other_classes_are_told_apart(self):
-        drops = findings.drop_of_class(record(0.5, 0.1))
+        drops = findings.drop_of_class(record(0.5, 0.1), "bayesian")
         self.assertAllClose(drops, [[0.5, 0.1], [0.5, 0.1]])
 
 
@@ -71,7 +71,9 @@ def network(seed, shared=0.05, halves=0.3, p=(0.01, 0.02), lost=0.6):
     """
 
     def entry(share, expected):
-        return {"total": {"share": share, "expected_share": expected}}
+        found = {"share": share, "expected_share": expected}
+        # What a layer shares can differ from what all share.
+        return {"conv": {**found, "share": share + 0.1}, "total": found}
 
     def sharing(specialize, reuse):
         return {
@@ -92,17 +94,19 @@ def network(seed, shared=0.05, halves=0.3, p=(0.01, 0.02), lost=0.6):
         }
         for label in (0, 1)
     ]
+    masking = {
+        "sharing": sharing(shared, halves),
+        "permutations": [{"p": each} for each in p],
+        "ablation": ablation,
+    }
     return {
         "data": "MNIST",
         "seed": seed,
         "network": {"confusion": np.diag([0.9, 0.8]).tolist()},
         "methods": {
             "threshold": {"sharing": sharing(0.5, 0.9)},
-            "bayesian": {
-                "sharing": sharing(shared, halves),
-                "permutations": [{"p": each} for each in p],
-                "ablation": ablation,
-            },
+            "bayesian": masking,
+            "relative": masking,
         },
     }
 
@@ -111,21 +115,22 @@ class ClaimsTest(parameterized.TestCase):
     def checked(self, *args, **kwargs):
         records = [network(seed, *args, **kwargs) for seed in (0, 1)]
         found = [each.checked() for each in findings.claims(records)]
-        return {each["statement"].split(": ", 1)[1]: each for each in found}
+        return {each["statement"].split(", ", 1)[1]: each for each in found}
 
     def test_all_agree_where_all_is_as_in_the_text(self):
         found = self.checked()
-        self.assertLen(found, 9)
+        self.assertLen(found, 3 + 2 * 8)
         self.assertEqual({c["verdict"] for c in found.values()}, {"agrees"})
         self.assertEqual({c["n"] for c in found.values()}, {2})
 
     def test_nulls_are_those_of_random_neurons(self):
         found = self.checked()
         for statement, null in (
-            ("thresholding reuses: |A & B| / |A| of halves of a class", 0.3),
-            ("masking reuses little: |A & B| / |A| of halves of a class", 0.3),
+            ("thresholding: reuses: |A & B| / |A| of halves of a class", 0.3),
+            ("masking: reuses little: |A & B| / |A| of halves of a class", 0.3),
             (
-                "ablating a class's neurons hits that class: loss of points",
+                "masking: ablating a class's neurons hits that class: loss of "
+                "points",
                 0.1,
             ),
         ):
@@ -135,25 +140,32 @@ class ClaimsTest(parameterized.TestCase):
         # 25 % of the active neurons may be 2 % of the layer.
         (
             "as_random_sets", {"shared": 0.25},
-            "masking specializes: |A & B| / |A| of classes over random",
+            "masking: specializes, in all: |A & B| / |A| of classes over "
+            "random",
+        ),
+        (
+            "a_layer_as_random_sets", {"shared": 0.15},
+            "masking: specializes, conv: |A & B| / |A| of classes over random",
         ),
         (
             "one_pair_is_not_significant", {"p": (0.01, 0.2)},
-            "masking specializes: all of the drawn pairs of classes share "
+            "masking: specializes: all of the drawn pairs of classes share "
             "less than shuffled labels do (pairs with p <= 5 %)",
         ),
         (
             "nothing_is_active", {"p": (None, None)},
-            "masking specializes: all of the drawn pairs of classes share "
+            "masking: specializes: all of the drawn pairs of classes share "
             "less than shuffled labels do (pairs with p <= 5 %)",
         ),
         (
             "halves_share", {"halves": 0.9},
-            "masking reuses little: |A & B| / |A| of halves of a class",
+            "relative masking: reuses little: |A & B| / |A| of halves of a "
+            "class",
         ),
         (
             "random_ones_cost_as_much", {"lost": 0.05},
-            "ablating a class's neurons hits it more than random ones do, by",
+            "masking: ablating a class's neurons hits it more than random ones "
+            "do, by",
         ),
     )  # fmt: skip
     def test_differ_where_it_is_not(self, changes, statement):
