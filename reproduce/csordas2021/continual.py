@@ -46,7 +46,7 @@ class ContinualDense(masked_dense.MaskedDense):
             if weight is self.bias:
                 fresh = ops.zeros(weight.shape)
             else:
-                fresh = initializers.uniform(seed)(weight.shape)
+                fresh = initializers.xavier_normal(seed)(weight.shape)
             weight.assign(ops.where(used, weight, fresh))
             logits.assign(ops.where(used, old_logit, new_logit))
 
@@ -89,7 +89,8 @@ class ContinualDense(masked_dense.MaskedDense):
 def build(num_inputs, sizes, num_classes, seed=0, **kwargs):
     """Returns the feedforward network of section 3.3, untrained.
 
-    The layers are named `rescaling`, `hidden1`, ..., `output`.
+    The layers are named `rescaling`, `hidden1`, ..., `output`. The text gives
+    no initial weights; those here follow the law of the authors' code.
 
     Args:
         num_inputs: Positive int, pixels.
@@ -119,7 +120,7 @@ def build(num_inputs, sizes, num_classes, seed=0, **kwargs):
             ContinualDense(
                 width,
                 activation=None if last else "relu",
-                kernel_initializer=initializers.uniform(seeds[2 * i]),
+                kernel_initializer=initializers.xavier_normal(seeds[2 * i]),
                 seed=seeds[2 * i + 1],
                 name="output" if last else f"hidden{i + 1}",
                 **kwargs,

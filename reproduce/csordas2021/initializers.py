@@ -15,3 +15,16 @@ def uniform(seed):
     return keras.initializers.VarianceScaling(
         1 / 3, mode="fan_in", distribution="uniform", seed=seed
     )
+
+
+def xavier_normal(seed):
+    """Returns the initializer normal(0, 4 / (fan_in + fan_out)).
+
+    Xavier's law with ReLU's gain, sqrt(2): the second argument is a variance.
+
+    Args:
+        seed: Int.
+    """
+    return keras.initializers.VarianceScaling(
+        2.0, mode="fan_avg", distribution="untruncated_normal", seed=seed
+    )

@@ -18,5 +18,14 @@ class UniformTest(tf.test.TestCase):
         self.assertNotAllEqual(one, other)
 
 
+class XavierNormalTest(tf.test.TestCase):
+    def test_has_the_variance_of_xavier_with_the_gain_of_relu(self):
+        values = np.array(initializers.xavier_normal(0)((300, 100)))
+        self.assertAllClose(values.std(), np.sqrt(2 * 2 / 400), rtol=0.02)
+        # Of a normal variable 4.6 % lie beyond two standard deviations.
+        beyond = np.mean(np.abs(values) > 2 * values.std())
+        self.assertAllClose(beyond, 0.0455, atol=0.005)
+
+
 if __name__ == "__main__":
     tf.test.main()
