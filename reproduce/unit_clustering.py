@@ -83,6 +83,11 @@ class Config(harness_config.Config):
         0.8, "Networks below are dropped.", at_least=0, at_most=1
     )
     search_steps: int = field(1000, "Monte Carlo steps.", at_least=1)
+    restarts: int = field(
+        10,
+        "Of a better search for Q, beside that of the paper; 0 for none.",
+        at_least=0,
+    )
     subsample: float = field(
         0.05,
         "Share of matrices searched from one cluster as well (figure S2), and "

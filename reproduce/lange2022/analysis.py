@@ -82,7 +82,8 @@ def cluster_layer(config, matrices, rng):
         A list with a dict of JSON values a network, and the clusters, an int
         array `(networks, measures, units)`. In the dict `q`, `q_spectral` (Q
         of the spectral step alone), `clusters` and `unused` have a value a
-        measure, `agreement` one a pair of measures. Of the subsample are
+        measure, and so has `q_restarts`, Q of the search with restarts;
+        `agreement` has one a pair of measures. Of the subsample are
         `one_cluster`, pairs of a measure and Q of the search from one cluster,
         and `null`, triples of a pair of measures, its agreement, that by
         chance.
@@ -92,6 +93,9 @@ def cluster_layer(config, matrices, rng):
     steps, seed = config.search_steps, int(rng.integers(2**31))
     spectral = clustering.spectral_clusters(every)
     clusters = clustering.refine_clusters(every, spectral, steps, seed=seed)
+    better = clustering.refine_clusters(
+        every, spectral, steps, seed=seed, restarts=config.restarts
+    )
     count = max(1, round(config.subsample * len(every)))
     drawn = rng.choice(len(every), count, replace=False)
     alone = clustering.refine_clusters(
@@ -102,6 +106,9 @@ def cluster_layer(config, matrices, rng):
         "q_spectral": dict(
             enumerate(map(clustering.modularity, every, spectral))
         ),
+        "q_restarts": dict(
+            enumerate(map(clustering.modularity, every, better))
+        ),
         "alone": dict(
             zip(drawn, map(clustering.modularity, every[drawn], alone))
         ),
@@ -111,7 +118,7 @@ def cluster_layer(config, matrices, rng):
         own = range(start, start + measures)
         layer = {
             key: [round(modularity[key][i], 6) for i in own]
-            for key in ("q", "q_spectral")
+            for key in ("q", "q_spectral", "q_restarts")
         }
         layer["clusters"] = [
             round(clustering.num_clusters(clusters[i]), 4) for i in own

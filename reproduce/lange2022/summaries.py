@@ -3,6 +3,8 @@
 `records` is the dict that `reproduce.unit_clustering` leaves in results.json.
 """
 
+import collections
+
 import numpy as np
 
 from modularity_tf.units import similarity
@@ -20,17 +22,26 @@ PAIRS = analysis.PAIRS
 
 
 def _blocks():
-    """Returns the parts of figure 4: name -> indices of `PAIRS`."""
-    blocks = {name: [] for name in ("upstream", "downstream", "across")}
-    blocks |= {"normalised": [], "other measure": []}  # within the families
+    """Returns the parts of figure 4: name -> indices of `PAIRS`.
+
+    Upstream, downstream and across: all pairs, those of two measures as they
+    are ("plain upstream") and those of two normalised ones. Within the
+    families: a measure and its normalised form, or another one.
+    """
+    blocks = collections.defaultdict(list)
     for k, (a, b) in enumerate(PAIRS):
+        family = "upstream" if a in UPSTREAM else "downstream"
         if (a in UPSTREAM) != (b in UPSTREAM):
-            blocks["across"].append(k)
-            continue
-        blocks["upstream" if a in UPSTREAM else "downstream"].append(k)
-        same = MEASURES[b] == f"normalized_{MEASURES[a]}"
-        blocks["normalised" if same else "other measure"].append(k)
-    return blocks
+            family = "across"
+        forms = {MEASURES[i].startswith("normalized") for i in (a, b)}
+        blocks[family].append(k)
+        if len(forms) == 1:
+            form = "normalised" if forms.pop() else "plain"
+            blocks[f"{form} {family}"].append(k)
+        if family != "across":
+            same = MEASURES[b] == f"normalized_{MEASURES[a]}"
+            blocks["own normalised" if same else "other measure"].append(k)
+    return dict(blocks)
 
 
 BLOCKS = _blocks()

@@ -30,6 +30,7 @@ TINY = unit_clustering.Config(
     score_images=100,
     min_accuracy=0.5,
     search_steps=50,
+    restarts=1,
     subsample=0.3,
     permutations=3,
 )

@@ -14,6 +14,7 @@ CONFIG = dataclasses.replace(
     unit_clustering.Config(),
     sizes=(8, 6),
     search_steps=2000,
+    restarts=2,
     subsample=1.0,
     permutations=2,
     score_images=40,
@@ -136,6 +137,9 @@ class ClusterLayerTest(tf.test.TestCase):
         for m, groups in enumerate(kinds):
             expected = clustering.modularity(matrices[0, m], np.array(groups))
             self.assertAllClose(layer["q"][m], expected, atol=1e-6)
+            found = clustering.find_clusters(matrices[0, m], restarts=2)
+            best = clustering.modularity(matrices[0, m], found)
+            self.assertAllClose(layer["q_restarts"][m], best, atol=1e-6)
         # The whole was drawn, and the steps from one cluster find as much.
         alone = dict(layer["one_cluster"])
         self.assertAllClose([alone[m] for m in range(8)], layer["q"])
@@ -155,6 +159,9 @@ class ClusterLayerTest(tf.test.TestCase):
         layers, _ = analysis.cluster_layer(config, matrices, rng)
         alone = [q for one in layers for _, q in one["one_cluster"]]
         self.assertLen(alone, 10)
+        # A better search is no worse, and one step is soon improved on.
+        gain = [np.subtract(one["q_restarts"], one["q"]) for one in layers]
+        self.assertGreaterEqual(np.min(gain), 0)
         # One step does not lead far from one cluster, where Q is 0.
         self.assertLess(max(alone), 0.05)
         self.assertGreater(np.min([one["q"] for one in layers]), 0.2)

@@ -18,10 +18,15 @@ class ClaimsTest(parameterized.TestCase):
 
     @parameterized.named_parameters(
         ("q", "q", -1.0, ("dropout raises Q, by", "L2 raises Q, by")),
+        (
+            "restarts", "q_restarts", -1.0,
+            ("search with restarts: dropout raises Q, by",),
+        ),
         ("clusters", "clusters", 3.0, ("layers with 2 to 6 clusters",)),
         (
             "agreement", "agreement", -1.0,
             ("agreement within upstream minus that across",
+             "agreement within plain downstream minus that across",
              "training adds to agreement within upstream"),
         ),
         (

@@ -12,9 +12,20 @@ class BlocksTest(tf.test.TestCase):
     def test_split_the_28_pairs(self):
         sizes = {k: len(v) for k, v in summaries.BLOCKS.items()}
         expected = {"upstream": 6, "downstream": 6, "across": 16}
+        forms = {
+            f"{form} {family}": size
+            for form in ("plain", "normalised")
+            for family, size in (
+                ("upstream", 1), ("downstream", 1), ("across", 4)
+            )
+        }  # fmt: skip
         self.assertEqual(
-            sizes, {**expected, "normalised": 4, "other measure": 8}
+            sizes,
+            {**expected, **forms, "own normalised": 4, "other measure": 8},
         )
+        (plain,) = summaries.BLOCKS["plain upstream"]
+        names = {summaries.MEASURES[i] for i in summaries.PAIRS[plain]}
+        self.assertEqual(names, {"covariance", "input_sensitivity"})
         blocks = [summaries.BLOCKS[k] for k in expected]
         self.assertCountEqual(np.concatenate(blocks), range(28))
 

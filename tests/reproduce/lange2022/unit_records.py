@@ -18,12 +18,13 @@ def record(q, upstream, downstream, across, **kwargs):
     agreement = np.full(PAIRS, across)
     agreement[summaries.BLOCKS["upstream"]] = upstream
     agreement[summaries.BLOCKS["downstream"]] = downstream
-    agreement[summaries.BLOCKS["normalised"]] += 0.01
+    agreement[summaries.BLOCKS["own normalised"]] += 0.01
     pair = summaries.BLOCKS["across"][0]
     layers = [
         {
             "q": [level] * MEASURES,
             "q_spectral": [level - 0.01] * MEASURES,
+            "q_restarts": [level + 0.01] * MEASURES,
             "clusters": [3.0] * MEASURES,
             "agreement": agreement.tolist(),
             "one_cluster": [(2, level - 0.02)],
