@@ -9,6 +9,7 @@ from reproduce.elbastawisy2025.findings import (
     METHODS,
     QUESTIONS,
     calibration_errors,
+    layers,
     ratio,
     subnetwork_accuracy,
 )
@@ -69,7 +70,7 @@ def draw(records):
 
 
 def _sharing_bars(repeats, method, question, title):
-    layers = list(repeats[0]["methods"][method]["sharing"][question][0])
+    names = layers(repeats[0], method)
     kinds = {
         "of the layer": ("of_layer", "expected_of_layer", False),
         "of the layer, the text's ten": ("of_layer", "expected_of_layer", True),
@@ -81,7 +82,7 @@ def _sharing_bars(repeats, method, question, title):
             [
                 [
                     ratio(r, method, question, key, layer, as_in_text)
-                    for layer in layers
+                    for layer in names
                 ]
                 for r in repeats
             ]
@@ -89,7 +90,7 @@ def _sharing_bars(repeats, method, question, title):
 
     return plots.grouped_bars(
         {label: values(key, ten) for label, (key, _, ten) in kinds.items()},
-        layers,
+        names,
         "active neurons shared [%]",
         f"{title}, {METHODS[method]}: {QUESTIONS[question]}",
         {label: values(key, ten) for label, (_, key, ten) in kinds.items()},
@@ -99,29 +100,19 @@ def _sharing_bars(repeats, method, question, title):
 def _active_bars(repeats, title):
     """Draws how many neurons a class uses, mean over the classes."""
     methods = repeats[0]["methods"]
-    layers = list(next(iter(methods.values()))["sharing"]["active"][0])
+    names = list(next(iter(methods.values()))["sharing"]["active"])
     return plots.grouped_bars(
         {
             METHODS[method]: 100
             * np.array(
                 [
-                    [
-                        np.mean(
-                            [
-                                one[layer]
-                                for one in r["methods"][method]["sharing"][
-                                    "active"
-                                ]
-                            ]
-                        )
-                        for layer in layers
-                    ]
+                    [*r["methods"][method]["sharing"]["active"].values()]
                     for r in repeats
                 ]
             )
             for method in methods
         },
-        layers,
+        names,
         "active neurons [%]",
         title,
     )
@@ -170,7 +161,7 @@ def _ablation_matrices(repeats, method, title, scale):
     for label, name in enumerate(names):
         changes = [
             np.subtract(
-                r["methods"][method]["ablation"][label]["ablated"]["confusion"],
+                r["methods"][method]["ablation"][label]["confusion"],
                 r["network"]["confusion"],
             )
             for r in repeats

@@ -7,7 +7,7 @@ Everything here is computed from the records of
 import numpy as np
 
 from reproduce.harness import claim
-from reproduce.harness.records import grouped, mean
+from reproduce.harness.records import grouped
 
 METHODS = {
     "threshold": "thresholding",
@@ -19,14 +19,9 @@ RANDOM = "random neurons, as many"
 QUESTIONS = {"specialize": "different classes", "reuse": "halves of a class"}
 
 
-def entries(record, method, question, as_in_text=False):
-    """Returns the overlaps of one record: all pairs, or the text's ten."""
-    found = record["methods"][method]["sharing"]
-    every = found[question]
-    if not as_in_text:
-        return every
-    name = "random_pairs" if question == "specialize" else "random_classes"
-    return [every[i] for i in found[name]]
+def layers(record, method):
+    """Returns the layers of which a record tells what classes share."""
+    return list(record["methods"][method]["sharing"]["specialize"]["every"])
 
 
 def ratio(record, method, question, key, layer="total", as_in_text=False):
@@ -34,8 +29,9 @@ def ratio(record, method, question, key, layer="total", as_in_text=False):
 
     Pairs without an active neuron in the layer do not count.
     """
-    found = entries(record, method, question, as_in_text)
-    return float(mean([entry[layer][key] for entry in found]))
+    pairs = "as_in_text" if as_in_text else "every"
+    found = record["methods"][method]["sharing"][question][pairs][layer][key]
+    return np.nan if found is None else found
 
 
 def drop_of_class(record, method, key="ablated"):
@@ -46,7 +42,7 @@ def drop_of_class(record, method, key="ablated"):
     before = np.diagonal(record["network"]["confusion"])
     rows = []
     for label, found in enumerate(record["methods"][method]["ablation"]):
-        lost = before - np.diagonal(found[key]["confusion"])
+        lost = before - found["right"][key]
         rows.append((lost[label], np.delete(lost, label).mean()))
     return np.array(rows)
 
@@ -55,7 +51,7 @@ def subnetwork_accuracy(record, method):
     """Returns accuracy on the own and the other classes, one a class."""
     rows = []
     for label, found in enumerate(record["methods"][method]["ablation"]):
-        right = np.diagonal(found["subnetwork"]["confusion"])
+        right = np.array(found["right"]["subnetwork"])
         rows.append((right[label], np.delete(right, label).mean()))
     return np.array(rows)
 
@@ -115,7 +111,7 @@ def _share_and_chance(repeats, method, question, layer="total"):
 
 def _add_excess(found, statement, repeats, method, **kwargs):
     """Adds what classes share over random sets: in all, and by layer."""
-    for layer in entries(repeats[0], method, "specialize")[0]:
+    for layer in layers(repeats[0], method):
         share, chance = _share_and_chance(repeats, method, "specialize", layer)
         where = "in all" if layer == "total" else layer
         found.add(

@@ -12,7 +12,12 @@ import tensorflow as tf
 from modularity_tf.neurons import calibration, statistics, subnetworks
 from modularity_tf.parts import confusion
 from reproduce.data import images
-from reproduce.elbastawisy2025 import class_neurons, neuron_cnn, sharing
+from reproduce.elbastawisy2025 import (
+    class_neurons,
+    neuron_cnn,
+    sharing,
+    summaries,
+)
 from reproduce.harness import training
 
 
@@ -108,7 +113,7 @@ def plan_network(run, dataset, seed):
                 )
                 for label in range(len(data.class_names))
             ]
-    return record
+    return run.combine(summaries.summarise, record)
 
 
 def phases(config):

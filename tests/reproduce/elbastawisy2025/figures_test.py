@@ -30,11 +30,9 @@ def record(seed, share):
         "methods": {
             "threshold": {
                 "sharing": {
-                    "specialize": [entry],
-                    "reuse": [entry, entry],
-                    "random_pairs": [0],
-                    "random_classes": [1, 0],
-                    "active": [{"conv": 0.3}] * 2,
+                    "specialize": {"every": entry, "as_in_text": entry},
+                    "reuse": {"every": entry, "as_in_text": entry},
+                    "active": {"conv": 0.3},
                 }
             }
         },

@@ -8,8 +8,8 @@ from reproduce.elbastawisy2025 import findings
 def record(own, others):
     """Returns a record of two classes whose ablation loses so much."""
     ablated = [
-        {"ablated": {"confusion": np.diag([0.9 - own, 0.8 - others]).tolist()}},
-        {"ablated": {"confusion": np.diag([0.9 - others, 0.8 - own]).tolist()}},
+        {"right": {"ablated": [0.9 - own, 0.8 - others]}},
+        {"right": {"ablated": [0.9 - others, 0.8 - own]}},
     ]
     return {
         "network": {"confusion": np.diag([0.9, 0.8]).tolist()},
@@ -27,11 +27,11 @@ class SubnetworksTest(tf.test.TestCase):
     def test_own_and_other_classes_and_the_calibration_of_each(self):
         ablation = [
             {
-                "subnetwork": {"confusion": [[0.9, 0.1], [0.8, 0.2]]},
+                "right": {"subnetwork": [0.9, 0.2]},
                 "calibration": {"error_before": 0.3, "error_after": 0.1},
             },
             {
-                "subnetwork": {"confusion": [[0.4, 0.6], [0.3, 0.7]]},
+                "right": {"subnetwork": [0.4, 0.7]},
                 "calibration": {"error_before": 0.2, "error_after": 0.0},
             },
         ]
@@ -47,16 +47,15 @@ class SubnetworksTest(tf.test.TestCase):
 
 
 class RatioTest(tf.test.TestCase):
-    def test_pairs_without_active_neurons_do_not_count(self):
-        entries = [{"total": {"share": s}} for s in (0.2, None, 0.4)]
-        sharing = {"specialize": entries, "random_pairs": [0, 1]}
-        found = {"methods": {"bayesian": {"sharing": sharing}}}
-        ratio = findings.ratio
-        self.assertAllClose(
-            ratio(found, "bayesian", "specialize", "share"), 0.3
-        )
-        text = ratio(found, "bayesian", "specialize", "share", as_in_text=True)
-        self.assertAllClose(text, 0.2)
+    def test_is_read_from_the_record_where_nothing_is_active_nan(self):
+        pairs = {
+            "every": {"total": {"share": 0.3}},
+            "as_in_text": {"total": {"share": None}},
+        }
+        found = {"methods": {"bayesian": {"sharing": {"specialize": pairs}}}}
+        args = found, "bayesian", "specialize", "share"
+        self.assertEqual(findings.ratio(*args), 0.3)
+        self.assertTrue(np.isnan(findings.ratio(*args, as_in_text=True)))
 
 
 def network(seed, shared=0.05, halves=0.3, p=(0.01, 0.02), lost=0.6):
@@ -77,19 +76,21 @@ def network(seed, shared=0.05, halves=0.3, p=(0.01, 0.02), lost=0.6):
 
     def sharing(specialize, reuse):
         return {
-            "specialize": [entry(specialize, 0.2)] * 2,
-            "reuse": [entry(reuse, 0.3)] * 2,
+            "specialize": {"every": entry(specialize, 0.2)},
+            "reuse": {"every": entry(reuse, 0.3)},
         }
 
     def without(label, points):
         right = np.array([0.9, 0.8])
         right[label] -= points
-        return {"confusion": np.diag(right).tolist()}
+        return right.tolist()
 
     ablation = [
         {
-            "ablated": without(label, lost),
-            "random": without(label, 0.1),
+            "right": {
+                "ablated": without(label, lost),
+                "random": without(label, 0.1),
+            },
             "calibration": {"error_before": 0.3, "error_after": 0.1},
         }
         for label in (0, 1)

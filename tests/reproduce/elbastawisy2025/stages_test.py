@@ -15,12 +15,15 @@ CONFIG = neuron_subselection.Config(datasets=("digits",), seeds=(0, 1))
 class PlanTest(parameterized.TestCase, tf.test.TestCase):
     def test_a_network_s_steps_are_counted_once_under_its_data_set(self):
         run = Run(CONFIG, "test")
-        records = stages.plan(run)
-        self.assertEqual([r["seed"] for r in records], [0, 1])
+        self.assertLen(stages.plan(run), 2)
         self.assertEqual(run.steps_left()["digits"], 2 * 10_000)
-        methods = records[0]["methods"]
-        self.assertLen(methods["threshold"]["ablation"], 10)
-        self.assertIn("sweep", records[0])
+        for seed in (0, 1):
+            folder = f"digits/seed{seed}"
+            self.assertIn(f"{folder}/sweep", run.stages)
+            for method in ("threshold", "bayesian", "relative"):
+                for label in range(10):
+                    name = f"{folder}/{method}_class{label}"
+                    self.assertIn(name, run.stages)
 
     def test_plans_what_is_asked_for_alone(self):
         run = Run(
@@ -29,9 +32,13 @@ class PlanTest(parameterized.TestCase, tf.test.TestCase):
             ),
             "test",
         )
-        (record, _) = stages.plan(run)
-        self.assertNotIn("sweep", record)
-        self.assertEqual(set(record["methods"]["threshold"]), {"ablation"})
+        stages.plan(run)
+        kinds = {name.split("/")[-1].split("_")[0] for name in run.stages}
+        self.assertEqual(
+            kinds,
+            {"network", "statistics", "scores", "calibration", "threshold"},
+        )
+        self.assertNotIn("digits/seed0/threshold_sharing", run.stages)
 
     @parameterized.named_parameters(
         ("more_than_there_are", {"score_images": 201}, "must be at most 200"),
