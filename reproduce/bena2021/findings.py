@@ -152,6 +152,7 @@ def _height_claims(sweeps):
         found.add(
             f"{TITLES[m]}: high specialization at the sparsest",
             [sparsest(s, m) for s in sweeps],
+            main=True,
             at_least=0.5,
             null=[untrained(s[0], m) for s in sweeps],
             null_is="untrained networks",

@@ -60,11 +60,25 @@ def claims(records):
         found.add(
             "input and output layers share more than hidden ones, by",
             arithmetic_findings.edges_less_middle(records, TASKS),
+            main=True,
             at_least=0.0,
             paper="more",
             null=arithmetic_findings.edges_less_middle(
                 records, TASKS, "expected"
             ),
+            null_is="random masks of the same sizes",
+        )
+        share, expected = (
+            arithmetic_findings.outer_and_hidden(records, TASKS, key)[1]
+            for key in ("share", "expected")
+        )
+        found.add(
+            "hidden layers share less than random masks of the same sizes, by",
+            expected - share,
+            main=True,
+            at_least=0.0,
+            paper="little",
+            null=0.0,
             null_is="random masks of the same sizes",
         )
     found.add(

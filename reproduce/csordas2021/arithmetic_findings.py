@@ -29,8 +29,12 @@ def total_sharing(records, tasks, key="share"):
     return np.mean([sharing(records, t, key)[:, -1] for t in tasks], axis=0)
 
 
-def edges_less_middle(records, tasks, key="share"):
-    """Returns how much more the outer layers share, one value a repeat."""
+def outer_and_hidden(records, tasks, key="share"):
+    """Returns the sharing of the outer layers and that of those between.
+
+    Returns:
+        Two arrays `(repeats,)`, means over layers and tasks.
+    """
     layers = records[0]["layers"]
     edge = [
         i
@@ -39,7 +43,13 @@ def edges_less_middle(records, tasks, key="share"):
     ]
     middle = [i for i in range(len(layers)) if i not in edge]
     values = np.mean([sharing(records, t, key)[:, :-1] for t in tasks], axis=0)
-    return values[:, edge].mean(axis=1) - values[:, middle].mean(axis=1)
+    return values[:, edge].mean(axis=1), values[:, middle].mean(axis=1)
+
+
+def edges_less_middle(records, tasks, key="share"):
+    """Returns how much more the outer layers share, one value a repeat."""
+    outer, hidden = outer_and_hidden(records, tasks, key)
+    return outer - hidden
 
 
 def worst_relative(record, masks):

@@ -134,6 +134,7 @@ def _claims_of_network(name, repeats):
     found.add(
         "the removed class drops, relative to the control",
         [np.mean(target) for target, _ in pairs],
+        main=True,
         at_least=0.4 if name == "cnn" else 0.2,
         source="paper" if name == "cnn" else "ours",
         paper="40-60 %" if name == "cnn" else "30-40 % less",
@@ -143,6 +144,7 @@ def _claims_of_network(name, repeats):
     found.add(
         "largest drop of another class, relative to that",
         [np.mean(other) / np.mean(target) for target, other in pairs],
+        main=True,
         at_most=0.5,
         paper="small",
         null=1.0,

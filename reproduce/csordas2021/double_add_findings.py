@@ -68,6 +68,7 @@ def _claims_of_presentation(name, repeats):
     found.add(
         "little sharing in total",
         arithmetic_findings.total_sharing(repeats, TASKS),
+        main=True,
         at_most=0.2,
         paper="low",
         null=arithmetic_findings.total_sharing(repeats, TASKS, "expected"),
@@ -76,6 +77,7 @@ def _claims_of_presentation(name, repeats):
     found.add(
         "without the weights of one pair the other drops by",
         [inverted_drop(r) for r in repeats],
+        main=True,
         at_most=0.1,
         paper="only slightly",
         null=[inverted_drop(r, own=True) for r in repeats],

@@ -72,6 +72,7 @@ def claims(records):
         found.add(
             f"larger networks share less: {smallest} less {largest}",
             less,
+            main=True,
             at_least=0.0,
             paper="small ones share more",
             null=chance,

@@ -68,6 +68,7 @@ def _add_unbiased(found, repeats):
     found.add(
         "little sharing while there is room (second task)",
         [share(r, 1)[-1] for r in repeats],
+        main=True,
         at_most=0.25,
         paper="only little",
         null=[share(r, 1, "expected")[-1] for r in repeats],
@@ -110,6 +111,7 @@ def _claims_of_start(logit, repeats, plain):
     found.add(
         "still far from 100 % sharing",
         [share(r, -1)[-1] for r in repeats],
+        main=True,
         at_most=0.5,
         source="paper",
         paper="more than half unique",

@@ -194,6 +194,7 @@ def _claims_of_ablation(title, repeats, method):
     found.add(
         "ablating a class's neurons hits it more than the others, by",
         own - others,
+        main=True,
         at_least=0.1,
         paper="less pronounced"
         if title.startswith("CIFAR-10")

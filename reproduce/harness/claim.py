@@ -30,6 +30,8 @@ class Claim:
         paper: Str, the paper's number.
         source: Str, whose threshold it is: "paper" or "ours".
         percent: Bool. Show values as percentages.
+        main: Bool. Whether it is what the experiment is about; those are
+            named where there is room for no more.
 
     Raises:
         ValueError: If `source` is neither.
@@ -44,6 +46,7 @@ class Claim:
     paper: str = NO_NUMBER
     source: str = "ours"
     percent: bool = True
+    main: bool = False
 
     def __post_init__(self):
         if self.source not in ("paper", "ours"):
@@ -108,7 +111,7 @@ class Claims:
             null: Number, or one a seed, of which the mean counts.
             null_is: As in `Claim`.
             **kwargs: Either `at_least` or `at_most`, the threshold; `paper`,
-                `source` and `percent` as in `Claim`.
+                `source`, `percent` and `main` as in `Claim`.
         """
         thresholds = {
             side: kwargs.pop(side)

@@ -200,7 +200,7 @@ class Run:
             "config": dataclasses.asdict(self.config),
             "versions": provenance.versions(),
             "seeds": self.config.seeds,
-            "made": self._made(),
+            "made": self.made(),
             "records": records,
             "claims": [stated.checked() for stated in claims(records)],
         }
@@ -276,8 +276,8 @@ class Run:
         self.tell_done(stage.name, how["seconds"])
         return made
 
-    def _made(self):
-        """Returns how the stages were made, together.
+    def made(self):
+        """Returns how the finished stages were made, together.
 
         The seconds of all stages, side by side or not; `None` if one does not
         tell. All commits, all machines.

@@ -92,6 +92,7 @@ def _claims_on_regularisation(seeds, key):
     found.add(
         "dropout raises Q, by",
         rises("dropout"),
+        main=True,
         at_least=0.02,
         paper="increases",
         **_NO_EFFECT,

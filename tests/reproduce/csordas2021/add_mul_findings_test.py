@@ -71,6 +71,11 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(found["null"], 0.0)
         self.assertEqual(found["verdict"], "agrees")
 
+    def test_hidden_layers_are_to_share_less_than_random_masks(self):
+        found = checked([record()] * 2, "hidden layers share less than")
+        self.assertAlmostEqual(found["mean"], 0.1 - 0.2)
+        self.assertEqual(found["verdict"], "differs")
+
     def test_without_layers_between_the_edges_are_no_claim(self):
         made = record()
         made["layers"] = ["hidden1", "output"]
@@ -78,7 +83,7 @@ class ClaimsTest(parameterized.TestCase):
             made["sharing"][task] = made["sharing"][task][1:]
         statements = [c.statement for c in add_mul_findings.claims([made])]
         self.assertLen(statements, 6)
-        self.assertFalse([s for s in statements if "hidden ones" in s])
+        self.assertFalse([s for s in statements if "hidden" in s])
 
     def test_weights_of_multiplication_are_counted_against_addition(self):
         found = checked([record(kept=(100, 120))] * 2, "weights of mult")

@@ -1,0 +1,63 @@
+r"""Archives finished runs, and writes their numbers into the documents.
+
+Each run folder becomes results/NAME.json, NAME that of its flag file. The
+claims in results/ are computed anew from the records there, as the code has
+them by now, and the marked parts of README.md and docs/ written from them.
+
+python -m reproduce.archive runs/add_mul-7f940141
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+
+from reproduce import __main__ as listing
+from reproduce.harness import archive, evidence
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def documents():
+    """Returns the paths of README.md and of all pages in docs/."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def write_documents(results_folder):
+    """Writes the marked parts of the documents anew from archives.
+
+    Returns:
+        List of the paths of the documents that changed.
+    """
+    archives, changed = evidence.read(results_folder), []
+    for path in documents():
+        old = path.read_text("utf-8")
+        new = evidence.filled(old, archives, listing.experiments())
+        if new != old:
+            path.write_text(new, "utf-8")
+            changed.append(path)
+    return changed
+
+
+def main(argv):
+    results_folder = pathlib.Path(flags.FLAGS.results_dir)
+    try:
+        for folder in argv[1:]:
+            path = archive.archive(pathlib.Path(folder), results_folder)
+            sys.stdout.write(f"{folder}: {path}\n")
+        changed = [
+            path
+            for path in sorted(results_folder.glob("*.json"))
+            if archive.refresh(path)
+        ]
+        for path in changed + write_documents(results_folder):
+            sys.stdout.write(f"written anew: {path}\n")
+    except (ValueError, OSError) as error:
+        sys.exit("Error: " + " ".join(str(error).split()))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string(
+        "results_dir", str(ROOT / "results"), "Folder of the archives."
+    )
+    app.run(main)

@@ -1,0 +1,170 @@
+"""Evidence in documents: parts of Markdown that come from archived results.
+
+Between `<!-- results: KIND ARGUMENTS -->` and `<!-- end -->` stands what the
+files in results/ say, and nothing that was typed:
+
+    experiments            a row for every experiment and archive
+    claims NAME            the claims of an archive, a table
+    value NAME STATEMENT   mean and interval of the claim that begins so
+    mean NAME STATEMENT    its mean alone
+"""
+
+import json
+import re
+
+from reproduce.harness import claim, training
+
+_PART = re.compile(
+    r"(<!-- results: (\w+) ?(.*?) -->)(.*?)(<!-- end -->)", re.DOTALL
+)
+
+
+def read(results_folder):
+    """Returns the archives in a folder, a dict by name."""
+    return {
+        path.stem: json.loads(path.read_text("utf-8"))
+        for path in sorted(results_folder.glob("*.json"))
+    }
+
+
+def filled(text, archives, experiments):
+    """Returns Markdown with its marked parts as the archives have them.
+
+    Args:
+        text: Str.
+        archives: What `read` returns.
+        experiments: Iterable of name, title and figures of every experiment.
+
+    Raises:
+        ValueError: If a part asks for what is not there.
+    """
+
+    def fill(match):
+        start, kind, arguments, _, end = match.groups()
+        try:
+            match kind:
+                case "experiments":
+                    found = _experiments_table(archives, experiments)
+                case "claims":
+                    found = _claims_table(archives[arguments])
+                case "value" | "mean":
+                    name, statement = arguments.split(" ", 1)
+                    one = _claim_of(archives[name], statement)
+                    found = _mean(one) if kind == "mean" else _value(one)
+                case _:
+                    raise ValueError(f"{kind!r} is no kind of part")
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{start}: {error}.") from error
+        return f"{start}{found}{end}"
+
+    return _PART.sub(fill, text)
+
+
+def _claim_of(archive, statement):
+    found = [
+        one
+        for one in archive["claims"]
+        if one["statement"].startswith(statement)
+    ]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} claims begin with {statement!r}")
+    return found[0]
+
+
+def _experiments_table(archives, experiments):
+    lines = [
+        "| experiment | figures | flags | seeds, time | claims | the main ones "
+        "|",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, _, figures in experiments:
+        own = {k: a for k, a in archives.items() if a["experiment"] == name}
+        cells = [f"`reproduce.{name}`", ", ".join(figures)]
+        if not own:
+            lines.append(_row([*cells, "", "", "no result archived yet", ""]))
+        for key, archive in own.items():
+            main = [one for one in archive["claims"] if one["main"]]
+            said = "; ".join(
+                f"{one['statement']}: **{_value(one)}** ({_null(one)})"
+                for one in main
+            )
+            seeds = archive["seeds"]
+            cost = f"{len(seeds)}, {_time(archive)}"
+            verdicts = claim.tally(archive["claims"]).split(": ")[1]
+            lines.append(_row([*cells, f"`{key}`", cost, verdicts, said]))
+            cells = ["", ""]
+    return _block(lines)
+
+
+def _time(archive):
+    """Returns the time of all stages, in words."""
+    config = archive["config"]
+    machine = " and ".join(archive["made"]["machines"])
+    cores = config["cpus_per_task"]
+    if not cores and (found := re.search(r"(\d+) cores", machine)):
+        cores = int(found[1]) / config["workers"]
+    unit = "one core" if cores == 1 else f"{cores:g} cores"
+    return f"{training.duration(archive['made']['seconds'])} of {unit}"
+
+
+def _claims_table(archive):
+    lines = [
+        "| statement | paper | ours | null | threshold | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in archive["claims"]:
+        sign = "≥" if one["at_least"] else "≤"
+        threshold = f"{sign} {_number(one, one['threshold'])}, {one['source']}"
+        lines.append(
+            _row(
+                [
+                    one["statement"],
+                    one["paper"],
+                    _value(one),
+                    _null(one),
+                    threshold,
+                    one["verdict"],
+                ]
+            )
+        )
+    commits = ", ".join(archive["made"]["commits"])
+    lines += [
+        "",
+        f"*`{archive['flags']}.flags`, seeds "
+        f"{', '.join(map(str, archive['seeds']))}; mean and 95 % interval over "
+        f"seeds; {_time(archive)}, {'; '.join(archive['made']['machines'])}; "
+        f"commit {commits}.*",
+    ]
+    return _block(lines)
+
+
+def _row(cells):
+    return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+
+def _block(lines):
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _number(one, value):
+    if value is None:
+        return "not measured"
+    return f"{100 * value:.3g} %" if one["percent"] else f"{value:.3g}"
+
+
+def _mean(one):
+    return _number(one, one["mean"])
+
+
+def _value(one):
+    if one["n"] < 2:
+        return f"{_mean(one)} (n = {one['n']})"
+    if None in one["interval"]:
+        return _mean(one)
+    scale = 100 if one["percent"] else 1
+    low, high = (f"{scale * value:.3g}" for value in one["interval"])
+    return f"{_mean(one)} ({low} to {high})"
+
+
+def _null(one):
+    return f"{one['null_is']}: {_number(one, one['null'])}"
