@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf.parts import activations, checks
+from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 
 
@@ -93,15 +94,16 @@ def merge_groups(statistics, merged):
     return ClassStatistics(counts, means, errors)
 
 
-def class_statistics(model, batches, num_classes, layers=None):
+def class_statistics(model, data, num_classes, layers=None):
     """Returns mean and standard error of every neuron for every class.
 
     One pass over the data; memory is that of a batch.
 
     Args:
         model: Built `keras.Model`.
-        batches: Iterable of `(inputs, labels)`, a `tf.data.Dataset` say;
-            labels are ints in [0, num_classes), of shape `(batch,)`.
+        data: Arrays `(inputs, labels)` or batches of them, as in
+            `parts.data.batches`; labels are ints in [0, num_classes), of shape
+            `(examples,)`.
         num_classes: Positive int. Any grouping will do, not classes alone.
         layers: Names or paths of Conv or Dense layers, as in
             `activations.choose_layers`; `None` for all.
@@ -133,7 +135,7 @@ def class_statistics(model, batches, num_classes, layers=None):
         return tf.reduce_sum(member, axis=0), sums
 
     counts, totals = np.zeros(num_classes), {}
-    for inputs, labels in checks.batches("batches", batches):
+    for inputs, labels in data_of_users.batches("data", data):
         labels = checks.class_labels("labels", labels, num_classes)
         _check_finite_inputs(inputs)
         count, sums = summarize(
@@ -163,4 +165,4 @@ def _check_finite_inputs(inputs):
     for values in keras.tree.flatten(inputs):
         values = np.asarray(values)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ValueError("The inputs in `batches` are NaN or infinite.")
+            raise ValueError("The inputs in `data` are NaN or infinite.")

@@ -100,56 +100,6 @@ def class_labels(name, values, num_classes):
     return values.astype(np.int64)
 
 
-def batches(name, data):
-    """Yields `(inputs, targets)` of every batch.
-
-    Args:
-        name: Str, the argument's name.
-        data: Iterable of `(inputs, targets)`, a `tf.data.Dataset` say.
-
-    Raises:
-        ValueError: If it is something else, a batch has not as many targets
-            as inputs, or there is no batch.
-    """
-    wanted = f"`{name}` must be an iterable of batches (inputs, labels), got"
-    if not hasattr(data, "__iter__"):
-        raise ValueError(f"{wanted} {data!r}.")
-    is_empty = True
-    for batch in data:
-        is_empty = False
-        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
-            kind = getattr(batch, "shape", None)
-            found = type(batch).__name__ + (f" of shape {kind}" if kind else "")
-            raise ValueError(f"{wanted} a {found} in it.")
-        inputs, targets = batch[:2]
-        rows = [*_lengths(inputs), *_lengths(targets)]
-        if len({*rows}) != 1:
-            raise ValueError(
-                f"A batch of `{name}` must have as many labels as inputs, got "
-                f"{rows}."
-            )
-        yield inputs, targets
-    if is_empty:
-        raise ValueError(
-            f"`{name}` has no batch. (A generator can be gone through only "
-            "once.)"
-        )
-
-
-def _lengths(values):
-    """Yields how many examples each array of inputs or targets has."""
-    parts = list(values.values()) if isinstance(values, dict) else values
-    if isinstance(parts, (list, tuple)) and any(_shape(x) for x in parts):
-        for part in parts:
-            yield from _lengths(part)
-    else:
-        yield (*_shape(parts), 0)[0]
-
-
-def _shape(value):  # of a sparse tensor, which is no array, too
-    return value.shape if hasattr(value, "shape") else np.shape(value)
-
-
 def _power_of_2(value):
     return "2**31" if value == 2**31 else value
 

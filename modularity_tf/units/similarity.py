@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf.parts import activations, checks
+from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import relu_similarity
 
@@ -56,8 +57,9 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     Args:
         model: Built `keras.Model`: Sequential, functional, nested, or
             subclassed. Several outputs count as one y, side by side.
-        data: Iterable of `(inputs, targets)`, a `tf.data.Dataset` say; with
-            two examples or more, held out from training. Inputs are floats.
+        data: Arrays `(inputs, targets)` or batches of them, as in
+            `parts.data.batches`; two examples or more, held out from training.
+            Inputs are floats.
         layers: Names or paths of layers, of any kind (a `ReLU`, say), as in
             `activations.choose_layers`; `None` for the Conv and Dense layers
             but those that return the model's outputs.
@@ -96,7 +98,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
         reduce_retracing=True,
     )
     count, totals = 0, {}
-    for inputs, targets in checks.batches("data", data):
+    for inputs, targets in data_of_users.batches("data", data):
         inputs, targets = keras.tree.map_structure(
             tf.convert_to_tensor, (inputs, targets)
         )

@@ -71,7 +71,8 @@ def cluster_units(
         model: Built `keras.Model`.
         layer: Name or path of a layer; the channels of a convolution are its
             units.
-        data: Iterable of `(inputs, labels)` batches, a `tf.data.Dataset` say.
+        data: Arrays `(inputs, labels)` or batches of them, as in
+            `parts.data.batches`.
         measure: One of `similarity.MEASURES`.
         steps: Int, Monte Carlo steps of `clustering.find_clusters`.
         seed: Int, of these steps.
@@ -109,8 +110,8 @@ class UnitModularity(keras.callbacks.Callback):
     which all units are unused has a Q of NaN and no cluster.
 
     Args:
-        data: Iterable of `(inputs, labels)` batches of held-out data, gone
-            through every epoch: a `tf.data.Dataset` or a list.
+        data: Held-out arrays `(inputs, labels)` or batches of them, as in
+            `parts.data.batches`, gone through every epoch.
         layers: Names or paths of layers, as in `activations.choose_layers`;
             `None` for the hidden Conv and Dense layers.
         measure: One of `similarity.MEASURES`.

@@ -69,7 +69,7 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
             [keras.Input((3,)), layers.Dense(4, activation="relu")]
         )
         inputs = np.array([[0.0, np.nan, 1.0]], "float32")
-        with self.assertRaisesRegex(ValueError, "inputs in `batches` are NaN"):
+        with self.assertRaisesRegex(ValueError, "inputs in `data` are NaN"):
             statistics.class_statistics(model, [(inputs, [0])], 2)
 
     def test_sample_weights_are_ignored(self):

@@ -4,8 +4,6 @@ from absl.testing import parameterized
 
 from modularity_tf.parts import checks
 
-ROWS = np.ones((4, 3))
-
 
 class ChecksTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(3, np.int64(3), np.uint8(3))
@@ -56,39 +54,6 @@ class ChecksTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses_as_class_labels(self, values, message):
         with self.assertRaisesRegex(ValueError, f"`labels` must .*{message}"):
             checks.class_labels("labels", values, 3)
-
-    @parameterized.named_parameters(
-        ("arrays", [(ROWS, np.ones(4))]),
-        ("a_list_of_labels", [[ROWS, [0, 1, 0, 1]]]),
-        ("weights_too", [(ROWS, np.ones(4), np.ones(4))]),
-        ("two_inputs", [((ROWS, ROWS[:, :2]), np.ones(4))]),
-        ("named_inputs", [({"a": ROWS, "b": ROWS}, np.ones(4))]),
-        ("sparse_inputs", [(tf.sparse.eye(4), np.ones(4))]),
-        ("a_dataset", tf.data.Dataset.from_tensors((ROWS, np.ones(4)))),
-    )
-    def test_batches_are_inputs_with_labels(self, data):
-        ((inputs, labels),) = checks.batches("data", data)
-        self.assertLen(labels, 4)
-        self.assertIsNotNone(inputs)
-
-    @parameterized.named_parameters(
-        ("no_iterable", 3, "iterable of batches .* got 3"),
-        ("inputs_alone", ROWS, r"a ndarray of shape \(3,\) in it"),
-        ("two_arrays", (ROWS, np.ones(4)), r"ndarray of shape \(4, 3\) in it"),
-        ("no_labels", [(ROWS,)], "a tuple in it"),
-        ("too_few_labels", [(ROWS, np.ones(3))], r"as many .* got \[4, 3\]"),
-        ("a_scalar", [(ROWS, 3.0)], r"got \[4, 0\]"),
-        ("nothing", [], "no batch.* only once"),
-    )
-    def test_refuses_as_batches(self, data, message):
-        with self.assertRaisesRegex(ValueError, f"`data` .*{message}"):
-            list(checks.batches("data", data))
-
-    def test_refuses_a_generator_that_is_gone(self):
-        data = iter([(ROWS, np.ones(4))])
-        self.assertLen(list(checks.batches("data", data)), 1)
-        with self.assertRaisesRegex(ValueError, "`data` .* only once"):
-            list(checks.batches("data", data))
 
 
 if __name__ == "__main__":
