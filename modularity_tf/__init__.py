@@ -1,4 +1,17 @@
-"""Which part of a trained network does what: masks, neurons, clusters."""
+"""Which part of a trained Keras model does what?
+
+    find_weights(model, data)         -> WeightMask, weights that a task needs
+    find_neurons(model, data, label)  -> NeuronSelection, neurons of a class
+    find_units(model, data)           -> {layer: UnitClusters}, units alike
+    compare({name: finding}, model)   -> Comparison: do they mark the same?
+
+Findings are values: save, load, plot, check_fits, provenance; sets of parts
+also | & - ~, overlap, shuffled, apply, remove_from. Below them, for experts:
+MaskedModel and ScoredModel (masks in training), DeepR with
+layers.SparseDense and layers.SparseRecurrent (links that are rewired),
+layers.MaskedDense and layers.MaskedConv2D, and the rooms masking, neurons,
+units, structure.
+"""
 
 import keras
 
@@ -9,9 +22,28 @@ if keras.config.backend() != "tensorflow":
         "KERAS_BACKEND=tensorflow before Keras is first imported."
     )
 
+from modularity_tf.comparison import Comparison, compare
+from modularity_tf.masking.find_weights import find_weights
 from modularity_tf.masking.masked_model import MaskedModel
 from modularity_tf.masking.scored_model import ScoredModel
 from modularity_tf.masking.weight_mask import WeightMask
+from modularity_tf.neurons.find_neurons import find_neurons
+from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
 from modularity_tf.structure.deep_r import DeepR
+from modularity_tf.units.find_units import find_units
+from modularity_tf.units.unit_clusters import UnitClusters
 
-__all__ = ["DeepR", "MaskedModel", "ScoredModel", "WeightMask"]
+__all__ = [
+    "Comparison",
+    "DeepR",
+    "MaskedModel",
+    "NeuronMask",
+    "NeuronSelection",
+    "ScoredModel",
+    "UnitClusters",
+    "WeightMask",
+    "compare",
+    "find_neurons",
+    "find_units",
+    "find_weights",
+]

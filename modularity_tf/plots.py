@@ -290,6 +290,69 @@ def clustered_similarity(similarity, clusters, title="", ax=None):
     return ax.figure
 
 
+def shares_by_layer(counts, ylabel, title=""):
+    """Draws which share of each layer's parts belongs to a set.
+
+    Args:
+        counts: Dict from layer to two ints, parts in the set and all parts.
+        ylabel: Str.
+        title: Str above the bars.
+
+    Returns:
+        `matplotlib.figure.Figure`. Above each bar stand the two numbers.
+    """
+    fig = figure.Figure((2.0 + 0.9 * len(counts), 4.0))
+    fig.set_layout_engine("constrained")
+    ax = fig.subplots()
+    heights = [100 * part / max(whole, 1) for part, whole in counts.values()]
+    bars = ax.bar(range(len(counts)), heights)
+    labels = [f"{part}\nof {whole}" for part, whole in counts.values()]
+    ax.bar_label(bars, labels, fontsize=8)
+    ax.set_xticks(range(len(counts)), counts, rotation=30, ha="right")
+    ax.margins(y=0.2)
+    ax.set(ylabel=ylabel, title=title)
+    return fig
+
+
+def values_beside_chance(panels, ylabel="[%]"):
+    """Draws values layer by layer, each beside what it is by chance.
+
+    Args:
+        panels: Dict from caption to a list of dicts with `layer`, `value`,
+            `chance` (in [0, 1] or `None`) and `p`.
+        ylabel: Str.
+
+    Returns:
+        `matplotlib.figure.Figure`. A bar is a value, a black line chance, and
+        a star stands over values that chance reaches in 5 % of cases at most.
+    """
+    columns = min(len(panels), 3)
+    lines = math.ceil(len(panels) / columns)
+    fig = figure.Figure((1.0 + 4.0 * columns, 0.4 + 3.6 * lines))
+    fig.set_layout_engine("constrained")
+    axes = fig.subplots(lines, columns, squeeze=False, sharey=True)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (caption, rows) in zip(axes.flat, panels.items()):
+        x = np.arange(len(rows))
+        value, chance = (
+            100 * np.array([row[key] for row in rows], "float64")
+            for key in ("value", "chance")
+        )
+        ax.bar(x, value)
+        ax.hlines(chance, x - 0.4, x + 0.4, color="black")
+        for i, row in enumerate(rows):
+            if row["p"] is not None and row["p"] <= 0.05:
+                ax.text(i, value[i], "*", ha="center")
+        names = [row["layer"] for row in rows]
+        ax.set_xticks(x, names, rotation=40, ha="right")
+        ax.set_title(caption, fontsize=9)
+        ax.set_ylim(0, 105)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
+    return fig
+
+
 def save(fig, file):
     """Writes a figure as PNG; the file appears whole or not at all."""
     partial = f"{os.fspath(file)}.partial"

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from modularity_tf.masking import frozen_model
-from modularity_tf.parts import part_set
+from modularity_tf.parts import activations, checks, keras_private, part_set
 from modularity_tf.parts import weights as model_weights
 
 
@@ -39,7 +39,7 @@ class WeightMask(part_set.PartSet):
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
     """
 
-    PARTS = "weights"
+    KIND = "weights"
 
     def select(self, layers):
         """Returns the part of the mask that lies in the named layers.
@@ -133,6 +133,66 @@ class WeightMask(part_set.PartSet):
             ]
         )
         return clone
+
+    def remove_from(self, model):
+        """Returns a copy of `model` without the weights of the mask.
+
+        Args:
+            model: Built `keras.Model` that the mask fits. It is not changed.
+
+        Returns:
+            A plain Keras model, not compiled; weights outside of the mask
+            are copied.
+
+        Raises:
+            ValueError: If the mask does not fit, or `model` can't be cloned.
+        """
+        return (~self).apply(model)
+
+    def units(self, model, at_least=None):
+        """Returns the neurons whose incoming weights the mask keeps.
+
+        Args:
+            model: Built `keras.Model` that the mask fits.
+            at_least: Float in (0, 1], the share of a neuron's incoming weights
+                that must be kept. `None`: more than the mask keeps of the
+                whole layer.
+
+        Returns:
+            `NeuronSelection` over the Conv and Dense layers whose kernels are
+            in the mask.
+
+        Raises:
+            ValueError: If the mask does not fit or has no such kernel, or
+                `at_least` is out of its range.
+        """
+        from modularity_tf.neurons import selection  # which is about neurons
+
+        self.check_fits(model)
+        if at_least is not None:
+            at_least = checks.number("at_least", at_least, above=True, most=1)
+        paths = {
+            id(weight.variable): path
+            for path, weight in model_weights.model_weights(model).items()
+        }
+        chosen = {}
+        for layer, found in activations.neuron_layers(model).items():
+            path = paths[id(keras_private.kernel(found))]
+            if path not in self.values:
+                continue
+            kept = self.values[path]
+            shares = kept.reshape(-1, kept.shape[-1]).mean(axis=0)
+            if at_least is None:
+                chosen[layer] = shares > kept.mean()
+            else:
+                chosen[layer] = shares >= at_least
+        if not chosen:
+            raise ValueError(
+                f"The mask has no kernel of a Conv or Dense layer of "
+                f"{model.name!r}; it is over {[*self.values]}."
+            )
+        provenance = {"weights": self.provenance, "at_least": at_least}
+        return selection.NeuronSelection(chosen, provenance)
 
 
 def task_record(task):

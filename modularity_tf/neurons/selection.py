@@ -10,8 +10,9 @@ import math
 
 import keras
 import numpy as np
+import rich.table
 
-from modularity_tf.parts import activations, checks, part_set
+from modularity_tf.parts import activations, checks, finding, part_set
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -22,7 +23,48 @@ class NeuronSelection(part_set.PartSet):
     every `PartSet`.
     """
 
-    PARTS = "neurons"
+    KIND = "neurons"
+
+    def apply(self, model):
+        """Returns the model with these neurons, the others of their layers off.
+
+        See `subnetworks.build_subnetwork`.
+
+        Args:
+            model: Built `keras.Model`. It is not changed.
+        """
+        from modularity_tf.neurons import subnetworks  # which imports this
+
+        return subnetworks.build_subnetwork(model, self)
+
+    def remove_from(self, model, incoming=False):
+        """Returns the model without what these neurons pass on.
+
+        See `subnetworks.ablate`.
+
+        Args:
+            model: Built `keras.Model`. It is not changed.
+            incoming: Bool. Remove the incoming weights instead.
+        """
+        from modularity_tf.neurons import subnetworks
+
+        return subnetworks.ablate(model, self, incoming)
+
+    def weights(self, model, incoming=True, outgoing=True):
+        """Returns the weights of these neurons, a `WeightMask` over kernels.
+
+        Args:
+            model: Built `keras.Model`.
+            incoming: Bool. The weights that lead to the neurons.
+            outgoing: Bool. Those through which they are heard.
+
+        Raises:
+            ValueError: If the selection does not fit, or it can't be followed
+                where a neuron is heard, by the name of its layer.
+        """
+        from modularity_tf.neurons import subnetworks
+
+        return subnetworks.weights_of(model, self, incoming, outgoing)
 
     def check_fits(self, model):
         """Raises `ValueError` with the first layer that `model` has otherwise.
@@ -46,8 +88,10 @@ class NeuronSelection(part_set.PartSet):
 
 
 @dataclasses.dataclass(frozen=True)
-class NeuronMask:
+class NeuronMask(finding.Finding):
     """A three-way decision: forced on, forced off, or unchanged.
+
+    It comes from where `on` comes from: `provenance`.
 
     Attributes:
         on: `NeuronSelection`, the active neurons.
@@ -60,6 +104,8 @@ class NeuronMask:
     on: NeuronSelection
     off: NeuronSelection
 
+    KIND = "a neuron mask"
+
     def __post_init__(self):
         both = self.on & self.off  # refuses other layers
         twice = [path for path, v in both.values.items() if v.any()]
@@ -67,6 +113,78 @@ class NeuronMask:
             raise ValueError(
                 f"`on` and `off` must be disjoint, but meet in {twice}."
             )
+
+    def __repr__(self):
+        return (
+            f"<NeuronMask of {self.on.size} neurons in {len(self.on.values)} "
+            f"layers, {self.on.keep_fraction:.1%} forced on, "
+            f"{self.off.keep_fraction:.1%} off>"
+        )
+
+    @property
+    def provenance(self):
+        """Dict of JSON values that says where the decision comes from."""
+        return self.on.provenance
+
+    def check_fits(self, model):
+        self.on.check_fits(model)
+
+    def apply(self, model):
+        """Returns the model with these neurons forced on and off.
+
+        See `subnetworks.build_subnetwork`.
+
+        Args:
+            model: Built `keras.Model`. It is not changed.
+        """
+        from modularity_tf.neurons import subnetworks
+
+        return subnetworks.build_subnetwork(model, self)
+
+    def remove_from(self, model, incoming=False):
+        """As `on.remove_from`: without the neurons that are forced on."""
+        return self.on.remove_from(model, incoming)
+
+    def table(self):
+        table = rich.table.Table(title="NeuronMask")
+        table.add_column("where")
+        for column in ("neurons", "on", "off", "unchanged"):
+            table.add_column(column, justify="right")
+        for path, on in self.on.values.items():
+            counts = on.size, int(on.sum()), int(self.off.values[path].sum())
+            table.add_row(
+                path, *map(str, (*counts, counts[0] - sum(counts[1:])))
+            )
+        return table
+
+    def plot(self):
+        from modularity_tf import plots  # and matplotlib with it
+
+        return plots.grouped_bars(
+            {
+                name: 100 * np.array([[*chosen.keep_fractions().values()]])
+                for name, chosen in (("on", self.on), ("off", self.off))
+            },
+            [*self.on.values],
+            "neurons forced [%]",
+            "NeuronMask",
+        )
+
+    def _packed(self):
+        parts = {"on": self.on._packed(), "off": self.off._packed()}
+        return (
+            {name: config for name, (config, _) in parts.items()},
+            {name: arrays["bits"] for name, (_, arrays) in parts.items()},
+        )
+
+    @classmethod
+    def _unpacked(cls, config, arrays):
+        return cls(
+            *(
+                NeuronSelection._unpacked(config[name], {"bits": arrays[name]})
+                for name in ("on", "off")
+            )
+        )
 
 
 def _of_layer(setting, path):

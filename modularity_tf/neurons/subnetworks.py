@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modularity_tf.masking.weight_mask import WeightMask
 from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
 from modularity_tf.parts import activations, keras_private
 from modularity_tf.parts import weights as model_weights
@@ -148,6 +149,56 @@ def ablate(model, selection, incoming=False):
                 layers[target].kernel.assign(kernel)
         _check_nothing_passes(clone, layers, removed)
     return clone
+
+
+def weights_of(model, selection, incoming=True, outgoing=True):
+    """Returns the weights that lead to neurons and those that lead from them.
+
+    Args:
+        model: Built `keras.Model`.
+        selection: `NeuronSelection`.
+        incoming: Bool. The kernel entries of the neurons.
+        outgoing: Bool. Those of the next layers that weigh them, as in
+            `ablate`; the output layer's neurons have none.
+
+    Returns:
+        `WeightMask` over the kernels of all Conv and Dense layers.
+
+    Raises:
+        ValueError: If the selection does not fit, or a neuron's way can't be
+            followed, by the name of its layer.
+    """
+    _check_kind(selection, NeuronSelection)
+    selection.check_fits(model)
+    layers = activations.neuron_layers(model)
+    values = {
+        path: np.zeros(keras_private.kernel(layer).shape, bool)
+        for path, layer in layers.items()
+    }
+    if incoming:
+        for path, flags in selection.values.items():
+            values[path][..., flags] = True
+    if outgoing:
+        ablate(model, selection)  # refuses what can't be followed
+        for source, target, rows in _links(model)[0]:
+            if source in selection.values:
+                values[target][..., selection.values[source][rows], :] = True
+    kernels = {
+        id(weight.variable): path
+        for path, weight in model_weights.model_weights(model).items()
+    }
+    provenance = {
+        "neurons": selection.provenance,
+        "incoming": incoming,
+        "outgoing": outgoing,
+    }
+    return WeightMask(
+        {
+            kernels[id(keras_private.kernel(layers[path]))]: value
+            for path, value in values.items()
+        },
+        provenance,
+    )
 
 
 def output_layers(model):

@@ -98,7 +98,7 @@ def take(arrays, rows):
         arrays: Nest of arrays.
         rows: Slice, or array of indices.
     """
-    return keras.tree.map_structure(lambda array: array[rows], arrays)
+    return keras.tree.map_structure(lambda x: np.asarray(x)[rows], arrays)
 
 
 def _as_arrays(inputs):

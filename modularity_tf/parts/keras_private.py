@@ -4,6 +4,8 @@ Keras promises nothing about them. Each was checked with Keras 3.15; its test
 says which one a later Keras has dropped or changed.
 """
 
+import keras
+
 CHECKED_WITH = "3.15"  # the version of Keras
 
 
@@ -76,3 +78,27 @@ def variable_index(optimizer, variable):
     `Optimizer._get_variable_index`. Checked with Keras 3.15.
     """
     return optimizer._get_variable_index(variable)
+
+
+def compiled_metrics(model):
+    """Returns the metrics that a model was compiled with, fresh ones.
+
+    `CompileMetrics._user_metrics` of `Model._compile_metrics`: the public
+    `metrics` are those of this model, with its state. Checked with Keras 3.15.
+
+    Returns:
+        As `keras.Model.compile` takes them, or `None`.
+    """
+    compiled = getattr(model, "_compile_metrics", None)
+    if compiled is None:
+        return None
+
+    def fresh(metric):
+        is_metric = isinstance(metric, keras.metrics.Metric)
+        return (
+            type(metric).from_config(metric.get_config())
+            if is_metric
+            else metric
+        )
+
+    return keras.tree.map_structure(fresh, compiled._user_metrics)

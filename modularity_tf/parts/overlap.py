@@ -9,6 +9,8 @@ import operator
 
 import numpy as np
 
+from modularity_tf.parts import checks
+
 
 def ratio(part, whole):
     """Returns part / whole as a float; NaN for a whole of 0."""
@@ -26,17 +28,37 @@ class Overlap:
 
     Attributes:
         shared: Int, |t & r|.
-        first: Int, |t|.
-        second: Int, |r|.
-        expected: Float, the number shared by chance.
-        variance: Float, its variance.
+        layers: Tuple of `(size, |t|, |r|)`, ints, one a layer.
     """
 
     shared: int
-    first: int
-    second: int
-    expected: float
-    variance: float
+    layers: tuple
+
+    @property
+    def first(self):
+        """Int, |t|."""
+        return sum(t for _, t, _ in self.layers)
+
+    @property
+    def second(self):
+        """Int, |r|."""
+        return sum(r for _, _, r in self.layers)
+
+    @property
+    def expected(self):
+        """Float, the number shared by chance."""
+        return float(sum(t * r / n for n, t, r in self.layers if n))
+
+    @property
+    def variance(self):
+        """Float, the variance of the number shared by chance."""
+        return float(
+            sum(
+                t * r / n * (1 - t / n) * (1 - r / n) * n / max(n - 1, 1)
+                for n, t, r in self.layers
+                if n
+            )
+        )
 
     @property
     def share(self):
@@ -58,13 +80,32 @@ class Overlap:
         """Float, `share` less `expected_share`."""
         return self.share - self.expected_share
 
-    def __add__(self, other):
-        return Overlap(
-            *(
-                getattr(self, field.name) + getattr(other, field.name)
-                for field in dataclasses.fields(self)
-            )
+    def p_value(self, permutations=9999, seed=0):
+        """Returns how likely random sets share as much, or more.
+
+        The members of one set are dealt out anew in each layer, which leaves a
+        hypergeometric number of shared ones.
+
+        Args:
+            permutations: Positive int. p is never below 1 / (permutations + 1).
+            seed: Int, not negative.
+
+        Returns:
+            Float in (0, 1].
+
+        Raises:
+            ValueError: If an argument is out of its range.
+        """
+        permutations = checks.integer("permutations", permutations, least=1)
+        rng = np.random.default_rng(checks.integer("seed", seed))
+        null = sum(
+            rng.hypergeometric(t, n - t, r, permutations)
+            for n, t, r in self.layers
         )
+        return float((1 + np.sum(null >= self.shared)) / (1 + permutations))
+
+    def __add__(self, other):
+        return Overlap(self.shared + other.shared, self.layers + other.layers)
 
 
 def overlaps(first, second):
@@ -98,7 +139,7 @@ def overlaps(first, second):
                 f"{t.dtype} {t.shape} and {r.dtype} {r.shape}."
             )
         found[name] = _overlap(t, r)
-    nothing = Overlap(0, 0, 0, 0.0, 0.0)
+    nothing = Overlap(0, ())
     found["total"] = functools.reduce(operator.add, found.values(), nothing)
     return found
 
@@ -198,16 +239,8 @@ def _excess(pairs):
 
 
 def _overlap(t, r):
-    first, second, size = int(t.sum()), int(r.sum()), t.size
-    expected = first * second / size if size else 0.0
-    spread = (1 - first / size) * (1 - second / size) if size else 0.0
-    return Overlap(
-        shared=int((t & r).sum()),
-        first=first,
-        second=second,
-        expected=expected,
-        variance=expected * spread * size / max(size - 1, 1),
-    )
+    sizes = t.size, int(t.sum()), int(r.sum())
+    return Overlap(int((t & r).sum()), (sizes,))
 
 
 def _union(sets):

@@ -3,21 +3,17 @@
 import base64
 import collections.abc
 import dataclasses
-import json
 import math
-import os
 import types
-import zipfile
 
 import numpy as np
+import rich.table
 
-from modularity_tf.parts import checks, overlap
-
-_FORMAT, _VERSION = "modularity_tf", 1  # of the files
+from modularity_tf.parts import checks, finding, overlap
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class PartSet:
+class PartSet(finding.Finding):
     """A subset of a network's parts: True where a part belongs to it.
 
     An immutable value: set operations return new ones. They need sets over
@@ -38,7 +34,7 @@ class PartSet:
     values: dict
     provenance: dict = dataclasses.field(default_factory=dict)
 
-    PARTS = "parts"  # what they are, for messages
+    KIND = "parts"  # what they are
 
     def __post_init__(self):
         if not isinstance(self.values, collections.abc.Mapping):
@@ -62,16 +58,7 @@ class PartSet:
             value.flags.writeable = False
             values[path] = value
         object.__setattr__(self, "values", types.MappingProxyType(values))
-        try:  # a copy, as `load` would return it
-            provenance = json.loads(json.dumps(self.provenance))
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"`provenance` must hold JSON values: {error}."
-            ) from error
-        if not isinstance(provenance, dict):
-            raise ValueError(
-                f"`provenance` must be a dict, got {self.provenance!r}."
-            )
+        provenance = finding.as_provenance(self.provenance)
         object.__setattr__(self, "provenance", provenance)
 
     def __or__(self, other):
@@ -103,7 +90,7 @@ class PartSet:
 
     def __repr__(self):
         return (
-            f"<{type(self).__name__} of {self.size} {self.PARTS} in "
+            f"<{type(self).__name__} of {self.size} {self.KIND} in "
             f"{len(self.values)} tensors, {self.keep_fraction:.1%} kept>"
         )
 
@@ -144,7 +131,7 @@ class PartSet:
             - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
               section 2
         """
-        return self._overlap(reference, "share", per_tensor)
+        return self._measure(reference, "share", per_tensor)
 
     def iou(self, other, per_tensor=False):
         """Returns the intersection over union, |a & b| / |a | b|.
@@ -156,7 +143,53 @@ class PartSet:
             - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
               appendix B.1
         """
-        return self._overlap(other, "jaccard", per_tensor)
+        return self._measure(other, "jaccard", per_tensor)
+
+    def overlap(self, other, per_tensor=False):
+        """Returns what two sets share, beside what random sets would.
+
+        Args:
+            other: A set over the same parts.
+            per_tensor: Bool. Return one value a tensor instead of the total.
+
+        Returns:
+            `Overlap`, or a dict of such keyed by path.
+
+        Raises:
+            ValueError: If the sets are not over the same parts.
+        """
+        self._check_like(other)
+        found = overlap.overlaps(self.values, other.values)
+        total = found.pop("total")
+        return found if per_tensor else total
+
+    def table(self):
+        table = rich.table.Table(title=self._title())
+        for column in ("where", self.KIND, "in the set", "share"):
+            table.add_column(
+                column, justify="right" if column != "where" else "left"
+            )
+        rows = [
+            (path, value.size, int(value.sum()))
+            for path, value in self.values.items()
+        ]
+        rows.append(("all", self.size, sum(_counts(self).values())))
+        for path, size, count in rows:
+            share = f"{overlap.ratio(count, size):.1%}"
+            table.add_row(path, str(size), str(count), share)
+        return table
+
+    def plot(self):
+        from modularity_tf import plots  # and matplotlib with it
+
+        return plots.shares_by_layer(
+            {
+                path: (int(value.sum()), value.size)
+                for path, value in self.values.items()
+            },
+            f"{self.KIND} in the set [%]",
+            self._title(),
+        )
 
     def shuffled(self, seed):
         """Returns a random set with as many members in each tensor.
@@ -185,73 +218,6 @@ class PartSet:
             }
         )
 
-    def save(self, file):
-        """Writes the set to one compressed `.npz` file, a bit a part.
-
-        The file appears whole or not at all.
-
-        Args:
-            file: Str or path, in a folder that exists.
-
-        Raises:
-            ValueError: If there is no such folder, or `file` is one.
-        """
-        if os.path.isdir(file):
-            raise ValueError(f"`file` is a folder: {os.fspath(file)!r}.")
-        folder = os.path.dirname(os.path.abspath(file))
-        if not os.path.isdir(folder):
-            raise ValueError(f"There is no folder {folder!r} for `file`.")
-        config = self.get_config()
-        bits = config.pop("bits")
-        header = {
-            "format": _FORMAT,
-            "kind": self.PARTS,
-            "version": _VERSION,
-            **config,
-        }
-        partial = f"{os.fspath(file)}.partial"
-        with open(partial, "wb") as f:
-            np.savez_compressed(
-                f,
-                header=np.array(json.dumps(header)),
-                bits=np.frombuffer(base64.b64decode(bits), "uint8"),
-            )
-        os.replace(partial, file)
-
-    @classmethod
-    def load(cls, file, model=None):
-        """Reads a set that `save` wrote.
-
-        Args:
-            file: Str or path.
-            model: Built `keras.Model` that the set must fit, or `None`.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file holds no such set, one of another kind, of
-                a later version, or one that does not fit `model`.
-        """
-        with open(file, "rb") as f:
-            try:
-                if not zipfile.is_zipfile(f):
-                    raise ValueError("it is no .npz file")
-                f.seek(0)
-                with np.load(f, allow_pickle=False) as archive:
-                    if "header" not in archive:
-                        raise ValueError("it has no header")
-                    config = json.loads(str(archive["header"]))
-                    bits = archive["bits"].tobytes()
-                cls._check_header(config)
-                config["bits"] = base64.b64encode(bits)
-                loaded = cls.from_config(config)
-            except Exception as error:
-                raise ValueError(
-                    f"{file} holds no {cls.__name__}: {error}."
-                ) from error
-        if model is not None:
-            loaded.check_fits(model)
-        return loaded
-
     def get_config(self):
         packed = [np.packbits(value) for value in self.values.values()]
         bits = b"".join(value.tobytes() for value in packed)
@@ -277,41 +243,37 @@ class PartSet:
             start = stop
         return cls(values, config["provenance"])
 
-    @classmethod
-    def _check_header(cls, header):
-        """Raises `ValueError` if a file holds something else."""
-        if not isinstance(header, dict):
-            raise ValueError(f"its header is {header!r}")
-        if header.get("format") != _FORMAT:
-            raise ValueError(
-                f"its format is {header.get('format')!r}, not {_FORMAT!r}"
-            )
-        if header["kind"] != cls.PARTS:
-            raise ValueError(
-                f"it holds a set of {header['kind']}, not of {cls.PARTS}"
-            )
-        if not isinstance(header["version"], int):
-            raise ValueError(
-                f"`version` must be an int, got {header['version']!r}"
-            )
-        if header["version"] > _VERSION:
-            raise ValueError(
-                f"it is of version {header['version']}, and this release "
-                f"reads {_VERSION} at most"
-            )
+    def _packed(self):
+        config = self.get_config()
+        bits = np.frombuffer(base64.b64decode(config.pop("bits")), "uint8")
+        return config, {"bits": bits}
 
-    def _overlap(self, other, measure, per_tensor):
+    @classmethod
+    def _unpacked(cls, config, arrays):
+        bits = base64.b64encode(arrays["bits"].tobytes())
+        return cls.from_config({**config, "bits": bits})
+
+    def _measure(self, other, name, per_tensor):
+        found = self.overlap(other, per_tensor)
+        if per_tensor:
+            return {path: getattr(both, name) for path, both in found.items()}
+        return getattr(found, name)
+
+    def _title(self):
+        told = [
+            f"{key} {self.provenance[key]}"
+            for key in ("task", "label", "method", "cluster")
+            if self.provenance.get(key) is not None
+        ]
+        return f"{type(self).__name__}: {', '.join(told) or self.KIND}"
+
+    def _check_like(self, other):
         if type(other) is not type(self):
             raise ValueError(
                 f"A {type(self).__name__} can be compared with another only, "
                 f"got {other!r}."
             )
         _ = self & other  # refuses what does not fit
-        found = overlap.overlaps(self.values, other.values)
-        total = getattr(found.pop("total"), measure)
-        if per_tensor:
-            return {p: getattr(both, measure) for p, both in found.items()}
-        return total
 
     def _combine(self, other, operation):
         if type(other) is not type(self):
@@ -323,7 +285,7 @@ class PartSet:
             ]
             if shapes[0] != shapes[1]:
                 raise ValueError(
-                    f"The sets are not over the same {self.PARTS}: the shape "
+                    f"The sets are not over the same {self.KIND}: the shape "
                     f"of {path!r} is {shapes[0]} in one, {shapes[1]} in the "
                     "other."
                 )

@@ -10,16 +10,27 @@ import dataclasses
 
 import keras
 import numpy as np
+import rich.table
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.parts import activations, layer_names
+from modularity_tf.neurons import selection
+from modularity_tf.parts import (
+    activations,
+    checks,
+    finding,
+    keras_private,
+    layer_names,
+)
+from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import clustering, similarity
 
 
-@dataclasses.dataclass(frozen=True)
-class UnitClusters:
+@dataclasses.dataclass(frozen=True, eq=False)
+class UnitClusters(finding.Finding):
     """The clusters of the units of a layer.
+
+    An immutable value: its arrays can't be written to.
 
     Attributes:
         layer: Str, its path.
@@ -28,6 +39,7 @@ class UnitClusters:
         clusters: Int array of shape `(units,)`; -1 for unused units, which
             are similar to no other.
         modularity: Float, Newman's Q.
+        provenance: Dict of JSON values that says where they come from.
     """
 
     layer: str
@@ -35,6 +47,72 @@ class UnitClusters:
     similarity: np.ndarray
     clusters: np.ndarray
     modularity: float
+    provenance: dict = dataclasses.field(default_factory=dict)
+
+    KIND = "clusters of units"
+
+    def __post_init__(self):
+        for name, dtype in (("similarity", "float64"), ("clusters", "int64")):
+            array = np.array(getattr(self, name), dtype)
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        provenance = finding.as_provenance(self.provenance)
+        object.__setattr__(self, "provenance", provenance)
+
+    def __repr__(self):
+        sizes = "+".join(map(str, self.sizes))
+        return (
+            f"<UnitClusters of the {len(self.clusters)} units of "
+            f"{self.layer!r} by {self.measure}: {sizes}, "
+            f"{len(self.unused)} unused, Q = {self.modularity:.3f}>"
+        )
+
+    @property
+    def sizes(self):
+        """List of int, the units in each cluster."""
+        return np.bincount(self.clusters[self.clusters >= 0]).tolist()
+
+    def members(self, cluster):
+        """Returns the units of one cluster, a `NeuronSelection`.
+
+        Args:
+            cluster: Int, its label; -1 for the unused units.
+
+        Raises:
+            ValueError: If there is no such cluster.
+        """
+        label = checks.integer("cluster", cluster, -1, len(self.sizes))
+        return selection.NeuronSelection(
+            {self.layer: self.clusters == label},
+            {"cluster": label, "measure": self.measure, **self.provenance},
+        )
+
+    def check_fits(self, model):
+        """Raises `ValueError` if the model has no such layer of such a size.
+
+        Args:
+            model: Built `keras.Model`.
+        """
+        layers = activations.choose_layers(model, self.layer, "layer")
+        kernels = (keras_private.kernel(layer) for layer in layers.values())
+        units = {k.shape[-1] for k in kernels if k is not None}
+        if self.layer not in layers or units - {len(self.clusters)}:
+            raise ValueError(
+                f"The clusters do not fit {model.name!r}: they are of "
+                f"{len(self.clusters)} units of {self.layer!r}, which has "
+                f"{sorted(units)}."
+            )
+
+    def table(self):
+        table = rich.table.Table(
+            title=f"{self.layer} by {self.measure}, Q = {self.modularity:.3f}"
+        )
+        table.add_column("cluster")
+        table.add_column("units", justify="right")
+        for label, size in enumerate(self.sizes):
+            table.add_row(str(label), str(size))
+        table.add_row("unused", str(len(self.unused)))
+        return table
 
     @property
     def num_clusters(self):
@@ -53,6 +131,27 @@ class UnitClusters:
         name = self.measure.replace("_", " ")
         title = f"{self.layer}: {name}, Q = {self.modularity:.3f}"
         return plots.clustered_similarity(self.similarity, self.clusters, title)
+
+    def _packed(self):
+        config = {
+            name: getattr(self, name)
+            for name in ("layer", "measure", "modularity", "provenance")
+        }
+        return config, {
+            "similarity": self.similarity,
+            "clusters": self.clusters,
+        }
+
+    @classmethod
+    def _unpacked(cls, config, arrays):
+        return cls(
+            config["layer"],
+            config["measure"],
+            arrays["similarity"],
+            arrays["clusters"],
+            config["modularity"],
+            config["provenance"],
+        )
 
 
 def cluster_units(
@@ -97,7 +196,7 @@ def cluster_units(
             f"`layer`={layer!r} means {len(chosen)} layers; choose one of "
             f"{[*chosen]}."
         )
-    (result,) = _cluster(model, chosen, data, measure, search, loss)
+    (result,) = cluster_layers(model, chosen, data, measure, search, loss)
     return result
 
 
@@ -164,7 +263,7 @@ class UnitModularity(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         found = {}
-        for result in _cluster(
+        for result in cluster_layers(
             self.model, self._layers, self._data, self._measure, self._search
         ):
             found[f"modularity/{result.layer}"] = result.modularity
@@ -182,17 +281,35 @@ class UnitModularity(keras.callbacks.Callback):
             self._writer.close()
 
 
-def _cluster(model, layers, data, measure, search, loss=None):
-    """Returns `UnitClusters`, one a layer."""
+def cluster_layers(model, layers, data, measure, search, loss=None):
+    """Returns `UnitClusters`, one a layer.
+
+    Args:
+        model: Built `keras.Model`.
+        layers: Names or paths, or `None` for the hidden layers.
+        data: As in `similarity.unit_similarities`.
+        measure: One of `similarity.MEASURES`.
+        search: Dict of `steps`, `seed` and `restarts` of
+            `clustering.find_clusters`.
+        loss: As in `similarity.unit_similarities`.
+    """
     _check_measure(measure)
+    clustering.check_search(**search)
     results = []
+    provenance = {
+        "model": model.name,
+        "model_fingerprint": model_weights.fingerprint(model),
+        **search,
+    }
     for layer, matrices in similarity.unit_similarities(
         model, data, layers=layers, loss=loss, measures=[measure]
     ).items():
         matrix = matrices[measure]
         clusters = clustering.find_clusters(matrix, **search)
         q = clustering.modularity(matrix, clusters)
-        results.append(UnitClusters(layer, measure, matrix, clusters, q))
+        results.append(
+            UnitClusters(layer, measure, matrix, clusters, q, provenance)
+        )
     return results
 
 

@@ -582,7 +582,7 @@ class FileTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("another_program", {"format": "x"}, "its format is 'x', not 'mod"),
         ("no_format", {"format": None}, "its format is None, not 'mod"),
-        ("another_kind", {"kind": "neurons"}, "set of neurons, not of weights"),
+        ("another_kind", {"kind": "neurons"}, "holds neurons, not weights"),
         ("a_later_version", {"version": 2}, "of version 2.* reads 1 at most"),
         ("no_version", {"version": "new"}, "`version` .* got 'new'"),
         ("too_few_bits", {"bits": b""}, "1 bytes needed, 0 found"),

@@ -1,0 +1,421 @@
+"""find_weights: which weights of a trained model does a task need?"""
+
+import contextlib
+import itertools
+import math
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from rich import console as rich_console
+from rich import progress as rich_progress
+
+from modularity_tf.masking import (
+    alpha_search,
+    mask_sampling,
+    masked_model,
+    weight_mask,
+)
+from modularity_tf.masking import (
+    callbacks as mask_callbacks,
+)
+from modularity_tf.parts import checks, keras_private
+from modularity_tf.parts import data as data_of_users
+
+FRACTION = 0.95  # of the performance that a mask must keep (C.2)
+LEARNING_RATE = 3e-2
+FALLS = 20  # times the steps in which a logit falls to 0
+HELD_OUT = 0.2  # of arrays, where there are no validation data
+_FIRST_ALPHA = 1e-5
+_EPOCHS = 10  # of each training, for callbacks and curves
+_HEALTH_ROWS = 512
+
+
+def find_weights(
+    model,
+    data,
+    validation_data=None,
+    *,
+    task=None,
+    loss=None,
+    metrics=None,
+    layers=None,
+    roles="kernels",
+    alpha="auto",
+    keep_probability="auto",
+    num_samples=4,
+    batch_size=128,
+    steps=None,
+    learning_rate=LEARNING_RATE,
+    seed=0,
+    callbacks=(),
+    verbose=1,
+):
+    """Returns the weights of a trained model that a task needs.
+
+    Learns a mask over the weights while these stay as they are: training of a
+    `MaskedModel`, with what it leaves to its user. The penalty `alpha` is the
+    largest with which the mask still keeps 95 % of the model's performance on
+    the validation data, which is the rule of the paper (C.2). The number of
+    steps follows the learning rate, and what `MaskHealth` says of the mask is
+    passed on as a `UserWarning`.
+
+    Performance is the accuracy, if that is among the metrics, else the loss,
+    on a scale from 0, the model with all these weights removed, to 1, the
+    model as it is.
+
+    >>> mask = find_weights(model, (images, labels))
+    >>> subnetwork = mask.apply(model)  # a plain Keras model
+
+    Args:
+        model: Built `keras.Model`, trained. It is not changed.
+        data: What the task is: arrays `(x, y)` or batches of them, as in
+            `parts.data.batches`.
+        validation_data: The same, not in `data`, to choose `alpha` by.
+            `None`: a fifth of the arrays, drawn at random, is not trained on.
+            Score the mask on a third part.
+        task: Str or `None`, for the record: what the task is.
+        loss: As in `keras.Model.compile`; `None` for that of `model`.
+        metrics: As in `keras.Model.compile`; `None` for those of `model`.
+        layers: Names or paths of the layers whose weights have masks, or
+            `None` for all, as in `MaskedModel`.
+        roles: Which weights have masks, as in `MaskedModel`.
+        alpha: Float, the penalty on each logit, or "auto".
+        keep_probability: Float in (0, 1), the chance that a weight is kept
+            before training, or "auto", which is the paper's 0.9.
+        num_samples: Positive int, mask samples a batch.
+        batch_size: Positive int, of arrays.
+        steps: Positive int, training steps of a mask. `None`: twenty times as
+            many as a logit needs to fall from its start to 0.
+        learning_rate: Positive float, of Adam.
+        seed: Int, not negative: of samples, batches and what is held out.
+        callbacks: Keras callbacks of every training.
+        verbose: 0 for no progress bar and no line a trial.
+
+    Returns:
+        `WeightMask`. Its provenance has the performance of the mask and the
+        model (`reference`), the trials of `alpha` and the mask's `health`.
+
+    Raises:
+        ValueError: If no loss is known, there are no validation data, an
+            argument is out of its range, or no `alpha` keeps the performance.
+
+    Warns:
+        UserWarning: If a given `alpha` does not keep 95 % of the performance,
+            or the mask is not sound.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2,
+          C.2
+    """
+    if keep_probability == "auto":
+        keep_probability = 0.9
+    start = mask_sampling.logit(keep_probability)
+    learning_rate = checks.number("learning_rate", learning_rate, above=True)
+    batch_size = checks.integer("batch_size", batch_size, least=1)
+    if steps is None:
+        steps = math.ceil(FALLS * max(start, 1.0) / learning_rate)
+    steps = checks.integer("steps", steps, least=1)
+    is_auto = isinstance(alpha, str) and alpha == "auto"
+    alpha = _FIRST_ALPHA if is_auto else alpha
+    masked = masked_model.MaskedModel(
+        model, num_samples, alpha, keep_probability, roles, layers, seed=seed
+    )
+    loss, metrics = _objective(model, loss, metrics)
+    masked.compile(
+        keras.optimizers.Adam(
+            learning_rate, epsilon=1e-12, global_clipnorm=1.0
+        ),
+        loss,
+        metrics=metrics,
+    )
+    data, validation, source = _split(data, validation_data, seed)
+    search = _Search(
+        masked, data, validation, steps, batch_size, seed, callbacks, verbose
+    )
+    with search.progress:
+        if is_auto:
+            found = _search(search, alpha)
+        else:
+            search.trial(alpha)
+            found = alpha
+    mask, told = search.masks[found], search.told[found]
+    for text in told:
+        warnings.warn(text, stacklevel=2)
+    performance = mask.provenance["performance"]
+    if performance < FRACTION * search.reference:
+        warnings.warn(
+            f"The mask keeps {performance / search.reference:.1%} of the "
+            f"performance ({search.name} {performance:.4g} of "
+            f"{search.reference:.4g}): it is not what the task needs. Lower "
+            f"`alpha`={alpha:g}, or leave it to `find_weights`.",
+            stacklevel=2,
+        )
+    provenance = {
+        **mask.provenance,
+        "task": weight_mask.task_record(task),
+        "performance_is": search.name,
+        "reference": search.reference,
+        "trials": search.trials,
+        "validation": source,
+    }
+    return weight_mask.WeightMask(dict(mask.values), provenance)
+
+
+class _Search:
+    """Trains masks with one alpha after the other, and keeps them all."""
+
+    def __init__(
+        self,
+        masked,
+        data,
+        validation,
+        steps,
+        batch_size,
+        seed,
+        callbacks,
+        verbose,
+    ):
+        self._masked, self._data, self._validation = masked, data, validation
+        self._steps, self._seed, self._batch_size = steps, seed, batch_size
+        self._callbacks = callbacks
+        self.model_name = masked.model.name
+        self.masks, self.told, self.trials = {}, {}, []
+        self.progress = _Progress(steps) if verbose else _Silence()
+        whole = self._evaluate()  # nothing is removed yet
+        self.name = next(
+            (k for k in whole if k.endswith(("accuracy", "acc"))), ""
+        )
+        self._scale = None
+        if self.name:
+            self.reference = whole[self.name]
+        else:
+            self.name, self.reference = "share of the loss explained", 1.0
+            for logits in masked.mask_logits.values():
+                logits.assign(ops.full(logits.shape, -1.0))
+            self._scale = whole["loss"], self._evaluate()["loss"]
+        if not self.reference > 0:
+            raise ValueError(
+                f"The performance of {self.model_name!r} itself on the "
+                f"validation data is {self.reference}: there is nothing to "
+                "keep. Is it trained, are these its data?"
+            )
+
+    def trial(self, alpha):
+        """Returns performance and share kept of a mask trained with alpha."""
+        masked = self._masked
+        masked.reset(seed=self._seed, alpha=alpha)
+        health = mask_callbacks.MaskHealth(self._few())
+        epochs = min(_EPOCHS, self._steps)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            masked.fit(
+                _training_batches(self._data, self._batch_size, self._seed),
+                steps_per_epoch=math.ceil(self._steps / epochs),
+                epochs=epochs,
+                callbacks=[
+                    health,
+                    *keras.tree.flatten(self._callbacks),
+                    *self.progress.begin(alpha),
+                ],
+                shuffle=False,  # `_training_batches` does
+                verbose=0,
+            )
+        performance = self._performance()
+        mask = masked.weight_mask()
+        report = health.report()
+        del report["keep_fractions"]  # the mask has them
+        mask = weight_mask.WeightMask(
+            dict(mask.values),
+            {**mask.provenance, "performance": performance, "health": report},
+        )
+        self.masks[alpha] = mask
+        self.told[alpha] = [
+            str(each.message)
+            for each in told
+            if issubclass(each.category, UserWarning)
+        ]
+        self.trials.append(
+            {
+                "alpha": alpha,
+                "performance": performance,
+                "keep_fraction": mask.keep_fraction,
+            }
+        )
+        self.progress.tell(
+            f"alpha {alpha:.2g}: {performance / self.reference:.1%} of the "
+            f"performance, {mask.keep_fraction:.1%} of the weights kept"
+        )
+        return performance, mask.keep_fraction
+
+    def _performance(self):
+        found = self._evaluate()
+        if self._scale is None:
+            return found[self.name]
+        whole, nothing = self._scale
+        return (nothing - found["loss"]) / (nothing - whole)
+
+    def _evaluate(self):
+        """Returns loss and metrics of the mask as it is, on validation data."""
+        masked, data = self._masked, self._validation
+        if data_of_users.is_arrays(data):
+            return masked.evaluate(
+                *data, batch_size=self._batch_size, verbose=0, return_dict=True
+            )
+        if not isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
+            data = data_of_users.batches("validation_data", data)
+        return masked.evaluate(data, verbose=0, return_dict=True)
+
+    def _few(self):
+        """Returns some validation data, as arrays."""
+        rows = next(
+            data_of_users.batches(
+                "validation_data", self._validation, _HEALTH_ROWS
+            )
+        )
+        few = len(keras.tree.flatten(rows[1])[0])
+        return rows if few >= self._masked.num_samples else None
+
+
+class _Progress:
+    """A bar for the mask in training, and a line for each that was trained."""
+
+    def __init__(self, steps):
+        self._steps = steps
+        self._bar = rich_progress.Progress(
+            "{task.description}",
+            rich_progress.BarColumn(),
+            rich_progress.MofNCompleteColumn(),
+            rich_progress.TimeRemainingColumn(),
+            console=rich_console.Console(stderr=True),
+            transient=True,
+        )
+        self._task = None
+
+    def __enter__(self):
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._bar.stop()
+
+    def begin(self, alpha):
+        """Returns the callbacks that move a new bar."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(
+            f"mask, alpha {alpha:.2g}", total=self._steps
+        )
+        return [
+            keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs: self._bar.advance(
+                    self._task
+                )
+            )
+        ]
+
+    def tell(self, text):
+        self._bar.console.print(text, highlight=False)
+
+
+class _Silence(contextlib.nullcontext):
+    """In place of `_Progress`: says nothing."""
+
+    def begin(self, alpha):
+        return []
+
+    def tell(self, text):
+        pass
+
+
+def _search(search, start):
+    """Returns the alpha by the paper's rule.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    try:
+        return alpha_search.search_alpha(
+            search.trial,
+            search.reference,
+            start,
+            FRACTION,
+            factor=10.0,
+            refinements=2,
+            max_trials=10,
+        ).alpha
+    except ValueError as error:
+        raise ValueError(
+            f"No mask keeps {FRACTION:.0%} of the performance of "
+            f"{search.model_name!r} and removes weights: {error}"
+        ) from error
+
+
+def _objective(model, loss, metrics):
+    """Returns the loss and metrics to compile with.
+
+    Raises:
+        ValueError: If there is no loss.
+    """
+    if loss is None:
+        loss = getattr(model, "loss", None)
+        if metrics is None:
+            metrics = keras_private.compiled_metrics(model)
+    if loss is None:
+        raise ValueError(
+            f"`loss` is needed, since {model.name!r} is not compiled: that of "
+            "the task, 'sparse_categorical_crossentropy' say."
+        )
+    return loss, metrics
+
+
+def _split(data, validation_data, seed):
+    """Returns what to train on, what to choose by, and where that is from."""
+    is_arrays = data_of_users.is_arrays(data)
+    if is_arrays:
+        data = data_of_users.checked_arrays("data", data)
+    if validation_data is not None:
+        if data_of_users.is_arrays(validation_data):
+            validation_data = data_of_users.checked_arrays(
+                "validation_data", validation_data
+            )
+        return data, validation_data, "given"
+    if not is_arrays:
+        raise ValueError(
+            "`validation_data` are needed where `data` are batches: the "
+            "penalty must be chosen on data that the mask is not trained on."
+        )
+    rows = len(keras.tree.flatten(data[1])[0])
+    held_out = math.ceil(HELD_OUT * rows)
+    order = np.random.default_rng(seed).permutation(rows)
+    return (
+        data_of_users.take(data, order[held_out:]),
+        data_of_users.take(data, order[:held_out]),
+        f"{held_out} of the {rows} examples, not trained on",
+    )
+
+
+def _training_batches(data, batch_size, seed):
+    """Returns batches without an end: of arrays, in a random order."""
+    if data_of_users.is_arrays(data):
+        rows = len(keras.tree.flatten(data[1])[0])
+        tensors = keras.tree.map_structure(tf.convert_to_tensor, data)
+        return (
+            tf.data.Dataset.range(rows)
+            .shuffle(rows, seed=seed)
+            .repeat()
+            .batch(min(batch_size, rows), drop_remainder=True)
+            .map(
+                lambda i: keras.tree.map_structure(
+                    lambda tensor: tf.gather(tensor, i), tensors
+                )
+            )
+            .prefetch(2)
+        )
+    if isinstance(data, tf.data.Dataset):
+        return data.repeat()
+    return itertools.chain.from_iterable(
+        data_of_users.batches("data", data) for _ in itertools.count()
+    )

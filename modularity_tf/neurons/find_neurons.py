@@ -1,0 +1,96 @@
+"""find_neurons: which neurons of a trained model does a class use?"""
+
+import dataclasses
+
+import numpy as np
+
+from modularity_tf.neurons import selection, statistics
+from modularity_tf.parts import checks
+from modularity_tf.parts import data as data_of_users
+from modularity_tf.parts import weights as model_weights
+
+METHODS = ("threshold", "bayesian")
+
+
+def find_neurons(
+    model,
+    data,
+    label,
+    *,
+    layers=None,
+    method="threshold",
+    percentile=70.0,
+    t_high=0.55,
+    t_low=1e-5,
+    tau=0.8,
+):
+    """Returns the neurons of a trained model that a class uses.
+
+    One pass over the examples of the class. A neuron is a unit of a Dense
+    layer or a channel of a convolution; how active it is, is the mean of its
+    activation's magnitude.
+
+    >>> cats = find_neurons(model, (images, labels), label=3)
+    >>> blind = cats.remove_from(model)  # a plain Keras model
+
+    Args:
+        model: Built `keras.Model`, trained. It is not changed.
+        data: Arrays `(x, y)` or batches of them, as in `parts.data.batches`.
+            y are class numbers; what is not of the class is left out.
+        label: Int, the class.
+        layers: Names or paths of layers, as in `activations.choose_layers`;
+            `None` for all Conv and Dense layers.
+        method: "threshold": active are the neurons above a percentile of
+            their layer. "bayesian": each neuron is surely on, surely off, or
+            neither.
+        percentile: Float in [0, 100], of `threshold_neurons`.
+        t_high: As in `bayesian_neuron_mask`; goes with the scale of a layer.
+        t_low: As in `bayesian_neuron_mask`.
+        tau: As in `bayesian_neuron_mask`.
+
+    Returns:
+        `NeuronSelection`; for "bayesian" a `NeuronMask` of two, on and off.
+
+    Raises:
+        ValueError: If no example is of the class, or an argument is out of its
+            range.
+
+    References:
+        - Elbastawisy and Afrin, 2025, section 4
+    """
+    if method not in METHODS:
+        raise ValueError(f"`method` must be one of {METHODS}, got {method!r}.")
+    label = checks.integer("label", label)
+    found = statistics.class_statistics(
+        model, _of_class(data, label), 1, layers
+    )
+    if method == "threshold":
+        parts = [selection.threshold_neurons(found, 0, percentile)]
+    else:
+        both = selection.bayesian_neuron_mask(found, 0, t_high, t_low, tau)
+        parts = [both.on, both.off]
+    provenance = {
+        **parts[0].provenance,
+        "label": label,
+        "examples": int(found.counts[0]),
+        "model": model.name,
+        "model_fingerprint": model_weights.fingerprint(model),
+    }
+    parts = [dataclasses.replace(p, provenance=provenance) for p in parts]
+    return parts[0] if method == "threshold" else selection.NeuronMask(*parts)
+
+
+def _of_class(data, label):
+    """Yields the inputs of a class, with labels of 0."""
+    seen = set()
+    for inputs, labels in data_of_users.batches("data", data):
+        labels = checks.class_labels("labels", labels, np.inf)
+        seen |= {*labels.tolist()}
+        (rows,) = np.nonzero(labels == label)
+        if rows.size:
+            yield data_of_users.take(inputs, rows), np.zeros(len(rows), int)
+    if label not in seen:
+        raise ValueError(
+            f"No example in `data` is of class {label}; there are "
+            f"{sorted(seen)}."
+        )

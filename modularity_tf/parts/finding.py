@@ -1,0 +1,160 @@
+"""Finding: what was found in a network, as an immutable value with a file."""
+
+import json
+import os
+import zipfile
+
+import numpy as np
+import rich.console
+
+_FORMAT, _VERSION = "modularity_tf", 1  # of the files
+
+
+class Finding:
+    """The base of what the library finds in a network.
+
+    A finding says where it comes from (`provenance`, a dict of JSON values),
+    refuses models it is not of (`check_fits`), can be saved, shown in a
+    terminal or a notebook, and drawn (`plot`).
+    """
+
+    KIND = ""  # what a file holds, for its header and messages
+
+    def check_fits(self, model):
+        """Raises `ValueError` with the first thing that `model` has otherwise.
+
+        Args:
+            model: Built `keras.Model`.
+        """
+        raise NotImplementedError
+
+    def table(self):
+        """Returns the finding layer by layer, a `rich.table.Table`."""
+        raise NotImplementedError
+
+    def plot(self):
+        """Returns a picture of the finding, a matplotlib `Figure`."""
+        raise NotImplementedError
+
+    def save(self, file):
+        """Writes the finding to one compressed `.npz` file.
+
+        The file appears whole or not at all.
+
+        Args:
+            file: Str or path, in a folder that exists.
+
+        Raises:
+            ValueError: If there is no such folder, or `file` is one.
+        """
+        if os.path.isdir(file):
+            raise ValueError(f"`file` is a folder: {os.fspath(file)!r}.")
+        folder = os.path.dirname(os.path.abspath(file))
+        if not os.path.isdir(folder):
+            raise ValueError(f"There is no folder {folder!r} for `file`.")
+        config, arrays = self._packed()
+        header = {
+            "format": _FORMAT,
+            "kind": self.KIND,
+            "version": _VERSION,
+            **config,
+        }
+        partial = f"{os.fspath(file)}.partial"
+        with open(partial, "wb") as f:
+            np.savez_compressed(
+                f, header=np.array(json.dumps(header)), **arrays
+            )
+        os.replace(partial, file)
+
+    @classmethod
+    def load(cls, file, model=None):
+        """Reads a finding that `save` wrote.
+
+        Args:
+            file: Str or path.
+            model: Built `keras.Model` that the finding must fit, or `None`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file holds no such finding, one of another kind,
+                of a later version, or one that does not fit `model`.
+        """
+        with open(file, "rb") as f:
+            try:
+                if not zipfile.is_zipfile(f):
+                    raise ValueError("it is no .npz file")
+                f.seek(0)
+                with np.load(f, allow_pickle=False) as archive:
+                    if "header" not in archive:
+                        raise ValueError("it has no header")
+                    header = json.loads(str(archive["header"]))
+                    arrays = {key: archive[key] for key in archive}
+                cls._check_header(header)
+                loaded = cls._unpacked(header, arrays)
+            except Exception as error:
+                raise ValueError(
+                    f"{file} holds no {cls.__name__}: {error}."
+                ) from error
+        if model is not None:
+            loaded.check_fits(model)
+        return loaded
+
+    def _packed(self):
+        """Returns a dict of JSON values and a dict of arrays, for a file."""
+        raise NotImplementedError
+
+    @classmethod
+    def _unpacked(cls, config, arrays):
+        """Returns the finding that `_packed` took apart."""
+        raise NotImplementedError
+
+    def _repr_html_(self):
+        return as_html(self.table())
+
+    @classmethod
+    def _check_header(cls, header):
+        """Raises `ValueError` if a file holds something else."""
+        if not isinstance(header, dict):
+            raise ValueError(f"its header is {header!r}")
+        if header.get("format") != _FORMAT:
+            raise ValueError(
+                f"its format is {header.get('format')!r}, not {_FORMAT!r}"
+            )
+        if header["kind"] != cls.KIND:
+            raise ValueError(f"it holds {header['kind']}, not {cls.KIND}")
+        if not isinstance(header["version"], int):
+            raise ValueError(
+                f"`version` must be an int, got {header['version']!r}"
+            )
+        if header["version"] > _VERSION:
+            raise ValueError(
+                f"it is of version {header['version']}, and this release "
+                f"reads {_VERSION} at most"
+            )
+
+
+def as_html(table):
+    """Returns a `rich.table.Table` as HTML, for notebooks."""
+    with open(os.devnull, "w") as nowhere:
+        console = rich.console.Console(record=True, width=100, file=nowhere)
+        console.print(table)
+    return console.export_html(
+        inline_styles=True, code_format="<pre>{code}</pre>"
+    )
+
+
+def as_provenance(values):
+    """Returns a provenance as a file would give it back.
+
+    Raises:
+        ValueError: If it is no dict of JSON values.
+    """
+    try:
+        provenance = json.loads(json.dumps(values))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`provenance` must hold JSON values: {error}."
+        ) from error
+    if not isinstance(provenance, dict):
+        raise ValueError(f"`provenance` must be a dict, got {values!r}.")
+    return provenance

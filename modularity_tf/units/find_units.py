@@ -1,0 +1,53 @@
+"""find_units: which units of a trained model act alike?"""
+
+from modularity_tf.units import unit_clusters
+
+
+def find_units(
+    model,
+    data,
+    *,
+    layers=None,
+    measure="covariance",
+    loss=None,
+    steps=1000,
+    restarts=10,
+    seed=0,
+):
+    """Returns which units of each layer of a trained model act alike.
+
+    The units of a layer are split into clusters of maximal modularity Q,
+    similar inside and different from the others. What similar means is up to
+    the measure.
+
+    >>> clusters = find_units(model, (images, labels))
+    >>> first = clusters["conv2"].members(0)  # a NeuronSelection
+
+    Args:
+        model: Built `keras.Model`, trained. It is not changed.
+        data: Held-out arrays `(x, y)` or batches of them, as in
+            `parts.data.batches`.
+        layers: Names or paths of layers, as in `activations.choose_layers`;
+            `None` for the hidden Conv and Dense layers.
+        measure: One of `similarity.MEASURES`.
+        loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
+            of `model`.
+        steps: Int, not negative, Monte Carlo steps of a search.
+        restarts: Int, not negative, of the search. The paper has none.
+        seed: Int, not negative, of the search.
+
+    Returns:
+        Dict from layer path to `UnitClusters`.
+
+    Raises:
+        ValueError: If a layer or the measure is unknown, a layer is out of
+            reach, or something is NaN or infinite.
+
+    References:
+        - Lange et al., 2022, section 3
+    """
+    search = {"steps": steps, "seed": seed, "restarts": restarts}
+    found = unit_clusters.cluster_layers(
+        model, layers, data, measure, search, loss
+    )
+    return {each.layer: each for each in found}
