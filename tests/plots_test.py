@@ -327,5 +327,34 @@ class AlphaSearchTest(parameterized.TestCase):
         self.assertEqual(ax.get_xscale(), "log")
 
 
+class SharesByLayerTest(tf.test.TestCase):
+    def test_a_bar_is_the_share_of_a_layer_with_its_counts(self):
+        fig = plots.shares_by_layer({"a": (1, 4), "b": (0, 0)}, "[%]", "set")
+        (ax,) = fig.axes
+        self.assertAllClose([bar.get_height() for bar in ax.patches], [25, 0])
+        self.assertIn("1\nof 4", [text.get_text() for text in ax.texts])
+
+
+class ValuesBesideChanceTest(tf.test.TestCase):
+    def test_every_pair_has_a_panel_and_a_star_says_what_is_rare(self):
+        rows = [
+            {"layer": "a", "value": 0.5, "chance": 0.25, "p": 0.01},
+            {"layer": "b", "value": 0.2, "chance": 0.25, "p": 0.7},
+            {"layer": "c", "value": None, "chance": None, "p": None},
+        ]
+        fig = plots.values_beside_chance({f"pair {i}": rows for i in range(4)})
+        drawn = [ax for ax in fig.axes if ax.axison]
+        self.assertLen(drawn, 4)
+        for ax in drawn:
+            heights = [bar.get_height() for bar in ax.patches]
+            self.assertAllClose(heights[:2], [50, 20])
+            self.assertTrue(np.isnan(heights[2]))
+            (star,) = ax.texts
+            self.assertEqual(star.get_position()[0], 0)
+            (lines,) = ax.collections
+            levels = [y for (_, y), _ in lines.get_segments()[:2]]
+            self.assertAllClose(levels, [25, 25])
+
+
 if __name__ == "__main__":
     tf.test.main()

@@ -1,7 +1,6 @@
 """find_weights: which weights of a trained model does a task need?"""
 
 import contextlib
-import itertools
 import math
 import warnings
 
@@ -258,15 +257,22 @@ class _Search:
         return (nothing - found["loss"]) / (nothing - whole)
 
     def _evaluate(self):
-        """Returns loss and metrics of the mask as it is, on validation data."""
+        """Returns loss and metrics of the mask as it is, on validation data.
+
+        The loss is the task's alone, without the penalty.
+        """
         masked, data = self._masked, self._validation
         if data_of_users.is_arrays(data):
-            return masked.evaluate(
-                *data, batch_size=self._batch_size, verbose=0, return_dict=True
-            )
-        if not isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
-            data = data_of_users.batches("validation_data", data)
-        return masked.evaluate(data, verbose=0, return_dict=True)
+            arguments = {"x": data[0], "y": data[1]}
+            arguments["batch_size"] = self._batch_size
+        elif isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
+            arguments = {"x": data}
+        else:
+            batches = data_of_users.batches("validation_data", data)
+            arguments = {"x": batches}
+        found = masked.evaluate(**arguments, verbose=0, return_dict=True)
+        found["loss"] -= float(ops.sum(masked.losses))
+        return found
 
     def _few(self):
         """Returns some validation data, as arrays."""
@@ -416,6 +422,10 @@ def _training_batches(data, batch_size, seed):
         )
     if isinstance(data, tf.data.Dataset):
         return data.repeat()
-    return itertools.chain.from_iterable(
-        data_of_users.batches("data", data) for _ in itertools.count()
-    )
+    return _endless(data)
+
+
+def _endless(data):
+    """Yields batches over and over; Keras takes a generator alone."""
+    while True:
+        yield from data_of_users.batches("data", data)

@@ -1,6 +1,7 @@
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from scipy import stats
 
 from modularity_tf.parts import overlap
 
@@ -35,6 +36,26 @@ class OverlapsTest(parameterized.TestCase, tf.test.TestCase):
             abs(np.mean(counts) - found.expected), 6 * sd / np.sqrt(20_000)
         )
         self.assertAllClose(np.std(counts), sd, rtol=0.04)
+
+    def test_p_is_that_of_sets_dealt_out_anew(self):
+        t = {"a": np.arange(6) < 3, "b": np.arange(10) < 5}
+        r = {"a": np.arange(6) < 3, "b": np.arange(10) % 2 > 0}
+        found = overlap.overlaps(t, r)
+        # 1 of the 20 triples of a layer of six.
+        self.assertAllClose(found["a"].p_value(), 1 / 20, atol=0.01)
+        # Five of ten with five of ten: two or more in all but 26 of 252.
+        self.assertAllClose(found["b"].p_value(), 1 - 26 / 252, atol=0.015)
+        # Of both layers the chance that the sum is five or more.
+        first = [stats.hypergeom(6, 3, 3).pmf(k) for k in range(4)]
+        second = stats.hypergeom(10, 5, 5)
+        expected = sum(p * second.sf(4 - k) for k, p in enumerate(first))
+        self.assertAllClose(found["total"].p_value(), expected, atol=0.015)
+        self.assertEqual(
+            found["total"].p_value(seed=1), found["total"].p_value(seed=1)
+        )
+        self.assertEqual(overlap.overlaps(t, t)["b"].p_value(19), 0.05)
+        with self.assertRaisesRegex(ValueError, "`permutations` must be"):
+            found["a"].p_value(permutations=0)
 
     @parameterized.named_parameters(
         ("other_names", {"b": np.ones(2, bool)}, "the same layers"),

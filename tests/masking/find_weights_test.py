@@ -1,0 +1,185 @@
+import contextlib
+import io
+import warnings
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+import modularity_tf
+from modularity_tf.masking import find_weights as module
+from modularity_tf.masking.find_weights import find_weights
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(400, 6)).astype("float32")
+Y = (X[:, 0] - X[:, 1] > 0).astype("float32")[:, None]
+# Two inputs decide, the others hardly matter.
+KERNEL = np.array([[4.0], [-4.0], [0.1], [-0.1], [0.1], [0.1]], "float32")
+NEEDED = [True, True, False, False, False, False]
+QUICK = {"steps": 150, "learning_rate": 0.2, "batch_size": 64}
+
+
+def classifier(metrics=("accuracy",), compiled=True):
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(1, activation="sigmoid", name="out"),
+        ],
+        name="classifier",
+    )
+    model.layers[-1].set_weights([KERNEL, np.zeros(1)])
+    if compiled:
+        model.compile("adam", "binary_crossentropy", metrics=[*metrics])
+    return model
+
+
+def find(*args, **kwargs):
+    """Returns what is found, and the warnings, without progress."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = find_weights(*args, **{"verbose": 0, **QUICK, **kwargs})
+    return found, [str(w.message) for w in told if w.category is UserWarning]
+
+
+class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.model = classifier()
+        cls.before = [w.numpy() for w in cls.model.weights]
+        shown = io.StringIO()
+        with contextlib.redirect_stderr(shown):
+            cls.found, cls.told = find(cls.model, (X, Y), task="larger one")
+        cls.shown = shown.getvalue()
+
+    def test_finds_the_weights_that_decide(self):
+        self.assertIsInstance(self.found, modularity_tf.WeightMask)
+        kept = self.found.values["out/kernel"][:, 0]
+        self.assertAllEqual(kept, NEEDED)
+
+    def test_the_model_is_not_changed(self):
+        for weight, before in zip(self.model.weights, self.before, strict=True):
+            self.assertAllEqual(weight, before)
+        self.assertIsNotNone(self.model.evaluate(X, Y, verbose=0))
+
+    def test_alpha_is_the_largest_that_keeps_the_performance(self):
+        told = self.found.provenance
+        least = 0.95 * told["reference"]
+        good = [t for t in told["trials"] if t["performance"] >= least]
+        bad = [t for t in told["trials"] if t["performance"] < least]
+        self.assertNotEmpty(bad)
+        largest = max(t["alpha"] for t in good)
+        self.assertAllClose(told["alpha"], largest)
+        self.assertLess(largest, min(t["alpha"] for t in bad))
+
+    def test_the_record_says_how_it_was_found(self):
+        told = self.found.provenance
+        self.assertEqual(told["task"], "larger one")
+        self.assertEqual(told["performance_is"], "accuracy")
+        self.assertStartsWith(told["validation"], "80 of the 400 examples")
+        self.assertIn("undecided", told["health"])
+        self.found.check_fits(self.model)
+
+    def test_the_seed_decides(self):
+        again, _ = find(self.model, (X, Y))
+        self.assertEqual(again, self.found)
+        self.assertEqual(
+            again.provenance["trials"], self.found.provenance["trials"]
+        )
+
+    def test_without_accuracy_the_loss_that_is_explained_counts(self):
+        model = classifier(metrics=())
+        found, _ = find(model, (X, Y), (X[:100], Y[:100]), alpha=1e-3)
+        told = found.provenance
+        self.assertEqual(told["performance_is"], "share of the loss explained")
+        self.assertEqual(told["validation"], "given")
+        whole, *_ = [model.evaluate(X[:100], Y[:100], verbose=0)]
+        parts = [found.apply(model), (~(found | ~found)).apply(model)]
+        left, nothing = (
+            float(
+                keras.losses.binary_crossentropy(
+                    Y[:100].T, part(X[:100]).numpy().T
+                )[0]
+            )
+            for part in parts
+        )
+        expected = (nothing - left) / (nothing - whole)
+        self.assertAllClose(told["performance"], expected, rtol=1e-4)
+
+    def test_takes_batches_of_any_kind(self):
+        parts = [(X[i : i + 50], Y[i : i + 50]) for i in range(0, 400, 50)]
+        dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(50)
+        found, _ = find(
+            self.model, parts, dataset, alpha=3e-3, learning_rate=0.3
+        )
+        self.assertAllEqual(found.values["out/kernel"][:, 0], NEEDED)
+
+    def test_a_mask_that_does_not_perform_is_never_returned_quietly(self):
+        found, told = find(self.model, (X, Y), alpha=10.0)
+        self.assertLess(found.provenance["performance"], 0.8)
+        (text,) = [each for each in told if "it is not what the task" in each]
+        self.assertRegex(text, r"keeps \d\d\.\d% of the .*`alpha`=10")
+
+    def test_what_is_not_sound_about_the_mask_is_told(self):
+        _, told = find(self.model, (X, Y), alpha=0.0, steps=3)
+        self.assertLen([t for t in told if "weights are kept: train" in t], 1)
+
+    def test_steps_follow_the_learning_rate_and_progress_is_shown(self):
+        self.assertEqual(self.shown, "")  # with verbose=0
+        shown = io.StringIO()
+        with (
+            contextlib.redirect_stderr(shown),
+            mock.patch.object(module, "FALLS", 3),
+        ):
+            found, _ = find(
+                self.model,
+                (X, Y),
+                alpha=1e-3,
+                learning_rate=0.5,
+                steps=None,
+                verbose=1,
+            )
+        # A logit starts at ln 9; the steps of an epoch are rounded up.
+        least = 3 * np.log(9) / 0.5
+        self.assertBetween(found.provenance["steps"], least, least + 10)
+        self.assertRegex(shown.getvalue(), r"alpha 0.001: 1\d\d\.\d% of the")
+
+    @parameterized.named_parameters(
+        (
+            "no_loss", {"model": classifier(compiled=False)},
+            "`loss` is needed, since 'classifier' is not compiled",
+        ),
+        (
+            "batches_alone", {"data": [(X, Y)]},
+            "`validation_data` are needed where `data` are batches",
+        ),
+        ("labels", {"data": (X, Y[:3])}, r"`data` must have as many labels"),
+        ("alpha", {"alpha": -1.0}, "`alpha` must be"),
+        ("auto", {"alpha": "best"}, "`alpha` must be"),
+        ("start", {"keep_probability": 1.0}, "`keep_probability` must be"),
+        ("steps", {"steps": 0}, "`steps` must be a positive int"),
+        ("rate", {"learning_rate": 0.0}, "`learning_rate` must be"),
+        ("layer", {"layers": "conv"}, "'conv'"),
+        ("seed", {"seed": -1}, "`seed` must be"),
+    )  # fmt: skip
+    def test_refuses_before_any_work(self, changes, message):
+        arguments = {"model": self.model, "data": (X, Y), **changes}
+        with self.assertRaisesRegex(ValueError, message):
+            find(**arguments)
+
+    def test_refuses_a_model_that_can_not_do_the_task(self):
+        with self.assertRaisesRegex(ValueError, "nothing to keep"):
+            find(self.model, (X, 1 - Y), (-X[:2], Y[:2]))
+
+    def test_says_what_to_change_where_no_alpha_keeps_the_performance(self):
+        with self.assertRaisesRegex(
+            ValueError, "No mask keeps 95% of the performance of 'classifier'"
+        ):
+            # Trained for the opposite, every mask is worse.
+            find(self.model, (X, 1 - Y), (X, Y), steps=20)
+
+
+if __name__ == "__main__":
+    tf.test.main()
