@@ -166,8 +166,6 @@ class WeightMask(part_set.PartSet):
             ValueError: If the mask does not fit or has no such kernel, or
                 `at_least` is out of its range.
         """
-        from modularity_tf.neurons import selection  # which is about neurons
-
         self.check_fits(model)
         if at_least is not None:
             at_least = checks.number("at_least", at_least, above=True, most=1)
@@ -192,7 +190,7 @@ class WeightMask(part_set.PartSet):
                 f"{model.name!r}; it is over {[*self.values]}."
             )
         provenance = {"weights": self.provenance, "at_least": at_least}
-        return selection.NeuronSelection(chosen, provenance)
+        return self.kinds["neurons"](chosen, provenance)
 
 
 def task_record(task):

@@ -19,6 +19,11 @@ class Finding:
     """
 
     KIND = ""  # what a file holds, for its header and messages
+    kinds = {}  # to the class of each, so that one can make another
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        Finding.kinds[cls.KIND] = cls
 
     def check_fits(self, model):
         """Raises `ValueError` with the first thing that `model` has otherwise.
