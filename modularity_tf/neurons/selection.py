@@ -88,8 +88,8 @@ def threshold_neurons(statistics, label, percentile=70.0):
     Args:
         statistics: `ClassStatistics`.
         label: Int, the class.
-        percentile: Float in [0, 100]. A neuron is active where its mean is
-            strictly above this percentile of its layer's means.
+        percentile: Float in [0, 100]. A neuron is active where its mean
+            |activation| is strictly above this percentile of its layer's.
 
     Returns:
         `NeuronSelection`.
@@ -116,14 +116,15 @@ def threshold_neurons(statistics, label, percentile=70.0):
 def bayesian_neuron_mask(statistics, label, t_high=0.55, t_low=1e-5, tau=0.8):
     """Returns which neurons to force on or off for a class (Algorithm 2).
 
-    The mean activation of a neuron is taken to be normal around the sample
+    The mean |activation| of a neuron is taken to be normal around the sample
     mean mu, with its standard error SE:
 
         P_high = 1 - Phi((t_high - mu) / SE),  on where P_high > tau
         P_low = Phi((t_low - mu) / SE),        off where P_low > tau
 
     A standard error of 0 gives probabilities of 0, 1/2 (a tie) or 1. With many
-    examples SE is tiny, and the decision is a threshold on the mean.
+    examples SE is tiny, and the decision is a threshold on the mean. A neuron
+    that is strongly negative is on, then, not off.
 
     Args:
         statistics: `ClassStatistics`.

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import hashlib
+import inspect
 import itertools
 import json
 import re
@@ -146,7 +147,7 @@ def clone(model):
     # Keras would compile the copy, with whatever loss and metrics a user has.
     compiled, model.compiled = model.compiled, False
     try:
-        copy = keras.models.clone_model(model)
+        copy = _clone(model)
     except (NotImplementedError, TypeError) as error:
         raise ValueError(refusal) from error
     finally:
@@ -155,6 +156,21 @@ def clone(model):
         raise ValueError(refusal)
     copy.compiled = False
     return copy
+
+
+def _clone(model):
+    try:
+        return keras.models.clone_model(model)
+    except TypeError:
+        # Keras's own config holds what many an `__init__` does not take.
+        config = model.get_config()
+        taken = inspect.signature(type(model).__init__).parameters
+        for name in ("name", "trainable", "dtype"):
+            if name not in taken:
+                config.pop(name, None)
+        copy = type(model).from_config(config)
+        copy.build_from_config(model.get_build_config())
+        return copy
 
 
 def check_finite(model):
