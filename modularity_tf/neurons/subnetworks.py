@@ -56,7 +56,7 @@ def build_subnetwork(model, selection):
     numbers of 0 and 1. The output layer stays as it is.
 
     Args:
-        model: Built `keras.Model`; a subclassed one is called on inputs of the
+        model: Built `keras.Model`; a subclassed one is called on floats of the
             shape with which it was built. It is not changed.
         selection: `NeuronSelection` or `NeuronMask`.
 
@@ -81,8 +81,8 @@ def build_subnetwork(model, selection):
         )
     on.check_fits(model)
     off.check_fits(model)
-    clone, layers = _clone(model)
     stays = output_layers(model)
+    clone, layers = _clone(model)
     for path, forced_on in on.values.items():
         if path in stays:
             continue
@@ -112,7 +112,7 @@ def ablate(model, selection, incoming=False):
     The output layer's neurons stay.
 
     Args:
-        model: Built `keras.Model`; a subclassed one is called on inputs of the
+        model: Built `keras.Model`; a subclassed one is called on floats of the
             shape with which it was built. It is not changed.
         selection: `NeuronSelection` of the neurons to remove.
         incoming: Bool. Zero the incoming weights (and biases) instead, as the
@@ -133,11 +133,11 @@ def ablate(model, selection, incoming=False):
     """
     _check_kind(selection, NeuronSelection)
     selection.check_fits(model)
-    clone, layers = _clone(model)
     traced = activations.trace(model)
     links, stays, lost = _links(model, traced)
     if not incoming:
         _refuse_lost(model, lost)
+    clone, layers = _clone(model)
     removed = {
         path: flags
         for path, flags in selection.values.items()

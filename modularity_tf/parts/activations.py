@@ -134,8 +134,8 @@ def neuron_layers(model, layers=None):
         if not _is_neuronal(layer):
             raise ValueError(
                 f"`layers` names {path!r}, a {type(layer).__name__}; only "
-                "Conv1D to Conv3D and Dense layers have neurons, which an "
-                "activation layer right after one may stand for."
+                "Conv1D to Conv3D and Dense layers have neurons (an activation "
+                "layer means the one whose output goes to it alone)."
             )
         if getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
@@ -180,8 +180,8 @@ def warn_of_other_units(model, stacklevel=2):
     if others:
         named = ", ".join(f"{p!r} ({kind})" for p, kind in others.items())
         warnings.warn(
-            f"{model.name!r} has units that are not looked at, for only Conv "
-            f"and Dense layers have neurons here: {named}. Name `layers` to "
+            f"{model.name!r} has units that are not looked at, in layers other "
+            f"than Conv1D to Conv3D and Dense: {named}. Name `layers` to "
             "silence this.",
             stacklevel=stacklevel + 1,
         )
@@ -294,8 +294,8 @@ class Trace(typing.NamedTuple):
 def trace(model):
     """Returns the `Trace` of a model, called once on symbolic inputs.
 
-    A model without `keras.Input` is called on inputs of the shapes with which
-    it was built; what it takes is held for floats or else for ints.
+    A model without `keras.Input` is called on floats of the shapes with which
+    it was built.
 
     Args:
         model: Built `keras.Model`.
@@ -311,27 +311,22 @@ def trace(model):
                 lambda x: tf.TensorSpec(x.shape, x.dtype), inputs
             ),
         )
-    shapes = (model.get_build_config() or {}).get("input_shape")
-    if not shapes:
-        raise ValueError(
-            f"{model.name!r} does not know the shapes of its inputs. Implement "
-            '`get_build_config`, which returns {"input_shape": ...}: the shape '
-            "of what `call` takes as its only inputs, or their structure."
-        )
-    for dtype in (keras.config.floatx(), "int32"):
+    try:
+        shapes = model.get_build_config()["input_shape"]
         specs = keras.tree.map_shape_structure(
-            lambda shape, dtype=dtype: tf.TensorSpec((None, *shape[1:]), dtype),
+            lambda shape: tf.TensorSpec(
+                (None, *shape[1:]), keras.config.floatx()
+            ),
             shapes,
         )
-        try:
-            return _traced(model, specs)
-        except Exception as error:  # whatever the user's code may raise
-            failure = error
-    raise ValueError(
-        f"{model.name!r} can't be called on inputs of the shapes {shapes} with "
-        "which it was built; make it a functional model with `keras.Input`. "
-        f"It raised: {failure}"
-    ) from failure
+        return _traced(model, specs)
+    except Exception as error:  # whatever the user's code may raise
+        raise ValueError(
+            f"{model.name!r} can't be followed: it does not say what its inputs "
+            "are, and takes no floats of the shape it was built with. Put it "
+            "into a functional model: `keras.Model(inputs, model(inputs))`, "
+            f"where `inputs` is a `keras.Input`. (It raised: {error})"
+        ) from error
 
 
 def _traced(model, specs):

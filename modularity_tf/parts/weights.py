@@ -142,7 +142,8 @@ def clone(model):
     """
     refusal = (
         f"{type(model).__name__} {model.name!r} can't be cloned with its "
-        "weights: implement `get_config` and `build`."
+        "weights: implement `get_config` and `build` in each model or layer "
+        "of your own."
     )
     # Keras would compile the copy, with whatever loss and metrics a user has.
     compiled, model.compiled = model.compiled, False
@@ -170,6 +171,7 @@ def _clone(model):
                 config.pop(name, None)
         copy = type(model).from_config(config)
         copy.build_from_config(model.get_build_config())
+        copy.built = True
         return copy
 
 
