@@ -15,6 +15,9 @@ import tensorflow as tf
 from modularity_tf.parts import activations, checks
 from modularity_tf.parts import weights as model_weights
 
+# Operations whose results need no `tf.abs`, which takes time on whole images.
+_NOT_NEGATIVE = ("Relu", "Relu6", "Sigmoid", "Softmax", "Softplus")
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassStatistics:
@@ -72,7 +75,10 @@ def magnitudes(values):
     Returns:
         Float64 tensor `(batch, units)`.
     """
-    return tf.cast(activations.unit_means([tf.abs(values)]), tf.float64)
+    is_symbolic = hasattr(values, "graph")
+    if not is_symbolic or values.op.type not in _NOT_NEGATIVE:
+        values = tf.abs(values)
+    return tf.cast(activations.unit_means([values]), tf.float64)
 
 
 def merge_groups(statistics, merged):
@@ -146,7 +152,7 @@ def class_statistics(model, batches, num_classes, layers=None):
         activations.warn_of_other_units(model)
     model_weights.check_finite(model)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def summarize(inputs, labels):
         member = tf.one_hot(labels, num_classes, dtype=tf.float64)
         sums = {}

@@ -322,10 +322,10 @@ def trace(model):
         return _traced(model, specs)
     except Exception as error:  # whatever the user's code may raise
         raise ValueError(
-            f"{model.name!r} can't be followed: it does not say what its inputs "
-            "are, and takes no floats of the shape it was built with. Put it "
-            "into a functional model: `keras.Model(inputs, model(inputs))`, "
-            f"where `inputs` is a `keras.Input`. (It raised: {error})"
+            f"{model.name!r} can't be followed: it has no `keras.Input`, and "
+            "takes no floats of the shape it was built with. Put it into a "
+            "functional model: `keras.Model(inputs, model(inputs))`, where "
+            f"`inputs` is a `keras.Input`. (It raised: {error})"
         ) from error
 
 
@@ -464,8 +464,10 @@ class ActivationModel(keras.Model):
 
     def call(self, inputs):
         # Always in a graph: run eagerly, a loop's steps would look like calls.
-        return self._in_graph(inputs)
+        in_graph = not tf.executing_eagerly()
+        return (self._activations if in_graph else self._in_graph)(inputs)
 
+    @tf.autograph.experimental.do_not_convert
     def _activations(self, inputs):
         after = [
             layer
