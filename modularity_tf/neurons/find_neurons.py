@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from modularity_tf.neurons import selection, statistics
-from modularity_tf.parts import checks
+from modularity_tf.parts import activations, checks
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 
@@ -38,8 +38,9 @@ def find_neurons(
         data: Arrays `(x, y)` or batches of them, as in `parts.data.batches`.
             y are class numbers; what is not of the class is left out.
         label: Int, the class.
-        layers: Names or paths of layers, as in `activations.choose_layers`;
-            `None` for all Conv and Dense layers.
+        layers: Names or paths of layers, as in `activations.neuron_layers`;
+            `None` for all Conv and Dense layers, with a `UserWarning` if the
+            model has units in others.
         method: "threshold": active are the neurons above a percentile of
             their layer. "bayesian": each neuron is surely on, surely off, or
             neither.
@@ -61,6 +62,9 @@ def find_neurons(
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}, got {method!r}.")
     label = checks.integer("label", label)
+    if layers is None:
+        activations.warn_of_other_units(model)
+        layers = [*activations.neuron_layers(model)]
     found = statistics.class_statistics(
         model, _of_class(data, label), 1, layers
     )

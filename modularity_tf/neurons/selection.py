@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import rich.table
 
+from modularity_tf.neurons import subnetworks
 from modularity_tf.parts import activations, checks, finding, part_set
 
 
@@ -33,8 +34,6 @@ class NeuronSelection(part_set.PartSet):
         Args:
             model: Built `keras.Model`. It is not changed.
         """
-        from modularity_tf.neurons import subnetworks  # which imports this
-
         return subnetworks.build_subnetwork(model, self)
 
     def remove_from(self, model, incoming=False):
@@ -46,8 +45,6 @@ class NeuronSelection(part_set.PartSet):
             model: Built `keras.Model`. It is not changed.
             incoming: Bool. Remove the incoming weights instead.
         """
-        from modularity_tf.neurons import subnetworks
-
         return subnetworks.ablate(model, self, incoming)
 
     def weights(self, model, incoming=True, outgoing=True):
@@ -62,8 +59,6 @@ class NeuronSelection(part_set.PartSet):
             ValueError: If the selection does not fit, or it can't be followed
                 where a neuron is heard, by the name of its layer.
         """
-        from modularity_tf.neurons import subnetworks
-
         return subnetworks.weights_of(model, self, incoming, outgoing)
 
     def check_fits(self, model):
@@ -137,8 +132,6 @@ class NeuronMask(finding.Finding):
         Args:
             model: Built `keras.Model`. It is not changed.
         """
-        from modularity_tf.neurons import subnetworks
-
         return subnetworks.build_subnetwork(model, self)
 
     def remove_from(self, model, incoming=False):
@@ -206,8 +199,8 @@ def threshold_neurons(statistics, label, percentile=70.0):
     Args:
         statistics: `ClassStatistics`.
         label: Int, the class.
-        percentile: Float in [0, 100]. A neuron is active where its mean is
-            strictly above this percentile of its layer's means.
+        percentile: Float in [0, 100]. A neuron is active where its mean
+            |activation| is strictly above this percentile of its layer's.
 
     Returns:
         `NeuronSelection`.
@@ -234,14 +227,15 @@ def threshold_neurons(statistics, label, percentile=70.0):
 def bayesian_neuron_mask(statistics, label, t_high=0.55, t_low=1e-5, tau=0.8):
     """Returns which neurons to force on or off for a class (Algorithm 2).
 
-    The mean activation of a neuron is taken to be normal around the sample
+    The mean |activation| of a neuron is taken to be normal around the sample
     mean mu, with its standard error SE:
 
         P_high = 1 - Phi((t_high - mu) / SE),  on where P_high > tau
         P_low = Phi((t_low - mu) / SE),        off where P_low > tau
 
     A standard error of 0 gives probabilities of 0, 1/2 (a tie) or 1. With many
-    examples SE is tiny, and the decision is a threshold on the mean.
+    examples SE is tiny, and the decision is a threshold on the mean. A neuron
+    that is strongly negative is on, then, not off.
 
     Args:
         statistics: `ClassStatistics`.

@@ -16,15 +16,22 @@ from modularity_tf.parts import activations, checks
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 
+# Operations whose results need no `tf.abs`, which takes time on whole images.
+_NOT_NEGATIVE = ("Relu", "Relu6", "Sigmoid", "Softmax", "Softplus")
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassStatistics:
-    """Activations of every neuron, class by class.
+    """How active every neuron is, class by class.
+
+    An example's activity is what `magnitudes` returns: |activation|, for a
+    channel the mean of it over space. With ReLU that is the activation.
 
     Attributes:
         counts: Int array of shape `(classes,)`, examples seen.
         mean: Dict from layer path to float64 array `(classes, units)`, the
-            mean over examples (and space); NaN for a class without examples.
+            mean activity over examples, not negative; NaN for a class without
+            examples.
         standard_error: Dict of the same shapes, sd / sqrt(examples) over
             examples, with n - 1; NaN for fewer than two.
     """
@@ -53,6 +60,26 @@ class ClassStatistics:
             {path: values[label] for path, values in of_all.items()}
             for of_all in (self.mean, self.standard_error)
         )
+
+
+def magnitudes(values):
+    """Returns how active each neuron is for each example.
+
+    The mean of |activation| over positions. The magnitude, since a neuron that
+    says much with negative numbers (tanh, GELU, a linear layer) is not off; of
+    each position and not of their mean, since a channel that is 1 here and -1
+    there is not off, either. The same as the mean activation with ReLU.
+
+    Args:
+        values: Float tensor `(batch, ..., units)`, of an `ActivationModel`.
+
+    Returns:
+        Float64 tensor `(batch, units)`.
+    """
+    is_symbolic = hasattr(values, "graph")
+    if not is_symbolic or values.op.type not in _NOT_NEGATIVE:
+        values = tf.abs(values)
+    return tf.cast(activations.unit_means([values]), tf.float64)
 
 
 def merge_groups(statistics, merged):
@@ -95,9 +122,12 @@ def merge_groups(statistics, merged):
 
 
 def class_statistics(model, data, num_classes, layers=None):
-    """Returns mean and standard error of every neuron for every class.
+    """Returns mean and standard error of |activation|, by neuron and class.
 
-    One pass over the data; memory is that of a batch.
+    A neuron's activation is the output of its layer or, where that is linear,
+    of the activation layer after it, as in `activations.ActivationModel`; its
+    magnitude is what `magnitudes` returns. One pass over the data; memory is
+    that of a batch.
 
     Args:
         model: Built `keras.Model`.
@@ -105,11 +135,13 @@ def class_statistics(model, data, num_classes, layers=None):
             `parts.data.batches`; labels are ints in [0, num_classes), of shape
             `(examples,)`.
         num_classes: Positive int. Any grouping will do, not classes alone.
-        layers: Names or paths of Conv or Dense layers, as in
-            `activations.choose_layers`; `None` for all.
+        layers: Names or paths of Conv or Dense layers, or of the activation
+            layers after them, as in `activations.neuron_layers`; `None` for
+            all Conv and Dense layers, with a `UserWarning` if the model has
+            units in other layers.
 
     Returns:
-        `ClassStatistics`.
+        `ClassStatistics`, by the paths of the Conv and Dense layers.
 
     Raises:
         ValueError: If an activation (by layer), a weight (by path) or an input
@@ -118,14 +150,16 @@ def class_statistics(model, data, num_classes, layers=None):
     """
     num_classes = checks.integer("num_classes", num_classes, least=1)
     watch = activations.ActivationModel(model, layers)
+    if layers is None:
+        activations.warn_of_other_units(model)
     model_weights.check_finite(model)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def summarize(inputs, labels):
         member = tf.one_hot(labels, num_classes, dtype=tf.float64)
         sums = {}
         for path, values in watch(inputs).items():
-            values = tf.cast(activations.unit_means([values]), tf.float64)
+            values = magnitudes(values)
             sums[path] = tf.stack(
                 [
                     tf.matmul(member, power, transpose_a=True)

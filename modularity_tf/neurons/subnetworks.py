@@ -6,14 +6,14 @@ References:
 """
 
 import collections
+import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from modularity_tf.masking.weight_mask import WeightMask
-from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
-from modularity_tf.parts import activations, keras_private
+from modularity_tf.parts import activations, finding, keras_private
 from modularity_tf.parts import weights as model_weights
 
 # Layers through which a unit stays the same index of the last axis.
@@ -52,34 +52,37 @@ def build_subnetwork(model, selection):
       1, those forced off weights 0 and bias 0; the others stay.
 
     A neuron that is off puts out act(0), one that is on act(1): 0 and 1 with
-    ReLU. The output layer stays as it is.
+    ReLU. A BatchNormalization between a layer and its activation makes other
+    numbers of 0 and 1. The output layer stays as it is.
 
     Args:
-        model: Built `keras.Model`. It is not changed.
+        model: Built `keras.Model`; a subclassed one is called on floats of the
+            shape with which it was built. It is not changed.
         selection: `NeuronSelection` or `NeuronMask`.
 
     Returns:
         A plain Keras model, not compiled.
 
     Raises:
-        ValueError: If the selection does not fit, the model can't be cloned,
-            or a neuron is to be forced on in a layer without bias.
+        ValueError: If the selection does not fit, the model can't be cloned or
+            does not know its inputs, its outputs are no layer's, or a neuron is
+            to be forced on in a layer without bias.
 
     References:
         - Elbastawisy and Afrin, 2025, sections 4.1 and 4.2
     """
-    _check_kind(selection, NeuronSelection, NeuronMask)
-    if isinstance(selection, NeuronMask):
+    _check_kind(selection, "neurons", "a neuron mask")
+    if selection.KIND == "a neuron mask":
         on, off = selection.on, selection.off
     else:
         off = ~selection
-        on = NeuronSelection(
+        on = type(selection)(
             {path: np.zeros_like(v) for path, v in off.values.items()}
         )
     on.check_fits(model)
     off.check_fits(model)
-    clone, layers = _clone(model)
     stays = output_layers(model)
+    clone, layers = _clone(model)
     for path, forced_on in on.values.items():
         if path in stays:
             continue
@@ -109,30 +112,44 @@ def ablate(model, selection, incoming=False):
     The output layer's neurons stay.
 
     Args:
-        model: Built `keras.Model`. It is not changed.
+        model: Built `keras.Model`; a subclassed one is called on floats of the
+            shape with which it was built. It is not changed.
         selection: `NeuronSelection` of the neurons to remove.
         incoming: Bool. Zero the incoming weights (and biases) instead, as the
-            authors' code does: works in any architecture.
+            authors' code does: works in any architecture. Where outputs are
+            no layer's (a sum of two, say), a `UserWarning` says that selected
+            neurons go even if their layer is an output layer.
 
     Returns:
         A plain Keras model, not compiled.
 
     Raises:
-        ValueError: If the selection does not fit, the model can't be cloned,
-            or a neuron's way can't be followed, by the name of its layer.
+        ValueError: If the selection does not fit, the model can't be cloned or
+            does not know its inputs, or a neuron's way can't be followed, by
+            the name of its layer.
 
     References:
         - Elbastawisy and Afrin, 2025, section 5.2
     """
-    _check_kind(selection, NeuronSelection)
+    _check_kind(selection, "neurons")
     selection.check_fits(model)
+    traced = activations.trace(model)
+    links, stays, lost = _links(model, traced)
+    if not incoming:
+        _refuse_lost(model, lost)
     clone, layers = _clone(model)
-    links, stays = _links(model)
     removed = {
         path: flags
         for path, flags in selection.values.items()
         if path not in stays and flags.any()
     }
+    if lost and removed:
+        warnings.warn(
+            f"No layer is known to put out the outputs {lost} of "
+            f"{model.name!r}: selected neurons are removed from {[*removed]}, "
+            "even if one of these is an output layer.",
+            stacklevel=2,
+        )
     for path, flags in removed.items():
         layer = layers[path]
         if incoming:
@@ -144,10 +161,10 @@ def ablate(model, selection, incoming=False):
     if not incoming:
         for source, target, rows in links:
             if source in removed:
-                kernel = layers[target].kernel.numpy()
-                kernel[..., removed[source][rows], :] = 0.0
-                layers[target].kernel.assign(kernel)
-        _check_nothing_passes(clone, layers, removed)
+                heard = _weighs(layers[target], removed[source][rows])
+                kernel = layers[target].kernel
+                kernel.assign(np.where(heard, 0.0, kernel.numpy()))
+        _check_nothing_passes(clone, layers, removed, traced.specs)
     return clone
 
 
@@ -168,7 +185,7 @@ def weights_of(model, selection, incoming=True, outgoing=True):
         ValueError: If the selection does not fit, or a neuron's way can't be
             followed, by the name of its layer.
     """
-    _check_kind(selection, NeuronSelection)
+    _check_kind(selection, "neurons")
     selection.check_fits(model)
     layers = activations.neuron_layers(model)
     values = {
@@ -180,9 +197,10 @@ def weights_of(model, selection, incoming=True, outgoing=True):
             values[path][..., flags] = True
     if outgoing:
         ablate(model, selection)  # refuses what can't be followed
-        for source, target, rows in _links(model)[0]:
+        for source, target, rows in _links(model, activations.trace(model))[0]:
             if source in selection.values:
-                values[target][..., selection.values[source][rows], :] = True
+                channels = selection.values[source][rows]
+                values[target] |= _weighs(layers[target], channels)
     kernels = {
         id(weight.variable): path
         for path, weight in model_weights.model_weights(model).items()
@@ -205,78 +223,91 @@ def output_layers(model):
     """Returns the paths of the layers whose units are the model's outputs.
 
     Args:
-        model: Built `keras.Model` that knows its input shapes.
+        model: Built `keras.Model` that knows its inputs: with `keras.Input`,
+            or from having been called.
 
     Raises:
         ValueError: If it does not, or an output comes from another layer.
     """
-    return _links(model)[1]
+    _, found, lost = _links(model, activations.trace(model))
+    _refuse_lost(model, lost)
+    return found
 
 
-def _check_kind(selection, *kinds):
-    if not isinstance(selection, kinds):
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"`selection` must be a {names}, got {selection!r}.")
-
-
-def _links(model):
-    """Returns how units feed the next layers, and the output layers.
-
-    Returns:
-        List of `(source, target, rows)`: paths of two layers, and for each
-        row of the target's kernel the unit of the source that it weighs. List
-        of paths.
-    """
-    path_of = {id(x): p for p, x in activations.neuron_layers(model).items()}
-    units = {}  # id of a tensor: path, unit of each entry of the last axis
-    links = []
-    calls, outputs = _traced_calls(model)
-    calls_of = collections.Counter(path_of.get(id(c[0])) for c in calls)
-    for layer, inputs, result in calls:
-        known = units.get(id(inputs[0])) if inputs else None
-        if id(layer) in path_of:
-            path = path_of[id(layer)]
-            # The weights of a layer that is shared are another call's, too.
-            if known is not None and calls_of[path] == 1:
-                links.append((known[0], path, known[1]))
-            units[id(result)] = path, np.arange(result.shape[-1])
-        elif known is not None:
-            rows = _rows_after(layer, known[1], result)
-            if rows is not None:
-                units[id(result)] = known[0], rows
-    lost = [i for i, x in enumerate(outputs) if id(x) not in units]
+def _refuse_lost(model, lost):
     if lost:
         raise ValueError(
             f"The outputs {lost} of {model.name!r} are not those of a Conv or "
             "Dense layer, nor of one followed by activations, pooling and "
             "the like."
         )
-    return links, [units[id(x)][0] for x in outputs]
 
 
-def _traced_calls(model):
-    """Returns the calls of all innermost layers, and the model's outputs."""
-    if not getattr(model, "inputs", None):
-        raise ValueError(
-            f"{model.name!r} does not know the shapes of its inputs: build it "
-            "with `keras.Input`."
-        )
-    inside = keras_private.all_layers(model)
-    leaves = [x for x in inside if not keras_private.children(x)]
-    kept = []  # alive, so that no two tensors share an id
+def _check_kind(selection, *kinds):
+    if getattr(selection, "KIND", None) not in kinds:
+        names = " or ".join(finding.Finding.kinds[k].__name__ for k in kinds)
+        raise ValueError(f"`selection` must be a {names}, got {selection!r}.")
 
-    @tf.function(autograph=False)
-    def trace(*inputs):
-        arguments = keras.tree.pack_sequence_as(
-            keras_private.input_structure(model), inputs
-        )
-        with activations.recorded_calls(leaves) as calls:
-            outputs = model(arguments, training=False)
-        kept.extend([calls, keras.tree.flatten(outputs)])
 
-    specs = [tf.TensorSpec(x.shape, x.dtype) for x in model.inputs]
-    trace.get_concrete_function(*specs)
-    return kept
+def _links(model, traced):
+    """Returns how units feed the next layers, and the output layers.
+
+    Args:
+        model: Built `keras.Model`.
+        traced: `activations.Trace` of it.
+
+    Returns:
+        List of `(source, target, rows)`: paths of two layers, and for each
+        channel that the target takes the unit of the source. List of paths.
+        List of the numbers of those outputs that are no layer's.
+    """
+    path_of = {id(x): p for p, x in activations.neuron_layers(model).items()}
+    units = {}  # name of a tensor: path, unit of each entry of the last axis
+    links = []
+    calls_of = collections.Counter(path_of.get(id(c[0])) for c in traced.calls)
+    for layer, inputs, result in traced.calls:
+        known = _units_in(inputs[0], units) if inputs else None
+        if id(layer) in path_of:
+            path = path_of[id(layer)]
+            # The weights of a layer that is shared are another call's, too.
+            if known is not None and calls_of[path] == 1:
+                links.append((known[0], path, known[1]))
+            units[result.name] = path, np.arange(result.shape[-1])
+        elif known is not None:
+            rows = _rows_after(layer, known[1], result)
+            if rows is not None:
+                units[result.name] = known[0], rows
+    ends = [_units_in(x, units) for x in traced.outputs]
+    lost = [i for i, end in enumerate(ends) if end is None]
+    return links, [end[0] for end in ends if end is not None], lost
+
+
+def _units_in(tensor, units):
+    """Returns which units a tensor has, also after bare operations."""
+    while hasattr(tensor, "graph"):  # no list, no constant
+        if tensor.name in units:
+            return units[tensor.name]
+        if tensor.op.type not in activations.UNITWISE_OPS:
+            break
+        tensor = tensor.op.inputs[0]
+    return None
+
+
+def _weighs(layer, channels):
+    """Returns which entries of a kernel weigh some channels.
+
+    Args:
+        layer: Conv or Dense layer. A group of a grouped convolution weighs its
+            own channels alone, from row 0 of the kernel on.
+        channels: Bool array, one entry a channel that the layer takes.
+
+    Returns:
+        Bool array of the kernel's shape.
+    """
+    shape, groups = layer.kernel.shape, getattr(layer, "groups", 1)
+    of_groups = channels.reshape(groups, -1).T  # (rows, groups)
+    entries = of_groups.repeat(shape[-1] // groups, axis=1)
+    return np.broadcast_to(entries, shape)
 
 
 def _rows_after(layer, rows, result):
@@ -292,19 +323,16 @@ def _rows_after(layer, rows, result):
     return None
 
 
-def _check_nothing_passes(model, layers, removed):
+def _check_nothing_passes(model, layers, removed, specs):
     """Raises `ValueError` if a removed neuron still changes the outputs."""
     rng = np.random.default_rng(0)
 
     def example(x):
         shape = [2 if n is None else n for n in x.shape]
-        is_float = "float" in keras.backend.standardize_dtype(x.dtype)
-        values = rng.normal(size=shape) if is_float else np.zeros(shape)
-        return tf.cast(values, x.dtype)
+        values = rng.normal(size=shape) if x.dtype.is_floating else 0
+        return tf.cast(tf.broadcast_to(values, shape), x.dtype)
 
-    inputs = keras.tree.map_structure(
-        example, keras_private.input_structure(model)
-    )
+    inputs = keras.tree.map_structure(example, specs)
 
     def outputs():
         return np.concatenate(
@@ -335,7 +363,13 @@ def _check_nothing_passes(model, layers, removed):
 
 
 def _clone(model):
-    """Returns a copy with the same weights, and its layers by path."""
+    """Returns a copy with the same weights, and its layers by path.
+
+    By the paths in `model`: the copy of a subclassed model may have a name of
+    its own.
+    """
     clone = model_weights.clone(model)
     clone.set_weights(model.get_weights())
-    return clone, activations.neuron_layers(clone)
+    layers = activations.neuron_layers(clone).values()
+    paths = activations.neuron_layers(model)
+    return clone, dict(zip(paths, layers, strict=True))

@@ -1,11 +1,14 @@
 """The layers with units of any model, and what they put out.
 
-A neuron is a unit of a Dense layer or a channel of a convolution; its
-activation is the output of its layer, for a channel the mean over space.
+A neuron is a unit of a Dense layer or a channel of a convolution. It puts out
+what its layer does or, where that is linear, what the activation after it does:
+`Dense(9, "relu")` and `Dense(9)`, then `ReLU()`, have the same neurons.
 """
 
 import contextlib
 import functools
+import typing
+import warnings
 
 import keras
 import tensorflow as tf
@@ -22,6 +25,52 @@ _KINDS = (
 )
 # What lies inside of them is a part of how they work, called in a loop say.
 _WHOLE = (*_KINDS, keras.layers.RNN, keras.layers.Wrapper)
+# The same for layers whose own parts are no layers to speak of.
+_COMPOSED = (
+    keras.layers.RNN,
+    keras.layers.Wrapper,
+    keras.layers.MultiHeadAttention,
+    keras.layers.GroupQueryAttention,
+)
+_ACTIVATIONS = (
+    keras.layers.Activation,
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ReLU,
+    keras.layers.Softmax,
+)
+# What may lie between a layer and its activation: a unit stays the same index
+# of the last axis. In inference, Dropout and the like do nothing at all.
+_BETWEEN = (
+    keras.layers.AveragePooling1D,
+    keras.layers.AveragePooling2D,
+    keras.layers.AveragePooling3D,
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.MaxPooling1D,
+    keras.layers.MaxPooling2D,
+    keras.layers.MaxPooling3D,
+    keras.layers.RMSNormalization,
+    keras.layers.Rescaling,
+)
+_ACTIVATION_OPS = (
+    "Elu",
+    "LeakyRelu",
+    "LogSoftmax",
+    "Relu",
+    "Relu6",
+    "Selu",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+)
+_SAME_OPS = ("Cast", "Identity")
+# Operations of TensorFlow through which a unit stays where it is.
+UNITWISE_OPS = (*_ACTIVATION_OPS, *_SAME_OPS)
 
 
 def choose_layers(model, layers=None, argument="layers"):
@@ -68,7 +117,8 @@ def neuron_layers(model, layers=None):
 
     Args:
         model: Built `keras.Model`.
-        layers: Names or paths, as in `choose_layers`, or `None` for all.
+        layers: Names or paths, as in `choose_layers`, or `None` for all. An
+            activation layer means the Conv or Dense layers that it activates.
 
     Returns:
         Dict from path to `keras.layers.Layer`, in the model's order.
@@ -78,11 +128,14 @@ def neuron_layers(model, layers=None):
             another kind of layer, or a layer has its channels first.
     """
     found = choose_layers(model, layers)
+    if any(isinstance(x, _ACTIVATIONS) for x in found.values()):
+        found = _with_activated(model, found)
     for path, layer in found.items():
         if not _is_neuronal(layer):
             raise ValueError(
-                f"`layers` names {path!r}, a {type(layer).__name__}; only Conv "
-                "and Dense layers have neurons."
+                f"`layers` names {path!r}, a {type(layer).__name__}; only "
+                "Conv1D to Conv3D and Dense layers have neurons (an activation "
+                "layer means the one whose output goes to it alone)."
             )
         if getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
@@ -90,6 +143,48 @@ def neuron_layers(model, layers=None):
                 "must be on the last axis."
             )
     return found
+
+
+def _with_activated(model, chosen):
+    """Returns layers, with those that they activate for activation layers."""
+    traced, activated = trace(model), {}  # id of an activation layer: paths
+    for path, layer in choose_layers(model).items():
+        own = [out for owner, _, out in traced.calls if owner is layer]
+        for by, _ in _activated(layer, own, traced.calls, traced.outputs):
+            activated.setdefault(id(by), set()).add(path)
+    paths = set()
+    for path, layer in chosen.items():
+        paths |= activated.get(id(layer), {path})
+    return {p: x for p, x in _paths(model).items() if p in paths}
+
+
+def warn_of_other_units(model, stacklevel=2):
+    """Warns of layers whose units `neuron_layers` leaves out, by path.
+
+    Recurrent and attention layers, depthwise, separable and transposed
+    convolutions, EinsumDense, and others that have a kernel.
+
+    Args:
+        model: Built `keras.Model`.
+        stacklevel: Int, as in `warnings.warn`, from the caller's view.
+    """
+    known, others = _paths(model), {}
+    for path, weight in model_weights.model_weights(model).items():
+        around = layer_names.around(path)
+        if weight.role not in ("kernel", "recurrent_kernel") or not around:
+            continue
+        if not _is_neuronal(known[around[-1]]):
+            whole = [p for p in around if isinstance(known[p], _COMPOSED)]
+            owner = (*whole, around[-1])[0]
+            others[owner] = type(known[owner]).__name__
+    if others:
+        named = ", ".join(f"{p!r} ({kind})" for p, kind in others.items())
+        warnings.warn(
+            f"{model.name!r} has units that are not looked at, in layers other "
+            f"than Conv1D to Conv3D and Dense: {named}. Name `layers` to "
+            "silence this.",
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _is_neuronal(layer):
@@ -181,23 +276,173 @@ def outputs_in_reach(model, path, layer, calls):
     return outputs
 
 
+class Trace(typing.NamedTuple):
+    """What happens in a call of a model, in a graph.
+
+    Attributes:
+        specs: `tf.TensorSpec`s in the structure of the model's inputs.
+        calls: List of `(layer, inputs, outputs)` of the innermost layers'
+            calls, in order, without those in loops.
+        outputs: List of the model's outputs.
+    """
+
+    specs: typing.Any
+    calls: list
+    outputs: list
+
+
+def trace(model):
+    """Returns the `Trace` of a model, called once on symbolic inputs.
+
+    A model without `keras.Input` is called on floats of the shapes with which
+    it was built.
+
+    Args:
+        model: Built `keras.Model`.
+
+    Raises:
+        ValueError: If it does not know its inputs, or can't be called on them.
+    """
+    if getattr(model, "inputs", None):
+        inputs = keras_private.input_structure(model)
+        return _traced(
+            model,
+            keras.tree.map_structure(
+                lambda x: tf.TensorSpec(x.shape, x.dtype), inputs
+            ),
+        )
+    try:
+        shapes = model.get_build_config()["input_shape"]
+        specs = keras.tree.map_shape_structure(
+            lambda shape: tf.TensorSpec(
+                (None, *shape[1:]), keras.config.floatx()
+            ),
+            shapes,
+        )
+        return _traced(model, specs)
+    except Exception as error:  # whatever the user's code may raise
+        raise ValueError(
+            f"{model.name!r} can't be followed: it has no `keras.Input`, and "
+            "takes no floats of the shape it was built with. Put it into a "
+            "functional model: `keras.Model(inputs, model(inputs))`, where "
+            f"`inputs` is a `keras.Input`. (It raised: {error})"
+        ) from error
+
+
+def _traced(model, specs):
+    inside = keras_private.all_layers(model)
+    leaves = [x for x in inside if not keras_private.children(x)]
+    kept = []
+
+    @tf.function(autograph=False)
+    def call(*inputs):
+        arguments = keras.tree.pack_sequence_as(specs, inputs)
+        with recorded_calls(leaves) as calls:
+            outputs = model(arguments, training=False)
+        graph = tf.compat.v1.get_default_graph()
+        in_graph = [one for one in calls if _is_in(graph, one[2])]
+        outputs = keras.tree.flatten(outputs)
+        kept.append(Trace(specs, in_graph, outputs))
+
+    call.get_concrete_function(*keras.tree.flatten(specs))
+    return kept[0]
+
+
+def _is_in(graph, x):
+    """Returns if something is a tensor of a graph, not of a loop in it."""
+    return tf.is_tensor(x) and getattr(x, "graph", None) is graph
+
+
+def _activated(layer, outputs, calls, ends):
+    """Returns what activates a layer, and to what, for each of its calls.
+
+    Args:
+        layer: Conv or Dense layer.
+        outputs: List of tensors, what its calls returned.
+        calls: What `recorded_calls` yielded, of all activation layers and
+            all that may lie between at least.
+        ends: List of tensors, the model's outputs.
+
+    Returns:
+        List of `(by, activated)`: the activation layer, or the type of the
+        operation, and its output. `(None, output)` for all calls where one of
+        them has no activation of its own after it.
+    """
+    own = [(None, out) for out in outputs]
+    linear = layer.activation in (None, keras.activations.linear)
+    if not own or not linear:
+        return own
+    graph = outputs[0].graph
+    takers = {}  # name of a tensor: layers that take it, and what they return
+    for taker, args, out in calls:
+        taken = args[0] if args else None
+        # Not Dropout, which hands on what it takes.
+        if _is_in(graph, taken) and _is_in(graph, out) and out is not taken:
+            takers.setdefault(taken.name, []).append((taker, out))
+    ends = {x.name for x in ends if _is_in(graph, x)}
+    found = [_activation_after(out, takers, ends) for out in outputs]
+    return own if None in found else found
+
+
+def _activation_after(tensor, takers, ends):
+    """Returns the next activation and its output, `None` if it is unclear."""
+    while tensor.name not in ends:
+        users = [op for op in tensor.consumers() if op.type != "Shape"]
+        layers = takers.get(tensor.name, [])
+        if len(layers) == 1:
+            by, out = layers[0]
+            keeps = isinstance(by, (*_ACTIVATIONS, *_BETWEEN))
+            if not keeps or _goes_elsewhere(tensor, users, out):
+                return None
+            is_activation = isinstance(by, _ACTIVATIONS)
+        elif not layers and len(users) == 1 and users[0].type in UNITWISE_OPS:
+            by, out = users[0].type, users[0].outputs[0]
+            is_activation = by in _ACTIVATION_OPS
+        else:
+            return None
+        if is_activation:
+            return by, out
+        tensor = out
+    return None
+
+
+def _goes_elsewhere(tensor, users, out):
+    """Returns if one of a tensor's users has no part in making `out`."""
+    makers, to_do = set(), [out.op]
+    while to_do:
+        op = to_do.pop()
+        if op.name not in makers:
+            makers.add(op.name)
+            to_do += [x.op for x in op.inputs if x.name != tensor.name]
+    return any(op.name not in makers for op in users)
+
+
 class ActivationModel(keras.Model):
     """Returns the activations of the neurons of another model.
 
     In inference mode, without changing the model.
 
+    A linear layer puts out what the next activation layer makes of it
+    (`Activation`, `ReLU`, `Softmax` and the like), through normalization,
+    Dropout and pooling: with Conv, BatchNormalization, ReLU it is what the ReLU
+    returns. A bare operation in a `call` counts like a layer where it is a
+    single one of TensorFlow: relu, tanh, sigmoid, elu, softmax, but not gelu or
+    silu. The layer's own output counts where it also goes elsewhere, is one of
+    the model's outputs, or is added to a residual branch first.
+
     Args:
         model: Built `keras.Model`: Sequential, functional, nested, or
             subclassed.
-        layers: Names or paths of Conv or Dense layers, as in
-            `choose_layers`; `None` for all.
+        layers: Names or paths of Conv or Dense layers, or of the activation
+            layers after them, as in `neuron_layers`; `None` for all.
 
     Call arguments:
         inputs: What `model` takes.
 
     Returns:
-        Dict from layer path to the layer's outputs; those of a layer that is
-        called several times side by side, as one more axis before the units.
+        Dict from the path of the Conv or Dense layer to activations; those of
+        a layer that is called several times side by side, as one more axis
+        before the units.
 
     Raises:
         ValueError: If there is no such layer. When called: if a layer is out
@@ -219,14 +464,25 @@ class ActivationModel(keras.Model):
 
     def call(self, inputs):
         # Always in a graph: run eagerly, a loop's steps would look like calls.
-        return self._in_graph(inputs)
+        in_graph = not tf.executing_eagerly()
+        return (self._activations if in_graph else self._in_graph)(inputs)
 
+    @tf.autograph.experimental.do_not_convert
     def _activations(self, inputs):
-        with recorded_calls(self.neuron_layers.values()) as calls:
-            self.model(inputs, training=False)
+        after = [
+            layer
+            for layer in keras_private.all_layers(self.model)
+            if isinstance(layer, (*_ACTIVATIONS, *_BETWEEN))
+        ]
+        watched = [*self.neuron_layers.values(), *after]
+        with recorded_calls(watched) as calls:
+            ends = keras.tree.flatten(self.model(inputs, training=False))
         found = {}
         for path, layer in self.neuron_layers.items():
             outputs = outputs_in_reach(self.model, path, layer, calls)
+            outputs = [
+                out for _, out in _activated(layer, outputs, calls, ends)
+            ]
             shapes = [tuple(out.shape) for out in outputs]
             if len({*shapes}) > 1:
                 raise ValueError(

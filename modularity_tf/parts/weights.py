@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import hashlib
+import inspect
 import itertools
 import json
 import re
@@ -141,12 +142,13 @@ def clone(model):
     """
     refusal = (
         f"{type(model).__name__} {model.name!r} can't be cloned with its "
-        "weights: implement `get_config` and `build`."
+        "weights: implement `get_config` and `build` in each model or layer "
+        "of your own."
     )
     # Keras would compile the copy, with whatever loss and metrics a user has.
     compiled, model.compiled = model.compiled, False
     try:
-        copy = keras.models.clone_model(model)
+        copy = _clone(model)
     except (NotImplementedError, TypeError) as error:
         raise ValueError(refusal) from error
     finally:
@@ -155,6 +157,22 @@ def clone(model):
         raise ValueError(refusal)
     copy.compiled = False
     return copy
+
+
+def _clone(model):
+    try:
+        return keras.models.clone_model(model)
+    except TypeError:
+        # Keras's own config holds what many an `__init__` does not take.
+        config = model.get_config()
+        taken = inspect.signature(type(model).__init__).parameters
+        for name in ("name", "trainable", "dtype"):
+            if name not in taken:
+                config.pop(name, None)
+        copy = type(model).from_config(config)
+        copy.build_from_config(model.get_build_config())
+        copy.built = True
+        return copy
 
 
 def check_finite(model):

@@ -111,11 +111,11 @@ def permute_labels(stage, dataset, network, method):
 
 
 def mean_activations(network, split):
-    """Returns layer -> float64 array `(images, units)`, means over space."""
+    """Returns layer -> float64 array `(images, units)`, as `magnitudes`."""
     watch = activations.ActivationModel(network)
     parts = [
         {
-            path: np.array(activations.unit_means([values]), "float64")
+            path: statistics.magnitudes(values).numpy()
             for path, values in watch(x).items()
         }
         for x, _ in class_neurons.batches_of(split)

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -5,7 +7,7 @@ from absl.testing import parameterized
 from keras import layers
 from scipy import stats
 
-from modularity_tf.neurons import statistics
+from modularity_tf.neurons import selection, statistics
 from modularity_tf.parts import activations
 from tests import small_models
 
@@ -31,6 +33,59 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertTrue(np.all(np.isnan(found.standard_error["conv"][3])))
         with self.assertRaisesRegex(ValueError, "no example of class 1"):
             found.of(1)
+
+    def test_strong_negative_and_changing_signs_are_activity(self):
+        # Position by position: 1 and -1 do not cancel each other.
+        model = keras.Sequential(
+            [
+                keras.Input((4, 1)),
+                layers.Conv1D(2, 1, activation="tanh", name="signed"),
+                layers.GlobalAveragePooling1D(),
+                layers.Dense(1, name="output"),
+            ]
+        )
+        model.get_layer("signed").kernel.assign([[[3.0, -2.0]]])
+        rows = np.random.default_rng(0).normal(size=(6, 4, 1))
+        rows = rows.astype("float32")
+        found = statistics.class_statistics(model, [(rows, [0] * 6)], 1)
+        expected = np.abs(np.tanh(rows * [3.0, -2.0])).mean(axis=1)
+        self.assertAllClose(found.mean["signed"][0], expected.mean(0))
+        self.assertAllClose(
+            found.standard_error["signed"][0], stats.sem(expected)
+        )
+
+    def test_strongly_negative_neurons_are_on(self):
+        model = keras.Sequential(
+            [
+                keras.Input((1,)),
+                layers.Dense(3, name="d"),
+                layers.ELU(name="elu"),
+            ]
+        )
+        model.layers[0].kernel.assign([[-4.0, 0.0, 0.1]])
+        rows = np.linspace(1, 2, 9, dtype="float32")[:, None]
+        found = statistics.class_statistics(model, [(rows, [0] * 9)], 1, "elu")
+        mask = selection.bayesian_neuron_mask(found, 0)
+        self.assertAllEqual(mask.on.values["d"], [1, 0, 0])
+        self.assertAllEqual(mask.off.values["d"], [0, 1, 0])
+
+    def test_warns_once_of_units_it_does_not_look_at(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3, 2)),
+                layers.LSTM(4, name="lstm"),
+                layers.Dense(2, name="output"),
+            ],
+            name="recurrent",
+        )
+        batches = [(np.zeros((2, 3, 2), "float32"), [0, 1])] * 2
+        with self.assertWarnsRegex(UserWarning, r"'lstm' \(LSTM\)") as caught:
+            statistics.class_statistics(model, batches, 2)
+        self.assertLen(caught.warnings, 1)
+        self.assertEqual(caught.filename, __file__)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            statistics.class_statistics(model, batches, 2, layers="output")
 
     def test_groups_merge_to_what_one_pass_would_give(self):
         model = small_models.cnn()

@@ -179,7 +179,7 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_follows_units_into_and_out_of_nested_models(self):
         model = nested()
-        links, ends = subnetworks._links(model)
+        links, ends, _ = subnetworks._links(model, activations.trace(model))
         self.assertEqual(
             [(source, target) for source, target, _ in links],
             [("first", "inner/d"), ("inner/d", "last")],
@@ -242,26 +242,170 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, r"outputs \[0\] of 'sum'"):
             subnetworks.output_layers(model)
 
-    def test_needs_to_know_the_inputs(self):
-        class Mine(keras.Model):
-            def __init__(self):
-                super().__init__(name="mine")
-                self.dense = layers.Dense(2, name="d")
+    @parameterized.parameters(1, 2, 4)
+    def test_a_grouped_kernel_weighs_the_channels_of_its_group(self, groups):
+        model = keras.Sequential(
+            [
+                keras.Input((4, 4, 2)),
+                layers.Conv2D(4, 1, name="first"),
+                layers.ReLU(),
+                layers.Conv2D(8, 1, groups=groups, name="grouped"),
+                layers.GlobalAveragePooling2D(),
+                layers.Dense(2, name="output"),
+            ]
+        )
+        flags = np.array([True, False, False, True])
+        ablated = subnetworks.ablate(model, NeuronSelection({"first": flags}))
+        images = np.random.default_rng(0).normal(size=(2, 4, 4, 2))
+        x = np.array(model.layers[1](model.layers[0](images)))
+        x[..., flags] = 0
+        for layer in model.layers[2:]:
+            x = layer(x)
+        self.assertAllClose(ablated(images), x, atol=1e-6)
 
-            def call(self, inputs):
-                return self.dense(inputs)
+    def test_follows_units_through_casts_between_precisions(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3,)),
+                layers.Dense(4, "relu", dtype="mixed_float16", name="half"),
+                layers.Dense(3, dtype="float32", name="whole"),
+                layers.Dense(2, dtype="mixed_float16", name="output"),
+            ]
+        )
+        everything = NeuronSelection({"half": np.ones(4, bool)})
+        ablated = subnetworks.ablate(model, everything)
+        kernel = ablated.get_layer("whole").kernel.numpy()
+        self.assertAllEqual(kernel, np.zeros((4, 3)))
 
-            def get_config(self):
-                return {}
+    def test_incoming_weights_need_no_known_output_layer(self):
+        inputs = keras.Input((3,))
+        a, b = (layers.Dense(2, name=name)(inputs) for name in "ab")
+        model = keras.Model(inputs, layers.Add()([a, b]), name="sum")
+        everything = NeuronSelection({"a": np.ones(2, bool)})
+        with self.assertRaisesRegex(ValueError, r"outputs \[0\] of 'sum'"):
+            subnetworks.ablate(model, everything)
+        with self.assertWarnsRegex(UserWarning, r"\[0\] of 'sum': .* \['a'\]"):
+            ablated = subnetworks.ablate(model, everything, incoming=True)
+        x = np.random.default_rng(0).normal(size=(4, 3))
+        self.assertAllClose(ablated(x), model.get_layer("b")(x))
 
-            def build(self, shape):
-                self.dense.build(shape)
-                self.built = True
 
-        model = Mine()
-        model(np.ones((1, 3)))
-        with self.assertRaisesRegex(ValueError, "shapes of its inputs"):
-            subnetworks.ablate(model, NeuronSelection({"d": np.ones(2, bool)}))
+class Subclassed(keras.Model):
+    """A model that never sees a `keras.Input`."""
+
+    def __init__(self, units=4, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.BatchNormalization()
+        self.hidden = layers.Dense(units, name="hidden")
+        self.out = layers.Dense(2, name="out")
+
+    def call(self, inputs):
+        hidden = keras.ops.relu(self.norm(self.hidden(inputs)))
+        return keras.ops.softmax(self.out(hidden))
+
+
+class OfInts(Subclassed):
+    def call(self, inputs):
+        return super().call(tf.one_hot(inputs, 3))
+
+
+class WithoutArguments(Subclassed):
+    def __init__(self):
+        super().__init__()
+
+
+class OfTwo(WithoutArguments):
+    def call(self, inputs):
+        return super().call(inputs["a"] + inputs["b"])
+
+
+class OfTwoArguments(Subclassed):
+    def call(self, a, b):
+        return super().call(a + b)
+
+
+class NotCloned(Subclassed):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+
+class Clonable(NotCloned):
+    def get_config(self):
+        return {"function": None}
+
+    def build(self, shape):
+        for layer, size in ((self.hidden, 3), (self.norm, 4), (self.out, 4)):
+            layer.build((None, size))
+
+
+class SubclassedModelTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        ("that_was_called", Subclassed, "rows"),
+        ("without_arguments", WithoutArguments, "rows"),
+        ("of_a_dict", OfTwo, "dict"),
+        ("with_a_config", lambda: Clonable(print), "rows"),
+    )
+    def test_is_taken_apart_as_others_are(self, make, kind):
+        rows = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+        inputs = {"rows": rows, "dict": {"a": rows, "b": rows}}[kind]
+        model = make()
+        before = model(inputs)
+        flags = np.array([True, False, True, False])
+        chosen = NeuronSelection({"hidden": flags, "out": np.ones(2, bool)})
+        without = subnetworks.ablate(model, chosen)
+        kernel = without.out.kernel.numpy()
+        self.assertAllEqual(kernel[flags], np.zeros((2, 2)))
+        self.assertAllEqual(kernel[~flags], model.out.kernel.numpy()[~flags])
+        for changed, off in (
+            (subnetworks.build_subnetwork(model, chosen), ~flags),
+            (subnetworks.ablate(model, chosen, incoming=True), flags),
+        ):
+            kernel = changed.hidden.kernel.numpy()
+            self.assertAllEqual(kernel[:, off], np.zeros((3, 2)))
+            self.assertAllEqual(
+                kernel[:, ~off], model.hidden.kernel.numpy()[:, ~off]
+            )
+            self.assertAllEqual(
+                changed.out.kernel.numpy(), model.out.kernel.numpy()
+            )
+        self.assertAllClose(model(inputs), before)
+
+    def test_within_another_model_keeps_its_path(self):
+        inputs = keras.Input((3,))
+        inner = Subclassed(name="inner")
+        model = keras.Model(inputs, inner(inputs))
+        chosen = NeuronSelection({"inner/hidden": np.arange(4) < 2})
+        changed = subnetworks.ablate(model, chosen)
+        kernel = changed.layers[-1].out.kernel.numpy()
+        self.assertAllEqual(kernel[:2], np.zeros((2, 2)))
+
+    @parameterized.named_parameters(
+        ("of_ints", OfInts, [((), "int32")]),
+        ("of_two_arguments", OfTwoArguments, [((3,), "float32")] * 2),
+    )
+    def test_its_refusal_says_what_helps(self, make, kinds):
+        inner = make(name="inner")
+        inner(*(np.zeros((2, *shape), dtype) for shape, dtype in kinds))
+        flags = np.arange(4) < 2
+        for incoming in (False, True):
+            with self.assertRaisesRegex(ValueError, "into a functional model"):
+                subnetworks.ablate(
+                    inner, NeuronSelection({"hidden": flags}), incoming
+                )
+        inputs = [keras.Input(shape, dtype=dtype) for shape, dtype in kinds]
+        model = keras.Model(inputs, inner(*inputs))
+        chosen = NeuronSelection({"inner/hidden": flags})
+        kernel = subnetworks.ablate(model, chosen).layers[-1].out.kernel
+        self.assertAllEqual(kernel[:2], np.zeros((2, 2)))
+        self.assertNotAllEqual(kernel[2:], np.zeros((2, 2)))
+
+    def test_says_how_to_make_it_cloned(self):
+        model = NotCloned(print)
+        model(np.ones((2, 3)))
+        chosen = NeuronSelection({"hidden": np.ones(4, bool)})
+        with self.assertRaisesRegex(ValueError, "`get_config` and `build` in"):
+            subnetworks.ablate(model, chosen)
 
 
 if __name__ == "__main__":

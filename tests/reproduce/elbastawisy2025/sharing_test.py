@@ -1,10 +1,34 @@
+import keras
 import numpy as np
 import tensorflow as tf
 from scipy import stats
 
+from modularity_tf.neurons import statistics
 from reproduce import neuron_subselection
+from reproduce.data import images
 from reproduce.elbastawisy2025 import sharing, stages
 from reproduce.harness.run import Run
+
+
+class MeanActivationsTest(tf.test.TestCase):
+    def test_are_those_of_class_statistics(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3, 3, 1)),
+                keras.layers.Conv2D(4, 2, activation="tanh", name="signed"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(2, name="output"),
+            ]
+        )
+        rows = np.random.default_rng(0).normal(size=(8, 3, 3, 1))
+        split = images.Split(rows.astype("float32"), np.arange(8) % 2)
+        found = sharing.of_groups(
+            sharing.mean_activations(model, split), split.labels == 1
+        )
+        expected = statistics.class_statistics(model, [split], 2)
+        self.assertAllClose(found.mean, expected.mean)
+        self.assertAllClose(found.standard_error, expected.standard_error)
+        self.assertGreater(np.min(found.mean["signed"]), 0.0)
 
 
 class OfGroupsTest(tf.test.TestCase):
