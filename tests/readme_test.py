@@ -18,12 +18,13 @@ class ReadmeTest(tf.test.TestCase):
         os.chdir(self.enterContext(tempfile.TemporaryDirectory()))
         names = {}
         exec(source, names)
-        rest, test = names["rest"], names["subnetwork"].evaluate
+        rest, test = names["rest"], names["blind"].evaluate
         images, labels = names["images"], names["labels"]
         self.assertGreater(test(images[rest], labels[rest])[1], 0.9)
         self.assertLess(test(images[~rest], labels[~rest])[1], 0.5)
         self.assertBetween(names["only_3"].keep_fraction, 0.001, 0.2)
-        self.assertTrue(pathlib.Path("only_3.npz").exists())
+        for file in ("only_3.npz", "clusters.png", "same.png"):
+            self.assertTrue(pathlib.Path(file).exists())
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def find_neurons(
     label = checks.integer("label", label)
     if layers is None:
         activations.warn_of_other_units(model)
-        layers = [*activations.neuron_layers(model)]
+        layers = [*activations.neuron_layers(model)] or None
     found = statistics.class_statistics(
         model, _of_class(data, label), 1, layers
     )

@@ -5,6 +5,7 @@ what its layer does or, where that is linear, what the activation after it does:
 `Dense(9, "relu")` and `Dense(9)`, then `ReLU()`, have the same neurons.
 """
 
+import collections
 import contextlib
 import functools
 import typing
@@ -143,6 +144,50 @@ def neuron_layers(model, layers=None):
                 "must be on the last axis."
             )
     return found
+
+
+def activation_paths(model, layers=None):
+    """Returns which layer puts out the activation of each layer's units.
+
+    That of a linear Conv or Dense layer is put out by the activation layer
+    after it, as in `ActivationModel`; by itself, where that is a bare
+    operation, or the model can't be followed. Other kinds of layers that are
+    named put out their own.
+
+    Args:
+        model: Built `keras.Model`.
+        layers: Names or paths, as in `choose_layers`; `None` for the Conv and
+            Dense layers but those that return the model's outputs.
+
+    Returns:
+        Dict from path to path, in the model's order.
+
+    Raises:
+        ValueError: If the model is not built, or a name means no layer.
+    """
+    chosen = choose_layers(model, layers)
+    if any(isinstance(x, _ACTIVATIONS) for x in chosen.values()):
+        chosen = _with_activated(model, chosen)
+    try:
+        traced = trace(model)
+    except ValueError:
+        return {path: path for path in chosen}
+    path_of = {id(x): path for path, x in _paths(model).items()}
+    ends, found = {id(x) for x in traced.outputs}, {}
+    for path, layer in chosen.items():
+        found[path] = path
+        if not _is_neuronal(layer):
+            continue
+        own = [out for owner, _, out in traced.calls if owner is layer]
+        after = _activated(layer, own, traced.calls, traced.outputs)
+        if layers is None and any(id(out) in ends for _, out in after):
+            del found[path]
+            continue
+        by = {path_of.get(id(by)) for by, _ in after}
+        if len(by) == 1 and None not in by:
+            (found[path],) = by
+    uses = collections.Counter(found.values())  # one layer may serve several
+    return {p: by if uses[by] == 1 else p for p, by in found.items()}
 
 
 def _with_activated(model, chosen):

@@ -1,5 +1,8 @@
 """find_units: which units of a trained model act alike?"""
 
+import dataclasses
+
+from modularity_tf.parts import activations
 from modularity_tf.units import unit_clusters
 
 
@@ -27,8 +30,10 @@ def find_units(
         model: Built `keras.Model`, trained. It is not changed.
         data: Held-out arrays `(x, y)` or batches of them, as in
             `parts.data.batches`.
-        layers: Names or paths of layers, as in `activations.choose_layers`;
-            `None` for the hidden Conv and Dense layers.
+        layers: Names or paths of layers of any kind, as in
+            `activations.activation_paths`; `None` for the hidden Conv and
+            Dense layers. The units of a linear layer put out what the
+            activation layer after it makes of them.
         measure: One of `similarity.MEASURES`.
         loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
             of `model`.
@@ -47,7 +52,12 @@ def find_units(
         - Lange et al., 2022, section 3
     """
     search = {"steps": steps, "seed": seed, "restarts": restarts}
+    watched = activations.activation_paths(model, layers)
     found = unit_clusters.cluster_layers(
-        model, layers, data, measure, search, loss
+        model, [*watched.values()], data, measure, search, loss
     )
-    return {each.layer: each for each in found}
+    by_path = {each.layer: each for each in found}
+    return {
+        path: dataclasses.replace(by_path[watched[path]], layer=path)
+        for path in watched
+    }

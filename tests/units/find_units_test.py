@@ -55,6 +55,29 @@ class FindUnitsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual((told["restarts"], told["seed"]), (2, 0))
         self.found["hidden"].check_fits(self.model)
 
+    def test_an_activation_layer_puts_out_what_its_layer_finds(self):
+        model = keras.Sequential(
+            [
+                keras.Input((2,)),
+                keras.layers.Dense(6, use_bias=False, name="hidden"),
+                keras.layers.BatchNormalization(name="norm"),
+                keras.layers.ReLU(name="relu"),
+                keras.layers.Dense(1, name="out"),
+            ]
+        )
+        model.layers[0].set_weights(self.model.layers[0].get_weights())
+        for layers in (None, "hidden", "relu"):
+            found = find_units(model, (X, X[:, 0]), layers=layers, restarts=0)
+            self.assertEqual([*found], ["hidden"])
+            # But for the epsilon of the normalization.
+            self.assertAllClose(
+                found["hidden"].similarity,
+                self.found["hidden"].similarity,
+                rtol=5e-3,
+            )
+        found = find_units(model, (X, X[:, 0]), layers="norm", restarts=0)
+        self.assertEqual([*found], ["norm"])
+
     def test_the_loss_is_needed_for_a_hessian_alone(self):
         measure = {"measure": "loss_hessian", "restarts": 0}
         with self.assertRaisesRegex(ValueError, "`loss` must be one loss"):
