@@ -18,6 +18,7 @@ def confusion_matrices(
     predicted_names=None,
     kind="class",
     unit=None,
+    axis_names=None,
 ):
     """Draws confusion matrices, or changes of them, as annotated panels.
 
@@ -29,12 +30,15 @@ def confusion_matrices(
         difference: Bool. Colours centred at 0 and signed numbers.
         predicted_names: Names of the columns, if not those of the classes.
         kind: Str, what a class is called on the axes.
+        axis_names: Names of rows and columns in place of the true and the
+            predicted class.
         unit: Str, of the numbers; per cent of the true class by default.
 
     Returns:
         `matplotlib.figure.Figure`. Numbers are 100 times the entries.
     """
     predicted_names = predicted_names or class_names
+    axis_names = axis_names or (f"true {kind}", f"predicted {kind}")
     columns = min(len(matrices), 4)
     rows = math.ceil(len(matrices) / columns)
     fig = figure.Figure((1.5 + 4.4 * columns, 0.6 + 4.4 * rows))
@@ -56,7 +60,7 @@ def confusion_matrices(
         ticks = range(len(predicted_names))
         ax.set_xticks(ticks, predicted_names, rotation=45, ha="right")
         ax.set_yticks(range(len(class_names)), class_names)
-        ax.set(xlabel=f"predicted {kind}", ylabel=f"true {kind}")
+        ax.set(xlabel=axis_names[1], ylabel=axis_names[0])
         dark = 0.6 * scale["vmax"]
         for (row, column), value in np.ndenumerate(percent):
             text = f"{value:+.0f}" if difference else f"{value:.0f}"

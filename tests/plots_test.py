@@ -63,6 +63,14 @@ class ConfusionMatricesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(ax.get_ylabel(), "true class")
         self.assertEqual(ax.get_xlabel(), "predicted class")
 
+    def test_rows_and_columns_may_be_something_else(self):
+        names = ("weights of", "neurons of")
+        fig = plots.confusion_matrices(
+            {"a": np.eye(3)}, CLASSES, axis_names=names
+        )
+        (ax,) = panels(fig)
+        self.assertEqual((ax.get_ylabel(), ax.get_xlabel()), names)
+
     def test_shares_are_drawn_from_0_to_100_per_cent(self):
         matrices = {"a": np.full((3, 3), 0.2), "b": np.full((3, 3), 0.3)}
         fig = plots.confusion_matrices(matrices, CLASSES)

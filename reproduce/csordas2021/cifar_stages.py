@@ -240,10 +240,15 @@ def score_model(model, data):
     }
 
 
-def phases(config):
-    """Returns what the estimate times: training weights, training masks."""
+def phases(config, name=None):
+    """Returns what the estimate times: training weights, training masks.
+
+    Args:
+        config: `Config`.
+        name: Str, the network; `None` for the first of the configuration.
+    """
     data = images.load_once(config.dataset)
-    network = untrained(config, data, config.networks[0], seed=0)
+    network = untrained(config, data, name or config.networks[0], seed=0)
     batches = functools.partial(images.batches, data.train)
     return {
         "network": training.phase(

@@ -1,0 +1,1 @@
+"""Findings of different kinds on one network: more than one paper."""

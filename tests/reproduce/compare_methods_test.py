@@ -1,0 +1,60 @@
+import dataclasses
+
+import tensorflow as tf
+from absl.testing import parameterized
+
+from reproduce import compare_methods
+from reproduce.comparing import findings
+from tests.reproduce import run_test_case
+
+TINY = compare_methods.Config(
+    dataset="digits",
+    batch_size=32,
+    network_steps=60,
+    mask_batch_size=32,
+    mask_steps=20,
+    mask_lr=0.3,
+    log_steps=20,
+    restarts=0,
+    cluster_images=50,
+    permutations=19,
+)
+PICTURES = ("figA_by_layer", "figB_by_class")
+
+
+class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        _, results = self.run_tiny(compare_methods, TINY, PICTURES)
+        (record,) = results["records"]
+        names = record["class_names"]
+        self.assertLen(names, 10)
+        rows = record["comparison"]["rows"]
+        self.assertEqual({row["class"] for row in rows}, {*names})
+        layers = findings.layers(record)
+        self.assertEqual(
+            layers, ["conv1", "conv2", "conv3", "conv4", "all layers"]
+        )
+        # Six pairs of four findings, in each layer and all, of each class.
+        self.assertLen(rows, 6 * len(layers) * len(names))
+        self.assertLen(results["claims"], 1 + 5 + 2)
+        # What a comparison says of a class is what the matrix says.
+        for method, shares in record["comparison"]["shares"].items():
+            for row in rows:
+                if (row["first"], row["second"], row["layer"]) == (
+                    "weights", method, "all layers"
+                ):  # fmt: skip
+                    own = names.index(row["class"])
+                    self.assertAllClose(row["value"], shares[own][own])
+
+    @parameterized.named_parameters(
+        ("threshold", {"t_high": 0.0}, "--t_high must be above 0"),
+        ("measure", {"measure": "mean"}, "--measure must be one of"),
+        ("permutations", {"permutations": 5}, "--permutations .* least 19"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(TINY, **changes)
+
+
+if __name__ == "__main__":
+    tf.test.main()
