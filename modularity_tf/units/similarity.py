@@ -12,11 +12,13 @@ References:
       information", section 3.1
 """
 
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations, checks
+from modularity_tf.parts import activations, checks, keras_private, layer_names
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import graph_paths, relu_similarity
 
@@ -76,54 +78,118 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     References:
         - Lange et al., 2022, equations 1 to 5
     """
-    measures = measures if isinstance(measures, str) else tuple(measures)
-    unknown = [name for name in measures if name not in MEASURES]
-    if unknown or not measures:
-        raise ValueError(
-            f"`measures` must be names in {MEASURES}, got {measures!r}."
+    return UnitSimilarities(model, layers, loss, measures)(data)
+
+
+class UnitSimilarities:
+    """`unit_similarities` of one model again and again, traced once.
+
+    A call takes the weights as they then are. It traces anew once the model
+    has other layers, other variables or another compiled loss. What a layer
+    computes is taken to stay the same, as `predict` does: make a new object
+    after changing an attribute of a layer, its activation say.
+
+    Args:
+        model: As in `unit_similarities`, and the following.
+        layers: Names or paths of layers.
+        loss: A loss, or `None` for the compiled one.
+        measures: Names in `MEASURES`.
+
+    Call arguments:
+        data: Iterable of `(inputs, targets)`.
+
+    Returns:
+        What `unit_similarities` returns.
+
+    Raises:
+        ValueError: As `unit_similarities`.
+    """
+
+    def __init__(self, model, layers=None, loss=None, measures=MEASURES):
+        measures = measures if isinstance(measures, str) else tuple(measures)
+        unknown = [name for name in measures if name not in MEASURES]
+        if unknown or not measures:
+            raise ValueError(
+                f"`measures` must be names in {MEASURES}, got {measures!r}."
+            )
+        if layers is not None:
+            layers = layer_names.as_names(layers, "layers")
+        self._model, self._layers = model, layers
+        self._loss, self._measures = loss, measures
+        self._summarize, self._is_traced = None, False
+        self._parts = []  # of the model that was traced: its layers, say
+
+    def __call__(self, data):
+        self._trace_anew_if_changed()
+        model_weights.check_finite(self._model)
+        count, totals = 0, {}
+        for inputs, targets in checks.batches("data", data):
+            inputs, targets = keras.tree.map_structure(
+                tf.convert_to_tensor, (inputs, targets)
+            )
+            rows = len(keras.tree.flatten(inputs)[0])
+            found = self._sums(inputs, targets)
+            for name, sums in found.items():
+                sums = {kind: value.numpy() for kind, value in sums.items()}
+                totals[name] = _merge(totals.get(name), count, sums, rows, name)
+            count += rows
+        if count < 2:
+            raise ValueError(
+                f"`data` must have two examples or more, got {count} examples."
+            )
+        return {
+            name: _finish(sums, count, self._measures)
+            for name, sums in totals.items()
+        }
+
+    def _trace_anew_if_changed(self):
+        model, loss = self._model, None
+        chosen = activations.choose_layers(model, self._layers)
+        kinds = {name.removeprefix("normalized_") for name in self._measures}
+        parts = [*keras_private.all_layers(model), *model.weights]
+        if "loss_hessian" in kinds:
+            loss = _loss_of_examples(model, self._loss)
+            parts.append(getattr(model, "loss", None))
+        if [*map(id, parts)] == [*map(id, self._parts)]:
+            return
+        self._summarize = tf.function(
+            lambda inputs, targets: _summary(
+                model,
+                chosen,
+                self._layers is None,
+                loss,
+                kinds,
+                inputs,
+                targets,
+            ),
+            autograph=False,
+            reduce_retracing=True,
         )
-    kinds = {name.removeprefix("normalized_") for name in measures}
-    if "loss_hessian" in kinds:
-        loss = _loss_of_examples(model, loss)
-    chosen = activations.choose_layers(model, layers)
-    model_weights.check_finite(model)
-    summarize = tf.function(
-        lambda inputs, targets: _summary(
-            model, chosen, layers is None, loss, kinds, inputs, targets
-        ),
-        autograph=False,
-        reduce_retracing=True,
-    )
-    count, totals = 0, {}
-    for inputs, targets in checks.batches("data", data):
-        inputs, targets = keras.tree.map_structure(
-            tf.convert_to_tensor, (inputs, targets)
-        )
-        rows = len(keras.tree.flatten(inputs)[0])
+        self._parts, self._is_traced = parts, False
+
+    def _sums(self, inputs, targets):
+        """Returns a dict from layer to sums over a batch."""
+        name = self._model.name
         if any(x.dtype == tf.string for x in keras.tree.flatten(targets)):
             raise ValueError("The labels in `data` must be numbers, got text.")
+        if not self._is_traced:
+            self._is_traced = True
+            with contextlib.suppress(Exception):  # else: for this size alone
+                self._summarize.get_concrete_function(
+                    *keras.tree.map_structure(_of_any_size, (inputs, targets))
+                )
         try:
-            finite, found = summarize(inputs, targets)
+            finite, found = self._summarize(inputs, targets)
         except tf.errors.InvalidArgumentError as error:  # a label, say
             raise ValueError(
-                f"{model.name!r} or its loss failed on a batch: {error.message}"
+                f"{name!r} or its loss failed on a batch: {error.message}"
             ) from error
         if not finite:  # a compiled Dense + ReLU turns NaN into 0
             raise ValueError(
                 "NaN or infinite values in the inputs, the outputs of "
-                f"{model.name!r} or the loss."
+                f"{name!r} or the loss."
             )
-        for name, sums in found.items():
-            sums = {kind: value.numpy() for kind, value in sums.items()}
-            totals[name] = _merge(totals.get(name), count, sums, rows, name)
-        count += rows
-    if count < 2:
-        raise ValueError(
-            f"`data` must have two examples or more, got {count} examples."
-        )
-    return {
-        name: _finish(sums, count, measures) for name, sums in totals.items()
-    }
+        return found
 
 
 def relu_similarities(kernels, biases, inputs, chunk_size=2048):
@@ -210,6 +276,10 @@ def _checked(similarity):
     if not np.allclose(similarity, similarity.T, 1e-5, 0.0):
         raise ValueError("`similarity` must be symmetric.")
     return similarity
+
+
+def _of_any_size(batch):
+    return tf.TensorSpec((None, *batch.shape[1:]), batch.dtype)
 
 
 def _merge(total, count, part, rows, name):
@@ -339,13 +409,13 @@ def _downstream(shifted, inputs, dependent, leaves, outputs, total_loss, kinds):
     if needed:
         rows = _map_columns(
             outputs,
-            lambda y: [_shift_gradient(y, shifted[name]) for name in needed],
+            lambda *y: [_shift_gradient(shifted[name], *y) for name in needed],
         )
         rows = dict(zip(needed, rows, strict=True))  # (outputs, batch, units)
     if straight:
-        slopes = _side_by_side(_partial_gradients(total_loss, leaves))
+        slopes = _side_by_side(_partial_gradients(leaves, total_loss))
         curvature = _map_columns(
-            slopes, lambda y: _side_by_side(_partial_gradients(y, leaves))
+            slopes, lambda *y: _side_by_side(_partial_gradients(leaves, *y))
         )
         curvature = tf.transpose(curvature, (1, 0, 2))
     for name, tensors in shifted.items():
@@ -358,9 +428,9 @@ def _downstream(shifted, inputs, dependent, leaves, outputs, total_loss, kinds):
             )
         elif "loss_hessian" in kinds:
             found[name]["loss_hessian"] = _map_columns(
-                _shift_gradient(total_loss, tensors),
-                lambda slope, by=tensors: tf.reduce_sum(
-                    _shift_gradient(slope, by), 0
+                _shift_gradient(tensors, total_loss),
+                lambda *slope, by=tensors: tf.reduce_sum(
+                    _shift_gradient(by, *slope), 0
                 ),
             )
     return found
@@ -394,22 +464,22 @@ def _input_products(calls, dependent, inputs, tensors, metric):
     if tf.gradients(calls, tensors)[0] is None:  # a layer before the product
         tensors, metric = inputs, None
 
-    def gradient(target, seed=None):
-        slopes = tf.gradients(
-            target, tensors, seed, unconnected_gradients="zero"
-        )
-        return _side_by_side(slopes)
+    def gradient(*target):
+        return _side_by_side(_gradients(tensors, *target))
 
     rows = None
     if len(calls) == 1 and calls[0].shape.rank == 2:
         units = calls[0]
         z = graph_paths.before_functions(units, dependent)
         if z is tensors[0] and metric is not None:
-            return metric * _products(tf.gradients(units, z)[0])
+            return metric * _products(*tf.gradients(units, z))
         if graph_paths.is_product(z.op):
             below, kernel = z.op.inputs
-            seeds = tf.einsum("bu,wu->ubw", tf.gradients(units, z)[0], kernel)
-            rows = tf.vectorized_map(lambda s: gradient(below, s), seeds)
+            (slopes,) = tf.gradients(units, z)
+            rows = tf.vectorized_map(
+                lambda s: gradient(below, s),
+                tf.einsum("bu,wu->ubw", slopes, kernel),
+            )
     if rows is None:
         units = activations.unit_means(calls)
         rows = _map_columns(units, gradient)  # (units, batch, wide)
@@ -424,16 +494,24 @@ def _total_loss(values):
     return tf.reduce_sum(tf.reduce_mean(values, axis=axes))
 
 
-def _shift_gradient(target, calls):
+def _shift_gradient(calls, *target):
     """Returns `(batch, units)`: by a shift at all positions and calls."""
-    slopes = tf.gradients(target, calls, unconnected_gradients="zero")
+    slopes = _gradients(calls, *target)
     return tf.add_n([tf.reduce_sum(s, axis=_positions(s)) for s in slopes])
 
 
-def _partial_gradients(target, outputs):
+def _partial_gradients(outputs, *target):
     """Returns the slopes by each output, the others held."""
+    return _gradients(outputs, *target, held=outputs)
+
+
+def _gradients(tensors, target, slopes=None, held=None):
     return tf.gradients(
-        target, outputs, stop_gradients=outputs, unconnected_gradients="zero"
+        target,
+        tensors,
+        slopes,
+        stop_gradients=held,
+        unconnected_gradients="zero",
     )
 
 
@@ -443,9 +521,12 @@ def _positions(tensor):
 
 def _side_by_side(tensors):
     """Returns `(batch, entries)`: all entries of an example in a row."""
+    sizes = [x.shape[1:].num_elements() for x in tensors]
     flat = [
-        x if x.shape.rank == 2 else tf.reshape(x, (tf.shape(x)[0], -1))
-        for x in tensors
+        x
+        if x.shape.rank == 2
+        else tf.reshape(x, (tf.shape(x)[0], -1 if size is None else size))
+        for x, size in zip(tensors, sizes, strict=True)
     ]
     return flat[0] if len(flat) == 1 else tf.concat(flat, axis=1)
 
@@ -457,12 +538,18 @@ def _products(left, right=None):
     return tf.matmul(left, right, transpose_a=True)
 
 
-def _map_columns(matrix, function):
-    """Returns `function` of every column, stacked, computed at once."""
+def _map_columns(matrix, gradient):
+    """Returns the gradients of every column, stacked, computed at once.
+
+    `gradient` takes the matrix and the slopes by its entries: 1 in a column.
+    """
     size = matrix.shape[1]
+    columns = tf.eye(tf.shape(matrix)[1] if size is None else size)
     return tf.vectorized_map(
-        lambda i: function(tf.gather(matrix, i, axis=1)),
-        tf.range(tf.shape(matrix)[1] if size is None else size),
+        lambda column: gradient(
+            matrix, tf.broadcast_to(column, tf.shape(matrix))
+        ),
+        tf.cast(columns, matrix.dtype),
     )
 
 

@@ -96,7 +96,11 @@ def cluster_units(
             f"`layer`={layer!r} means {len(chosen)} layers; choose one of "
             f"{[*chosen]}."
         )
-    (result,) = _cluster(model, chosen, data, measure, search, loss)
+    _check_measure(measure)
+    similarities = similarity.unit_similarities(
+        model, data, chosen, loss, [measure]
+    )
+    (result,) = _cluster(similarities, search)
     return result
 
 
@@ -154,8 +158,10 @@ class UnitModularity(keras.callbacks.Callback):
         self._measure = measure
         self._search = {"steps": steps, "seed": seed, "restarts": restarts}
         self._log_dir, self._writer = log_dir, None
+        self._similarities = None  # traced once a training
 
     def on_train_begin(self, logs=None):
+        self._similarities = None
         if self.model.built:  # else the first epoch ends with the same check
             activations.choose_layers(self.model, self._layers)
         if self._log_dir is not None:
@@ -163,9 +169,11 @@ class UnitModularity(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         found = {}
-        for result in _cluster(
-            self.model, self._layers, self._data, self._measure, self._search
-        ):
+        if self._similarities is None:
+            self._similarities = similarity.UnitSimilarities(
+                self.model, self._layers, measures=[self._measure]
+            )
+        for result in _cluster(self._similarities(self._data), self._search):
             found[f"modularity/{result.layer}"] = result.modularity
             found[f"num_clusters/{result.layer}"] = result.num_clusters
         if logs is not None:
@@ -177,18 +185,16 @@ class UnitModularity(keras.callbacks.Callback):
                     tf.summary.scalar(name, value)
 
     def on_train_end(self, logs=None):
+        self._similarities = None
         if self._writer is not None:
             self._writer.close()
 
 
-def _cluster(model, layers, data, measure, search, loss=None):
-    """Returns `UnitClusters`, one a layer."""
-    _check_measure(measure)
+def _cluster(similarities, search):
+    """Returns `UnitClusters`, one a layer, of one measure."""
     results = []
-    for layer, matrices in similarity.unit_similarities(
-        model, data, layers=layers, loss=loss, measures=[measure]
-    ).items():
-        matrix = matrices[measure]
+    for layer, matrices in similarities.items():
+        ((measure, matrix),) = matrices.items()
         clusters = clustering.find_clusters(matrix, **search)
         q = clustering.modularity(matrix, clusters)
         results.append(UnitClusters(layer, measure, matrix, clusters, q))
