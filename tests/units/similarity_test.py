@@ -330,6 +330,21 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
                     msg=f"{kind} of {name}",
                 )
 
+    def test_a_loss_may_look_past_the_outputs(self):
+        model = sequential(layers.Dense(4, name="h"), layers.Dense(3, name="y"))
+
+        def squares(_, outputs):
+            product, _ = outputs.op.inputs  # and a bias
+            return tf.reduce_sum(tf.square(product), axis=1)
+
+        found = similarity.unit_similarities(
+            model, [examples()], loss=squares, measures=["loss_hessian"]
+        )
+        _, _, last, _ = model.get_weights()
+        self.assertAllClose(
+            found["h"]["loss_hessian"], 2 * np.abs(last @ last.T), 1e-5
+        )
+
     def test_inputs_that_are_used_twice_count_twice(self):
         x = keras.Input((6,))
         both = layers.Concatenate()([x, layers.Dense(2, name="d")(x)])
