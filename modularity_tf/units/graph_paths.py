@@ -77,22 +77,24 @@ def before_functions(tensor, dependent):
         tensor = data[0]
 
 
-def only_product(tensor):
-    """Returns the MatMul by which alone a tensor is used, or `None`.
+def only_product(tensor, dependent):
+    """Returns the product by which alone a tensor is used, or `None`.
 
     Perhaps after it was reshaped.
     """
     while True:
         users = [op for op in tensor.consumers() if op.type != "Shape"]
-        if len(users) == 1 and is_product(users[0]):
+        if len(users) == 1 and is_product(users[0], dependent):
             return users[0]
         if len(users) != 1 or users[0].type not in RESHAPES:
             return None
         tensor = users[0].outputs[0]
 
 
-def is_product(op):
-    """Returns if an operation is x W, with neither transposed."""
+def is_product(op, dependent):
+    """Returns if an operation is x W, W constant, with neither transposed."""
     return op.type == "MatMul" and not (
-        op.get_attr("transpose_a") or op.get_attr("transpose_b")
+        op.get_attr("transpose_a")
+        or op.get_attr("transpose_b")
+        or op.inputs[1].name in dependent
     )

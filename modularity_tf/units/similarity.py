@@ -144,6 +144,7 @@ class UnitSimilarities:
 
     def _trace_anew_if_changed(self):
         model, loss = self._model, None
+        hidden_only = self._layers is None
         chosen = activations.choose_layers(model, self._layers)
         kinds = {name.removeprefix("normalized_") for name in self._measures}
         parts = [*keras_private.all_layers(model), *model.weights]
@@ -154,13 +155,7 @@ class UnitSimilarities:
             return
         self._summarize = tf.function(
             lambda inputs, targets: _summary(
-                model,
-                chosen,
-                self._layers is None,
-                loss,
-                kinds,
-                inputs,
-                targets,
+                model, chosen, hidden_only, loss, kinds, inputs, targets
             ),
             autograph=False,
             reduce_retracing=True,
@@ -355,7 +350,7 @@ def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
     dependent = graph_paths.depending_on(inputs)
     found = {name: {} for name in shifted}
     if "input_sensitivity" in kinds:
-        source = _source(inputs)
+        source = _source(inputs, dependent)
         for name, tensors in shifted.items():
             found[name]["input_sensitivity"] = _input_products(
                 tensors, dependent, *source
@@ -436,7 +431,7 @@ def _downstream(shifted, inputs, dependent, leaves, outputs, total_loss, kinds):
     return found
 
 
-def _source(inputs):
+def _source(inputs, dependent):
     """Returns what to differentiate by in place of the inputs, and a metric.
 
     That is the product z = x W if nothing else takes x, for then
@@ -448,7 +443,9 @@ def _source(inputs):
             f"got {[x.dtype.name for x in inputs]}. Cast them, or leave it "
             "out with `measures`."
         )
-    op = graph_paths.only_product(inputs[0]) if len(inputs) == 1 else None
+    op = None
+    if len(inputs) == 1:
+        op = graph_paths.only_product(inputs[0], dependent)
     if op is None:
         return inputs, inputs, None
     return inputs, [op.outputs[0]], _products(op.inputs[1])
@@ -473,7 +470,7 @@ def _input_products(calls, dependent, inputs, tensors, metric):
         z = graph_paths.before_functions(units, dependent)
         if z is tensors[0] and metric is not None:
             return metric * _products(*tf.gradients(units, z))
-        if graph_paths.is_product(z.op):
+        if graph_paths.is_product(z.op, dependent):
             below, kernel = z.op.inputs
             (slopes,) = tf.gradients(units, z)
             rows = tf.vectorized_map(

@@ -51,9 +51,15 @@ class GraphPathsTest(tf.test.TestCase):
 
     def test_finds_the_only_product(self):
         z = tf.reshape(self.x, (-1, 3)) @ self.w
-        self.assertIs(graph_paths.only_product(self.x), z.op)
+        dependent = graph_paths.depending_on([self.x])
+        self.assertIs(graph_paths.only_product(self.x, dependent), z.op)
         _ = tf.nn.relu(self.x)
-        self.assertIsNone(graph_paths.only_product(self.x))
+        self.assertIsNone(graph_paths.only_product(self.x, dependent))
+
+    def test_what_multiplies_examples_by_each_other_is_no_product(self):
+        _ = tf.matmul(self.w, self.x)
+        dependent = graph_paths.depending_on([self.x])
+        self.assertIsNone(graph_paths.only_product(self.x, dependent))
 
     def test_sees_what_leads_past_the_outputs(self):
         logits = self.x @ self.w

@@ -315,7 +315,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         found = similarity.unit_similarities(model, data, loss=cross_entropy)
         with (
             mock.patch.object(graph_paths, "piecewise_linear", lambda *_: ()),
-            mock.patch.object(graph_paths, "is_product", lambda _: False),
+            mock.patch.object(graph_paths, "is_product", lambda *_: False),
             mock.patch.object(graph_paths, "before_functions", lambda h, _: h),
         ):
             expected = similarity.unit_similarities(
