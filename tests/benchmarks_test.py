@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags
 from absl.testing import absltest
 
-from benchmarks import clustering, mask_training, sweep
+from benchmarks import clustering, mask_training, sweep, unit_similarity
 from modularity_tf.units import monte_carlo
 
 OPTIONS = {"steps": 2, "blocks": 1, "batch_size": 8, "jit_compile": "auto"}
@@ -91,6 +91,24 @@ class ClusteringTest(absltest.TestCase):
         pairs = set(zip(literal.tolist(), found.tolist(), strict=True))
         self.assertLen(pairs, len(set(found)))
         self.assertLen(pairs, len(set(literal)))
+
+
+class UnitSimilarityTest(absltest.TestCase):
+    def test_times_every_variant_and_writes_it_to_a_file(self):
+        record, printed = run(
+            self,
+            unit_similarity,
+            *("--examples=8", "--units=4", "--batch_size=4", "--repeats=1"),
+        )
+        self.assertIn("autodiff, loss_hessian", printed)
+        self.assertSameElements(record, ["environment", "options", "results"])
+        results = record["results"]
+        self.assertLen(results, 7)
+        self.assertEqual(results["closed form"]["ratio"], 1)
+        for row in results.values():
+            self.assertGreater(row["processor_s"], 0)
+        traced = results["autodiff"]
+        self.assertGreater(traced["first_s"], 2 * traced["wall_s"])
 
 
 class SweepTest(absltest.TestCase):

@@ -3,7 +3,7 @@
 import dataclasses
 
 from modularity_tf.parts import activations
-from modularity_tf.units import unit_clusters
+from modularity_tf.units import clustering, similarity, unit_clusters
 
 
 def find_units(
@@ -52,10 +52,13 @@ def find_units(
         - Lange et al., 2022, section 3
     """
     search = {"steps": steps, "seed": seed, "restarts": restarts}
+    unit_clusters.check_measure(measure)
+    clustering.check_search(**search)
     watched = activations.activation_paths(model, layers)
-    found = unit_clusters.cluster_layers(
-        model, [*watched.values()], data, measure, search, loss
+    similarities = similarity.unit_similarities(
+        model, data, [*watched.values()], loss, [measure]
     )
+    found = unit_clusters.cluster_layers(model, similarities, search)
     by_path = {each.layer: each for each in found}
     return {
         path: dataclasses.replace(by_path[watched[path]], layer=path)

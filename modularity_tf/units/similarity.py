@@ -12,14 +12,21 @@ References:
       information", section 3.1
 """
 
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations, checks
+from modularity_tf.parts import (
+    activations,
+    checks,
+    keras_private,
+    layer_names,
+)
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
-from modularity_tf.units import relu_similarity
+from modularity_tf.units import graph_paths, relu_similarity
 
 MEASURES = (
     "covariance",
@@ -32,7 +39,6 @@ MEASURES = (
     "normalized_loss_hessian",
 )
 _EPSILON = 1e-12  # of the largest entry: less counts as zero
-_RESHAPES = ("Reshape", "Identity", "ExpandDims", "Squeeze")
 
 
 def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
@@ -79,54 +85,113 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     References:
         - Lange et al., 2022, equations 1 to 5
     """
-    measures = measures if isinstance(measures, str) else tuple(measures)
-    unknown = [name for name in measures if name not in MEASURES]
-    if unknown or not measures:
-        raise ValueError(
-            f"`measures` must be names in {MEASURES}, got {measures!r}."
+    return UnitSimilarities(model, layers, loss, measures)(data)
+
+
+class UnitSimilarities:
+    """`unit_similarities` of one model again and again, traced once.
+
+    A call takes the weights as they then are. It traces anew once the model
+    has other layers, other variables or another compiled loss. What a layer
+    computes is taken to stay the same, as `predict` does: make a new object
+    after changing an attribute of a layer, its activation say.
+
+    Args:
+        model: As in `unit_similarities`, and the following.
+        layers: Names or paths of layers.
+        loss: A loss, or `None` for the compiled one.
+        measures: Names in `MEASURES`.
+
+    Call arguments:
+        data: As in `unit_similarities`.
+
+    Returns:
+        What `unit_similarities` returns.
+
+    Raises:
+        ValueError: As `unit_similarities`.
+    """
+
+    def __init__(self, model, layers=None, loss=None, measures=MEASURES):
+        measures = measures if isinstance(measures, str) else tuple(measures)
+        unknown = [name for name in measures if name not in MEASURES]
+        if unknown or not measures:
+            raise ValueError(
+                f"`measures` must be names in {MEASURES}, got {measures!r}."
+            )
+        if layers is not None:
+            layers = layer_names.as_names(layers, "layers")
+        self._model, self._layers = model, layers
+        self._loss, self._measures = loss, measures
+        self._summarize, self._is_traced = None, False
+        self._parts = []  # of the model that was traced: its layers, say
+
+    def __call__(self, data):
+        self._trace_anew_if_changed()
+        model_weights.check_finite(self._model)
+        count, totals = 0, {}
+        for inputs, targets in data_of_users.batches("data", data):
+            inputs, targets = keras.tree.map_structure(
+                tf.convert_to_tensor, (inputs, targets)
+            )
+            rows = len(keras.tree.flatten(inputs)[0])
+            found = self._sums(inputs, targets)
+            for name, sums in found.items():
+                sums = {kind: value.numpy() for kind, value in sums.items()}
+                totals[name] = _merge(totals.get(name), count, sums, rows, name)
+            count += rows
+        if count < 2:
+            raise ValueError(
+                f"`data` must have two examples or more, got {count} examples."
+            )
+        return {
+            name: _finish(sums, count, self._measures)
+            for name, sums in totals.items()
+        }
+
+    def _trace_anew_if_changed(self):
+        model, loss = self._model, None
+        hidden_only = self._layers is None
+        chosen = activations.choose_layers(model, self._layers)
+        kinds = {name.removeprefix("normalized_") for name in self._measures}
+        parts = [*keras_private.all_layers(model), *model.weights]
+        if "loss_hessian" in kinds:
+            loss = _loss_of_examples(model, self._loss)
+            parts.append(getattr(model, "loss", None))
+        if [*map(id, parts)] == [*map(id, self._parts)]:
+            return
+        self._summarize = tf.function(
+            lambda inputs, targets: _summary(
+                model, chosen, hidden_only, loss, kinds, inputs, targets
+            ),
+            autograph=False,
+            reduce_retracing=True,
         )
-    kinds = {name.removeprefix("normalized_") for name in measures}
-    if "loss_hessian" in kinds:
-        loss = _loss_of_examples(model, loss)
-    chosen = activations.choose_layers(model, layers)
-    model_weights.check_finite(model)
-    summarize = tf.function(
-        lambda inputs, targets: _summary(
-            model, chosen, layers is None, loss, kinds, inputs, targets
-        ),
-        autograph=False,
-        reduce_retracing=True,
-    )
-    count, totals = 0, {}
-    for inputs, targets in data_of_users.batches("data", data):
-        inputs, targets = keras.tree.map_structure(
-            tf.convert_to_tensor, (inputs, targets)
-        )
-        rows = len(keras.tree.flatten(inputs)[0])
+        self._parts, self._is_traced = parts, False
+
+    def _sums(self, inputs, targets):
+        """Returns a dict from layer to sums over a batch."""
+        name = self._model.name
         if any(x.dtype == tf.string for x in keras.tree.flatten(targets)):
             raise ValueError("The labels in `data` must be numbers, got text.")
+        if not self._is_traced:
+            self._is_traced = True
+            with contextlib.suppress(Exception):  # else: for this size alone
+                self._summarize.get_concrete_function(
+                    *keras.tree.map_structure(_of_any_size, (inputs, targets))
+                )
         try:
-            finite, found = summarize(inputs, targets)
+            finite, found = self._summarize(inputs, targets)
         except tf.errors.InvalidArgumentError as error:  # a label, say
             raise ValueError(
-                f"{model.name!r} or its loss failed on a batch: {error.message}"
+                f"{name!r} or its loss failed on a batch: {error.message}"
             ) from error
         if not finite:  # a compiled Dense + ReLU turns NaN into 0
             raise ValueError(
                 "NaN or infinite values in the inputs, the outputs of "
-                f"{model.name!r} or the loss."
+                f"{name!r} or the loss."
             )
-        for name, sums in found.items():
-            sums = {kind: value.numpy() for kind, value in sums.items()}
-            totals[name] = _merge(totals.get(name), count, sums, rows, name)
-        count += rows
-    if count < 2:
-        raise ValueError(
-            f"`data` must have two examples or more, got {count} examples."
-        )
-    return {
-        name: _finish(sums, count, measures) for name, sums in totals.items()
-    }
+        return found
 
 
 def relu_similarities(kernels, biases, inputs, chunk_size=2048):
@@ -215,6 +280,10 @@ def _checked(similarity):
     return similarity
 
 
+def _of_any_size(batch):
+    return tf.TensorSpec((None, *batch.shape[1:]), batch.dtype)
+
+
 def _merge(total, count, part, rows, name):
     """Returns the sums over `count` and `rows` further examples.
 
@@ -267,22 +336,42 @@ def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
     with activations.recorded_calls(chosen.values()) as calls:
         outputs = model(inputs, training=False)
     leaves = keras.tree.flatten(outputs)
-    flat = tf.concat([tf.reshape(y, (tf.shape(y)[0], -1)) for y in leaves], 1)
-    source = _source(inputs) if "input_sensitivity" in kinds else None
+    flat = _side_by_side(leaves)
+    shifted = {
+        name: activations.outputs_in_reach(model, name, layer, calls)
+        for name, layer in chosen.items()
+    }
+    if hidden_only:
+        shifted = {
+            name: tensors
+            for name, tensors in shifted.items()
+            if not any(x is y for x in tensors for y in leaves)
+        }
     total_loss = None
     if "loss_hessian" in kinds:
         targets = keras.tree.map_structure(
             lambda target: tf.cast(target, flat.dtype), targets
         )
         total_loss = _total_loss(loss(targets, outputs))
-    found = {}
-    for name, layer in chosen.items():
-        shifted = activations.outputs_in_reach(model, name, layer, calls)
-        if hidden_only and any(out is y for out in shifted for y in leaves):
-            continue
-        found[name] = _layer_summary(shifted, flat, total_loss, source, kinds)
-    checked = [flat, *keras.tree.flatten(inputs)]
-    checked += [] if total_loss is None else [total_loss]
+    inputs = keras.tree.flatten(inputs)
+    dependent = graph_paths.depending_on(inputs)
+    found = {name: {} for name in shifted}
+    if "input_sensitivity" in kinds:
+        source = _source(inputs, dependent)
+        for name, tensors in shifted.items():
+            found[name]["input_sensitivity"] = _input_products(
+                tensors, dependent, *source
+            )
+    if kinds & {"output_sensitivity", "loss_hessian"}:
+        sums = _downstream(
+            shifted, inputs, dependent, leaves, flat, total_loss, kinds
+        )
+        for name, of_layer in sums.items():
+            found[name] |= of_layer
+    if "covariance" in kinds:
+        for name, tensors in shifted.items():
+            found[name] |= _moments(activations.unit_means(tensors))
+    checked = [flat, *inputs, *([] if total_loss is None else [total_loss])]
     finite = [
         tf.reduce_all(tf.math.is_finite(x))
         for x in checked
@@ -291,70 +380,115 @@ def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
     return tf.reduce_all(finite), found
 
 
-def _layer_summary(shifted, outputs, total_loss, source, kinds):
-    """Returns the sums of one layer, whose calls returned `shifted`."""
-    units = activations.unit_means(shifted)
-    sums = {}
-    if "covariance" in kinds:
-        values = tf.cast(units, tf.float64)
-        sums["mean"] = tf.reduce_mean(values, axis=0)
-        values -= sums["mean"]
-        sums["covariance"] = tf.matmul(values, values, transpose_a=True)
-    if "input_sensitivity" in kinds:
-        sums["input_sensitivity"] = _input_products(units, *source)
-    if "output_sensitivity" in kinds:
-        rows = _map_columns(outputs, lambda y: _shift_gradient(y, shifted))
-        sums["output_sensitivity"] = tf.tensordot(rows, rows, [[0, 1], [0, 1]])
-    if "loss_hessian" in kinds:
-        sums["loss_hessian"] = _map_columns(
-            _shift_gradient(total_loss, shifted),
-            lambda slope: tf.reduce_sum(_shift_gradient(slope, shifted), 0),
+def _moments(units):
+    values = tf.cast(units, tf.float64)
+    mean = tf.reduce_mean(values, axis=0)
+    values -= mean
+    return {"mean": mean, "covariance": _products(values)}
+
+
+def _downstream(shifted, inputs, dependent, leaves, outputs, total_loss, kinds):
+    """Returns output sensitivity and Hessian sums of every layer.
+
+    Where the outputs y are piecewise linear in a layer, and fewer than its
+    units, d2L/dh2 = (dy/dh)^T d2L/dy2 (dy/dh), from the one Jacobian; else
+    it is differentiated unit by unit.
+    """
+    straight = set()
+    if "loss_hessian" in kinds and not graph_paths.leads_past(
+        total_loss, leaves, inputs
+    ):
+        linear = graph_paths.piecewise_linear(leaves, dependent)
+        straight = {
+            name
+            for name, tensors in shifted.items()
+            if all(x.name in linear for x in tensors)
+            and outputs.shape[1] is not None
+            and outputs.shape[1] <= tensors[0].shape[-1]
+        }
+    found = {name: {} for name in shifted}
+    needed = [*shifted] if "output_sensitivity" in kinds else [*straight]
+    if needed:
+        rows = _map_columns(
+            outputs,
+            lambda *y: [_shift_gradient(shifted[name], *y) for name in needed],
         )
-    return sums
+        rows = dict(zip(needed, rows, strict=True))  # (outputs, batch, units)
+    if straight:
+        slopes = _side_by_side(_partial_gradients(leaves, total_loss))
+        curvature = _map_columns(
+            slopes, lambda *y: _side_by_side(_partial_gradients(leaves, *y))
+        )
+        curvature = tf.transpose(curvature, (1, 0, 2))
+    for name, tensors in shifted.items():
+        if "output_sensitivity" in kinds:
+            found[name]["output_sensitivity"] = _products(rows[name])
+        if name in straight:
+            columns = tf.transpose(rows[name], (1, 0, 2))
+            found[name]["loss_hessian"] = _products(
+                columns, tf.matmul(curvature, columns)
+            )
+        elif "loss_hessian" in kinds:
+            found[name]["loss_hessian"] = _map_columns(
+                _shift_gradient(tensors, total_loss),
+                lambda *slope, by=tensors: tf.reduce_sum(
+                    _shift_gradient(by, *slope), 0
+                ),
+            )
+    return found
 
 
-def _source(inputs):
+def _source(inputs, dependent):
     """Returns what to differentiate by in place of the inputs, and a metric.
 
     That is the product z = x W if nothing else takes x, for then
     dh/dx (dh/dx)^T = dh/dz (W^T W) (dh/dz)^T; otherwise x itself and `None`.
     """
-    inputs = keras.tree.flatten(inputs)
     if not all(x.dtype.is_floating for x in inputs):
         raise ValueError(
             "The inputs in `data` must be floats for an input sensitivity, "
             f"got {[x.dtype.name for x in inputs]}. Cast them, or leave it "
             "out with `measures`."
         )
-    tensor = inputs[0]
-    while len(inputs) == 1:
-        users = [op for op in tensor.consumers() if op.type != "Shape"]
-        if len(users) != 1:
-            break
-        op = users[0]
-        if op.type == "MatMul" and not op.get_attr("transpose_b"):
-            kernel = op.inputs[1]
-            metric = tf.matmul(kernel, kernel, transpose_a=True)
-            return inputs, [op.outputs[0]], metric
-        if op.type not in _RESHAPES:
-            break
-        tensor = op.outputs[0]
-    return inputs, inputs, None
+    op = None
+    if len(inputs) == 1:
+        op = graph_paths.only_product(inputs[0], dependent)
+    if op is None:
+        return inputs, inputs, None
+    return inputs, [op.outputs[0]], _products(op.inputs[1])
 
 
-def _input_products(units, inputs, tensors, metric):
-    """Returns the sum over examples of dh/dx (dh/dx)^T."""
-    if tf.gradients(units, tensors)[0] is None:  # a layer before the product
+def _input_products(calls, dependent, inputs, tensors, metric):
+    """Returns the sum over examples of dh/dx (dh/dx)^T.
+
+    Units h = f(z), one by one, have dh/dz = diag(f'). Where z is the product
+    that `_source` found, that is all; where it is a product a W, dh/dx =
+    diag(f') W^T da/dx.
+    """
+    if tf.gradients(calls, tensors)[0] is None:  # a layer before the product
         tensors, metric = inputs, None
 
-    def gradient(unit):
-        slopes = tf.gradients(unit, tensors, unconnected_gradients="zero")
-        flat = [tf.reshape(s, (tf.shape(s)[0], -1)) for s in slopes]
-        return tf.concat(flat, axis=1)
+    def gradient(*target):
+        return _side_by_side(_gradients(tensors, *target))
 
-    rows = _map_columns(units, gradient)  # (units, batch, wide)
+    rows = None
+    if len(calls) == 1 and calls[0].shape.rank == 2:
+        units = calls[0]
+        z = graph_paths.before_functions(units, dependent)
+        if z is tensors[0] and metric is not None:
+            return metric * _products(*tf.gradients(units, z))
+        if graph_paths.is_product(z.op, dependent):
+            below, kernel = z.op.inputs
+            (slopes,) = tf.gradients(units, z)
+            rows = tf.vectorized_map(
+                lambda s: gradient(below, s),
+                tf.einsum("bu,wu->ubw", slopes, kernel),
+            )
+    if rows is None:
+        units = activations.unit_means(calls)
+        rows = _map_columns(units, gradient)  # (units, batch, wide)
     scaled = rows if metric is None else tf.tensordot(rows, metric, 1)
-    return tf.tensordot(scaled, rows, [[1, 2], [1, 2]])
+    return tf.einsum("ubw,vbw->uv", scaled, rows)
 
 
 def _total_loss(values):
@@ -364,21 +498,62 @@ def _total_loss(values):
     return tf.reduce_sum(tf.reduce_mean(values, axis=axes))
 
 
-def _shift_gradient(target, calls):
+def _shift_gradient(calls, *target):
     """Returns `(batch, units)`: by a shift at all positions and calls."""
-    slopes = tf.gradients(target, calls, unconnected_gradients="zero")
+    slopes = _gradients(calls, *target)
     return tf.add_n([tf.reduce_sum(s, axis=_positions(s)) for s in slopes])
+
+
+def _partial_gradients(outputs, *target):
+    """Returns the slopes by each output, the others held."""
+    return _gradients(outputs, *target, held=outputs)
+
+
+def _gradients(tensors, target, slopes=None, held=None):
+    return tf.gradients(
+        target,
+        tensors,
+        slopes,
+        stop_gradients=held,
+        unconnected_gradients="zero",
+    )
 
 
 def _positions(tensor):
     return list(range(1, tensor.shape.rank - 1))
 
 
-def _map_columns(matrix, function):
-    """Returns `function` of every column, stacked, computed at once."""
+def _side_by_side(tensors):
+    """Returns `(batch, entries)`: all entries of an example in a row."""
+    sizes = [x.shape[1:].num_elements() for x in tensors]
+    flat = [
+        x
+        if x.shape.rank == 2
+        else tf.reshape(x, (tf.shape(x)[0], -1 if size is None else size))
+        for x, size in zip(tensors, sizes, strict=True)
+    ]
+    return flat[0] if len(flat) == 1 else tf.concat(flat, axis=1)
+
+
+def _products(left, right=None):
+    """Returns the sum of l r^T over all (last) rows l of `left`."""
+    right = left if right is None else right
+    left, right = (tf.reshape(x, (-1, x.shape[-1])) for x in (left, right))
+    return tf.matmul(left, right, transpose_a=True)
+
+
+def _map_columns(matrix, gradient):
+    """Returns the gradients of every column, stacked, computed at once.
+
+    `gradient` takes the matrix and the slopes by its entries: 1 in a column.
+    """
+    size = matrix.shape[1]
+    columns = tf.eye(tf.shape(matrix)[1] if size is None else size)
     return tf.vectorized_map(
-        lambda i: function(tf.gather(matrix, i, axis=1)),
-        tf.range(tf.shape(matrix)[1]),
+        lambda column: gradient(
+            matrix, tf.broadcast_to(column, tf.shape(matrix))
+        ),
+        tf.cast(columns, matrix.dtype),
     )
 
 

@@ -196,7 +196,11 @@ def cluster_units(
             f"`layer`={layer!r} means {len(chosen)} layers; choose one of "
             f"{[*chosen]}."
         )
-    (result,) = cluster_layers(model, chosen, data, measure, search, loss)
+    check_measure(measure)
+    similarities = similarity.unit_similarities(
+        model, data, chosen, loss, [measure]
+    )
+    (result,) = cluster_layers(model, similarities, search)
     return result
 
 
@@ -240,7 +244,7 @@ class UnitModularity(keras.callbacks.Callback):
         log_dir=None,
     ):
         super().__init__()
-        _check_measure(measure)
+        check_measure(measure)
         clustering.check_search(steps, seed=seed, restarts=restarts)
         is_iterable = hasattr(data, "__iter__")
         if not is_iterable or isinstance(data, collections.abc.Iterator):
@@ -254,8 +258,10 @@ class UnitModularity(keras.callbacks.Callback):
         self._measure = measure
         self._search = {"steps": steps, "seed": seed, "restarts": restarts}
         self._log_dir, self._writer = log_dir, None
+        self._similarities = None  # traced once a training
 
     def on_train_begin(self, logs=None):
+        self._similarities = None
         if self.model.built:  # else the first epoch ends with the same check
             activations.choose_layers(self.model, self._layers)
         if self._log_dir is not None:
@@ -263,9 +269,12 @@ class UnitModularity(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         found = {}
-        for result in cluster_layers(
-            self.model, self._layers, self._data, self._measure, self._search
-        ):
+        if self._similarities is None:
+            self._similarities = similarity.UnitSimilarities(
+                self.model, self._layers, measures=[self._measure]
+            )
+        similarities = self._similarities(self._data)
+        for result in cluster_layers(self.model, similarities, self._search):
             found[f"modularity/{result.layer}"] = result.modularity
             found[f"num_clusters/{result.layer}"] = result.num_clusters
         if logs is not None:
@@ -277,34 +286,29 @@ class UnitModularity(keras.callbacks.Callback):
                     tf.summary.scalar(name, value)
 
     def on_train_end(self, logs=None):
+        self._similarities = None
         if self._writer is not None:
             self._writer.close()
 
 
-def cluster_layers(model, layers, data, measure, search, loss=None):
+def cluster_layers(model, similarities, search):
     """Returns `UnitClusters`, one a layer.
 
     Args:
         model: Built `keras.Model`.
-        layers: Names or paths, or `None` for the hidden layers.
-        data: As in `similarity.unit_similarities`.
-        measure: One of `similarity.MEASURES`.
+        similarities: What `similarity.unit_similarities` returns, by one
+            measure.
         search: Dict of `steps`, `seed` and `restarts` of
             `clustering.find_clusters`.
-        loss: As in `similarity.unit_similarities`.
     """
-    _check_measure(measure)
-    clustering.check_search(**search)
     results = []
     provenance = {
         "model": model.name,
         "model_fingerprint": model_weights.fingerprint(model),
         **search,
     }
-    for layer, matrices in similarity.unit_similarities(
-        model, data, layers=layers, loss=loss, measures=[measure]
-    ).items():
-        matrix = matrices[measure]
+    for layer, matrices in similarities.items():
+        ((measure, matrix),) = matrices.items()
         clusters = clustering.find_clusters(matrix, **search)
         q = clustering.modularity(matrix, clusters)
         results.append(
@@ -313,7 +317,8 @@ def cluster_layers(model, layers, data, measure, search, loss=None):
     return results
 
 
-def _check_measure(measure):
+def check_measure(measure):
+    """Raises `ValueError` if a measure is unknown."""
     if measure not in similarity.MEASURES:
         raise ValueError(
             f"`measure` must be one of {similarity.MEASURES}, got {measure!r}."

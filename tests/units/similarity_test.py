@@ -1,10 +1,14 @@
+import gc
+import weakref
+from unittest import mock
+
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
-from keras import layers
+from keras import layers, ops
 
-from modularity_tf.units import similarity
+from modularity_tf.units import graph_paths, similarity
 
 CROSS_ENTROPY = keras.losses.CategoricalCrossentropy(from_logits=True)
 
@@ -32,6 +36,64 @@ def examples(shape=(6,), rows=23, classes=3, dtype="float32"):
     rng = np.random.default_rng(1)
     targets = np.eye(classes, dtype=dtype)[rng.integers(classes, size=rows)]
     return rng.normal(size=(rows, *shape)).astype(dtype), targets
+
+
+def residual(x):
+    h = layers.Dense(5, "relu", name="h")(x)
+    h = layers.Add()([h, layers.Dense(5, "relu", name="g")(h)])
+    return layers.Dense(3)(h)
+
+
+def convolutional(x):
+    h = layers.Reshape((4, 3, 1))(x)
+    h = layers.Conv2D(4, 2, activation="relu", name="h")(h)
+    h = layers.BatchNormalization()(h)
+    h = layers.MaxPooling2D((2, 1))(h)
+    h = layers.Conv2D(5, 1, padding="same", name="g")(h)
+    h = layers.GlobalAveragePooling2D()(layers.LeakyReLU()(h))
+    return layers.Dense(3)(h)
+
+
+def gated(x):
+    h = layers.Dense(5, name="h")(x)
+    g = layers.Dense(5, "relu", name="g")(h)
+    return layers.Dense(3)(h * g)
+
+
+def curved(x):
+    h = layers.Dense(5, "silu", name="h")(x)
+    return layers.Dense(3)(layers.Dense(5, "tanh", name="g")(h))
+
+
+def of_probabilities(x):
+    h = layers.Dense(5, "relu", name="h")(x)
+    return layers.Dense(3, "softmax")(h)
+
+
+def scaled_by_its_own_norm(x):
+    h = layers.Dense(5, "relu", name="h")(x)
+    return layers.Dense(3)(h / (1.0 + ops.sum(h, axis=1, keepdims=True)))
+
+
+def an_output_that_feeds_another(x):
+    h = layers.Dense(5, "relu", name="h")(x)
+    first = layers.Dense(2)(h)
+    return [first, layers.Dense(1)(layers.Concatenate()([first, h]))]
+
+
+def without_a_product_first(x):
+    h = layers.Dense(5, "relu", name="h")(x)
+    return layers.Dense(3)(layers.Concatenate()([h, x]))
+
+
+def cross_entropy(targets, outputs):
+    """Returns the cross entropy of one output, of several side by side."""
+    if isinstance(outputs, list):
+        outputs = tf.concat(outputs, axis=1)
+        return CROSS_ENTROPY.call(targets, outputs)
+    return keras.losses.categorical_crossentropy(
+        targets, outputs, from_logits=outputs.op.type != "Softmax"
+    )
 
 
 def finite_differences(stack, cut, inputs, targets, step=1e-4):
@@ -123,6 +185,21 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         ),
         ("the_inputs_reshaped", (2, 3), [layers.Flatten(), layers.Dense(3)], 0),
     )
+    def test_arrays_are_as_good_as_batches(self):
+        inputs, targets = examples()
+        one, other = (
+            similarity.unit_similarities(
+                relu_network(),
+                data,
+                loss=CROSS_ENTROPY,
+                measures=["covariance"],
+            )
+            for data in ((inputs, targets), [(inputs, targets)])
+        )
+        for path, found in one.items():
+            for name, matrix in found.items():
+                self.assertAllEqual(matrix, other[path][name])
+
     def test_matches_finite_differences(self, shape, stack, cut):
         stack = [
             type(layer).from_config({**layer.get_config(), "dtype": "float64"})
@@ -234,6 +311,55 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             for name in similarity.MEASURES:
                 self.assertAllClose(matrices[name], expected["b"][name], 1e-5)
 
+    @parameterized.parameters(
+        *(residual, convolutional, gated, curved, of_probabilities),
+        *(scaled_by_its_own_norm, an_output_that_feeds_another),
+        without_a_product_first,
+    )
+    def test_what_the_graph_tells_saves_work_and_changes_nothing(self, build):
+        x = keras.Input((12,))
+        model = keras.Model(x, build(x))
+        rng = np.random.default_rng(0)
+        model.set_weights(
+            [rng.uniform(0.1, 1, w.shape) - 0.4 for w in model.get_weights()]
+        )  # variances of a BatchNormalization are 0.1 or more
+        for layer in model.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.moving_variance.assign([0.5, 1.0, 2.0, 3.0])
+        data = [examples((12,), 9)]
+        found = similarity.unit_similarities(model, data, loss=cross_entropy)
+        with (
+            mock.patch.object(graph_paths, "piecewise_linear", lambda *_: ()),
+            mock.patch.object(graph_paths, "is_product", lambda *_: False),
+            mock.patch.object(graph_paths, "before_functions", lambda h, _: h),
+        ):
+            expected = similarity.unit_similarities(
+                model, data, loss=cross_entropy
+            )
+        self.assertIn("h", found)
+        for name, matrices in expected.items():
+            for kind in similarity.MEASURES:
+                self.assertAllClose(
+                    *(found[name][kind], matrices[kind], 1e-4),
+                    1e-5 * matrices[kind].max(),
+                    msg=f"{kind} of {name}",
+                )
+
+    def test_a_loss_may_look_past_the_outputs(self):
+        model = sequential(layers.Dense(4, name="h"), layers.Dense(3, name="y"))
+
+        def squares(_, outputs):
+            product, _ = outputs.op.inputs  # and a bias
+            return tf.reduce_sum(tf.square(product), axis=1)
+
+        found = similarity.unit_similarities(
+            model, [examples()], loss=squares, measures=["loss_hessian"]
+        )
+        _, _, last, _ = model.get_weights()
+        self.assertAllClose(
+            found["h"]["loss_hessian"], 2 * np.abs(last @ last.T), 1e-5
+        )
+
     def test_inputs_that_are_used_twice_count_twice(self):
         x = keras.Input((6,))
         both = layers.Concatenate()([x, layers.Dense(2, name="d")(x)])
@@ -326,7 +452,6 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             {"data": [examples(rows=1)], "measures": ["covariance"]},
             "1 examples",
         ),
-        ("arrays", {"data": examples()}, r"`data` .* shape \(23, 6\) in it"),
         ("no_labels", {"data": [examples()[:1]]}, "a tuple in it"),
         ("text", {"data": [(examples()[0], ["a"] * 23)]}, "numbers, got text"),
         (
@@ -359,6 +484,93 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             similarity.relu_similarities(
                 kernels, [np.ones(5), np.ones(3)], np.ones((7, 6))
             )
+
+
+class Spy(layers.Layer):
+    """Counts how often it is traced."""
+
+    traced = 0
+
+    def call(self, inputs):
+        self.traced += 1
+        return inputs
+
+
+class OfOneSize(layers.Layer):
+    """Needs to know the size of a batch in advance."""
+
+    def call(self, inputs):
+        return ops.stack([inputs[i] for i in range(inputs.shape[0])])
+
+
+class UnitSimilaritiesAgainTest(tf.test.TestCase):
+    def model(self, *more):
+        self.spy = Spy()
+        model = sequential(
+            layers.Dense(4, "relu", name="h"), *more, self.spy, layers.Dense(3)
+        )
+        model.compile(loss=CROSS_ENTROPY)
+        self.spy.traced = 0
+        return model
+
+    def check(self, found, model, data, **kwargs):
+        expected = similarity.unit_similarities(model, data, **kwargs)
+        self.assertEqual([*found], [*expected])
+        for name, matrices in expected.items():
+            for kind, matrix in matrices.items():
+                self.assertAllClose(found[name][kind], matrix, msg=kind)
+
+    def test_is_traced_once_and_takes_the_weights_as_they_are(self):
+        model = self.model()
+        similarities = similarity.UnitSimilarities(model)
+        inputs, targets = examples(rows=11)
+        data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(4)
+        before = similarities(data)["h"]["covariance"]
+        model.set_weights([w * 0.5 for w in model.get_weights()])
+        after = similarities(data)
+        self.assertEqual(self.spy.traced, 1)  # and not for the last batch
+        self.assertNotAllClose(after["h"]["covariance"], before)
+        self.check(after, model, data)
+
+    def test_traces_anew_for_another_loss(self):
+        model, data = self.model(), [examples()]
+        measures = ["loss_hessian"]
+        similarities = similarity.UnitSimilarities(model, measures=measures)
+        before = similarities(data)["h"]["loss_hessian"]
+        model.compile(loss="mse")
+        after = similarities(data)
+        self.assertNotAllClose(after["h"]["loss_hessian"], before)
+        self.check(after, model, data, measures=measures)
+
+    def test_traces_anew_for_other_layers(self):
+        model, data = self.model(), [examples()]
+        measures = ["output_sensitivity"]
+        similarities = similarity.UnitSimilarities(model, measures=measures)
+        self.assertEqual([*similarities(data)], ["h"])
+        model.pop()
+        model.add(layers.Dense(5, "tanh", name="g"))
+        model.add(layers.Dense(3))
+        after = similarities(data)
+        self.assertEqual([*after], ["h", "g"])
+        self.check(after, model, data, measures=measures)
+
+    def test_a_model_may_need_to_know_the_size_of_a_batch(self):
+        model = sequential(layers.Dense(4, name="h"), layers.Dense(3))
+        fixed = keras.Sequential(
+            [keras.Input(batch_shape=(4, 6)), OfOneSize(), *model.layers]
+        )
+        data = [examples(rows=4)] * 2
+        kwargs = {"measures": ["covariance", "output_sensitivity"]}
+        found = similarity.UnitSimilarities(fixed, **kwargs)(data)
+        self.check(found, model, data, **kwargs)
+
+    def test_keeps_no_model_alive(self):
+        model = self.model()
+        similarity.unit_similarities(model, [examples()], "h")
+        gone = weakref.ref(model)
+        del model, self.spy
+        gc.collect()
+        self.assertIsNone(gone())
 
 
 class NormalizeTest(parameterized.TestCase, tf.test.TestCase):

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import keras
 import numpy as np
@@ -131,6 +132,18 @@ class UnitModularityTest(tf.test.TestCase):
             verbose=0,
         )
         return history.history, seen, model
+
+    def test_is_traced_once_a_training(self):
+        name, traced = "_summary", similarity._summary
+        with mock.patch.object(similarity, name, wraps=traced) as spy:
+            watch = unit_clusters.UnitModularity(batches())
+            for _ in range(2):
+                model = model_of_two_modules()
+                history = model.fit(
+                    *batches()[0], epochs=3, callbacks=[watch], verbose=0
+                )
+        self.assertEqual(spy.call_count, 2)
+        self.assertLen(history.history["modularity/hidden"], 3)
 
     def test_logs_q_and_clusters_of_every_epoch(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
