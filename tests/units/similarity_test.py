@@ -148,6 +148,21 @@ def finite_differences(stack, cut, inputs, targets, step=1e-4):
 
 
 class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
+    def test_arrays_are_as_good_as_batches(self):
+        inputs, targets = examples()
+        one, other = (
+            similarity.unit_similarities(
+                relu_network(),
+                data,
+                loss=CROSS_ENTROPY,
+                measures=["covariance"],
+            )
+            for data in ((inputs, targets), [(inputs, targets)])
+        )
+        for path, found in one.items():
+            for name, matrix in found.items():
+                self.assertAllEqual(matrix, other[path][name])
+
     @parameterized.named_parameters(
         (
             "dense",
@@ -185,21 +200,6 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         ),
         ("the_inputs_reshaped", (2, 3), [layers.Flatten(), layers.Dense(3)], 0),
     )
-    def test_arrays_are_as_good_as_batches(self):
-        inputs, targets = examples()
-        one, other = (
-            similarity.unit_similarities(
-                relu_network(),
-                data,
-                loss=CROSS_ENTROPY,
-                measures=["covariance"],
-            )
-            for data in ((inputs, targets), [(inputs, targets)])
-        )
-        for path, found in one.items():
-            for name, matrix in found.items():
-                self.assertAllEqual(matrix, other[path][name])
-
     def test_matches_finite_differences(self, shape, stack, cut):
         stack = [
             type(layer).from_config({**layer.get_config(), "dtype": "float64"})
