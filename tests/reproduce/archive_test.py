@@ -32,8 +32,9 @@ class DocumentsTest(absltest.TestCase):
             shutil.copy(archive_binary.ROOT / name, root / name)
         readme = root / "README.md"
         before = readme.read_text("utf-8")
-        self.assertGreater(before.count(" agrees"), 0)
-        readme.write_text(before.replace(" agrees", " 99 agree"), "utf-8")
+        start = "<!-- results: experiments -->\n"
+        self.assertEqual(before.count(start), 1)
+        readme.write_text(before.replace(start, f"{start}old"), "utf-8")
         with mock.patch.object(archive_binary, "ROOT", root):
             changed = archive_binary.write_documents(FILES[0].parent)
         self.assertEqual(changed, [readme])
