@@ -28,6 +28,10 @@ POOR = 0.9  # less of it is no mask of the task
 LEARNING_RATE = 3e-2
 FALLS = 20  # times the steps in which a logit falls to 0
 HELD_OUT = 0.2  # of arrays, where there are no validation data
+# Where masks start: the paper's, and higher ones. Of a task that needs n
+# weights at once, a sample keeps all with the n-th power of this probability,
+# and too few whole samples leave no gradient to follow.
+STARTS = (0.9, 0.97, 0.99, 0.9975, 0.999)
 _FIRST_ALPHA = 1e-5
 _EPOCHS = 10  # of each training, for callbacks and curves
 _HEALTH_ROWS = 512
@@ -62,6 +66,11 @@ def find_weights(
     steps follows the learning rate, and what `MaskHealth` says of the mask is
     passed on as a `UserWarning`.
 
+    Where every weight of a task is needed at once, as in a parity, the paper's
+    start breaks what it is to find: sampled masks are never whole. So, when a
+    mask with a small penalty does not keep the performance, the next one
+    starts at a higher keep probability (`STARTS`).
+
     Performance is the accuracy, if that is among the metrics, else the loss,
     on a scale from 0, the model with all these weights removed, to 1, the
     model as it is.
@@ -84,7 +93,8 @@ def find_weights(
         roles: Which weights have masks, as in `MaskedModel`.
         alpha: Float, the penalty on each logit, or "auto".
         keep_probability: Float in (0, 1), the chance that a weight is kept
-            before training, or "auto", which is the paper's 0.9.
+            before training, or "auto": the first of `STARTS` with which a mask
+            keeps the performance. The paper has 0.9.
         num_samples: Positive int, mask samples a batch.
         batch_size: Positive int, of arrays.
         steps: Positive int, training steps of a mask. `None`: twenty times as
@@ -96,7 +106,7 @@ def find_weights(
 
     Returns:
         `WeightMask`. Its provenance has the performance of the mask and the
-        model (`reference`), the trials of `alpha` and the mask's `health`.
+        model (`reference`), all trials and the mask's `health`.
 
     Raises:
         ValueError: If no loss is known, there are no validation data, an
@@ -110,18 +120,14 @@ def find_weights(
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2,
           C.2
     """
-    if keep_probability == "auto":
-        keep_probability = 0.9
-    start = mask_sampling.logit(keep_probability)
+    starts = STARTS if _is_auto(keep_probability) else (keep_probability,)
     learning_rate = checks.number("learning_rate", learning_rate, above=True)
     batch_size = checks.integer("batch_size", batch_size, least=1)
-    if steps is None:
-        steps = math.ceil(FALLS * max(start, 1.0) / learning_rate)
-    steps = checks.integer("steps", steps, least=1)
-    is_auto = isinstance(alpha, str) and alpha == "auto"
-    alpha = _FIRST_ALPHA if is_auto else alpha
+    if steps is not None:
+        steps = checks.integer("steps", steps, least=1)
+    first_alpha = _FIRST_ALPHA if _is_auto(alpha) else alpha
     masked = masked_model.MaskedModel(
-        model, num_samples, alpha, keep_probability, roles, layers, seed=seed
+        model, num_samples, first_alpha, starts[0], roles, layers, seed=seed
     )
     loss, metrics = _objective(model, loss, metrics)
     masked.compile(
@@ -136,12 +142,10 @@ def find_weights(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
     )
     with search.progress:
-        if is_auto:
-            found = _search(search, alpha)
-        else:
-            search.trial(alpha)
-            found = alpha
-    mask, told = search.masks[found], search.told[found]
+        search.choose_start(starts, first_alpha)
+        if _is_auto(alpha):
+            alpha = search.choose_alpha(first_alpha)
+    mask, told = search.masks[alpha], search.told[alpha]
     for text in told:
         warnings.warn(text, stacklevel=2)
     performance = mask.provenance["performance"]
@@ -150,7 +154,8 @@ def find_weights(
             f"The mask keeps {performance / search.reference:.1%} of the "
             f"performance ({search.name} {performance:.4g} of "
             f"{search.reference:.4g}): it is not what the task needs. Lower "
-            f"`alpha`={alpha:g}, or leave it to `find_weights`.",
+            f"`alpha`={alpha:g}, or raise `keep_probability`="
+            f"{search.start:g}; or leave them to `find_weights`.",
             stacklevel=2,
         )
     provenance = {
@@ -158,6 +163,7 @@ def find_weights(
         "task": weight_mask.task_record(task),
         "performance_is": search.name,
         "reference": search.reference,
+        "keep_probability": search.start,
         "trials": search.trials,
         "validation": source,
     }
@@ -180,10 +186,10 @@ class _Search:
     ):
         self._masked, self._data, self._validation = masked, data, validation
         self._steps, self._seed, self._batch_size = steps, seed, batch_size
-        self._callbacks = callbacks
+        self._callbacks, self.start = callbacks, None
         self.model_name = masked.model.name
         self.masks, self.told, self.trials = {}, {}, []
-        self.progress = _Progress(steps) if verbose else _Silence()
+        self.progress = _Progress() if verbose else _Silence()
         whole = self._evaluate()  # nothing is removed yet
         self.name = next(
             (k for k in whole if k.endswith(("accuracy", "acc"))), ""
@@ -203,22 +209,67 @@ class _Search:
                 "keep. Is it trained, are these its data?"
             )
 
+    def choose_start(self, starts, alpha):
+        """Chooses the first start with which a mask keeps the performance.
+
+        The last, if there is none.
+
+        Args:
+            starts: Floats, keep probabilities.
+            alpha: Float, the penalty.
+        """
+        for start in starts:
+            self.start = self._masked.keep_probability = start
+            self.masks.clear()
+            performance, _ = self.trial(alpha)
+            if performance >= FRACTION * self.reference:
+                break
+
+    def choose_alpha(self, first):
+        """Returns the largest alpha that keeps the performance.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        try:
+            return alpha_search.search_alpha(
+                self.trial,
+                self.reference,
+                first,
+                FRACTION,
+                factor=10.0,
+                refinements=2,
+                max_trials=10,
+            ).alpha
+        except ValueError as error:
+            raise ValueError(
+                f"No mask keeps {FRACTION:.0%} of the performance of "
+                f"{self.model_name!r} and removes weights: {error}"
+            ) from error
+
     def trial(self, alpha):
         """Returns performance and share kept of a mask trained with alpha."""
-        masked = self._masked
+        if alpha in self.masks:
+            mask = self.masks[alpha]
+            return mask.provenance["performance"], mask.keep_fraction
+        masked, steps = self._masked, self._steps
+        if steps is None:
+            falls = max(mask_sampling.logit(self.start), 1.0)
+            rate = float(ops.convert_to_numpy(masked.optimizer.learning_rate))
+            steps = math.ceil(FALLS * falls / rate)
         masked.reset(seed=self._seed, alpha=alpha)
         health = mask_callbacks.MaskHealth(self._few())
-        epochs = min(_EPOCHS, self._steps)
+        epochs = min(_EPOCHS, steps)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             masked.fit(
                 _training_batches(self._data, self._batch_size, self._seed),
-                steps_per_epoch=math.ceil(self._steps / epochs),
+                steps_per_epoch=math.ceil(steps / epochs),
                 epochs=epochs,
                 callbacks=[
                     health,
                     *keras.tree.flatten(self._callbacks),
-                    *self.progress.begin(alpha),
+                    *self.progress.begin(alpha, steps),
                 ],
                 shuffle=False,  # `_training_batches` does
                 verbose=0,
@@ -239,14 +290,16 @@ class _Search:
         ]
         self.trials.append(
             {
+                "keep_probability": self.start,
                 "alpha": alpha,
                 "performance": performance,
                 "keep_fraction": mask.keep_fraction,
             }
         )
         self.progress.tell(
-            f"alpha {alpha:.2g}: {performance / self.reference:.1%} of the "
-            f"performance, {mask.keep_fraction:.1%} of the weights kept"
+            f"start {self.start:g}, alpha {alpha:.2g}: "
+            f"{performance / self.reference:.1%} of the performance, "
+            f"{mask.keep_fraction:.1%} of the weights kept"
         )
         return performance, mask.keep_fraction
 
@@ -289,8 +342,7 @@ class _Search:
 class _Progress:
     """A bar for the mask in training, and a line for each that was trained."""
 
-    def __init__(self, steps):
-        self._steps = steps
+    def __init__(self):
         self._bar = rich_progress.Progress(
             "{task.description}",
             rich_progress.BarColumn(),
@@ -308,13 +360,11 @@ class _Progress:
     def __exit__(self, *exception):
         self._bar.stop()
 
-    def begin(self, alpha):
+    def begin(self, alpha, steps):
         """Returns the callbacks that move a new bar."""
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(
-            f"mask, alpha {alpha:.2g}", total=self._steps
-        )
+        self._task = self._bar.add_task(f"mask, alpha {alpha:.2g}", total=steps)
         return [
             keras.callbacks.LambdaCallback(
                 on_train_batch_end=lambda batch, logs: self._bar.advance(
@@ -330,34 +380,15 @@ class _Progress:
 class _Silence(contextlib.nullcontext):
     """In place of `_Progress`: says nothing."""
 
-    def begin(self, alpha):
+    def begin(self, alpha, steps):
         return []
 
     def tell(self, text):
         pass
 
 
-def _search(search, start):
-    """Returns the alpha by the paper's rule.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    try:
-        return alpha_search.search_alpha(
-            search.trial,
-            search.reference,
-            start,
-            FRACTION,
-            factor=10.0,
-            refinements=2,
-            max_trials=10,
-        ).alpha
-    except ValueError as error:
-        raise ValueError(
-            f"No mask keeps {FRACTION:.0%} of the performance of "
-            f"{search.model_name!r} and removes weights: {error}"
-        ) from error
+def _is_auto(setting):
+    return isinstance(setting, str) and setting == "auto"
 
 
 def _objective(model, loss, metrics):

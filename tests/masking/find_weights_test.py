@@ -1,5 +1,6 @@
 import contextlib
 import io
+import itertools
 import warnings
 from unittest import mock
 
@@ -33,6 +34,39 @@ def classifier(metrics=("accuracy",), compiled=True):
     if compiled:
         model.compile("adam", "binary_crossentropy", metrics=[*metrics])
     return model
+
+
+def parities():
+    """Returns two parities of four bits each, and what the first one needs."""
+    hidden, out = np.zeros((8, 8)), np.zeros((8, 2))
+    for part in (0, 1):
+        own = slice(4 * part, 4 * part + 4)
+        hidden[own, own] = 1  # unit j fires where more than j bits are set
+        out[own, part] = 8 * np.array([1, -2, 2, -2])
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            keras.layers.Dense(8, activation="relu", name="hidden"),
+            keras.layers.Dense(2, name="out"),
+        ]
+    )
+    thresholds = -np.tile(np.arange(4.0), 2)
+    model.set_weights([hidden, thresholds, out, np.array([-4.0, -4.0])])
+    first = np.arange(8) < 4
+    return model, {
+        "hidden/kernel": np.outer(first, first),
+        "out/kernel": np.outer(first, [True, False]),
+    }
+
+
+def first_output(function):
+    """Returns a loss or metric of a model's first output, a logit."""
+
+    def of_first(y, logits):
+        return function(y, keras.ops.sigmoid(logits[:, :1]))
+
+    of_first.__name__ = function.__name__
+    return of_first
 
 
 def find(*args, **kwargs):
@@ -117,10 +151,12 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllEqual(found.values["out/kernel"][:, 0], NEEDED)
 
     def test_a_mask_that_does_not_perform_is_never_returned_quietly(self):
-        found, told = find(self.model, (X, Y), alpha=10.0)
+        found, told = find(self.model, (X, Y), alpha=10.0, keep_probability=0.9)
         self.assertLess(found.provenance["performance"], 0.8)
         (text,) = [each for each in told if "it is not what the task" in each]
-        self.assertRegex(text, r"keeps \d\d\.\d% of the .*`alpha`=10")
+        self.assertRegex(
+            text, r"keeps \d\d\.\d% of .*`alpha`=10, .*`keep_probability`="
+        )
 
     def test_what_is_not_sound_about_the_mask_is_told(self):
         _, told = find(self.model, (X, Y), alpha=0.0, steps=3)
@@ -144,7 +180,9 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         # A logit starts at ln 9; the steps of an epoch are rounded up.
         least = 3 * np.log(9) / 0.5
         self.assertBetween(found.provenance["steps"], least, least + 10)
-        self.assertRegex(shown.getvalue(), r"alpha 0.001: 1\d\d\.\d% of the")
+        self.assertRegex(
+            shown.getvalue(), r"start 0.9, alpha 0.001: 1\d\d\.\d% of the"
+        )
 
     @parameterized.named_parameters(
         (
@@ -172,6 +210,27 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses_a_model_that_can_not_do_the_task(self):
         with self.assertRaisesRegex(ValueError, "nothing to keep"):
             find(self.model, (X, 1 - Y), (-X[:2], Y[:2]))
+
+    def test_a_task_that_needs_all_of_its_weights_at_once_is_found_whole(self):
+        model, needed = parities()
+        inputs = np.array(list(itertools.product([0, 1], repeat=8)), "float32")
+        odd = inputs[:, :4].sum(axis=1, keepdims=True) % 2
+        found, _ = find(
+            model,
+            (inputs, odd),
+            (inputs, odd),
+            loss=first_output(keras.losses.binary_crossentropy),
+            metrics=[first_output(keras.metrics.binary_accuracy)],
+            learning_rate=0.1,
+            steps=500,
+        )
+        for path, expected in needed.items():
+            self.assertAllEqual(found.values[path], expected)
+        starts = [t["keep_probability"] for t in found.provenance["trials"]]
+        # From the paper's start the parity is lost.
+        self.assertEqual(starts[0], 0.9)
+        self.assertLess(found.provenance["trials"][0]["performance"], 0.8)
+        self.assertGreater(found.provenance["keep_probability"], 0.9)
 
     def test_says_what_to_change_where_no_alpha_keeps_the_performance(self):
         with self.assertRaisesRegex(
