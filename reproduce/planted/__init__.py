@@ -1,0 +1,1 @@
+"""Known truth: networks whose modules are planted, and who finds them."""
