@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce.planted import boolean_networks
-from reproduce.planted.boolean_networks import (
+from reproduce.known_truth import boolean_networks
+from reproduce.known_truth.boolean_networks import (
     Plan,
     at_least,
     between,
