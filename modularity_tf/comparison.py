@@ -4,13 +4,15 @@ import collections.abc
 import dataclasses
 import itertools
 import math
+import warnings
 
 import numpy as np
 import rich.table
 
 from modularity_tf.masking.weight_mask import WeightMask
 from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
-from modularity_tf.parts import checks, finding
+from modularity_tf.parts import activations, checks, finding, overlap
+from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import clustering
 from modularity_tf.units.unit_clusters import UnitClusters
 
@@ -22,16 +24,22 @@ MEASURES = {
 ALL = "all layers"
 
 
-def compare(findings, model, *, at_least=None, permutations=999, seed=0):
+def compare(
+    findings, model, *, at_least=None, among=None, permutations=999, seed=0
+):
     """Returns how far findings of a network mark the same units.
 
-    Every finding is read as marks on the units of each layer. A set of neurons
-    marks its members, a `NeuronMask` those that are on, a `WeightMask` the
-    units of which it keeps many incoming weights (`WeightMask.units`), and
+    Every finding is read as marks on the units of each hidden layer. A set of
+    neurons marks its members, a `NeuronMask` those that are on, a `WeightMask`
+    the units of which it keeps many incoming weights (`WeightMask.units`), and
     clusters give each unit a label. Each pair of findings is compared in each
     layer that both know, by the measure that fits the two, beside what is
-    left of it when the marks of the second are dealt out anew among the units
-    of the layer.
+    left of it when the marks of the second are dealt out anew.
+
+    Units that never vary can't be marked by what they do, and two findings
+    that leave them out agree on nothing. They must not count: where clusters
+    are among the findings their unused units count nowhere, and `among` says
+    which others do.
 
     >>> compare({"weights": mask, "neurons": cats, "units": clusters}, model)
 
@@ -41,6 +49,8 @@ def compare(findings, model, *, at_least=None, permutations=999, seed=0):
             more.
         model: Built `keras.Model` that all of them fit.
         at_least: As in `WeightMask.units`.
+        among: `NeuronSelection` of the units that count; `None` for all but
+            those that clusters leave unused.
         permutations: Positive int.
         seed: Int, not negative, of the permutations.
 
@@ -49,32 +59,47 @@ def compare(findings, model, *, at_least=None, permutations=999, seed=0):
 
     Raises:
         ValueError: If a finding does not fit, or two know no layer in common.
+
+    Warns:
+        UserWarning: If a finding is of a network with other weights.
     """
     if not isinstance(findings, collections.abc.Mapping) or len(findings) < 2:
         raise ValueError(
             f"`findings` must be a dict of two or more, got {findings!r}."
         )
     permutations = checks.integer("permutations", permutations, least=1)
-    rng = np.random.default_rng(checks.integer("seed", seed))
+    seed = checks.integer("seed", seed)
+    rng = np.random.default_rng(seed)
+    for name, found in findings.items():
+        _warn_of_another(name, found, model)
     marks = {
         name: _marks(name, found, model, at_least)
         for name, found in findings.items()
     }
+    counts = _units_that_count(marks, among, model)
     rows = []
     for (first, a), (second, b) in itertools.combinations(marks.items(), 2):
         layers = [layer for layer in a if layer in b]
         if not layers:
             raise ValueError(
-                f"{first!r} and {second!r} know no layer in common: "
+                f"{first!r} and {second!r} know no hidden layer in common: "
                 f"{[*a]} and {[*b]}."
             )
         names = {"first": first, "second": second}
         found = [
-            _measure(a[layer], b[layer], permutations, rng) for layer in layers
+            _measure(
+                a[layer][counts[layer]],
+                b[layer][counts[layer]],
+                rng,
+                permutations,
+            )
+            for layer in layers
         ]
         for layer, each in zip(layers, found, strict=True):
-            rows.append({"layer": layer, **names, **_row([each])})
-        rows.append({"layer": ALL, **names, **_row(found)})
+            rows.append(
+                {"layer": layer, **names, **_row([each], permutations, seed)}
+            )
+        rows.append({"layer": ALL, **names, **_row(found, permutations, seed)})
     return Comparison(tuple(rows))
 
 
@@ -84,12 +109,12 @@ class Comparison:
 
     Attributes:
         rows: Tuple of dicts: `layer`, `first` and `second`, the names of two
-            findings; `units`, how many the layer has; `marked`, how many the
-            first marks, and the second; `measure`, a key of `MEASURES`;
-            `value`; `chance`, its mean where the second is dealt out anew; `p`,
-            how likely it is then to be as high. Value and chance are `None`
-            where a set is empty. The layer "all layers" is their mean, weighed
-            by the units that count.
+            findings; `units`, how many of the layer count; `marked`, how many
+            of these the first marks, and the second; `measure`, a key of
+            `MEASURES`; `value`; `chance`, its mean where the second is dealt
+            out anew; `p`, how likely it is then to be as high. All three are
+            `None` where a set is empty. The layer "all layers" is their mean,
+            weighed by the units that count.
     """
 
     rows: tuple
@@ -143,6 +168,24 @@ class Comparison:
         return finding.as_html(self.table())
 
 
+def _warn_of_another(name, found, model):
+    """Warns if a finding was made in a network with other weights."""
+    each = [found]
+    if isinstance(found, collections.abc.Mapping):
+        each = [*found.values()]
+    told = {
+        one.provenance["model_fingerprint"]
+        for one in each
+        if "model_fingerprint" in getattr(one, "provenance", {})
+    }
+    if told - {model_weights.fingerprint(model)}:
+        warnings.warn(
+            f"{name!r} was found in a network with other weights than "
+            f"{model.name!r} has.",
+            stacklevel=3,
+        )
+
+
 def _marks(name, found, model, at_least):
     """Returns layer -> array with a mark (bool) or label (int) a unit."""
     if isinstance(found, UnitClusters):
@@ -165,73 +208,94 @@ def _marks(name, found, model, at_least):
             "of these by layer."
         )
     found.check_fits(model)
-    return dict(found.values)
+    hidden = activations.activation_paths(model)
+    return {path: v for path, v in found.values.items() if path in hidden}
 
 
-def _measure(a, b, permutations, rng):
+def _units_that_count(marks, among, model):
+    """Returns layer -> bool array: neither unused nor left out."""
+    counts = {}
+    for found in marks.values():
+        for layer, values in found.items():
+            own = np.ones(len(values), bool)
+            if values.dtype != bool:
+                own = values >= 0
+            both = counts.setdefault(layer, own)
+            if len(both) != len(own):
+                raise ValueError(
+                    f"The findings are of {len(both)} and {len(own)} units of "
+                    f"{layer!r}."
+                )
+            counts[layer] = both & own
+    if among is not None:
+        if not isinstance(among, NeuronSelection):
+            raise ValueError(
+                f"`among` must be a NeuronSelection or None, got {among!r}."
+            )
+        among.check_fits(model)
+        for layer, own in among.values.items():
+            if layer in counts:
+                counts[layer] = counts[layer] & own
+    return counts
+
+
+def _measure(a, b, rng, permutations):
     """Returns the measure of two marks of a layer, and its null.
 
     Returns:
-        Tuple of name, sizes, weight, value and an array of values where `b`
-        is dealt out anew.
+        Tuple of name, units, how many each marks, and what adds up over
+        layers: an `Overlap` for two sets, else weight, value and an array of
+        values where `b` is dealt out anew.
     """
-    if len(a) != len(b):
-        raise ValueError(
-            f"The findings are of {len(a)} and {len(b)} units of one layer."
-        )
     is_set = [marks.dtype == bool for marks in (a, b)]
+    marked = tuple(
+        int(marks.sum()) if kind else len(marks)
+        for marks, kind in zip((a, b), is_set, strict=True)
+    )
     if all(is_set):
-        name, weight = "shared", int(a.sum())
-
-        def function(other):
-            return np.sum(a & other) / weight
-
-    elif any(is_set):
-        name = "in one cluster"
-        weight = int((a if is_set[0] else b).sum())
+        both = overlap.overlaps({"": a}, {"": b})[""]
+        return "shared", len(a), marked, both
+    if any(is_set):
+        name, weight = "in one cluster", marked[0 if is_set[0] else 1]
 
         def function(other):
             members, labels = (a, other) if is_set[0] else (other, a)
-            inside = labels[members]
-            counts = np.bincount(inside[inside >= 0], minlength=1)
-            return counts.max() / weight
+            return np.bincount(labels[members]).max() / weight
 
     else:
-        name, weight = "agreement", int(np.sum((a >= 0) & (b >= 0)))
+        name, weight = "agreement", len(a)
 
         def function(other):
             return clustering.agreement(a, other)
 
-    marked = tuple(
-        int(marks.sum()) if kind else int(np.sum(marks >= 0))
-        for marks, kind in zip((a, b), is_set, strict=True)
-    )
-    sizes = {"units": len(a), "marked": marked}
     if not weight:
-        return name, sizes, 0, 0.0, np.zeros(permutations)
+        return name, len(a), marked, (0, 0.0, np.zeros(permutations))
     null = [function(rng.permutation(b)) for _ in range(permutations)]
-    return name, sizes, weight, float(function(b)), np.array(null)
+    return name, len(a), marked, (weight, float(function(b)), np.array(null))
 
 
-def _row(found):
+def _row(found, permutations, seed):
     """Returns the row of some layers: means by weight, p of the mean."""
-    name = found[0][0]
     row = {
-        "units": sum(sizes["units"] for _, sizes, *_ in found),
-        "marked": tuple(
-            sum(sizes["marked"][i] for _, sizes, *_ in found) for i in (0, 1)
-        ),
-        "measure": name,
+        "units": sum(units for _, units, _, _ in found),
+        "marked": tuple(sum(m[i] for _, _, m, _ in found) for i in (0, 1)),
+        "measure": found[0][0],
+        "value": None,
+        "chance": None,
+        "p": None,
     }
-    total = sum(weight for _, _, weight, *_ in found)
-    if not total:
-        return {**row, "value": None, "chance": None, "p": None}
-    value = math.fsum(w * v for _, _, w, v, _ in found) / total
-    null = sum(w * n for _, _, w, _, n in found) / total
-    reached = np.sum(null >= value - clustering.ROUNDING)
-    return {
-        **row,
-        "value": float(value),
-        "chance": float(null.mean()),
-        "p": float((1 + reached) / (1 + len(null))),
-    }
+    parts = [part for *_, part in found]
+    if row["measure"] == "shared":
+        both = sum(parts[1:], parts[0])
+        if both.first:
+            row["value"], row["chance"] = both.share, both.expected_share
+            row["p"] = both.p_value(permutations, seed)
+        return row
+    total = sum(weight for weight, _, _ in parts)
+    if total:
+        null = sum(weight * null for weight, _, null in parts) / total
+        value = math.fsum(weight * value for weight, value, _ in parts) / total
+        reached = np.sum(null >= value - clustering.ROUNDING)
+        row["value"], row["chance"] = value, float(null.mean())
+        row["p"] = float((1 + reached) / (1 + permutations))
+    return row

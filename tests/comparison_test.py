@@ -21,6 +21,7 @@ def model():
             keras.Input((4,)),
             keras.layers.Dense(12, name="a"),
             keras.layers.Dense(8, name="b"),
+            keras.layers.Dense(2, name="out"),
         ]
     )
 
@@ -81,9 +82,66 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found["a"]["value"], 0.5)
         self.assertGreater(found["a"]["p"], 0.5)
 
-    def test_unused_units_are_in_no_cluster(self):
-        found = rows(self.compare(neurons(FIRST), clusters([-1] * 6 + [0] * 6)))
-        self.assertEqual(found["a"]["value"], 0.0)
+    def test_unused_units_count_nowhere(self):
+        # All that is used is one cluster: that the set lies in it says nothing.
+        labels = [-1] * 6 + [0] * 6
+        marked = neurons(np.arange(12) >= 9)
+        comparison = compare(
+            {
+                "set": marked,
+                "all": neurons([True] * 12),
+                "units": clusters(labels),
+            },
+            self.model,
+        )
+        for row in comparison.rows:
+            if row["layer"] == "a":
+                self.assertEqual(row["units"], 6)
+                self.assertEqual((row["value"], row["chance"]), (1.0, 1.0))
+                self.assertEqual(row["p"], 1.0)
+        # Without the clusters the user says which units count.
+        found = rows(
+            self.compare(marked, neurons(~FIRST), among=neurons(~FIRST))
+        )
+        self.assertEqual((found["a"]["units"], found["a"]["p"]), (6, 1.0))
+
+    def test_what_is_dead_is_no_evidence(self):
+        rng, low = np.random.default_rng(0), []
+        for seed in range(200):
+            used = rng.permutation(12) < 8
+            labels = np.where(used, rng.integers(3, size=12), -1)
+            marked = used & (rng.random(12) < 0.5)
+            found = rows(
+                self.compare(
+                    neurons(marked),
+                    clusters(labels),
+                    seed=seed,
+                    permutations=39,
+                )
+            )
+            low.append((found["a"]["p"] or 1.0) <= 0.05)
+        self.assertLess(np.mean(low), 0.1)
+
+    def test_clusters_without_a_unit_in_common_have_no_agreement(self):
+        one = clusters([0] * 6 + [-1] * 6)
+        other = clusters([-1] * 6 + [0] * 6)
+        (row,) = {
+            (row["value"], row["chance"], row["p"])
+            for row in self.compare(one, other).rows
+        }
+        self.assertEqual(row, (None, None, None))
+
+    def test_findings_of_other_weights_are_named(self):
+        told = {"model_fingerprint": "another"}
+        other = NeuronSelection(dict(neurons(FIRST).values), told)
+        with self.assertWarnsRegex(UserWarning, "'other' was found in a netw"):
+            self.compare(neurons(FIRST), other)
+
+    def test_the_output_layer_is_left_out(self):
+        both = NeuronSelection(
+            {**neurons(FIRST).values, "out": np.array([True, False])}
+        )
+        self.assertNotIn("out", rows(self.compare(both, both)))
 
     def test_clusters_by_their_agreement(self):
         labels = np.where(FIRST, 0, 1)
@@ -140,13 +198,14 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
         (
             "no_layer_in_common",
             {"one": clusters([0] * 12), "other": clusters([0] * 8, "b")},
-            "'one' and 'other' know no layer in common",
+            "'one' and 'other' know no hidden layer in common",
         ),
         (
             "another_model",
             {"one": neurons(FIRST), "other": clusters([0] * 9)},
             "do not fit",
         ),
+        ("among", {"one": 1, "other": 2}, "'one' a int"),
     )
     def test_refuses(self, findings, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -32,6 +32,12 @@ HELD_OUT = 0.2  # of arrays, where there are no validation data
 # weights at once, a sample keeps all with the n-th power of this probability,
 # and too few whole samples leave no gradient to follow.
 STARTS = (0.9, 0.97, 0.99, 0.9975, 0.999)
+_ACCURACIES = (
+    keras.metrics.Accuracy,
+    keras.metrics.BinaryAccuracy,
+    keras.metrics.CategoricalAccuracy,
+    keras.metrics.SparseCategoricalAccuracy,
+)
 _FIRST_ALPHA = 1e-5
 _EPOCHS = 10  # of each training, for callbacks and curves
 _HEALTH_ROWS = 512
@@ -71,17 +77,17 @@ def find_weights(
     mask with a small penalty does not keep the performance, the next one
     starts at a higher keep probability (`STARTS`).
 
-    Performance is the accuracy, if that is among the metrics, else the loss,
-    on a scale from 0, the model with all these weights removed, to 1, the
-    model as it is.
+    Performance is the accuracy, if that is one of the metrics and the only
+    such one, else the loss, on a scale from 0, the model with all these weights
+    removed, to 1, the model as it is.
 
     >>> mask = find_weights(model, (images, labels))
     >>> subnetwork = mask.apply(model)  # a plain Keras model
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.
-        data: What the task is: arrays `(x, y)` or batches of them, as in
-            `parts.data.batches`.
+        data: What the task is: arrays `(x, y)`, or `(x, y, sample_weight)`,
+            or batches of them, as in `parts.data.batches`.
         validation_data: The same, not in `data`, to choose `alpha` by.
             `None`: a fifth of the arrays, drawn at random, is not trained on.
             Score the mask on a third part.
@@ -91,14 +97,16 @@ def find_weights(
         layers: Names or paths of the layers whose weights have masks, or
             `None` for all, as in `MaskedModel`.
         roles: Which weights have masks, as in `MaskedModel`.
-        alpha: Float, the penalty on each logit, or "auto".
+        alpha: Float, the penalty on each logit, or "auto". To compare masks of
+            several tasks, give all the `alpha` and `keep_probability` in the
+            provenance of the first.
         keep_probability: Float in (0, 1), the chance that a weight is kept
             before training, or "auto": the first of `STARTS` with which a mask
-            keeps the performance. The paper has 0.9.
+            keeps the performance, or the best. The paper has 0.9.
         num_samples: Positive int, mask samples a batch.
         batch_size: Positive int, of arrays.
-        steps: Positive int, training steps of a mask. `None`: twenty times as
-            many as a logit needs to fall from its start to 0.
+        steps: Positive int, training steps of each mask. `None`: twenty times
+            as many as a logit needs to fall from its start to 0.
         learning_rate: Positive float, of Adam.
         seed: Int, not negative: of samples, batches and what is held out.
         callbacks: Keras callbacks of every training.
@@ -125,22 +133,22 @@ def find_weights(
     batch_size = checks.integer("batch_size", batch_size, least=1)
     if steps is not None:
         steps = checks.integer("steps", steps, least=1)
+    if not _is_auto(alpha):
+        alpha = checks.number("alpha", alpha)
     first_alpha = _FIRST_ALPHA if _is_auto(alpha) else alpha
     masked = masked_model.MaskedModel(
         model, num_samples, first_alpha, starts[0], roles, layers, seed=seed
     )
-    loss, metrics = _objective(model, loss, metrics)
-    masked.compile(
-        keras.optimizers.Adam(
-            learning_rate, epsilon=1e-12, global_clipnorm=1.0
-        ),
-        loss,
-        metrics=metrics,
+    optimizer = keras.optimizers.Adam(
+        learning_rate, epsilon=1e-12, global_clipnorm=1.0
     )
+    objective = _objective(model, loss, metrics)
+    masked.compile(optimizer, **objective)
     data, validation, source = _split(data, validation_data, seed)
     search = _Search(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
     )
+    search.measure_whole(_accuracies(objective["metrics"]))
     with search.progress:
         search.choose_start(starts, first_alpha)
         if _is_auto(alpha):
@@ -164,6 +172,10 @@ def find_weights(
         "performance_is": search.name,
         "reference": search.reference,
         "keep_probability": search.start,
+        "learning_rate": learning_rate,
+        "num_samples": num_samples,
+        "roles": masked.roles,
+        "layers": masked.masked_layers,
         "trials": search.trials,
         "validation": source,
     }
@@ -190,40 +202,60 @@ class _Search:
         self.model_name = masked.model.name
         self.masks, self.told, self.trials = {}, {}, []
         self.progress = _Progress() if verbose else _Silence()
+        self.name, self.reference, self._scale = "", math.nan, None
+
+    def measure_whole(self, accuracies):
+        """Measures the performance of the model as it is.
+
+        Args:
+            accuracies: Names of metrics that are accuracies.
+
+        Raises:
+            ValueError: If it has none.
+        """
         whole = self._evaluate()  # nothing is removed yet
-        self.name = next(
-            (k for k in whole if k.endswith(("accuracy", "acc"))), ""
-        )
-        self._scale = None
-        if self.name:
+        known = [name for name in whole if name in accuracies]
+        if len(known) == 1:
+            (self.name,) = known
             self.reference = whole[self.name]
+            good = self.reference > 0
+            told = f"{self.name} {self.reference:.4g}"
         else:
             self.name, self.reference = "share of the loss explained", 1.0
-            for logits in masked.mask_logits.values():
+            for logits in self._masked.mask_logits.values():
                 logits.assign(ops.full(logits.shape, -1.0))
             self._scale = whole["loss"], self._evaluate()["loss"]
-        if not self.reference > 0:
+            good = math.isfinite(sum(self._scale))
+            good = good and self._scale[0] < self._scale[1]
+            told = "loss {:.4g}, without all these weights {:.4g}".format(
+                *self._scale
+            )
+        if not good:
             raise ValueError(
-                f"The performance of {self.model_name!r} itself on the "
-                f"validation data is {self.reference}: there is nothing to "
-                "keep. Is it trained, are these its data?"
+                f"{self.model_name!r} itself does not perform on the "
+                f"validation data ({told}): there is nothing to keep. Is it "
+                "trained, are these its data?"
             )
 
     def choose_start(self, starts, alpha):
         """Chooses the first start with which a mask keeps the performance.
 
-        The last, if there is none.
+        The best, if there is none.
 
         Args:
             starts: Floats, keep probabilities.
             alpha: Float, the penalty.
         """
+        best = -math.inf
         for start in starts:
-            self.start = self._masked.keep_probability = start
-            self.masks.clear()
-            performance, _ = self.trial(alpha)
+            self._masked.keep_probability = start
+            performance, _, *mask = self._train(start, alpha)
+            if performance > best:
+                best, self.start = performance, start
+                self.masks[alpha], self.told[alpha] = mask
             if performance >= FRACTION * self.reference:
                 break
+        self._masked.keep_probability = self.start
 
     def choose_alpha(self, first):
         """Returns the largest alpha that keeps the performance.
@@ -249,22 +281,27 @@ class _Search:
 
     def trial(self, alpha):
         """Returns performance and share kept of a mask trained with alpha."""
-        if alpha in self.masks:
-            mask = self.masks[alpha]
-            return mask.provenance["performance"], mask.keep_fraction
+        if alpha not in self.masks:
+            _, _, *mask = self._train(self.start, alpha)
+            self.masks[alpha], self.told[alpha] = mask
+        mask = self.masks[alpha]
+        return mask.provenance["performance"], mask.keep_fraction
+
+    def _train(self, start, alpha):
+        """Returns performance and share kept of a mask, it, what it warns."""
         masked, steps = self._masked, self._steps
         if steps is None:
-            falls = max(mask_sampling.logit(self.start), 1.0)
+            falls = max(mask_sampling.logit(start), 1.0)
             rate = float(ops.convert_to_numpy(masked.optimizer.learning_rate))
-            steps = math.ceil(FALLS * falls / rate)
+            steps = _EPOCHS * math.ceil(FALLS * falls / rate / _EPOCHS)
         masked.reset(seed=self._seed, alpha=alpha)
         health = mask_callbacks.MaskHealth(self._few())
-        epochs = min(_EPOCHS, steps)
+        epochs = max(n for n in range(1, _EPOCHS + 1) if steps % n == 0)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             masked.fit(
                 _training_batches(self._data, self._batch_size, self._seed),
-                steps_per_epoch=math.ceil(steps / epochs),
+                steps_per_epoch=steps // epochs,
                 epochs=epochs,
                 callbacks=[
                     health,
@@ -282,26 +319,25 @@ class _Search:
             dict(mask.values),
             {**mask.provenance, "performance": performance, "health": report},
         )
-        self.masks[alpha] = mask
-        self.told[alpha] = [
+        texts = [
             str(each.message)
             for each in told
             if issubclass(each.category, UserWarning)
         ]
         self.trials.append(
             {
-                "keep_probability": self.start,
+                "keep_probability": start,
                 "alpha": alpha,
                 "performance": performance,
                 "keep_fraction": mask.keep_fraction,
             }
         )
         self.progress.tell(
-            f"start {self.start:g}, alpha {alpha:.2g}: "
+            f"start {start:g}, alpha {alpha:.2g}: "
             f"{performance / self.reference:.1%} of the performance, "
             f"{mask.keep_fraction:.1%} of the weights kept"
         )
-        return performance, mask.keep_fraction
+        return performance, mask.keep_fraction, mask, texts
 
     def _performance(self):
         found = self._evaluate()
@@ -317,7 +353,8 @@ class _Search:
         """
         masked, data = self._masked, self._validation
         if data_of_users.is_arrays(data):
-            arguments = {"x": data[0], "y": data[1]}
+            names = ("x", "y", "sample_weight")
+            arguments = dict(zip(names, data))
             arguments["batch_size"] = self._batch_size
         elif isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
             arguments = {"x": data}
@@ -392,21 +429,38 @@ def _is_auto(setting):
 
 
 def _objective(model, loss, metrics):
-    """Returns the loss and metrics to compile with.
+    """Returns what to compile with: what is given, else that of the model.
 
     Raises:
         ValueError: If there is no loss.
     """
+    found = {"loss": loss, "metrics": metrics}
+    if metrics is None:
+        found["metrics"] = keras_private.compiled_metrics(model)
     if loss is None:
-        loss = getattr(model, "loss", None)
-        if metrics is None:
-            metrics = keras_private.compiled_metrics(model)
-    if loss is None:
+        found["loss"] = getattr(model, "loss", None)
+        compiled = model.get_compile_config() or {}
+        found["loss_weights"] = compiled.get("loss_weights")
+    if found["loss"] is None:
         raise ValueError(
             f"`loss` is needed, since {model.name!r} is not compiled: that of "
             "the task, 'sparse_categorical_crossentropy' say."
         )
-    return loss, metrics
+    return found
+
+
+def _accuracies(metrics):
+    """Returns the names under which metrics that are accuracies are told."""
+    names = {"accuracy", "acc"}
+    for metric in keras.tree.flatten(metrics):
+        if isinstance(metric, _ACCURACIES):
+            names.add(metric.name)
+        elif callable(metric) and not isinstance(metric, keras.metrics.Metric):
+            name = getattr(metric, "__name__", "")
+            names |= {name} if name.endswith("accuracy") else set()
+        elif isinstance(metric, str) and metric.endswith("accuracy"):
+            names.add(metric)
+    return names
 
 
 def _split(data, validation_data, seed):
@@ -414,11 +468,16 @@ def _split(data, validation_data, seed):
     is_arrays = data_of_users.is_arrays(data)
     if is_arrays:
         data = data_of_users.checked_arrays("data", data)
+    else:
+        data_of_users.check_batches("data", data)
     if validation_data is not None:
         if data_of_users.is_arrays(validation_data):
             validation_data = data_of_users.checked_arrays(
                 "validation_data", validation_data
             )
+        else:
+            data_of_users.check_batches("validation_data", validation_data)
+            data_of_users.check_ends("validation_data", validation_data)
         return data, validation_data, "given"
     if not is_arrays:
         raise ValueError(
@@ -427,7 +486,7 @@ def _split(data, validation_data, seed):
         )
     rows = len(keras.tree.flatten(data[1])[0])
     held_out = math.ceil(HELD_OUT * rows)
-    order = np.random.default_rng(seed).permutation(rows)
+    order = np.random.default_rng([seed, 1]).permutation(rows)
     return (
         data_of_users.take(data, order[held_out:]),
         data_of_users.take(data, order[:held_out]),
@@ -439,7 +498,9 @@ def _training_batches(data, batch_size, seed):
     """Returns batches without an end: of arrays, in a random order."""
     if data_of_users.is_arrays(data):
         rows = len(keras.tree.flatten(data[1])[0])
-        tensors = keras.tree.map_structure(tf.convert_to_tensor, data)
+        tensors = keras.tree.map_structure(
+            tf.convert_to_tensor, _without_lists(data)
+        )
         return (
             tf.data.Dataset.range(rows)
             .shuffle(rows, seed=seed)
@@ -455,6 +516,13 @@ def _training_batches(data, batch_size, seed):
     if isinstance(data, tf.data.Dataset):
         return data.repeat()
     return _endless(data)
+
+
+def _without_lists(data):
+    """Returns arrays with tuples for lists, which `tf.data` would stack."""
+    if isinstance(data, (list, tuple)):
+        return tuple(map(_without_lists, data))
+    return data
 
 
 def _endless(data):

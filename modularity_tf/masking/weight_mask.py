@@ -19,7 +19,8 @@ class WeightMask(part_set.PartSet):
     the same weights.
 
     - `a | b`, `a & b`, `a - b`, `~a`: union, intersection, difference and
-      complement, weight by weight. Their provenance is empty.
+      complement, weight by weight. Their provenance is the model's
+      fingerprint, where both have the same.
     - `a == b`: the same weights kept, whatever the provenance.
 
     Args:
@@ -189,7 +190,11 @@ class WeightMask(part_set.PartSet):
                 f"The mask has no kernel of a Conv or Dense layer of "
                 f"{model.name!r}; it is over {[*self.values]}."
             )
-        provenance = {"weights": self.provenance, "at_least": at_least}
+        provenance = {
+            **self.provenance,
+            "method": "units of weights",
+            "at_least": at_least,
+        }
         return self.kinds["neurons"](chosen, provenance)
 
 

@@ -68,6 +68,11 @@ def find_neurons(
     found = statistics.class_statistics(
         model, _of_class(data, label), 1, layers
     )
+    if method == "bayesian" and found.counts[0] < 2:
+        raise ValueError(
+            f"`data` has one example of class {label}; `method`='bayesian' "
+            "needs two or more."
+        )
     if method == "threshold":
         parts = [selection.threshold_neurons(found, 0, percentile)]
     else:

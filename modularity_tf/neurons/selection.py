@@ -13,7 +13,13 @@ import numpy as np
 import rich.table
 
 from modularity_tf.neurons import subnetworks
-from modularity_tf.parts import activations, checks, finding, part_set
+from modularity_tf.parts import (
+    activations,
+    checks,
+    finding,
+    layer_names,
+    part_set,
+)
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -25,6 +31,20 @@ class NeuronSelection(part_set.PartSet):
     """
 
     KIND = "neurons"
+
+    def select(self, layers):
+        """Returns the part of the selection that lies in the named layers.
+
+        Args:
+            layers: Layer name or path, or an iterable of such.
+
+        Raises:
+            ValueError: If a name matches no layer of the selection.
+        """
+        chosen = layer_names.find(self.values, layers)
+        return NeuronSelection(
+            {path: self.values[path] for path in chosen}, self.provenance
+        )
 
     def apply(self, model):
         """Returns the model with these neurons, the others of their layers off.

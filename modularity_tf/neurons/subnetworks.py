@@ -206,7 +206,8 @@ def weights_of(model, selection, incoming=True, outgoing=True):
         for path, weight in model_weights.model_weights(model).items()
     }
     provenance = {
-        "neurons": selection.provenance,
+        **selection.provenance,
+        "method": "weights of neurons",
         "incoming": incoming,
         "outgoing": outgoing,
     }

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 BATCH_SIZE = 256  # in which arrays are gone through
 
@@ -22,7 +23,7 @@ def batches(name, data, batch_size=BATCH_SIZE):
             inputs, or nothing at all.
     """
     if is_arrays(data):
-        inputs, targets = checked_arrays(name, data)
+        inputs, targets = checked_arrays(name, data)[:2]
         rows = _lengths(targets)[0]
         for start in range(0, rows, batch_size):
             yield take((inputs, targets), slice(start, start + batch_size))
@@ -31,6 +32,7 @@ def batches(name, data, batch_size=BATCH_SIZE):
         f"`{name}` must be a tuple of arrays (inputs, labels) or an iterable "
         "of such batches, got"
     )
+    check_ends(name, data)
     if isinstance(data, keras.utils.PyDataset):
         data = map(data.__getitem__, range(data.num_batches))
     if not hasattr(data, "__iter__"):
@@ -69,8 +71,42 @@ def is_arrays(data):
     )
 
 
+def check_batches(name, data):
+    """Raises `ValueError` if data can't be batches, without a look at one.
+
+    Args:
+        name: Str, the argument's name.
+        data: For which `is_arrays` does not hold.
+    """
+    first = data[0] if isinstance(data, (list, tuple)) and data else ()
+    is_alone = hasattr(data, "shape") or isinstance(data, dict)
+    is_iterable = hasattr(data, "__iter__") or isinstance(
+        data, keras.utils.PyDataset
+    )
+    if is_alone or not is_iterable or not isinstance(first, (tuple, list)):
+        raise ValueError(
+            f"`{name}` must be a tuple of arrays (inputs, labels) or an "
+            "iterable of such batches, got "
+            f"{'arrays' if is_alone else 'a ' + type(data).__name__}"
+            f"{' without labels' if is_alone else ' of something else'}."
+        )
+
+
+def check_ends(name, data):
+    """Raises `ValueError` if a dataset has no end."""
+    is_endless = (
+        isinstance(data, tf.data.Dataset)
+        and data.cardinality() == tf.data.INFINITE_CARDINALITY
+    )
+    if is_endless:
+        raise ValueError(
+            f"`{name}` is a dataset without an end: leave out `repeat()`, or "
+            "`take` some batches."
+        )
+
+
 def checked_arrays(name, data):
-    """Returns the arrays `(inputs, targets)` as NumPy arrays.
+    """Returns the arrays `(inputs, targets)`, and weights, as NumPy arrays.
 
     Args:
         name: Str, the argument's name.
@@ -79,16 +115,15 @@ def checked_arrays(name, data):
     Raises:
         ValueError: If there are not as many targets as inputs, or none.
     """
-    inputs, targets = data[:2]
-    inputs = _as_arrays(inputs)
-    targets = {**targets} if isinstance(targets, dict) else np.asarray(targets)
+    inputs, targets, *weights = data
+    inputs, targets = _as_arrays(inputs), _as_arrays(targets)
     rows = [*_lengths(inputs), *_lengths(targets)]
     if len({*rows}) != 1 or not rows[0]:
         raise ValueError(
             f"`{name}` must have as many labels as inputs, and one or more, "
             f"got {rows}."
         )
-    return inputs, targets
+    return (inputs, targets, *map(np.asarray, weights))
 
 
 def take(arrays, rows):

@@ -23,7 +23,7 @@ class Finding:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        Finding.kinds[cls.KIND] = cls
+        Finding.kinds.setdefault(cls.KIND, cls)  # not a user's subclass
 
     def check_fits(self, model):
         """Raises `ValueError` with the first thing that `model` has otherwise.

@@ -20,7 +20,8 @@ class PartSet(finding.Finding):
     the same parts.
 
     - `a | b`, `a & b`, `a - b`, `~a`: union, intersection, difference and
-      complement, part by part. Their provenance is empty.
+      complement, part by part. Their provenance is the model's fingerprint,
+      where both have the same.
     - `a == b`: the same members, whatever the provenance.
 
     Args:
@@ -71,7 +72,10 @@ class PartSet(finding.Finding):
         return self._combine(other, np.greater)
 
     def __invert__(self):
-        return type(self)({p: ~value for p, value in self.values.items()})
+        return type(self)(
+            {p: ~value for p, value in self.values.items()},
+            _of_model(self, self),
+        )
 
     def __eq__(self, other):
         return (
@@ -293,8 +297,19 @@ class PartSet(finding.Finding):
             {
                 path: operation(value, other.values[path])
                 for path, value in self.values.items()
-            }
+            },
+            _of_model(self, other),
         )
+
+
+def _of_model(one, other):
+    """Returns what two sets say alike of the model that they are of."""
+    return {
+        key: one.provenance[key]
+        for key in ("model", "model_fingerprint")
+        if key in one.provenance
+        and one.provenance[key] == other.provenance.get(key)
+    }
 
 
 def _counts(chosen):

@@ -55,6 +55,11 @@ def find_units(
     unit_clusters.check_measure(measure)
     clustering.check_search(**search)
     watched = activations.activation_paths(model, layers)
+    if not watched:
+        raise ValueError(
+            f"{model.name!r} has no hidden Conv or Dense layer; name other "
+            "layers with `layers`."
+        )
     similarities = similarity.unit_similarities(
         model, data, [*watched.values()], loss, [measure]
     )

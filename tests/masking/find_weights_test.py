@@ -142,6 +142,49 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         expected = (nothing - left) / (nothing - whole)
         self.assertAllClose(told["performance"], expected, rtol=1e-4)
 
+    def test_a_given_loss_leaves_the_metrics_of_the_model(self):
+        found, _ = find(
+            self.model, (X, Y), loss="binary_crossentropy", alpha=1e-3, steps=10
+        )
+        self.assertEqual(found.provenance["performance_is"], "accuracy")
+        self.assertEqual(found.provenance["steps"], 10)
+
+    def test_of_several_accuracies_none_decides_alone(self):
+        inputs = keras.Input((6,))
+        outputs = {
+            name: keras.layers.Dense(1, "sigmoid", name=name)(inputs)
+            for name in ("aux", "main")
+        }
+        model = keras.Model(inputs, outputs)
+        model.set_weights([KERNEL, np.zeros(1)] * 2)
+        labels = {"aux": Y, "main": Y}
+        metrics = dict.fromkeys(labels, "accuracy")
+        model.compile("adam", dict.fromkeys(labels, "bce"), metrics=metrics)
+        found, _ = find(model, (X, labels), alpha=1e-3, steps=10)
+        self.assertEqual(
+            found.provenance["performance_is"], "share of the loss explained"
+        )
+
+    def test_sample_weights_say_what_counts(self):
+        # Without weights the labels are noise; with them half are right.
+        right = RNG.random(400) < 0.5
+        labels = np.where(right[:, None], Y, 1 - Y)
+        found, _ = find(
+            self.model, (X, labels, right.astype("float32")), alpha=3e-3
+        )
+        self.assertAllEqual(found.values["out/kernel"][:, 0], NEEDED)
+
+    def test_several_inputs_may_be_a_list(self):
+        parts = [keras.Input((3,)), keras.Input((3,))]
+        both = keras.layers.Concatenate()(parts)
+        model = keras.Model(
+            parts, keras.layers.Dense(1, "sigmoid", name="out")(both)
+        )
+        model.set_weights([KERNEL, np.zeros(1)])
+        model.compile("adam", "bce", metrics=["accuracy"])
+        found, _ = find(model, ([X[:, :3], X[:, 3:]], Y), alpha=3e-3)
+        self.assertAllEqual(found.values["out/kernel"][:, 0], NEEDED)
+
     def test_takes_batches_of_any_kind(self):
         parts = [(X[i : i + 50], Y[i : i + 50]) for i in range(0, 400, 50)]
         dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(50)
@@ -194,6 +237,13 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             "`validation_data` are needed where `data` are batches",
         ),
         ("labels", {"data": (X, Y[:3])}, r"`data` must have as many labels"),
+        ("inputs_alone", {"data": X}, "`data` must be a tuple of .*with"),
+        ("a_list", {"data": [X, Y]}, "`data` must be a tuple of arrays"),
+        (
+            "without_end",
+            {"validation_data": tf.data.Dataset.from_tensors((X, Y)).repeat()},
+            "`validation_data` is a dataset without an end",
+        ),
         ("alpha", {"alpha": -1.0}, "`alpha` must be"),
         ("auto", {"alpha": "best"}, "`alpha` must be"),
         ("start", {"keep_probability": 1.0}, "`keep_probability` must be"),
@@ -208,8 +258,13 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             find(**arguments)
 
     def test_refuses_a_model_that_can_not_do_the_task(self):
-        with self.assertRaisesRegex(ValueError, "nothing to keep"):
+        with self.assertRaisesRegex(ValueError, "accuracy 0.*nothing to keep"):
             find(self.model, (X, 1 - Y), (-X[:2], Y[:2]))
+        with self.assertRaisesRegex(
+            ValueError, "without all .*nothing to keep"
+        ):
+            # Worse than a coin, which it is without its weights.
+            find(classifier(metrics=()), (X, 1 - Y))
 
     def test_a_task_that_needs_all_of_its_weights_at_once_is_found_whole(self):
         model, needed = parities()

@@ -72,6 +72,12 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
             self.assertIn("model_fingerprint", told)
             found.check_fits(self.model)
 
+    def test_a_decision_needs_two_examples(self):
+        with self.assertRaisesRegex(ValueError, "one example of class 1"):
+            find_neurons(
+                self.model, (IMAGES[:3], LABELS[:3]), 1, method="bayesian"
+            )
+
     @parameterized.named_parameters(
         ("class", {"label": 3}, r"is of class 3; there are \[0, 1, 2\]"),
         ("negative", {"label": -1}, "`label` must be an int at least 0"),

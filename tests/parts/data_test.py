@@ -71,6 +71,11 @@ class BatchesTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, f"`data` .*{message}"):
             self.batches(data)
 
+    def test_refuses_a_dataset_without_an_end(self):
+        data = tf.data.Dataset.from_tensors((ROWS, LABELS)).repeat()
+        with self.assertRaisesRegex(ValueError, "`data` is a dataset without"):
+            self.batches(data)
+
     def test_refuses_a_generator_that_is_gone(self):
         data = iter([(ROWS, np.ones(4))])
         self.assertLen(self.batches(data), 1)

@@ -85,6 +85,13 @@ class FindUnitsTest(parameterized.TestCase, tf.test.TestCase):
         found = find_units(self.model, (X, X[:, :1]), loss="mse", **measure)
         self.assertEqual(found["hidden"].measure, "loss_hessian")
 
+    def test_a_model_without_a_hidden_layer_is_named(self):
+        model = keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(1)], name="flat"
+        )
+        with self.assertRaisesRegex(ValueError, "'flat' has no hidden Conv"):
+            find_units(model, (X, X[:, :1]))
+
     @parameterized.named_parameters(
         ("measure", {"measure": "correlation"}, "`measure` must be one of"),
         ("layer", {"layers": "conv"}, "'conv'"),
