@@ -208,7 +208,7 @@ def _marks(name, found, model, at_least):
             "of these by layer."
         )
     found.check_fits(model)
-    hidden = activations.activation_paths(model)
+    hidden = activations.unit_layers(model)
     return {path: v for path, v in found.values.items() if path in hidden}
 
 

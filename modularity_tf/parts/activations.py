@@ -5,7 +5,6 @@ what its layer does or, where that is linear, what the activation after it does:
 `Dense(9, "relu")` and `Dense(9)`, then `ReLU()`, have the same neurons.
 """
 
-import collections
 import contextlib
 import functools
 import typing
@@ -146,21 +145,18 @@ def neuron_layers(model, layers=None):
     return found
 
 
-def activation_paths(model, layers=None):
-    """Returns which layer puts out the activation of each layer's units.
-
-    That of a linear Conv or Dense layer is put out by the activation layer
-    after it, as in `ActivationModel`; by itself, where that is a bare
-    operation, or the model can't be followed. Other kinds of layers that are
-    named put out their own.
+def unit_layers(model, layers=None):
+    """Returns the paths of layers whose units are looked at.
 
     Args:
         model: Built `keras.Model`.
-        layers: Names or paths, as in `choose_layers`; `None` for the Conv and
-            Dense layers but those that return the model's outputs.
+        layers: Names or paths of layers of any kind, as in `choose_layers`; an
+            activation layer means the Conv or Dense layers that it activates.
+            `None` for the Conv and Dense layers but those that return the
+            model's outputs.
 
     Returns:
-        Dict from path to path, in the model's order.
+        List of paths, in the model's order.
 
     Raises:
         ValueError: If the model is not built, or a name means no layer.
@@ -168,26 +164,19 @@ def activation_paths(model, layers=None):
     chosen = choose_layers(model, layers)
     if any(isinstance(x, _ACTIVATIONS) for x in chosen.values()):
         chosen = _with_activated(model, chosen)
+    if layers is not None:
+        return [*chosen]
     try:
         traced = trace(model)
-    except ValueError:
-        return {path: path for path in chosen}
-    path_of = {id(x): path for path, x in _paths(model).items()}
-    ends, found = {id(x) for x in traced.outputs}, {}
+    except ValueError:  # outputs can't be told from others
+        return [*chosen]
+    ends, found = {id(x) for x in traced.outputs}, []
     for path, layer in chosen.items():
-        found[path] = path
-        if not _is_neuronal(layer):
-            continue
         own = [out for owner, _, out in traced.calls if owner is layer]
         after = _activated(layer, own, traced.calls, traced.outputs)
-        if layers is None and any(id(out) in ends for _, out in after):
-            del found[path]
-            continue
-        by = {path_of.get(id(by)) for by, _ in after}
-        if len(by) == 1 and None not in by:
-            (found[path],) = by
-    uses = collections.Counter(found.values())  # one layer may serve several
-    return {p: by if uses[by] == 1 else p for p, by in found.items()}
+        if not any(id(out) in ends for _, out in after):
+            found.append(path)
+    return found
 
 
 def _with_activated(model, chosen):
@@ -514,20 +503,11 @@ class ActivationModel(keras.Model):
 
     @tf.autograph.experimental.do_not_convert
     def _activations(self, inputs):
-        after = [
-            layer
-            for layer in keras_private.all_layers(self.model)
-            if isinstance(layer, (*_ACTIVATIONS, *_BETWEEN))
-        ]
-        watched = [*self.neuron_layers.values(), *after]
-        with recorded_calls(watched) as calls:
-            ends = keras.tree.flatten(self.model(inputs, training=False))
+        _, by_layer = activations_in_graph(
+            self.model, self.neuron_layers, inputs
+        )
         found = {}
-        for path, layer in self.neuron_layers.items():
-            outputs = outputs_in_reach(self.model, path, layer, calls)
-            outputs = [
-                out for _, out in _activated(layer, outputs, calls, ends)
-            ]
+        for path, outputs in by_layer.items():
             shapes = [tuple(out.shape) for out in outputs]
             if len({*shapes}) > 1:
                 raise ValueError(
@@ -539,6 +519,41 @@ class ActivationModel(keras.Model):
                 outputs[0] if len(outputs) == 1 else ops.stack(outputs, -2)
             )
         return found
+
+
+def activations_in_graph(model, layers, inputs, after=True):
+    """Calls a model in a graph, and returns what layers put out.
+
+    Args:
+        model: Built `keras.Model`, called in inference mode.
+        layers: Dict from path to `keras.layers.Layer`.
+        inputs: What the model takes.
+        after: Bool. Of a linear Conv or Dense layer what the activation after
+            it makes of its output, as in `ActivationModel`; else all layers'
+            own outputs.
+
+    Returns:
+        What the model returns, and a dict from path to a list of tensors, one
+        a call of the layer.
+
+    Raises:
+        ValueError: If a layer is out of reach.
+    """
+    between = [
+        layer
+        for layer in keras_private.all_layers(model)
+        if after and isinstance(layer, (*_ACTIVATIONS, *_BETWEEN))
+    ]
+    watched = {id(x): x for x in (*layers.values(), *between)}
+    with recorded_calls(watched.values()) as calls:
+        outputs = model(inputs, training=False)
+    ends, found = keras.tree.flatten(outputs), {}
+    for path, layer in layers.items():
+        own = outputs_in_reach(model, path, layer, calls)
+        if after and _is_neuronal(layer):
+            own = [out for _, out in _activated(layer, own, calls, ends)]
+        found[path] = own
+    return outputs, found
 
 
 def unit_means(calls):

@@ -1,7 +1,5 @@
 """find_units: which units of a trained model act alike?"""
 
-import dataclasses
-
 from modularity_tf.parts import activations
 from modularity_tf.units import clustering, similarity, unit_clusters
 
@@ -31,9 +29,9 @@ def find_units(
         data: Held-out arrays `(x, y)` or batches of them, as in
             `parts.data.batches`.
         layers: Names or paths of layers of any kind, as in
-            `activations.activation_paths`; `None` for the hidden Conv and
-            Dense layers. The units of a linear layer put out what the
-            activation layer after it makes of them.
+            `activations.unit_layers`; `None` for the hidden Conv and Dense
+            layers. The units of a linear layer put out what the activation
+            after it makes of them, as in `activations.ActivationModel`.
         measure: One of `similarity.MEASURES`.
         loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
             of `model`.
@@ -54,18 +52,14 @@ def find_units(
     search = {"steps": steps, "seed": seed, "restarts": restarts}
     unit_clusters.check_measure(measure)
     clustering.check_search(**search)
-    watched = activations.activation_paths(model, layers)
-    if not watched:
+    chosen = activations.unit_layers(model, layers)
+    if not chosen:
         raise ValueError(
             f"{model.name!r} has no hidden Conv or Dense layer; name other "
             "layers with `layers`."
         )
-    similarities = similarity.unit_similarities(
-        model, data, [*watched.values()], loss, [measure]
+    similarities = similarity.UnitSimilarities(
+        model, chosen, loss, [measure], activated=True
     )
-    found = unit_clusters.cluster_layers(model, similarities, search)
-    by_path = {each.layer: each for each in found}
-    return {
-        path: dataclasses.replace(by_path[watched[path]], layer=path)
-        for path in watched
-    }
+    found = unit_clusters.cluster_layers(model, similarities(data), search)
+    return {each.layer: each for each in found}

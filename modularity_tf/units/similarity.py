@@ -101,6 +101,8 @@ class UnitSimilarities:
         layers: Names or paths of layers.
         loss: A loss, or `None` for the compiled one.
         measures: Names in `MEASURES`.
+        activated: Bool. Of a linear Conv or Dense layer compare what the
+            activation after it makes of its units, as `find_units` does.
 
     Call arguments:
         data: As in `unit_similarities`.
@@ -112,7 +114,14 @@ class UnitSimilarities:
         ValueError: As `unit_similarities`.
     """
 
-    def __init__(self, model, layers=None, loss=None, measures=MEASURES):
+    def __init__(
+        self,
+        model,
+        layers=None,
+        loss=None,
+        measures=MEASURES,
+        activated=False,
+    ):
         measures = measures if isinstance(measures, str) else tuple(measures)
         unknown = [name for name in measures if name not in MEASURES]
         if unknown or not measures:
@@ -122,6 +131,7 @@ class UnitSimilarities:
         if layers is not None:
             layers = layer_names.as_names(layers, "layers")
         self._model, self._layers = model, layers
+        self._activated = activated
         self._loss, self._measures = loss, measures
         self._summarize, self._is_traced = None, False
         self._parts = []  # of the model that was traced: its layers, say
@@ -151,7 +161,7 @@ class UnitSimilarities:
 
     def _trace_anew_if_changed(self):
         model, loss = self._model, None
-        hidden_only = self._layers is None
+        hidden_only, activated = self._layers is None, self._activated
         chosen = activations.choose_layers(model, self._layers)
         kinds = {name.removeprefix("normalized_") for name in self._measures}
         parts = [*keras_private.all_layers(model), *model.weights]
@@ -162,7 +172,14 @@ class UnitSimilarities:
             return
         self._summarize = tf.function(
             lambda inputs, targets: _summary(
-                model, chosen, hidden_only, loss, kinds, inputs, targets
+                model,
+                chosen,
+                hidden_only,
+                activated,
+                loss,
+                kinds,
+                inputs,
+                targets,
             ),
             autograph=False,
             reduce_retracing=True,
@@ -331,16 +348,15 @@ def _loss_of_examples(model, loss):
     return loss.call if isinstance(loss, keras.losses.Loss) else loss
 
 
-def _summary(model, chosen, hidden_only, loss, kinds, inputs, targets):
+def _summary(
+    model, chosen, hidden_only, activated, loss, kinds, inputs, targets
+):
     """Returns if all is finite, and a dict from layer to sums over a batch."""
-    with activations.recorded_calls(chosen.values()) as calls:
-        outputs = model(inputs, training=False)
+    outputs, shifted = activations.activations_in_graph(
+        model, chosen, inputs, activated
+    )
     leaves = keras.tree.flatten(outputs)
     flat = _side_by_side(leaves)
-    shifted = {
-        name: activations.outputs_in_reach(model, name, layer, calls)
-        for name, layer in chosen.items()
-    }
     if hidden_only:
         shifted = {
             name: tensors

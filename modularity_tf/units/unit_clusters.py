@@ -154,56 +154,6 @@ class UnitClusters(finding.Finding):
         )
 
 
-def cluster_units(
-    model,
-    layer,
-    data,
-    measure="normalized_covariance",
-    steps=1000,
-    seed=0,
-    loss=None,
-    restarts=0,
-):
-    """Returns which units of a layer act alike.
-
-    Args:
-        model: Built `keras.Model`.
-        layer: Name or path of a layer; the channels of a convolution are its
-            units.
-        data: Arrays `(inputs, labels)` or batches of them, as in
-            `parts.data.batches`.
-        measure: One of `similarity.MEASURES`.
-        steps: Int, Monte Carlo steps of `clustering.find_clusters`.
-        seed: Int, of these steps.
-        loss: Loss for the loss Hessian, `None` for the compiled one.
-        restarts: Int, of the search: 0 as in the paper; some find a higher Q
-            where there is little structure.
-
-    Returns:
-        `UnitClusters`.
-
-    Raises:
-        ValueError: If the layer or the measure is unknown, the name means
-            several layers, or an activation is NaN.
-
-    References:
-        - Lange et al., 2022, section 3
-    """
-    search = {"steps": steps, "seed": seed, "restarts": restarts}
-    chosen = activations.choose_layers(model, layer, "layer")
-    if len(chosen) > 1:
-        raise ValueError(
-            f"`layer`={layer!r} means {len(chosen)} layers; choose one of "
-            f"{[*chosen]}."
-        )
-    check_measure(measure)
-    similarities = similarity.unit_similarities(
-        model, data, chosen, loss, [measure]
-    )
-    (result,) = cluster_layers(model, similarities, search)
-    return result
-
-
 class UnitModularity(keras.callbacks.Callback):
     """Follows how modular the units of each layer are, in any training.
 
@@ -215,12 +165,13 @@ class UnitModularity(keras.callbacks.Callback):
     Args:
         data: Held-out arrays `(inputs, labels)` or batches of them, as in
             `parts.data.batches`, gone through every epoch.
-        layers: Names or paths of layers, as in `activations.choose_layers`;
+        layers: Names or paths of layers, as in `activations.unit_layers`;
             `None` for the hidden Conv and Dense layers.
         measure: One of `similarity.MEASURES`.
         steps: Int, Monte Carlo steps of `clustering.find_clusters`.
         seed: Int, of these steps.
-        restarts: As in `cluster_units`.
+        restarts: Int, of the search: 0 as in the paper; some find a higher Q
+            where there is little structure.
         log_dir: Str or path, the folder of the event files, or `None` for no
             files.
 
@@ -271,7 +222,10 @@ class UnitModularity(keras.callbacks.Callback):
         found = {}
         if self._similarities is None:
             self._similarities = similarity.UnitSimilarities(
-                self.model, self._layers, measures=[self._measure]
+                self.model,
+                self._layers,
+                measures=[self._measure],
+                activated=True,
             )
         similarities = self._similarities(self._data)
         for result in cluster_layers(self.model, similarities, self._search):

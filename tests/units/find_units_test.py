@@ -78,6 +78,19 @@ class FindUnitsTest(parameterized.TestCase, tf.test.TestCase):
         found = find_units(model, (X, X[:, 0]), layers="norm", restarts=0)
         self.assertEqual([*found], ["norm"])
 
+    def test_an_activation_may_be_an_operation(self):
+        inputs = keras.Input((2,))
+        hidden = keras.layers.Dense(6, use_bias=False, name="hidden")(inputs)
+        outputs = keras.layers.Dense(1)(keras.ops.relu(hidden))
+        model = keras.Model(inputs, outputs)
+        model.layers[1].set_weights(self.model.layers[0].get_weights())
+        found = find_units(model, (X, X[:, 0]), restarts=0)
+        self.assertAllClose(
+            found["hidden"].similarity,
+            self.found["hidden"].similarity,
+            rtol=1e-5,
+        )
+
     def test_the_loss_is_needed_for_a_hessian_alone(self):
         measure = {"measure": "loss_hessian", "restarts": 0}
         with self.assertRaisesRegex(ValueError, "`loss` must be one loss"):

@@ -10,6 +10,7 @@ from absl.testing import parameterized
 from tensorboard.backend.event_processing import event_accumulator
 
 from modularity_tf.units import clustering, similarity, unit_clusters
+from modularity_tf.units.find_units import find_units
 
 BLOCKS = np.kron(np.eye(2), np.ones((2, 4)))  # inputs to 8 hidden units
 
@@ -39,6 +40,12 @@ def batches(seed=0, size=32):
     return list(zip(inputs, rng.integers(3, size=(2, size)), strict=True))
 
 
+def cluster(model, data, measure="normalized_covariance", **kwargs):
+    """Returns the clusters of the layer `hidden`."""
+    options = {"layers": "hidden", "restarts": 0, "measure": measure}
+    return find_units(model, data, **{**options, **kwargs})["hidden"]
+
+
 class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
     def test_needs_no_plots_until_one_is_drawn(self):
         code = (
@@ -49,9 +56,7 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters("covariance", "normalized_input_sensitivity")
     def test_finds_the_modules_and_the_dead_unit(self, measure):
-        found = unit_clusters.cluster_units(
-            model_of_two_modules(), "hidden", batches(), measure
-        )
+        found = cluster(model_of_two_modules(), batches(), measure)
         self.assertEqual((found.layer, found.measure), ("hidden", measure))
         self.assertAllEqual(found.clusters, [0] * 4 + [1] * 4 + [-1])
         self.assertAllEqual(found.unused, [8])
@@ -65,9 +70,7 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
     def test_restarts_never_find_less(self):
         model, data = model_of_two_modules(), batches()
         found = [
-            unit_clusters.cluster_units(
-                model, "hidden", data, steps=1, restarts=restarts
-            ).modularity
+            cluster(model, data, steps=1, restarts=restarts).modularity
             for restarts in (0, 3)
         ]
         self.assertLessEqual(found[0], found[1])
@@ -79,13 +82,11 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
             model, data, ["hidden"], measures=measures
         )
         for measure in measures:
-            found = unit_clusters.cluster_units(model, "hidden", data, measure)
+            found = cluster(model, data, measure)
             self.assertAllClose(found.similarity, expected["hidden"][measure])
 
     def test_draws_itself(self):
-        found = unit_clusters.cluster_units(
-            model_of_two_modules(), "hidden", batches(), steps=10
-        )
+        found = cluster(model_of_two_modules(), batches(), steps=10)
         ax = found.plot().axes[0]
         self.assertStartsWith(
             ax.get_title(), "hidden: normalized covariance, Q = 0."
@@ -94,22 +95,12 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("measure", {"measure": "cosine"}, "must be one of .*'cosine'"),
-        ("layer", {"layer": "third"}, "`layer` names 'third'"),
+        ("layer", {"layers": "third"}, "`layers` names 'third'"),
         ("steps", {"steps": -1}, "`steps`"),
     )
     def test_refuses_an_unknown(self, options, message):
-        options = {"layer": "hidden", "data": batches(), **options}
         with self.assertRaisesRegex(ValueError, message):
-            unit_clusters.cluster_units(model_of_two_modules(), **options)
-
-    def test_refuses_a_name_that_means_several_layers(self):
-        inner = keras.Sequential(
-            [keras.Input((3,)), keras.layers.Dense(3, name="a")], name="inner"
-        )
-        layer = keras.layers.Dense(3, name="a")
-        model = keras.Sequential([keras.Input((3,)), inner, layer])
-        with self.assertRaisesRegex(ValueError, "2 layers; .*'inner/a', 'a'"):
-            unit_clusters.cluster_units(model, "a", [])
+            cluster(model_of_two_modules(), batches(), **options)
 
 
 class UnitModularityTest(tf.test.TestCase):
@@ -119,10 +110,10 @@ class UnitModularityTest(tf.test.TestCase):
         watch = unit_clusters.UnitModularity(batches(), **options)
         seen = []
 
-        def cluster(epoch, logs):
-            seen.append(unit_clusters.cluster_units(model, "hidden", batches()))
+        def look(epoch, logs):
+            seen.append(cluster(model, batches()))
 
-        recorder = keras.callbacks.LambdaCallback(on_epoch_end=cluster)
+        recorder = keras.callbacks.LambdaCallback(on_epoch_end=look)
         history = model.fit(
             inputs,
             labels,
