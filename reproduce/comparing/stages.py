@@ -96,8 +96,13 @@ def compare_all(stage, network, control, without):
         restarts=config.restarts,
         seed=stage.derive_seed("clusters"),
     )
+    # Units that never vary are no evidence, and count nowhere.
+    used = selection.NeuronSelection(
+        {layer: found.clusters >= 0 for layer, found in clusters.items()}
+    )
     alone = {
-        name: (features - mask).units(network) for name, mask in without.items()
+        name: (features - mask).units(network) & used
+        for name, mask in without.items()
     }
     rows = []
     for name in data.class_names:
