@@ -40,19 +40,19 @@ def plan_network(run, case, seed):
     if case.startswith("shared"):
         record["sharing"] = {
             method: stage(f"{method}_sharing", measure_sharing, case, method)
-            for method in MASKS
+            for method in ("mask",)
             if method in config.methods
         }
     return record
 
 
 def phases(config):
-    """Returns what the estimate times: a mask, more than most methods."""
+    """Returns what the estimate times: a method that trains nothing."""
     planted = planted_network(config.cases[0], 0)
 
     def work(count):
         for _ in range(count):
-            find(config, planted, 0, "mask_paper", 0, steps=20)
+            find(config, planted, 0, "gradient", 0)
 
     return {"methods": training.Phase(work)}
 
@@ -97,7 +97,7 @@ def measure_sharing(stage, case, method):
     )
 
 
-def find(config, planted, output, method, seed, steps=None):
+def find(config, planted, output, method, seed):
     """Returns what a method says of each weight.
 
     Args:
@@ -106,14 +106,14 @@ def find(config, planted, output, method, seed, steps=None):
         output: Int, the output that is the task.
         method: One of `METHODS`.
         seed: Int.
-        steps: Int, of each mask; `None` for the default.
 
     Returns:
         Dict from weight path to scores, a dict to bools (`None` for methods
         without a threshold of their own) and a dict with what else is known.
     """
     order = np.random.default_rng(seed).permutation(len(planted.inputs))
-    half = order[: config.examples], order[-config.examples :]
+    count = min(config.examples, len(order) // 2)
+    half = order[:count], order[-count:]
     data, validation = (
         (planted.inputs[rows], planted.labels[rows]) for rows in half
     )
@@ -121,7 +121,7 @@ def find(config, planted, output, method, seed, steps=None):
     if method in MASKS:
         start = 0.9 if method == "mask_paper" else "auto"
         return find_mask(
-            planted, data, validation, loss, accuracy, start, seed, steps
+            config, planted, data, validation, loss, accuracy, start, seed
         )
     if method == "edge_popup":
         return find_by_popup(config, planted, data, loss, seed)
@@ -131,7 +131,7 @@ def find(config, planted, output, method, seed, steps=None):
     return scores, None, {}
 
 
-def find_mask(planted, data, validation, loss, accuracy, start, seed, steps):
+def find_mask(config, planted, data, validation, loss, accuracy, start, seed):
     """Returns what `find_weights` finds, with its logits as scores."""
     logits = _Logits()
     try:
@@ -142,7 +142,7 @@ def find_mask(planted, data, validation, loss, accuracy, start, seed, steps):
             loss=loss,
             metrics=[accuracy],
             keep_probability=start,
-            steps=steps,
+            steps=config.mask_steps or None,
             seed=seed,
             callbacks=[logits],
             verbose=0,

@@ -6,7 +6,7 @@ from absl.testing import parameterized
 
 from reproduce.known_truth import boolean_networks, cases, stages
 
-CONFIG = types.SimpleNamespace(examples=64, popup_epochs=1)
+CONFIG = types.SimpleNamespace(examples=64, popup_epochs=1, mask_steps=40)
 SMALL = boolean_networks.build(
     boolean_networks.Plan(
         (
@@ -31,9 +31,7 @@ class FindTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters("mask", "edge_popup")
     def test_masks_have_scores_and_a_threshold(self, method):
-        scores, kept, _ = stages.find(
-            CONFIG, SMALL, 0, method, seed=0, steps=40
-        )
+        scores, kept, _ = stages.find(CONFIG, SMALL, 0, method, seed=0)
         for path, flags in kept.items():
             self.assertEqual(flags.dtype, bool)
             self.assertEqual(scores[path].shape, flags.shape)

@@ -1,0 +1,64 @@
+r"""Known truth: do these methods find what is really there? No paper's.
+
+Hides modules in networks whose every weight is known, has each method look
+for the weights that one output needs, and scores them on the same truth.
+
+python -m reproduce.planted --flagfile=reproduce/flags/planted_demo.flags
+"""
+
+import dataclasses
+
+from reproduce.harness import config, experiment
+from reproduce.harness.config import field
+from reproduce.known_truth import cases, findings, stages
+
+FIGURES = ("A", "B")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(config.Config):
+    """Every field is a flag."""
+
+    seeds: tuple[int, ...] = field(
+        tuple(range(10)),
+        "Seeds; a network a case each.",
+        part=True,
+        at_least=0,
+        less_than=2**31,
+        distinct=True,
+    )
+    cases: tuple[str, ...] = field(
+        tuple(cases.CASES),
+        "What is planted.",
+        part=True,
+        one_of=tuple(cases.CASES),
+        distinct=True,
+    )
+    methods: tuple[str, ...] = field(
+        stages.METHODS,
+        "Who looks for it; `mask` is `find_weights`, `mask_paper` the same "
+        "with the paper's start.",
+        part=True,
+        one_of=stages.METHODS,
+        distinct=True,
+    )
+    examples: int = field(
+        4000, "Inputs to train on, at most half of all.", at_least=8
+    )
+    mask_steps: int = field(
+        0, "Steps of each mask; 0 for the default of find_weights.", at_least=0
+    )
+    popup_epochs: int = field(10, "Epochs of edge-popup.", at_least=1)
+
+
+EXPERIMENT = experiment.Experiment(
+    name="planted",
+    config=Config,
+    plan=stages.plan,
+    phases=stages.phases,
+    claims=findings.claims,
+    draw=findings.draw,
+)
+
+if __name__ == "__main__":
+    experiment.main(EXPERIMENT)

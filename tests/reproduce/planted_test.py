@@ -1,0 +1,46 @@
+import dataclasses
+
+import tensorflow as tf
+from absl.testing import parameterized
+
+from reproduce import planted
+from tests.reproduce import run_test_case
+
+TINY = planted.Config(
+    seeds=(0,),
+    cases=("robust", "shared_25"),
+    methods=("mask", "magnitude", "gradient"),
+    examples=200,
+    mask_steps=10,
+)
+PICTURES = ("figA_methods", "figB_own_threshold")
+
+
+class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        _, results = self.run_tiny(planted, TINY, PICTURES)
+        robust, shared = results["records"]
+        self.assertEqual([*robust["scores"]], [*TINY.methods])
+        for found in robust["scores"].values():
+            self.assertBetween(found["auroc"], 0, 1)
+        self.assertNotIn("sharing", robust)
+        self.assertEqual(shared["sharing"]["mask"]["true"], 0.25)
+        statements = [one["statement"] for one in results["claims"]]
+        self.assertIn("shared_25: error of the estimated sharing", statements)
+
+    @parameterized.named_parameters(
+        (
+            "case",
+            {"cases": ("hard",)},
+            "--cases must be one value or more, one",
+        ),
+        ("method", {"methods": ("lasso",)}, "--methods must be one value"),
+        ("examples", {"examples": 2}, "--examples must be at least 8"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(TINY, **changes)
+
+
+if __name__ == "__main__":
+    tf.test.main()
