@@ -271,7 +271,7 @@ class _Search:
                 FRACTION,
                 factor=10.0,
                 refinements=2,
-                max_trials=10,
+                max_trials=8,
             ).alpha
         except ValueError as error:
             raise ValueError(
@@ -294,11 +294,11 @@ class _Search:
             falls = max(mask_sampling.logit(start), 1.0)
             rate = float(ops.convert_to_numpy(masked.optimizer.learning_rate))
             steps = _EPOCHS * math.ceil(FALLS * falls / rate / _EPOCHS)
-        masked.reset(seed=self._seed, alpha=alpha)
         health = mask_callbacks.MaskHealth(self._few())
         epochs = max(n for n in range(1, _EPOCHS + 1) if steps % n == 0)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
+            masked.reset(seed=self._seed, alpha=alpha)
             masked.fit(
                 _training_batches(self._data, self._batch_size, self._seed),
                 steps_per_epoch=steps // epochs,
