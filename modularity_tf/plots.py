@@ -89,7 +89,8 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None):
     Returns:
         `matplotlib.figure.Figure`.
     """
-    fig = figure.Figure((1.5 + 0.75 * len(labels), 4.0))
+    inches = len(labels) * max(0.75, 0.2 * len(groups))  # beside the legend
+    fig = figure.Figure((max(3.5 + inches, 6.5), 4.0))
     fig.set_layout_engine("constrained")
     ax = fig.subplots()
     width = 0.8 / len(groups)
