@@ -70,10 +70,10 @@ def compare(
     permutations = checks.integer("permutations", permutations, least=1)
     seed = checks.integer("seed", seed)
     rng = np.random.default_rng(seed)
-    for name, found in findings.items():
-        _warn_of_another(name, found, model)
+    _warn_of_others(findings, model)
+    hidden = activations.unit_layers(model)
     marks = {
-        name: _marks(name, found, model, at_least)
+        name: _marks(name, found, model, hidden, at_least)
         for name, found in findings.items()
     }
     counts = _units_that_count(marks, among, model)
@@ -168,25 +168,27 @@ class Comparison:
         return finding.as_html(self.table())
 
 
-def _warn_of_another(name, found, model):
-    """Warns if a finding was made in a network with other weights."""
-    each = [found]
-    if isinstance(found, collections.abc.Mapping):
-        each = [*found.values()]
-    told = {
-        one.provenance["model_fingerprint"]
-        for one in each
-        if "model_fingerprint" in getattr(one, "provenance", {})
-    }
-    if told - {model_weights.fingerprint(model)}:
-        warnings.warn(
-            f"{name!r} was found in a network with other weights than "
-            f"{model.name!r} has.",
-            stacklevel=3,
-        )
+def _warn_of_others(findings, model):
+    """Warns of findings that were made in a network with other weights."""
+    own = {model_weights.fingerprint(model)}
+    for name, found in findings.items():
+        each = [found]
+        if isinstance(found, collections.abc.Mapping):
+            each = [*found.values()]
+        told = {
+            one.provenance["model_fingerprint"]
+            for one in each
+            if "model_fingerprint" in getattr(one, "provenance", {})
+        }
+        if told - own:
+            warnings.warn(
+                f"{name!r} was found in a network with other weights than "
+                f"{model.name!r} has.",
+                stacklevel=3,
+            )
 
 
-def _marks(name, found, model, at_least):
+def _marks(name, found, model, hidden, at_least):
     """Returns layer -> array with a mark (bool) or label (int) a unit."""
     if isinstance(found, UnitClusters):
         found = {found.layer: found}
@@ -208,7 +210,6 @@ def _marks(name, found, model, at_least):
             "of these by layer."
         )
     found.check_fits(model)
-    hidden = activations.unit_layers(model)
     return {path: v for path, v in found.values.items() if path in hidden}
 
 

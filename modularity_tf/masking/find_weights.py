@@ -249,10 +249,11 @@ class _Search:
         best = -math.inf
         for start in starts:
             self._masked.keep_probability = start
-            performance, _, *mask = self._train(start, alpha)
+            mask, told = self._train(start, alpha)
+            performance = mask.provenance["performance"]
             if performance > best:
                 best, self.start = performance, start
-                self.masks[alpha], self.told[alpha] = mask
+                self.masks[alpha], self.told[alpha] = mask, told
             if performance >= FRACTION * self.reference:
                 break
         self._masked.keep_probability = self.start
@@ -282,13 +283,13 @@ class _Search:
     def trial(self, alpha):
         """Returns performance and share kept of a mask trained with alpha."""
         if alpha not in self.masks:
-            _, _, *mask = self._train(self.start, alpha)
-            self.masks[alpha], self.told[alpha] = mask
+            found = self._train(self.start, alpha)
+            self.masks[alpha], self.told[alpha] = found
         mask = self.masks[alpha]
         return mask.provenance["performance"], mask.keep_fraction
 
     def _train(self, start, alpha):
-        """Returns performance and share kept of a mask, it, what it warns."""
+        """Returns a trained mask, and what its training warned of."""
         masked, steps = self._masked, self._steps
         if steps is None:
             falls = max(mask_sampling.logit(start), 1.0)
@@ -337,7 +338,7 @@ class _Search:
             f"{performance / self.reference:.1%} of the performance, "
             f"{mask.keep_fraction:.1%} of the weights kept"
         )
-        return performance, mask.keep_fraction, mask, texts
+        return mask, texts
 
     def _performance(self):
         found = self._evaluate()

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from modularity_tf.masking import frozen_model
-from modularity_tf.parts import activations, checks, keras_private, part_set
+from modularity_tf.parts import activations, checks, part_set
 from modularity_tf.parts import weights as model_weights
 
 
@@ -170,13 +170,8 @@ class WeightMask(part_set.PartSet):
         self.check_fits(model)
         if at_least is not None:
             at_least = checks.number("at_least", at_least, above=True, most=1)
-        paths = {
-            id(weight.variable): path
-            for path, weight in model_weights.model_weights(model).items()
-        }
         chosen = {}
-        for layer, found in activations.neuron_layers(model).items():
-            path = paths[id(keras_private.kernel(found))]
+        for layer, path in activations.kernel_paths(model).items():
             if path not in self.values:
                 continue
             kept = self.values[path]

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import functional_call, mask_sampling, weight_mask
-from modularity_tf.parts import activations, checks, keras_private
+from modularity_tf.parts import activations, checks
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 
@@ -231,14 +231,8 @@ def _by_ablation(task, weights):
 def _by_activation(model, data, weights):
     """Returns |w| times the root mean square of what w weighs."""
     layers = activations.neuron_layers(model)
-    paths = {
-        id(weight.variable): path
-        for path, weight in model_weights.model_weights(model).items()
-    }
-    owners = {
-        paths[id(keras_private.kernel(layer))]: layer
-        for layer in layers.values()
-    }
+    kernels = activations.kernel_paths(model)
+    owners = {kernels[path]: layer for path, layer in layers.items()}
     strange = [path for path in weights if path not in owners]
     if strange:
         raise ValueError(

@@ -201,10 +201,7 @@ def weights_of(model, selection, incoming=True, outgoing=True):
             if source in selection.values:
                 channels = selection.values[source][rows]
                 values[target] |= _weighs(layers[target], channels)
-    kernels = {
-        id(weight.variable): path
-        for path, weight in model_weights.model_weights(model).items()
-    }
+    kernels = activations.kernel_paths(model)
     provenance = {
         **selection.provenance,
         "method": "weights of neurons",
@@ -212,10 +209,7 @@ def weights_of(model, selection, incoming=True, outgoing=True):
         "outgoing": outgoing,
     }
     return WeightMask(
-        {
-            kernels[id(keras_private.kernel(layers[path]))]: value
-            for path, value in values.items()
-        },
+        {kernels[path]: value for path, value in values.items()},
         provenance,
     )
 

@@ -145,6 +145,25 @@ def neuron_layers(model, layers=None):
     return found
 
 
+def kernel_paths(model):
+    """Returns the paths of the kernels of Conv and Dense layers.
+
+    Args:
+        model: Built `keras.Model`.
+
+    Returns:
+        Dict from the path of a layer to that of its kernel, a weight.
+    """
+    paths = {
+        id(weight.variable): path
+        for path, weight in model_weights.model_weights(model).items()
+    }
+    return {
+        path: paths[id(keras_private.kernel(layer))]
+        for path, layer in neuron_layers(model).items()
+    }
+
+
 def unit_layers(model, layers=None):
     """Returns the paths of layers whose units are looked at.
 

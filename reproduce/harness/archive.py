@@ -8,7 +8,7 @@ import pathlib
 from absl import flags
 
 from reproduce.harness import config as harness_config
-from reproduce.harness.run import Run
+from reproduce.harness.run import Run, read_results
 
 FLAGS_FOLDER = pathlib.Path(__file__).parents[1] / "flags"
 MAX_BYTES = 300_000
@@ -154,14 +154,9 @@ def _text(experiment, content):
 
 def _read(folder):
     path = folder / "results.json"
-    try:
-        results = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ValueError(
-            f"{path} is not there: finish the run first."
-        ) from None
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}).") from None
+    if not path.exists():
+        raise ValueError(f"{path} is not there: finish the run first.")
+    results = read_results(path)
     if not results.get("made"):
         raise ValueError(
             f"{path} does not tell when and with what code its stages were "

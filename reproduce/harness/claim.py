@@ -1,6 +1,7 @@
 """Claims of a paper, checked against thresholds that were fixed before."""
 
 import dataclasses
+import functools
 import math
 
 import rich.table
@@ -166,14 +167,16 @@ def table(claims):
     return rows
 
 
+def number(claim, value):
+    """Returns a value of a claim, as `checked` returns it, in words."""
+    if value is None:
+        return "not measured"
+    return f"{100 * value:.3g} %" if claim["percent"] else f"{value:.3g}"
+
+
 def _numbers(claim):
     """Returns our number, the null, the threshold and the paper's number."""
-    scale, unit = (100, " %") if claim["percent"] else (1, "")
-
-    def text(value):
-        if value is None:
-            return "not measured"
-        return f"{scale * value:.3g}{unit}"
+    text = functools.partial(number, claim)
 
     spread = "n = 1"
     if claim["n"] > 1:

@@ -114,7 +114,9 @@ def _claims_table(archive):
     ]
     for one in archive["claims"]:
         sign = "≥" if one["at_least"] else "≤"
-        threshold = f"{sign} {_number(one, one['threshold'])}, {one['source']}"
+        threshold = (
+            f"{sign} {claim.number(one, one['threshold'])}, {one['source']}"
+        )
         lines.append(
             _row(
                 [
@@ -146,14 +148,8 @@ def _block(lines):
     return "\n" + "\n".join(lines) + "\n"
 
 
-def _number(one, value):
-    if value is None:
-        return "not measured"
-    return f"{100 * value:.3g} %" if one["percent"] else f"{value:.3g}"
-
-
 def _mean(one):
-    return _number(one, one["mean"])
+    return claim.number(one, one["mean"])
 
 
 def _value(one):
@@ -167,4 +163,4 @@ def _value(one):
 
 
 def _null(one):
-    return f"{one['null_is']}: {_number(one, one['null'])}"
+    return f"{one['null_is']}: {claim.number(one, one['null'])}"

@@ -233,7 +233,7 @@ class Run:
             ValueError: If there is no results.json, or it is damaged.
         """
         path = self.check_results()
-        folder, results = path.parent, _read_results(path)
+        folder, results = path.parent, read_results(path)
         with tf.summary.create_file_writer(
             str(folder / "logs" / "figures")
         ).as_default(step=0):
@@ -307,7 +307,7 @@ class Run:
     def _results_folder(self):
         """Returns where the results of this part of the run lie."""
         path = artefacts.find(self.folder / "results")
-        if path is None or self.config.covers(_read_results(path)["config"]):
+        if path is None or self.config.covers(read_results(path)["config"]):
             return self.folder
         part = {
             name: sorted(value) if isinstance(value, tuple) else value
@@ -341,8 +341,15 @@ class Run:
         self._lock.flush()
 
 
-def _read_results(path):
-    """Returns what a results.json holds."""
+def read_results(path):
+    """Returns what a results.json holds.
+
+    Args:
+        path: Path.
+
+    Raises:
+        ValueError: If it is damaged, with what to do about it.
+    """
     kinds = {"config": dict, "records": (dict, list), "claims": list}
     try:
         results = json.loads(path.read_text("utf-8"))

@@ -8,7 +8,6 @@ from reproduce.harness import claim
 from reproduce.harness.records import grouped, mean
 
 NEVER_LEARNED = "random scores"
-KINDS = ("other", "unread", "silent", "pair", "absent")
 
 
 def scores(records, method, key):

@@ -1,15 +1,11 @@
 """Every flag file is valid, and says what it costs."""
 
-import importlib
-import pathlib
-
-from absl import flags
 from absl.testing import absltest, parameterized
 
 from reproduce import __main__ as listing
-from reproduce.harness import config as harness_config
+from reproduce.harness import archive
 
-FOLDER = pathlib.Path(listing.__file__).parent / "flags"
+FOLDER = archive.FLAGS_FOLDER
 NAMES = [name for name, _, _ in listing.experiments()]
 FILES = sorted(file.name for file in FOLDER.glob("*.flags"))
 
@@ -18,11 +14,7 @@ class FlagFilesTest(parameterized.TestCase):
     @parameterized.parameters(*FILES)
     def test_is_valid_and_states_its_cost(self, file):
         name = max((n for n in NAMES if file.startswith(n)), key=len)
-        config_class = importlib.import_module(f"reproduce.{name}").Config
-        values = flags.FlagValues()
-        harness_config.define_flags(config_class, values)
-        values(["binary", f"--flagfile={FOLDER / file}"])
-        harness_config.config_from_flags(config_class, values)
+        archive.read_flags(archive.experiment_of(name), FOLDER / file)
         text = (FOLDER / file).read_text("utf-8")
         self.assertStartsWith(text, "# Cost: ")
 
