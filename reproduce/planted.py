@@ -37,7 +37,7 @@ class Config(config.Config):
     methods: tuple[str, ...] = field(
         stages.METHODS,
         "Who looks for it; `mask` is `find_weights`, `mask_paper` the same "
-        "with the paper's start.",
+        "with masks drawn as in the paper.",
         part=True,
         one_of=stages.METHODS,
         distinct=True,

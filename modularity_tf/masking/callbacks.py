@@ -79,7 +79,7 @@ class MaskHealth(keras.callbacks.Callback):
 
     Args:
         data: `(inputs, targets)` arrays of held-out data for `sampling_gap`,
-            at least `num_samples` rows, or `None` to leave it out.
+            at least `smallest_batch` rows, or `None` to leave it out.
 
     Raises:
         ValueError: If `data` is no such pair or has fewer rows; when training
@@ -112,10 +112,10 @@ class MaskHealth(keras.callbacks.Callback):
         if self._data is None:
             return
         rows = len(keras.tree.flatten(self._data[0])[0])
-        if rows < self.model.num_samples:
+        if rows < self.model.smallest_batch:
             raise ValueError(
                 f"`data` of MaskHealth has {rows} rows, fewer than the "
-                f"`num_samples`={self.model.num_samples} masks."
+                f"{self.model.smallest_batch} masks of a batch."
             )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -158,7 +158,7 @@ class MaskHealth(keras.callbacks.Callback):
                 "at 2.2 and moves by at most the learning rate a step), or "
                 "raise `alpha`"
             )
-        elif report["undecided"] > 0.1:
+        elif report["undecided"] > 0.1 and self.model.num_samples:
             advice.append(
                 f"{report['undecided']:.1%} of the weights are undecided, so "
                 "the threshold is arbitrary for them: train for more steps"

@@ -28,9 +28,9 @@ POOR = 0.9  # less of it is no mask of the task
 LEARNING_RATE = 3e-2
 FALLS = 20  # times the steps in which a logit falls to 0
 HELD_OUT = 0.2  # of arrays, where there are no validation data
-# Where masks start: the paper's, and higher ones. Of a task that needs n
-# weights at once, a sample keeps all with the n-th power of this probability,
-# and too few whole samples leave no gradient to follow.
+# Where masks start: the paper's, and higher ones. Through n layers a signal
+# shrinks by the n-th power under soft masks; and a sample keeps n weights with
+# it, so that too few whole samples leave no gradient to follow.
 STARTS = (0.9, 0.97, 0.99, 0.9975, 0.999)
 _ACCURACIES = (
     keras.metrics.Accuracy,
@@ -55,7 +55,7 @@ def find_weights(
     roles="kernels",
     alpha="auto",
     keep_probability="auto",
-    num_samples=4,
+    num_samples=None,
     batch_size=128,
     steps=None,
     learning_rate=LEARNING_RATE,
@@ -72,10 +72,16 @@ def find_weights(
     steps follows the learning rate, and what `MaskHealth` says of the mask is
     passed on as a `UserWarning`.
 
-    Where every weight of a task is needed at once, as in a parity, the paper's
-    start breaks what it is to find: sampled masks are never whole. So, when a
-    mask with a small penalty does not keep the performance, the next one
-    starts at a higher keep probability (`STARTS`).
+    Masks are not drawn, other than in the paper. Drawn ones break what they
+    are to find where a task needs many weights at once, as a parity does: no
+    sample is whole. And they keep weights that do nothing but cancel each
+    other: to lose one is worse than to keep both. Half of each batch sees soft
+    masks, numbers from 0 to 1, under which such weights sink together; the
+    other half sees the thresholded mask, which is what is returned, so that
+    soft masks can't do what that one can't. `num_samples=4` and
+    `keep_probability=0.9` are the paper's. When a mask with a small penalty
+    does not keep the performance, the next one starts at a higher keep
+    probability (`STARTS`). docs/known_truth.md has the comparison.
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, on a scale from 0, the model with all these weights
@@ -103,7 +109,8 @@ def find_weights(
         keep_probability: Float in (0, 1), the chance that a weight is kept
             before training, or "auto": the first of `STARTS` with which a mask
             keeps the performance, or the best. The paper has 0.9.
-        num_samples: Positive int, mask samples a batch.
+        num_samples: Positive int, mask samples a batch, or `None`: no mask is
+            drawn.
         batch_size: Positive int, of arrays.
         steps: Positive int, training steps of each mask. `None`: twenty times
             as many as a logit needs to fall from its start to 0.
@@ -374,7 +381,7 @@ class _Search:
             )
         )
         few = len(keras.tree.flatten(rows[1])[0])
-        return rows if few >= self._masked.num_samples else None
+        return rows if few >= self._masked.smallest_batch else None
 
 
 class _Progress:

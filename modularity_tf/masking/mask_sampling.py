@@ -208,20 +208,59 @@ def sample_weight_dict(
     samples = samples or range(num_samples)
     groups = _group(weights)
     keys = _draw_keys(seed, len(groups), num_samples)
-    drawn = [dict.fromkeys(weights) for _ in samples]
+
+    def draw(group, weights, logits):
+        return _draw(weights, logits, keys[group], samples, temperature, False)
+
+    return _by_group(draw, groups, weights, logits)
+
+
+def soft_and_hard_weight_dict(weights, logits):
+    """Returns weights under soft masks, and under the thresholded ones.
+
+    Nothing is drawn. The soft mask is sigmoid(l), and the hard one has its
+    gradient, straight through. As in `sample_weight_dict` the weights are
+    constants.
+
+    Args:
+        weights: Dict of float tensors of any shape.
+        logits: Dict of float tensors with the same keys and shapes.
+
+    Returns:
+        List of two dicts like `weights`.
+    """
+
+    def both(_, weights, logits):
+        return _soft_and_hard(weights, logits)
+
+    return _by_group(both, _group(weights), weights, logits)
+
+
+def _by_group(mask, groups, weights, logits):
+    """Returns what `mask` makes of weights that share kernels.
+
+    Args:
+        mask: Function from the number of a group, its weights and its logits,
+            flat tensors, to a list of flat tensors.
+        groups: Lists of keys.
+        weights: Dict of tensors.
+        logits: Dict of tensors.
+
+    Returns:
+        List of dicts like `weights`, as long as that of `mask`.
+    """
+    found = None
     for i, names in enumerate(groups):
         shapes = [weights[name].shape for name in names]
-        flat = _draw(
+        flat = mask(
+            i,
             _flatten([weights[name] for name in names]),
             _flatten([logits[name] for name in names]),
-            keys[i],
-            samples,
-            temperature,
-            train_weights=False,
         )
-        for sample, values in zip(drawn, flat, strict=True):
-            sample.update(zip(names, _unflatten(values, shapes), strict=True))
-    return drawn
+        found = found or [dict.fromkeys(weights) for _ in flat]
+        for part, values in zip(found, flat, strict=True):
+            part.update(zip(names, _unflatten(values, shapes), strict=True))
+    return found
 
 
 def split_batch(inputs, num_samples):
@@ -260,7 +299,8 @@ def split_batch(inputs, num_samples):
 
 def check_arguments(num_samples, alpha=0.0, temperature=1.0):
     """Raises `ValueError` for what no mask can be trained with."""
-    checks.integer("num_samples", num_samples, least=1)
+    if num_samples is not None:
+        checks.integer("num_samples", num_samples, least=1)
     checks.number("alpha", alpha)
     checks.number("temperature", temperature, above=True)
 
@@ -353,6 +393,14 @@ def _draw(weights, logits, keys, samples, temperature, train_weights):
     return draw(weights, logits)
 
 
+@tf.custom_gradient
+def _soft_and_hard(weights, logits):
+    def gradient(*upstream):
+        return None, _soft_gradient(*upstream, weights, logits)
+
+    return _soft_and_hard_weights(weights, logits), gradient
+
+
 # The kernels below are element-wise loops over flat tensors. Compiled by XLA,
 # each is one pass over memory; the random bits live in registers, and the
 # backward pass hashes them anew. What is compiled depends on the size and the
@@ -397,6 +445,22 @@ def _logit_gradient(upstream, weights, logits, keys, samples, temperature):
             slope = soft * (1.0 - soft) / temperature
         total += tf.cast(grad, slope.dtype) * slope
     return total * tf.cast(weights, slope.dtype)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _soft_and_hard_weights(weights, logits):
+    soft = tf.cast(tf.sigmoid(logits), weights.dtype)
+    return weights * soft, tf.where(threshold(logits), weights, 0)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _soft_gradient(soft, hard, weights, logits):
+    slope = tf.sigmoid(logits) * tf.sigmoid(-logits)
+    return (
+        tf.cast(soft + hard, slope.dtype)
+        * slope
+        * tf.cast(weights, slope.dtype)
+    )
 
 
 def _uniforms(size, keys, samples):

@@ -13,6 +13,8 @@ from modularity_tf.parts import keras_private, seeds
 from modularity_tf.parts import weights as model_weights
 
 DEFAULT_ALPHA = 1e-4 / 128
+POOR = 0.5  # of what the loss gains by the masked weights
+_FEW = 512  # rows to measure that
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -49,7 +51,9 @@ class MaskedModel(frozen_model.FrozenModel):
     Args:
         model: Built `keras.Model`, trained. It is not changed.
         num_samples: Positive int. Mask samples a training batch; a batch
-            can't be smaller. The paper uses 4, or 8 for hard tasks.
+            can't be smaller. The paper uses 4, or 8 for hard tasks. `None`
+            draws none: half of a batch sees the weights times sigmoid(l), the
+            other half those with l > 0. See `find_weights`, which does that.
         alpha: Float, at least 0. Penalty on each logit. The default is the
             paper's beta of 1e-4 at a batch size of 128.
         keep_probability: Float in (0, 1). The chance that a weight is kept
@@ -159,18 +163,22 @@ class MaskedModel(frozen_model.FrozenModel):
         return float(str(self._alpha.numpy()))  # 0.001, not 0.00100000005
 
     @property
+    def smallest_batch(self):
+        """Int, the rows that a training batch must have: one a mask."""
+        return self.num_samples or 2
+
+    @property
     def seed(self):
         """Int, the seed of the mask samples."""
         return int(self.sampler_state.numpy()[0])
 
     def call(self, inputs, training=False):
         if not training:
-            return self._functional(self._thresholded_weights(), inputs)
-        samples = self._samples_of_this_device()
-        parts = mask_sampling.split_batch(inputs, len(samples))
-        return self._functional.call_parts(
-            self._sampled_weights(samples), parts
-        )
+            values = {**self.fixed_mask.values, **self._thresholded()}
+            return self._functional(self._gated(values), inputs)
+        masked = self._training_weights()
+        parts = mask_sampling.split_batch(inputs, len(masked))
+        return self._functional.call_parts(masked, parts)
 
     def compile(self, optimizer=None, loss=None, *args, **kwargs):
         """Configures training, as `keras.Model.compile` does.
@@ -203,10 +211,11 @@ class MaskedModel(frozen_model.FrozenModel):
         """Trains the mask, as `keras.Model.fit` does.
 
         It stops at the first NaN, and warns (`UserWarning`) beforehand if the
-        steps are too few for any weight to be removed.
+        steps are too few for any weight to be removed, and afterwards if the
+        thresholded mask is far worse than the model on some training data.
 
         Raises:
-            ValueError: If a batch is smaller than `num_samples`, a weight of
+            ValueError: If a batch is smaller than `smallest_batch`, a weight of
                 the model is NaN or infinite, the learning rate is no finite
                 number, or the loss or a logit becomes NaN or infinite.
         """
@@ -215,15 +224,17 @@ class MaskedModel(frozen_model.FrozenModel):
         if self.compiled:
             self._warn_of_few_steps(arguments)
         try:
-            return super().fit(**arguments)
+            history = super().fit(**arguments)
         except (tf.errors.InvalidArgumentError, ValueError) as error:
             if "at least one row for each of the" not in str(error):
                 raise
             raise ValueError(
-                "A batch of `x` has fewer rows than the `num_samples`="
-                f"{self.num_samples} masks. Choose another batch size, or "
+                f"A batch of `x` has fewer rows than {self._masks_of_a_batch}. "
+                "Choose another batch size, or "
                 "`batch(..., drop_remainder=True)`."
             ) from None
+        self._warn_of_a_poor_mask(arguments)
+        return history
 
     def reset(self, seed=None, alpha=None):
         """Makes the mask and the optimizer as they were before training.
@@ -375,23 +386,28 @@ class MaskedModel(frozen_model.FrozenModel):
         if rows is not None:
             batch_size = batch_size or 32
             last = rows % batch_size or batch_size
-            if min(rows, batch_size, last) < self.num_samples:
+            if min(rows, batch_size, last) < self.smallest_batch:
                 raise ValueError(
                     f"`x` has {rows} rows to train on; in batches of "
                     f"`batch_size`={batch_size} the smallest holds "
-                    f"{min(rows, last)}, fewer than the `num_samples`="
-                    f"{self.num_samples} masks. Choose another batch size."
+                    f"{min(rows, last)}, fewer than {self._masks_of_a_batch}. "
+                    "Choose another batch size."
                 )
         elif isinstance(x, tf.data.Dataset):
             if x.cardinality() == 0:
                 raise ValueError("`x` is a dataset without a batch.")
             shape = keras.tree.flatten(x.element_spec)[0].shape
-            if shape.rank and (shape[0] or math.inf) < self.num_samples:
+            if shape.rank and (shape[0] or math.inf) < self.smallest_batch:
                 raise ValueError(
-                    f"The batches of `x` have {shape[0]} rows, fewer than the "
-                    f"`num_samples`={self.num_samples} masks. Choose another "
-                    "batch size."
+                    f"The batches of `x` have {shape[0]} rows, fewer than "
+                    f"{self._masks_of_a_batch}. Choose another batch size."
                 )
+
+    @property
+    def _masks_of_a_batch(self):
+        if self.num_samples is None:
+            return "the 2 masks, soft and thresholded"
+        return f"the `num_samples`={self.num_samples} masks"
 
     def _warn_of_few_steps(self, arguments):
         """Warns if the steps are known to be too few to remove a weight."""
@@ -420,6 +436,35 @@ class MaskedModel(frozen_model.FrozenModel):
                 stacklevel=3,
             )
 
+    def _warn_of_a_poor_mask(self, arguments):
+        """Warns if the thresholded mask is far worse than the whole model."""
+        thresholded = self._thresholded()
+        rows = _some_rows(arguments)
+        if rows is None or all(map(ops.all, thresholded.values())):
+            return
+        removed = dict.fromkeys(thresholded, False)
+        kept = dict.fromkeys(thresholded, True)
+        mask, nothing, whole = (
+            self._loss_under(values, *rows)
+            for values in (thresholded, removed, kept)
+        )
+        if whole < nothing and nothing - mask < POOR * (nothing - whole):
+            warnings.warn(
+                f"The thresholded mask of {self.model.name!r} is far worse "
+                f"than the model on the training data: loss {mask:.3g}, the "
+                f"whole model {whole:.3g}, without these weights "
+                f"{nothing:.3g}. Lower `alpha`={self.alpha:g}, start at a "
+                f"higher `keep_probability` than {self.keep_probability:g}, "
+                "or let `find_weights` choose both.",
+                stacklevel=3,
+            )
+
+    def _loss_under(self, values, x, y, sample_weight=None):
+        masked = self._gated({**self.fixed_mask.values, **values})
+        outputs = self._functional(masked, x)
+        loss = self.compute_loss(x, y, outputs, sample_weight, training=False)
+        return float(loss)
+
     def _samples_of_this_device(self):
         """Returns the mask samples that see this device's part of a batch.
 
@@ -439,30 +484,34 @@ class MaskedModel(frozen_model.FrozenModel):
         count = self.num_samples // devices
         return range(here * count, (here + 1) * count)
 
-    def _sampled_weights(self, numbers):
-        """Returns, for each of these mask samples, the masked weights."""
+    def _training_weights(self):
+        """Returns the masked weights, for each part of this device's batch."""
         step_seed = self.sampler_state.value * 1  # a copy
         self.sampler_state.assign_add([0, 1])
-        drawn = mask_sampling.sample_weight_dict(
-            {
-                path: ops.stop_gradient(self._functional.variables[path].value)
-                for path in self.mask_logits
-            },
-            {path: v.value for path, v in self.mask_logits.items()},
-            step_seed,
-            self.num_samples,
-            self.temperature,
-            numbers,
-        )
+        weights = {
+            path: ops.stop_gradient(self._functional.variables[path].value)
+            for path in self.mask_logits
+        }
+        logits = {path: v.value for path, v in self.mask_logits.items()}
+        if self.num_samples is None:
+            masked = mask_sampling.soft_and_hard_weight_dict(weights, logits)
+        else:
+            masked = mask_sampling.sample_weight_dict(
+                weights,
+                logits,
+                step_seed,
+                self.num_samples,
+                self.temperature,
+                self._samples_of_this_device(),
+            )
         fixed = self._gated(self.fixed_mask.values)
-        return [{**fixed, **values} for values in drawn]
+        return [{**fixed, **values} for values in masked]
 
-    def _thresholded_weights(self):
-        thresholded = {
+    def _thresholded(self):
+        return {
             path: mask_sampling.threshold(logits.value)
             for path, logits in self.mask_logits.items()
         }
-        return self._gated({**self.fixed_mask.values, **thresholded})
 
     def _gated(self, values):
         """Returns the weights under masks, a dict from path to boolean."""
@@ -510,6 +559,19 @@ def _rows(arguments):
         return None
     share = 1 - (arguments["validation_split"] or 0)
     return math.floor(shape[0] * share)
+
+
+def _some_rows(arguments):
+    """Returns some of what `fit` got, a tuple; `None` if it can't be seen."""
+    x, y = arguments["x"], arguments["y"]
+    if isinstance(x, tf.data.Dataset):
+        batch = next(iter(x), ())
+        return batch if len(batch) > 1 else None
+    if _rows(arguments) is None or y is None:
+        return None
+    given = [x, y, arguments["sample_weight"]]
+    few = [part for part in given if part is not None]
+    return keras.tree.map_structure(lambda values: values[:_FEW], few)
 
 
 def _planned_steps(arguments):

@@ -119,9 +119,11 @@ def find(config, planted, output, method, seed):
     )
     loss, accuracy = task(output)
     if method in MASKS:
-        start = 0.9 if method == "mask_paper" else "auto"
+        drawn = {}
+        if method == "mask_paper":
+            drawn = {"num_samples": 4, "keep_probability": 0.9}
         return find_mask(
-            config, planted, data, validation, loss, accuracy, start, seed
+            config, planted, data, validation, loss, accuracy, drawn, seed
         )
     if method == "edge_popup":
         return find_by_popup(config, planted, data, loss, seed)
@@ -131,7 +133,7 @@ def find(config, planted, output, method, seed):
     return scores, None, {}
 
 
-def find_mask(config, planted, data, validation, loss, accuracy, start, seed):
+def find_mask(config, planted, data, validation, loss, accuracy, drawn, seed):
     """Returns what `find_weights` finds, with its logits as scores."""
     logits = _Logits()
     try:
@@ -141,7 +143,7 @@ def find_mask(config, planted, data, validation, loss, accuracy, start, seed):
             validation,
             loss=loss,
             metrics=[accuracy],
-            keep_probability=start,
+            **drawn,
             steps=config.mask_steps or None,
             seed=seed,
             callbacks=[logits],

@@ -264,7 +264,7 @@ class MaskHealthTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses_data_that_gives_no_gap(self):
         model, x, y = masked(), np.ones((8, 4)), np.ones((8, 3))
         for data, message in (
-            ((x[:2], y[:2]), "MaskHealth has 2 rows, fewer than the `num_samp"),
+            ((x[:2], y[:2]), "MaskHealth has 2 rows, fewer than the 4 masks"),
             ((x, y * np.nan), r"losses on `data` .* are \[nan, nan\]"),
         ):
             with self.assertRaisesRegex(ValueError, message):

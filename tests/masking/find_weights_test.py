@@ -270,21 +270,23 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         model, needed = parities()
         inputs = np.array(list(itertools.product([0, 1], repeat=8)), "float32")
         odd = inputs[:, :4].sum(axis=1, keepdims=True) % 2
-        found, _ = find(
-            model,
-            (inputs, odd),
-            (inputs, odd),
-            loss=first_output(keras.losses.binary_crossentropy),
-            metrics=[first_output(keras.metrics.binary_accuracy)],
-            learning_rate=0.1,
-            steps=500,
-        )
-        for path, expected in needed.items():
-            self.assertAllEqual(found.values[path], expected)
-        starts = [t["keep_probability"] for t in found.provenance["trials"]]
-        # From the paper's start the parity is lost.
-        self.assertEqual(starts[0], 0.9)
-        self.assertLess(found.provenance["trials"][0]["performance"], 0.8)
+        for num_samples in (None, 4):
+            found, _ = find(
+                model,
+                (inputs, odd),
+                (inputs, odd),
+                loss=first_output(keras.losses.binary_crossentropy),
+                metrics=[first_output(keras.metrics.binary_accuracy)],
+                num_samples=num_samples,
+                learning_rate=0.1,
+                steps=500,
+            )
+            for path, expected in needed.items():
+                self.assertAllEqual(found.values[path], expected)
+        # From the paper's start drawn masks lose the parity.
+        first, *_ = found.provenance["trials"]
+        self.assertEqual(first["keep_probability"], 0.9)
+        self.assertLess(first["performance"], 0.8)
         self.assertGreater(found.provenance["keep_probability"], 0.9)
 
     def test_says_what_to_change_where_no_alpha_keeps_the_performance(self):

@@ -361,6 +361,29 @@ class SampleWeightDictTest(tf.test.TestCase):
             self.assertLess(abs(correlation), normal_bound(2**17, 2))
 
 
+class SoftAndHardTest(tf.test.TestCase):
+    def test_both_have_the_gradient_of_the_soft_mask(self):
+        logits = {"a": tf.constant([-2.0, 0.5]), "b": tf.constant([[3.0]])}
+        weights = {"a": tf.constant([4.0, 5.0]), "b": tf.constant([[-6.0]])}
+        into = {"a": np.array([1.0, 10.0]), "b": np.array([[100.0]])}
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            soft, hard = mask_sampling.soft_and_hard_weight_dict(
+                weights, logits
+            )
+            total = sum(
+                tf.reduce_sum(into[key] * soft[key] + 2 * into[key] * hard[key])
+                for key in weights
+            )
+        gradients = tape.gradient(total, logits)
+        for key, weight in weights.items():
+            keep = 1 / (1 + np.exp(-logits[key].numpy()))
+            self.assertAllClose(soft[key], weight * keep)
+            self.assertAllClose(hard[key], np.where(logits[key] > 0, weight, 0))
+            slope = weight * keep * (1 - keep)
+            self.assertAllClose(gradients[key], 3 * into[key] * slope)
+
+
 class CompiledTest(tf.test.TestCase):
     def test_training_is_the_same_with_and_without_xla(self):
         def trained_logits(jit_compile):

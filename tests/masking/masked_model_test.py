@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -124,6 +125,44 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
             )
         self.assertLen(np.unique(rows[cuts[:-1]].round(6), axis=0), 4)
 
+    def test_without_samples_half_a_batch_sees_the_thresholded_mask(self):
+        model = image_model()
+        masked = masked_model.MaskedModel(
+            model, num_samples=None, keep_probability=0.7
+        )
+        logits = masked.mask_logits["classifier/kernel"]
+        logits.assign(np.where(np.arange(3) < 2, 1.0, -1.0) + 0 * logits)
+        images, _ = image_data(9)
+        rows = masked(images, training=True)
+        self.assertAllClose(rows[4:], masked(images)[4:])
+        self.assertNotAllClose(rows[:4], masked(images)[:4])
+        self.assertAllEqual(rows, masked(images, training=True))
+        with self.assertRaisesRegex(ValueError, "fewer than the 2 masks"):
+            masked.compile(loss="sparse_categorical_crossentropy")
+            masked.fit(images, np.zeros(9), batch_size=1)
+
+    def test_warns_of_a_mask_that_is_far_worse_than_the_model(self):
+        model = image_model()
+        images, _ = image_data()
+        labels = np.argmax(model(images), axis=-1)
+        data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(32)
+        masked = masked_model.MaskedModel(model, seed=0)
+        masked.compile(
+            keras.optimizers.Adam(1.0, epsilon=1e-12),
+            "sparse_categorical_crossentropy",
+        )
+        for x, y in ((images, labels), (data, None)):
+            masked.reset(alpha=1.0)
+            with self.assertWarnsRegex(UserWarning, "mask of .* far worse"):
+                masked.fit(x, y, epochs=5, verbose=0)
+        masked.reset(alpha=1e-9)  # removes something, but not what is needed
+        masked.mask_logits["classifier/kernel"].assign_sub(
+            5 * (np.abs(model.get_layer("classifier").kernel) < 1e-3)
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*far worse")
+            masked.fit(images, labels, verbose=0)
+
     @parameterized.parameters(1, 3, 4)
     def test_gradient_is_that_of_the_mean_loss_whatever_the_parts(self, k):
         # Ten rows in k parts: uneven parts must be weighted by their rows.
@@ -141,7 +180,7 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
         gradients = tape.gradient(loss, masked.trainable_variables)
 
         masked.reset(seed=0)
-        drawn = masked._sampled_weights(range(k))
+        drawn = masked._training_weights()
         parts = zip(
             drawn,
             mask_sampling.split_batch(images, k),
