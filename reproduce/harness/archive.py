@@ -148,7 +148,9 @@ def _text(experiment, content):
     claims = experiment.claims(content["records"])
     claims = [one.checked() for one in claims]
     content = {**content, "claims": claims}
-    lines = [f'"{k}": {json.dumps(content[k])}' for k in _KEYS]
+    lines = [
+        f'"{k}": {json.dumps(content[k], separators=(",", ":"))}' for k in _KEYS
+    ]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

@@ -16,8 +16,8 @@ from reproduce.lange2022.summaries import (
     MEASURES,
     PAIRS,
     UPSTREAM,
+    agreements,
     clustered,
-    values,
 )
 
 
@@ -125,7 +125,7 @@ def _draw_pair(axes, networks, before):
 
 def _mean_agreement(networks):
     """Returns the matrix of mean agreements over layers and networks."""
-    return _square(mean(values(networks, "agreement"), (0, 1)))
+    return _square(mean(agreements(networks), 0))
 
 
 def _square(agreement):

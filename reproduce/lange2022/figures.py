@@ -77,9 +77,12 @@ def _modularity(records):
 def _draw_example(ax, example):
     """Draws a matrix sorted by cluster."""
     sizes = example["sizes"]
+    matrix = np.zeros((sum(sizes),) * 2)
+    for i, row in enumerate(example["matrix"]):
+        matrix[i, :i] = matrix[:i, i] = np.array(row) / 100
     name = symbol(analysis.EXAMPLE)
     plots.clustered_similarity(
-        example["matrix"],
+        matrix,
         np.repeat(np.arange(len(sizes)), sizes),
         f"dropout {example['strength']:g}, first layer\n"
         f"{name}, Q = {example['q']:.3f}",

@@ -11,11 +11,16 @@ import tensorflow as tf
 
 from reproduce.data import images
 from reproduce.harness import training
+from reproduce.harness.records import mean, without_nan
 from reproduce.lange2022 import analysis, stacked_mlp
 from reproduce.lange2022.summaries import KINDS
 
 UNTRAINED_STACK = 25  # untrained networks a stage
 EXAMPLES = 4  # matrices of figure 3
+# Of each layer, in the records.
+UNTRAINED = ("q", "clusters")
+SAMPLED = ("one_cluster", "null")  # left out where they are empty
+TRAINED = (*UNTRAINED, "q_spectral", "q_restarts", *SAMPLED)
 
 
 def plan(run):
@@ -81,7 +86,7 @@ def describe(config, analyses):
             "seed": seed,
             "kind": kind,
             "strength": strength,
-            **{key: value for key, value in record.items() if key != "example"},
+            **thinned(record, TRAINED),
         }
         for seed, found in zip(config.seeds, analyses, strict=True)
         for (kind, strength), record in zip(
@@ -93,16 +98,57 @@ def describe(config, analyses):
 def number_stacks(analyses):
     """Returns the records of all untrained networks; a stack is a repeat."""
     return [
-        {"stack": stack, **record}
+        {"stack": stack, **thinned(record, UNTRAINED)}
         for stack, found in enumerate(analyses)
         for record in found
     ]
 
 
+def thinned(record, keys):
+    """Returns what figures and claims need of a network.
+
+    Args:
+        record: Dict of what was measured on it.
+        keys: What to keep of each layer. Agreements are means over layers, Q
+            of the search with restarts one over measures.
+    """
+    found = {key: value for key, value in record.items() if key != "example"}
+    if "layers" in found:
+        layers = [
+            {key: each[key] for key in keys if each[key] or key not in SAMPLED}
+            for each in found["layers"]
+        ]
+        for layer in layers:
+            layer["clusters"] = _means([layer["clusters"]], 2)
+            if "q_restarts" in layer:
+                layer["q_restarts"] = _means(np.c_[layer["q_restarts"]], 5)
+        agreements = [layer["agreement"] for layer in found["layers"]]
+        found["agreement"] = _means(agreements, 3)
+        found["layers"] = layers
+    return found
+
+
+def _means(rows, decimals):
+    """Returns the mean of the rows, rounded, `None` where none is known."""
+    return without_nan(mean(rows, 0).round(decimals).tolist())
+
+
 def find_examples(config, records):
-    """Returns the matrices of figure 3, which are of one seed."""
+    """Returns the matrices of figure 3, which are of one seed.
+
+    Of a matrix there is what lies below the diagonal, row by row, in percent.
+    """
+
+    def percent(matrix):
+        rows = np.round(100 * np.array(matrix)).astype(int).tolist()
+        return [row[:i] for i, row in enumerate(rows)]
+
     return [
-        {"strength": strength, **record["example"]}
+        {
+            "strength": strength,
+            **record["example"],
+            "matrix": percent(record["example"]["matrix"]),
+        }
         for (_, strength), record in zip(
             config.settings(), records, strict=True
         )

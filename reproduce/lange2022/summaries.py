@@ -111,12 +111,21 @@ def rise(networks, kind, key="q"):
     return strong - weak
 
 
+def agreements(networks):
+    """Returns the agreement of the pairs, means over layers.
+
+    Returns:
+        Array `(networks, pairs)`.
+    """
+    rows = [r["agreement"] for r in clustered(networks)]
+    return np.array(rows, "float64")
+
+
 def block_agreement(networks, block):
     """Returns the mean agreement in a block of figure 4, over the layers."""
     if not clustered(networks):
         return np.nan
-    agreement = values(clustered(networks), "agreement")
-    return float(mean(agreement[..., BLOCKS[block]]))
+    return float(mean(agreements(networks)[:, BLOCKS[block]]))
 
 
 def searches(networks):
@@ -136,7 +145,7 @@ def searches(networks):
     alone = [
         (m, q, layer["q"][m])
         for layer in layers
-        for m, q in layer["one_cluster"]
+        for m, q in layer.get("one_cluster", ())
     ]
     return [
         np.array(found, "float64").reshape(-1, 3) for found in (spectral, alone)
@@ -149,7 +158,7 @@ def null_excess(networks):
         observed - mean
         for r in clustered(networks)
         for layer in r["layers"]
-        for pair, observed, mean in layer["null"]
+        for pair, observed, mean in layer.get("null", ())
         if pair in BLOCKS["across"]
     ]
     return float(np.mean(excess)) if excess else np.nan

@@ -38,8 +38,8 @@ class ClaimsTest(parameterized.TestCase):
     def test_differ_where_it_is_not(self, key, factor, statements):
         records = unit_records.as_in_the_paper()
         for one in records["networks"]:
-            for layer in one["layers"]:
-                layer[key] = [factor * value for value in layer[key]]
+            for part in (one, *one["layers"]):
+                part[key] = [factor * value for value in part.get(key, [])]
         found = self.checked(records)
         for statement in statements:
             self.assertEqual(found[statement]["verdict"], "differs")

@@ -47,7 +47,8 @@ class RecordsTest(tf.test.TestCase):
         found = [
             [{"accuracy": 10 * seed + i} for i in range(6)] for seed in (0, 3)
         ]
-        found[0][4]["example"] = {"q": 0.5}
+        matrix = [[0, 0.314, 1], [0.314, 0, 0.1], [1, 0.1, 0]]
+        found[0][4]["example"] = {"q": 0.5, "matrix": matrix}
         records = stages.describe(CONFIG, found)
         self.assertLen(records, 12)
         last = {"seed": 3, "kind": "dropout", "strength": 0.5, "accuracy": 35}
@@ -55,8 +56,22 @@ class RecordsTest(tf.test.TestCase):
         self.assertTrue(all("example" not in r for r in records))
         self.assertEqual(
             stages.find_examples(CONFIG, found[0]),
-            [{"strength": 0.1, "q": 0.5}],
+            [{"strength": 0.1, "q": 0.5, "matrix": [[], [31], [100, 10]]}],
         )
+
+    def test_agreements_are_means_over_the_layers_where_they_are_known(self):
+        layer = {key: [1, None] for key in stages.TRAINED} | {"null": []}
+        layers = [
+            {**layer, "q": 1, "agreement": [0.2, None, None]},
+            {**layer, "q": 2, "agreement": [0.4, 0.5, None]},
+        ]
+        found = stages.thinned({"layers": layers}, stages.TRAINED)
+        self.assertAllClose(found["agreement"][:2], [0.3, 0.5])
+        self.assertIsNone(found["agreement"][2])
+        self.assertEqual([one["q"] for one in found["layers"]], [1, 2])
+        self.assertEqual(found["layers"][0]["clusters"], [1.0, None])
+        self.assertNotIn("null", found["layers"][0])
+        self.assertEqual(found["layers"][0]["q_restarts"], [1.0])
 
     def test_a_stack_of_untrained_networks_has_a_number(self):
         found = stages.number_stacks(

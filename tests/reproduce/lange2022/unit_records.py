@@ -26,13 +26,12 @@ def record(q, upstream, downstream, across, **kwargs):
             "q_spectral": [level - 0.01] * MEASURES,
             "q_restarts": [level + 0.01] * MEASURES,
             "clusters": [3.0] * MEASURES,
-            "agreement": agreement.tolist(),
             "one_cluster": [(2, level - 0.02)],
             "null": [(pair, across, across - 0.05)],
         }
         for level in (q, q / 2)
     ]
-    return {"layers": layers, **kwargs}
+    return {"layers": layers, "agreement": agreement.tolist(), **kwargs}
 
 
 def as_in_the_paper():
@@ -71,7 +70,8 @@ def drawable(dropped=()):
     for one in found["networks"]:
         if (one["kind"], one["strength"]) in dropped:
             del one["layers"]
-    example = {"matrix": np.eye(5).tolist(), "sizes": [3, 2], "q": 0.1}
+    rows = [[50] * i for i in range(5)]
+    example = {"matrix": rows, "sizes": [3, 2], "q": 0.1}
     return {
         **found,
         "data": "MNIST",
