@@ -4,12 +4,12 @@ import numpy as np
 from sklearn import metrics
 
 from reproduce.known_truth.boolean_networks import (
-    KINDS,
     Plan,
     at_least,
     between,
     parity,
 )
+from reproduce.known_truth.planted_network import KINDS
 
 _THREE = ((0, parity(5)), (1, parity(5)), (2, parity(5)))
 CASES = {
@@ -29,41 +29,39 @@ CASES = {
 }
 
 
-def truth(planted, scores, output=0):
-    """Returns which weights an output needs, and which count at all.
+def truth(planted, scores, task=0):
+    """Returns which weights a task needs, and which count at all.
 
-    Of two copies either will do: needed is the one whose weights score higher,
-    and the other does not count.
+    Of several parts that will do, needed is the one whose weights score
+    higher, and the others do not count.
 
     Args:
         planted: `Planted`.
         scores: Dict from weight path to float array.
-        output: Int.
+        task: Int.
 
     Returns:
         Two dicts from weight path to bool array: the needed weights, and those
         that are there, not zero.
     """
-    needed = planted.weights(output, "needed", "copy")
-    absent = planted.weights(output, "absent")
+    needed = planted.weights(task, "needed", "copy")
+    absent = planted.weights(task, "absent")
     counts = {path: ~flags for path, flags in absent.items()}
-    copies = planted.weights(output, "copy")
-    units = np.flatnonzero(copies["hidden/kernel"].any(axis=0))
-    if units.size:
-        kernel, thresholds, _, _ = planted.model.get_weights()
-        levels = np.round(-thresholds[units] / kernel[:, units].max(axis=0))
-        total = np.where(needed["hidden/kernel"], scores["hidden/kernel"], 0)
-        total = total.sum(axis=0)
-        for level in {*levels.tolist()}:
-            pair = units[levels == level]
-            other = pair[np.argmin(total[pair])]
-            for part in (needed, counts):
-                part["hidden/kernel"][:, other] = False
-                part["output/kernel"][other] = False
+    groups = planted.alternatives[task] if planted.alternatives else []
+    for group in groups:
+        totals = [
+            sum(scores[path][flags].sum() for path, flags in part.items())
+            for part in group
+        ]
+        best = np.argmax(totals)
+        for i, part in enumerate(group):
+            for path, flags in part.items() if i != best else ():
+                needed[path] &= ~flags
+                counts[path] &= ~flags
     return needed, counts
 
 
-def score(planted, scores, kept=None, output=0):
+def score(planted, scores, kept=None, task=0):
     """Returns how well scores, and a set of weights, tell the truth.
 
     Args:
@@ -71,7 +69,7 @@ def score(planted, scores, kept=None, output=0):
         scores: Dict from weight path to float array, higher for weights that
             matter more.
         kept: Dict from weight path to bool array, or `None`.
-        output: Int.
+        task: Int.
 
     Returns:
         Dict of floats: `auroc` and `average_precision`, over the weights that
@@ -79,7 +77,7 @@ def score(planted, scores, kept=None, output=0):
         `precision` and `recall`, and under `false_positives` the share of each
         kind of weight that it keeps.
     """
-    needed, counts = truth(planted, scores, output)
+    needed, counts = truth(planted, scores, task)
     paths = [*needed]
     positive, value = (
         np.concatenate([part[path][counts[path]] for path in paths])
@@ -102,7 +100,7 @@ def score(planted, scores, kept=None, output=0):
     for kind in KINDS:
         if kind in ("needed", "copy"):
             continue
-        flags = planted.weights(output, kind)
+        flags = planted.weights(task, kind)
         chosen = np.concatenate([kept[path][flags[path]] for path in paths])
         if chosen.size:
             found["false_positives"][kind] = float(chosen.mean())
