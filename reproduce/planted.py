@@ -28,18 +28,26 @@ class Config(config.Config):
         distinct=True,
     )
     cases: tuple[str, ...] = field(
-        tuple(cases.CASES),
+        (*cases.CASES, *cases.CONTROLS),
         "What is planted.",
         part=True,
-        one_of=tuple(cases.CASES),
+        one_of=cases.ALL,
         distinct=True,
     )
     methods: tuple[str, ...] = field(
         stages.METHODS,
         "Who looks for it; `mask` is `find_weights`, `mask_paper` the same "
-        "with the paper's start.",
+        "with the paper's start. Each looks where it can.",
         part=True,
         one_of=stages.METHODS,
+        distinct=True,
+    )
+    controls: tuple[str, ...] = field(
+        stages.CONTROLS,
+        "What masks are compared with: `seeds`, the mask found once more; "
+        "`twin`, that of the network with its weights dealt out anew.",
+        part=True,
+        one_of=stages.CONTROLS,
         distinct=True,
     )
     examples: int = field(

@@ -1,8 +1,17 @@
 """What is planted: cases from easy to hard, and how findings are scored."""
 
+import functools
+
 import numpy as np
 from sklearn import metrics
 
+from reproduce.known_truth import (
+    attention_networks,
+    boolean_networks,
+    gated_networks,
+    recurrent_networks,
+    rotated_networks,
+)
 from reproduce.known_truth.boolean_networks import (
     Plan,
     at_least,
@@ -27,6 +36,58 @@ CASES = {
         ((0, parity(8)), (0, tuple(1 - x for x in parity(8)))), unread=5
     ),
 }
+
+# Networks of other kinds: functions of the seed.
+OTHERS = {
+    "attention": attention_networks.build,
+    "attention_pairs": functools.partial(attention_networks.build, pairs=2),
+    "trained_apart": gated_networks.build,
+    "trained_shared": functools.partial(gated_networks.build, shared=0.5),
+    "recurrent": recurrent_networks.build,
+}
+CONTROLS = {
+    "aligned": functools.partial(rotated_networks.build, rotated=False),
+    "rotated": rotated_networks.build,
+}
+ALL = (*CASES, *OTHERS, *CONTROLS)
+TITLES = {
+    "simple": "three parities",
+    "robust": "majority and window",
+    "silent": "decoys that never fire",
+    "pairs": "cancelling pairs",
+    "copies": "two copies",
+    "shared_0": "nothing shared",
+    "shared_25": "a quarter shared",
+    "shared_100": "all shared",
+    "attention": "attention heads",
+    "attention_pairs": "cancelling heads",
+    "trained_apart": "trained supports",
+    "trained_shared": "trained, half shared",
+    "recurrent": "recurrent modules",
+    "aligned": "units that are parts",
+    "rotated": "rotated units",
+}
+_RECALLS = np.linspace(0.05, 1.0, 20)  # of curves
+
+
+@functools.lru_cache(maxsize=1)
+def network(case, seed):
+    """Returns the `Planted` of a case, another one a seed.
+
+    The last one is kept: some take seconds to train.
+
+    Args:
+        case: Str, one of `ALL`.
+        seed: Int, not negative.
+    """
+    if case in CASES:
+        return boolean_networks.build(CASES[case], seed)
+    return {**OTHERS, **CONTROLS}[case](seed)
+
+
+def measures_sharing(case):
+    """Returns whether what two tasks share is asked for in a case."""
+    return case.startswith(("shared", "trained"))
 
 
 def truth(planted, scores, task=0):
@@ -73,7 +134,8 @@ def score(planted, scores, kept=None, task=0):
 
     Returns:
         Dict of floats: `auroc` and `average_precision`, over the weights that
-        are there; `chance`, the share of them that is needed; with a set, its
+        are there; `chance`, the share of them that is needed; under `curve`
+        the best precision at recalls of .05, .1, ..., 1; with a set, its
         `precision` and `recall`, and under `false_positives` the share of each
         kind of weight that it keeps.
     """
@@ -83,19 +145,11 @@ def score(planted, scores, kept=None, task=0):
         np.concatenate([part[path][counts[path]] for path in paths])
         for part in (needed, scores)
     )
-    found = {
-        "auroc": float(metrics.roc_auc_score(positive, value)),
-        "average_precision": float(
-            metrics.average_precision_score(positive, value)
-        ),
-        "chance": float(positive.mean()),
-    }
+    found = _rank_scores(positive, value)
     if kept is None:
         return found
     inside = np.concatenate([kept[path][counts[path]] for path in paths])
-    hits = np.sum(positive & inside)
-    found["precision"] = float(hits / inside.sum()) if inside.any() else None
-    found["recall"] = float(hits / positive.sum())
+    found |= _set_scores(positive, inside)
     found["false_positives"] = {}
     for kind in KINDS:
         if kind in ("needed", "copy"):
@@ -105,3 +159,68 @@ def score(planted, scores, kept=None, task=0):
         if chosen.size:
             found["false_positives"][kind] = float(chosen.mean())
     return found
+
+
+def score_units(planted, scores, kept, task=0):
+    """Returns how well scores, and a set of units, tell what a task needs.
+
+    Args:
+        planted: `Planted` with `units`.
+        scores: Dict from layer to float array `(units,)`.
+        kept: Dict from layer to bool array.
+        task: Int.
+
+    Returns:
+        As `score`, without `false_positives`.
+    """
+    positive, value, inside = (
+        np.concatenate([part[layer] for layer in planted.units[task]])
+        for part in (planted.units[task], scores, kept)
+    )
+    found = _rank_scores(positive, value)
+    return found | _set_scores(positive, inside)
+
+
+def agreement(planted, layer, clusters):
+    """Returns the adjusted mutual information of clusters and modules.
+
+    Over the units of a module; decoys belong to none.
+
+    Args:
+        planted: `Planted` with `modules`.
+        layer: Str.
+        clusters: Int array `(units,)`.
+
+    Returns:
+        Float: 1 for the modules, around 0 by chance; NaN for one module.
+    """
+    modules = planted.modules[layer]
+    own = modules >= 0
+    if len({*modules[own].tolist()}) < 2:
+        return float("nan")
+    return float(
+        metrics.adjusted_mutual_info_score(modules[own], clusters[own])
+    )
+
+
+def _rank_scores(positive, value):
+    """Returns scores of an order, and its curve of precision and recall."""
+    precision, recall, _ = metrics.precision_recall_curve(positive, value)
+    curve = [precision[recall >= r - 1e-9].max() for r in _RECALLS]
+    return {
+        "auroc": float(metrics.roc_auc_score(positive, value)),
+        "average_precision": float(
+            metrics.average_precision_score(positive, value)
+        ),
+        "chance": float(positive.mean()),
+        "curve": [round(float(each), 4) for each in curve],
+    }
+
+
+def _set_scores(positive, inside):
+    """Returns precision and recall of a set."""
+    hits = np.sum(positive & inside)
+    return {
+        "precision": float(hits / inside.sum()) if inside.any() else None,
+        "recall": float(hits / positive.sum()),
+    }

@@ -8,9 +8,9 @@ weights between units that are open for it. Whatever lies outside has no effect
 on its answers, of whatever size: that is the other task's.
 
 The truth is the support *as used*. Weights between units or pixels that are
-not 0 at once in any example of a task do nothing in it and count as silent. Nothing says that
-every weight of the rest is necessary, for weights that were learned are
-redundant; each changes the answers.
+not 0 at once in any example of a task do nothing in it and count as silent.
+Nothing says that every weight of the rest is necessary, for weights that were
+learned are redundant; each changes the answers.
 
 References:
     - Masse, Grant and Freedman, 2018, "Alleviating catastrophic forgetting

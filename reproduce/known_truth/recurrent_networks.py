@@ -10,8 +10,8 @@ So task 1 needs one bit to be sent over the links, and task 0 needs nothing of
 the second module. All weights inside of the modules are natural: task 0 needs
 each tensor of its part, but nothing says that it needs every weight. For task 1
 the second module may well do the whole work, with bits sent one by one, so that
-the first one's recurrent weights are not needed. `SparseRecurrent` has as many links as it was
-built with, in either direction, whatever training does.
+the first one's recurrent weights are not needed. `SparseRecurrent` has as many
+links as it was built with, in either direction, whatever training does.
 """
 
 import keras
@@ -22,7 +22,7 @@ from modularity_tf.structure import deep_r, sparse_recurrent
 from reproduce.known_truth.planted_network import KINDS, Planted
 
 UNITS, STEPS, EXAMPLES = 12, 5, 2048
-EPOCHS = 25
+EPOCHS = 20
 NOISE = 0.2  # standard deviation; bits are -1 and 1
 LAYERS = ("module0", "module1", "readout0", "readout1")
 

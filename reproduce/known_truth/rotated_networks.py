@@ -29,7 +29,7 @@ def build(seed=0, rotated=True):
 
     Returns:
         `Planted`, without weights to be found. The rotated one has no
-        `units` and `modules`.
+        `units`, and its units are of no module.
     """
     rng = np.random.default_rng([seed, 1])
     plain = boolean_networks.build(_PLAN, seed)
@@ -60,16 +60,14 @@ def build(seed=0, rotated=True):
         name="planted_rotation",
     )
     model.set_weights([hidden, thresholds, mix, output, starts])
-    aligned = {
-        "units": [{"mix": owner == task} for task in range(count)],
-        "modules": {"mix": owner},
-    }
+    units = [{"mix": owner == task} for task in range(count)]
     return Planted(
         model,
         plain.inputs,
         plain.labels,
         [{} for _ in range(count)],
-        **({} if rotated else aligned),
+        units=None if rotated else units,
+        modules={"mix": np.full_like(owner, -1) if rotated else owner},
     )
 
 

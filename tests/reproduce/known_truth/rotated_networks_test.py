@@ -41,7 +41,7 @@ class BuildTest(tf.test.TestCase):
         self.assertGreater(np.mean(np.abs(mix) > 0.01), 0.95)
         self.assertGreater(np.mean(np.abs(reads) > 0.01), 0.9)
         self.assertIsNone(self.rotated.units)
-        self.assertIsNone(self.rotated.modules)
+        self.assertAllEqual(self.rotated.modules["mix"], np.full(24, -1))
 
     def test_a_rotation_keeps_lengths(self):
         rng = np.random.default_rng(0)
