@@ -10,9 +10,9 @@ import dataclasses
 
 from reproduce.harness import config, experiment
 from reproduce.harness.config import field
-from reproduce.known_truth import cases, findings, stages
+from reproduce.known_truth import cases, figures, findings, stages
 
-FIGURES = ("A", "B")
+FIGURES = ("A", "B", "C", "D", "E", "F", "G")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ EXPERIMENT = experiment.Experiment(
     plan=stages.plan,
     phases=stages.phases,
     claims=findings.claims,
-    draw=findings.draw,
+    draw=figures.draw,
 )
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 The functions take the `Config` of `reproduce.planted`.
 """
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -23,6 +25,7 @@ WEIGHTS = (*MASKS, "edge_popup", *weight_scores.METHODS)
 NEURONS = ("threshold", "bayesian")
 CLUSTERS = similarity.MEASURES
 METHODS = (*WEIGHTS, "neurons", "clusters")
+SETTINGS = ("alpha", "keep_probability")  # of masks
 RESTARTS = 10  # of a search for clusters, as in `find_units`
 
 
@@ -82,19 +85,22 @@ def find_mask(config, planted, task, data, validation, settings, seed):
     logits = _Logits()
     loss, accuracy = planted.objective(task)
     try:
-        mask = find_weights.find_weights(
-            planted.model,
-            data,
-            validation,
-            loss=loss,
-            metrics=[accuracy],
-            layers=planted.layers,
-            steps=config.mask_steps or None,
-            seed=seed,
-            callbacks=[logits],
-            verbose=0,
-            **settings,
-        )
+        with warnings.catch_warnings():
+            # Whether a mask is sound is measured, not told.
+            warnings.simplefilter("ignore", UserWarning)
+            mask = find_weights.find_weights(
+                planted.model,
+                data,
+                validation,
+                loss=loss,
+                metrics=[accuracy],
+                layers=planted.layers,
+                steps=config.mask_steps or None,
+                seed=seed,
+                callbacks=[logits],
+                verbose=0,
+                **settings,
+            )
     except ValueError as error:
         if "No mask keeps" not in str(error):
             raise

@@ -74,7 +74,7 @@ def build(seed=0, rotated=True):
 def activations(planted, inputs):
     """Returns what the units of "mix" put out, `(examples, units)`."""
     layer = planted.model.get_layer("mix")
-    model = keras.Model(planted.model.inputs, layer.output)
+    model = keras.Model(planted.model.inputs[0], layer.output)
     return ops.convert_to_numpy(model(inputs))
 
 

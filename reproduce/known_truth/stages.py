@@ -226,8 +226,7 @@ def look_for_paper_mask(stage, case, first):
 def settings_of(first):
     """Returns the settings of a mask that was found, to find others with."""
     told = first["told"]["scores"]["mask"] if first else {}
-    keys = ("alpha", "keep_probability")
-    return {key: told[key] for key in keys if told.get(key) is not None}
+    return {key: told[key] for key in finders.SETTINGS if key in told}
 
 
 def check_mask(stage, case, controls, first):
