@@ -70,11 +70,8 @@ TITLES = {
 _RECALLS = np.linspace(0.05, 1.0, 20)  # of curves
 
 
-@functools.lru_cache(maxsize=1)
-def network(case, seed):
+def build(case, seed):
     """Returns the `Planted` of a case, another one a seed.
-
-    The last one is kept: some take seconds to train.
 
     Args:
         case: Str, one of `ALL`.
@@ -83,6 +80,12 @@ def network(case, seed):
     if case in CASES:
         return boolean_networks.build(CASES[case], seed)
     return {**OTHERS, **CONTROLS}[case](seed)
+
+
+@functools.lru_cache(maxsize=1)
+def network(case, seed):
+    """Returns what `build` does; the last one is kept, as training it takes."""
+    return build(case, seed)
 
 
 def measures_sharing(case):

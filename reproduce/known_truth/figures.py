@@ -25,6 +25,13 @@ CLUSTERS = {
     "covariance": "clusters by covariance",
     "normalized_covariance": "clusters by correlation",
 }
+KINDS = {
+    "other": "another task's",
+    "unread": "read by nothing",
+    "silent": "never fires",
+    "pair": "cancelled by another",
+    "absent": "zero",
+}
 
 
 def scores(records, method, key, group="scores"):
@@ -138,7 +145,7 @@ def _false_alarms(networks, names, titles):
         return None
     return plots.heat_maps(
         panels,
-        [*kinds],
+        [KINDS[kind] for kind in kinds],
         titles,
         "Weights that are not needed and kept, by what they are",
         "share kept",

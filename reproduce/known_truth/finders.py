@@ -3,6 +3,7 @@
 The functions take the `Config` of `reproduce.planted`.
 """
 
+import functools
 import warnings
 
 import keras
@@ -170,22 +171,39 @@ def find_neurons(config, planted, task, seed):
     return {name: (scores, chosen) for name, chosen in sets.items()}
 
 
-def find_clusters(config, planted, task, seed):
-    """Returns clusters of units: layer -> measure -> (similarity, labels)."""
-    data, _ = planted.split(task, config.examples, seed)
-    loss, _ = planted.objective(task)
-    similarities = similarity.unit_similarities(
-        planted.model, data, [*planted.modules], loss
+@functools.lru_cache(maxsize=len(cases.ALL))
+def traced_similarities(case):
+    """Returns a network of a case and its `UnitSimilarities`, traced once."""
+    planted = cases.build(case, 0)
+    loss, _ = planted.objective(0)
+    return planted.model, similarity.UnitSimilarities(
+        planted.model, [*planted.modules], loss
     )
+
+
+def find_clusters(config, planted, case, seed):
+    """Returns the clusters of units, those of the first task for the Hessian.
+
+    Args:
+        config: `Config`.
+        planted: `Planted`.
+        case: Str, the case that it is a network of.
+        seed: Int.
+
+    Returns:
+        Dict from layer to a dict from measure to an int array `(units,)`.
+    """
+    data, _ = planted.split(0, config.examples, seed)
+    model, similarities = traced_similarities(case)
+    model.set_weights(planted.model.get_weights())
     return {
         layer: {
-            measure: (
-                matrix,
-                clustering.find_clusters(matrix, seed=seed, restarts=RESTARTS),
+            measure: clustering.find_clusters(
+                matrix, seed=seed, restarts=RESTARTS
             )
             for measure, matrix in matrices.items()
         }
-        for layer, matrices in similarities.items()
+        for layer, matrices in similarities(data).items()
     }
 
 

@@ -95,12 +95,13 @@ def merged(methods, *parts):
 
 def phases(config):
     """Returns what the estimate times: other methods, and steps of masks."""
-    planted = cases.network(config.cases[0], 0)
+    case = config.cases[0]
+    planted = cases.network(case, 0)
     methods = tuple(m for m in config.methods if m not in finders.MASKS)
 
     def work(count):
         for _ in range(count):
-            _look(config, planted, methods, lambda *purpose: 0)
+            _look(config, planted, case, methods, lambda *purpose: 0)
 
     def train(count):
         data, validation = planted.split(0, config.examples, 0)
@@ -133,10 +134,10 @@ def look(stage, case, methods):
         modules by layer and measure.
     """
     planted = cases.network(case, stage.seed)
-    return _look(stage.config, planted, methods, stage.derive_seed)
+    return _look(stage.config, planted, case, methods, stage.derive_seed)
 
 
-def _look(config, planted, methods, derive_seed):
+def _look(config, planted, case, methods, derive_seed):
     found = {"scores": {}}
     for method in methods:
         if not finders.applies(planted, method):
@@ -151,11 +152,11 @@ def _look(config, planted, methods, derive_seed):
             }
         elif method == "clusters":
             found[method] = {
-                measure: cases.agreement(planted, layer, labels)
+                measure: cases.agreement(planted, layer, clusters)
                 for layer, of_layer in finders.find_clusters(
-                    config, planted, 0, seed
+                    config, planted, case, seed
                 ).items()
-                for measure, (_, labels) in of_layer.items()
+                for measure, clusters in of_layer.items()
             }
         else:
             scores, kept, told = finders.find(config, planted, 0, method, seed)

@@ -55,11 +55,18 @@ class FindTest(parameterized.TestCase, tf.test.TestCase):
             found = cases.score_units(SMALL, scores, chosen.values)
             self.assertBetween(found["auroc"], 0, 1)
 
-    def test_clusters_of_a_layer_by_every_measure(self):
-        (found,) = finders.find_clusters(CONFIG, SMALL, 0, seed=0).values()
-        self.assertEqual([*found], [*finders.CLUSTERS])
-        _, labels = found["normalized_input_sensitivity"]
-        self.assertEqual(cases.agreement(SMALL, "hidden", labels), 1.0)
+    def test_clusters_are_those_of_the_network_though_traced_for_another(self):
+        found = []
+        for seed in (0, 1):
+            planted = cases.network("simple", seed)
+            (clusters,) = finders.find_clusters(
+                CONFIG, planted, "simple", 0
+            ).values()
+            self.assertEqual([*clusters], [*finders.CLUSTERS])
+            labels = clusters["normalized_input_sensitivity"]
+            self.assertEqual(cases.agreement(planted, "hidden", labels), 1.0)
+            found.append(labels)
+        self.assertNotAllEqual(*found)
 
     def test_a_method_looks_where_it_can(self):
         for method in finders.METHODS:
