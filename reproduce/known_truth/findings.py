@@ -167,7 +167,7 @@ def _claims_of_control(own, case, networks):
             own.add(
                 f"{name}: two outputs share fewer units than random ones, by",
                 _known(answers, "chance") - _known(answers, "value"),
-                at_least=0.0,
+                at_least=0.1,
                 null=0.0,
                 null_is="random units",
             )
