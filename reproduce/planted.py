@@ -37,7 +37,7 @@ class Config(config.Config):
     methods: tuple[str, ...] = field(
         stages.METHODS,
         "Who looks for it; `mask` is `find_weights`, `mask_paper` the same "
-        "with the paper's start. Each looks where it can.",
+        "with masks drawn as in the paper. Each looks where it can.",
         part=True,
         one_of=stages.METHODS,
         distinct=True,

@@ -8,7 +8,7 @@ from reproduce.known_truth import cases
 
 METHODS = {
     "mask": "learned mask",
-    "mask_paper": "learned mask, paper's start",
+    "mask_paper": "learned mask, as in the paper",
     "edge_popup": "edge-popup",
     "ablation": "single ablation",
     "gradient": "|weight x gradient| (SNIP)",

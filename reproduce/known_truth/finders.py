@@ -27,6 +27,7 @@ NEURONS = ("threshold", "bayesian")
 CLUSTERS = similarity.MEASURES
 METHODS = (*WEIGHTS, "neurons", "clusters")
 SETTINGS = ("alpha", "keep_probability")  # of masks
+PAPER = {"num_samples": 4, "keep_probability": 0.9}  # drawn as there
 RESTARTS = 10  # of a search for clusters, as in `find_units`
 
 
@@ -63,7 +64,7 @@ def find(config, planted, task, method, seed, settings=None):
     if method in MASKS:
         settings = dict(settings or {})
         if method == "mask_paper":
-            settings["keep_probability"] = 0.9
+            settings |= PAPER
         return find_mask(
             config, planted, task, data, validation, settings, seed
         )

@@ -76,12 +76,12 @@ def _claims_of_masks(own, case, networks):
         )
     if "mask_paper" in networks[0]["found"]["scores"]:
         own.add(
-            "recall over that from the paper's start",
+            "recall over that of masks drawn as in the paper",
             scores(networks, "mask", "recall")
             - scores(networks, "mask_paper", "recall"),
             at_least=0.0,
             null=0.0,
-            null_is="the paper's start",
+            null_is="the paper's masks",
         )
     controls = networks[0].get("controls", {})
     if "seeds" in controls:

@@ -204,10 +204,10 @@ def drawing(planted, scores, kept):
 
 
 def look_for_paper_mask(stage, case, first):
-    """Returns the scores of a mask from the paper's start.
+    """Returns the scores of a mask that was drawn as in the paper.
 
-    With the penalty of the first mask, if there is one: the start alone is
-    another.
+    With the penalty of the first mask, if there is one: how masks are drawn
+    and where they start alone is another.
     """
     planted = cases.network(case, stage.seed)
     settings = settings_of(first)
