@@ -17,7 +17,7 @@ CLUSTER_MEASURES = ("covariance", "normalized_covariance")
 ROTATIONS = 39  # random bases that a layer's modularity is compared with
 # What a mask costs, in steps of training: several are tried, one after the
 # other, by the search; making the model ready takes as long as some steps.
-_SEARCH_STEPS, _MASK_STEPS, _TRACING_STEPS = 20_000, 3_000, 1_500
+_SEARCH_STEPS, _MASK_STEPS, _TRACING_STEPS = 9_000, 1_500, 500
 
 
 def plan(run):
