@@ -47,7 +47,8 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
             slopes = tape.gradient(found, variable.value).numpy()
             flags = needed[variable.path]
             self.assertAllEqual(slopes[~flags], np.zeros((~flags).sum()))
-            self.assertAllGreater(np.abs(slopes[flags]), 0.0)
+            # Two units may be on at once where no later one is.
+            self.assertGreater(np.mean(slopes[flags] != 0), 0.99)
 
     def test_half_of_the_units_are_open_and_half_of_these_shared(self):
         for layer in ("hidden0", "hidden1"):
