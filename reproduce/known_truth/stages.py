@@ -12,7 +12,6 @@ from reproduce.harness import records, training
 from reproduce.known_truth import cases, finders, rotated_networks
 
 METHODS = finders.METHODS
-CONTROLS = ("seeds", "twin")
 CLUSTER_MEASURES = ("covariance", "normalized_covariance")
 ROTATIONS = 39  # random bases that a layer's modularity is compared with
 # What a mask costs, in steps of training: several are tried, one after the
@@ -46,30 +45,27 @@ def plan_network(run, case, seed):
         ) + trainings * (_TRACING_STEPS + (steps or _MASK_STEPS))
         return stage(what, function, *args, steps=steps, phase="masks")
 
-    others = [m for m in config.methods if m not in finders.MASKS]
+    # A stage a method: which are asked for must not change what one finds.
+    parts, first = [], None
     record = {"case": case, "seed": seed}
-    parts = [stage("methods", look, case, tuple(others))] if others else []
-    first = None
     if "mask" in config.methods:
         first = masks("mask", look_for_mask, case, searches=1)
         parts.append(run.combine(lambda found: found["told"], first))
-        # The settings that were found, without another search.
+        # The others have its settings, found without another search.
         if config.controls:
-            record["controls"] = masks(
-                "controls",
-                check_mask,
-                case,
-                config.controls,
-                first,
-                trainings=len(config.controls),
-            )
+            record["controls"] = {
+                name: masks(name, _CHECKS[name], case, first, trainings=1)
+                for name in config.controls
+            }
         if cases.measures_sharing(case):
             record["sharing"] = masks(
                 "sharing", measure_sharing, case, first, trainings=1
             )
-    if "mask_paper" in config.methods:
-        name, count = "mask_paper", {"trainings": 1}
-        parts.append(masks(name, look_for_paper_mask, case, first, **count))
+    for method in config.methods:
+        if method == "mask_paper":
+            parts.append(masks(method, look, case, method, searches=1))
+        elif method != "mask":
+            parts.append(stage(method, look, case, method))
     return {**record, "found": run.combine(merged, config.methods, *parts)}
 
 
@@ -97,11 +93,12 @@ def phases(config):
     """Returns what the estimate times: other methods, and steps of masks."""
     case = config.cases[0]
     planted = cases.network(case, 0)
-    methods = tuple(m for m in config.methods if m not in finders.MASKS)
+    methods = [m for m in config.methods if m not in finders.MASKS]
 
     def work(count):
-        for _ in range(count):
-            _look(config, planted, case, methods, lambda *purpose: 0)
+        for i in range(count):
+            method = methods[i % len(methods)]
+            find_and_score(config, planted, case, method, seed=0)
 
     def train(count):
         data, validation = planted.split(0, config.examples, 0)
@@ -125,47 +122,44 @@ def phases(config):
     }
 
 
-def look(stage, case, methods):
-    """Returns the scores of methods for the first task of a network.
+def look(stage, case, method):
+    """Returns what a method finds of the first task of a network.
 
     Returns:
-        Dict of `scores`, a dict by method, and where these are among the
-        methods `neurons`, likewise, and `clusters`, the agreement with the
-        modules by layer and measure.
+        Dict of `scores` or `neurons`, each a dict by method, or `clusters`,
+        the agreement with the modules by measure. Empty where the method can't
+        look.
     """
     planted = cases.network(case, stage.seed)
-    return _look(stage.config, planted, case, methods, stage.derive_seed)
+    seed = stage.derive_seed(method)
+    return find_and_score(stage.config, planted, case, method, seed)
 
 
-def _look(config, planted, case, methods, derive_seed):
-    found = {"scores": {}}
-    for method in methods:
-        if not finders.applies(planted, method):
-            continue
-        seed = derive_seed(method)
-        if method == "neurons":
-            found[method] = {
-                name: cases.score_units(planted, scores, chosen.values)
-                for name, (scores, chosen) in finders.find_neurons(
-                    config, planted, 0, seed
-                ).items()
-            }
-        elif method == "clusters":
-            found[method] = {
-                measure: cases.agreement(planted, layer, clusters)
-                for layer, of_layer in finders.find_clusters(
-                    config, planted, case, seed
-                ).items()
-                for measure, clusters in of_layer.items()
-            }
-        else:
-            scores, kept, told = finders.find(config, planted, 0, method, seed)
-            kept = None if kept is None else kept.values
-            found["scores"][method] = {
-                **cases.score(planted, scores, kept),
-                **told,
-            }
-    return records.without_nan(found)
+def find_and_score(config, planted, case, method, seed):
+    """Does the work of `look`."""
+    if not finders.applies(planted, method):
+        return {}
+    if method == "neurons":
+        found = {
+            name: cases.score_units(planted, scores, chosen.values)
+            for name, (scores, chosen) in finders.find_neurons(
+                config, planted, 0, seed
+            ).items()
+        }
+        return records.without_nan({method: found})
+    if method == "clusters":
+        found = {
+            measure: cases.agreement(planted, layer, clusters)
+            for layer, of_layer in finders.find_clusters(
+                config, planted, case, seed
+            ).items()
+            for measure, clusters in of_layer.items()
+        }
+        return records.without_nan({method: found})
+    scores, kept, told = finders.find(config, planted, 0, method, seed)
+    kept = None if kept is None else kept.values
+    found = {**cases.score(planted, scores, kept), **told}
+    return records.without_nan({"scores": {method: found}})
 
 
 def look_for_mask(stage, case):
@@ -203,63 +197,50 @@ def drawing(planted, scores, kept):
     }
 
 
-def look_for_paper_mask(stage, case, first):
-    """Returns the scores of a mask that was drawn as in the paper.
-
-    With the penalty of the first mask, if there is one: how masks are drawn
-    and where they start alone is another.
-    """
-    planted = cases.network(case, stage.seed)
-    settings = settings_of(first)
-    settings.pop("keep_probability", None)
-    scores, mask, told = finders.find(
-        stage.config,
-        planted,
-        0,
-        "mask_paper",
-        stage.derive_seed("mask_paper"),
-        settings,
-    )
-    found = {**cases.score(planted, scores, mask.values), **told}
-    return records.without_nan({"scores": {"mask_paper": found}})
-
-
 def settings_of(first):
     """Returns the settings of a mask that was found, to find others with."""
     told = first["told"]["scores"]["mask"] if first else {}
     return {key: told[key] for key in finders.SETTINGS if key in told}
 
 
-def check_mask(stage, case, controls, first):
-    """Returns what the same search finds once more, and in nothing.
+def find_again(stage, case, first):
+    """Returns the overlap with a mask from other seeds and examples.
 
     Returns:
-        Dict of `seeds`, the overlap with a mask from other seeds beside that
-        of random ones, and `twin`, the scores on the shuffled network.
+        Dict of `jaccard`, and `chance`, that of random masks.
     """
-    config, planted = stage.config, cases.network(case, stage.seed)
-    settings, found = settings_of(first), {}
-    if "seeds" in controls:
-        seed = stage.derive_seed("mask", "again")
-        _, mask, _ = finders.find(config, planted, 0, "mask", seed, settings)
-        absent = planted.weights(0, "absent")
-        shared = overlap.overlaps(
-            *(_among(each, absent) for each in (first["mask"], mask))
-        )["total"]
-        both = shared.first + shared.second
-        found["seeds"] = {
-            "jaccard": shared.jaccard,
-            "chance": overlap.ratio(shared.expected, both - shared.expected),
-        }
-    if "twin" in controls:
-        seed = stage.derive_seed("mask", "twin")
-        twin = planted.shuffled(seed)
-        scores, mask, told = finders.find(
-            config, twin, 0, "mask", seed, settings
-        )
-        entry = cases.score(planted, scores, mask.values)
-        found["twin"] = {**entry, **told, "keep_fraction": mask.keep_fraction}
-    return records.without_nan(found)
+    planted = cases.network(case, stage.seed)
+    seed = stage.derive_seed("mask", "again")
+    _, mask, _ = finders.find(
+        stage.config, planted, 0, "mask", seed, settings_of(first)
+    )
+    absent = planted.weights(0, "absent")
+    shared = overlap.overlaps(
+        *(_among(each, absent) for each in (first["mask"], mask))
+    )["total"]
+    both = shared.first + shared.second
+    chance = overlap.ratio(shared.expected, both - shared.expected)
+    return records.without_nan({"jaccard": shared.jaccard, "chance": chance})
+
+
+def find_in_twin(stage, case, first):
+    """Returns the scores of a mask of the network with weights dealt anew."""
+    planted = cases.network(case, stage.seed)
+    seed = stage.derive_seed("mask", "twin")
+    scores, mask, told = finders.find(
+        stage.config,
+        planted.shuffled(seed),
+        0,
+        "mask",
+        seed,
+        settings_of(first),
+    )
+    found = {**cases.score(planted, scores, mask.values), **told}
+    return records.without_nan({**found, "keep_fraction": mask.keep_fraction})
+
+
+_CHECKS = {"seeds": find_again, "twin": find_in_twin}
+CONTROLS = tuple(_CHECKS)
 
 
 def _among(mask, absent):

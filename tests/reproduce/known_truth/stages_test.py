@@ -57,12 +57,17 @@ class StagesTest(tf.test.TestCase):
         self.assertEqual(stages.settings_of(failed), {})
 
     def test_controls_have_an_overlap_and_a_twin(self):
-        found = stages.check_mask(
-            stage(), "robust", ("seeds", "twin"), truth("robust")
-        )
-        self.assertBetween(found["seeds"]["jaccard"], 0, 1)
-        self.assertBetween(found["seeds"]["chance"], 0, 0.5)
-        self.assertBetween(found["twin"]["auroc"], 0, 1)
+        found = stages.find_again(stage(), "robust", truth("robust"))
+        self.assertBetween(found["jaccard"], 0, 1)
+        self.assertBetween(found["chance"], 0, 0.5)
+        found = stages.find_in_twin(stage(), "robust", truth("robust"))
+        self.assertBetween(found["auroc"], 0, 1)
+        self.assertBetween(found["keep_fraction"], 0, 1)
+
+    def test_a_method_that_can_not_look_finds_nothing(self):
+        found = stages.look(stage(), "robust", "magnitude")
+        self.assertEqual([*found["scores"]], ["magnitude"])
+        self.assertEqual(stages.look(stage(), "attention", "neurons"), {})
 
     def test_answers_of_units_that_are_parts_and_that_are_not(self):
         aligned, rotated = (
