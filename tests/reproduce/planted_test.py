@@ -8,8 +8,8 @@ from tests.reproduce import run_test_case
 
 TINY = planted.Config(
     seeds=(0,),
-    cases=("shared_25", "rotated"),
-    methods=("mask", "magnitude", "gradient"),
+    cases=("shared_25",),
+    methods=("mask", "magnitude"),
     controls=("seeds",),
     examples=200,
     mask_steps=10,
@@ -20,20 +20,18 @@ PICTURES = (
     "figC_false_alarms",
     "figD_curves",
     "figF_networks",
-    "figG_rotated",
 )
 
 
 class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
         _, results = self.run_tiny(planted, TINY, PICTURES)
-        shared, rotated = results["records"]
+        (shared,) = results["records"]
         self.assertEqual([*shared["found"]["scores"]], [*TINY.methods])
         for found in shared["found"]["scores"].values():
             self.assertBetween(found["auroc"], 0, 1)
         self.assertEqual([*shared["controls"]], ["seeds"])
         self.assertEqual(shared["sharing"]["true"], 0.25)
-        self.assertLen(rotated["answers"], 4)
         statements = [one["statement"] for one in results["claims"]]
         self.assertIn("shared_25: error of the estimated sharing", statements)
 

@@ -1,4 +1,5 @@
 import types
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -69,6 +70,7 @@ class StagesTest(tf.test.TestCase):
         self.assertEqual([*found["scores"]], ["magnitude"])
         self.assertEqual(stages.look(stage(), "attention", "neurons"), {})
 
+    @mock.patch.object(stages, "ROTATIONS", 19)
     def test_answers_of_units_that_are_parts_and_that_are_not(self):
         aligned, rotated = (
             stages.ask_for_sharing(stage(), case)
