@@ -7,7 +7,8 @@ import math
 import os
 
 import numpy as np
-from matplotlib import figure
+from matplotlib import collections, figure
+from matplotlib import lines as mpl_lines
 
 
 def confusion_matrices(
@@ -114,6 +115,134 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None):
     ax.grid(axis="y", alpha=0.3)
     ax.set(ylabel=ylabel, title=title)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return fig
+
+
+def heat_maps(panels, rows, columns, title="", label=""):
+    """Draws tables of numbers in [0, 1] as colours, side by side.
+
+    Args:
+        panels: Dict from caption to float array `(rows, columns)`; NaN, where
+            nothing was measured, is left blank.
+        rows: Names of the rows, which all panels have.
+        columns: Names of the columns.
+        title: Str above the panels.
+        label: Str, of the colours.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    width = 2.2 + (0.6 + 0.62 * len(columns)) * len(panels)
+    fig = figure.Figure((max(width, 5.0), 2.2 + 0.36 * len(rows)))
+    fig.set_layout_engine("constrained")
+    fig.suptitle(title)
+    axes = fig.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for ax, (caption, values) in zip(axes, panels.items(), strict=True):
+        values = np.asarray(values, "float64")
+        ax.set_facecolor("0.93")
+        drawn = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (i, j), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                color = "white" if value > 0.6 else "black"
+                style = {"ha": "center", "va": "center", "fontsize": 8}
+                ax.text(j, i, f"{value:.2f}", color=color, **style)
+        ax.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
+        ax.set_yticks(range(len(rows)), rows)
+        ax.set_title(caption, fontsize=10)
+    fig.colorbar(drawn, ax=axes, label=label)
+    return fig
+
+
+def precision_and_recall(panels, title=""):
+    """Draws precision against recall, a panel a caption.
+
+    Args:
+        panels: Dict from caption to a dict from legend entry to a pair of
+            arrays, recalls and precisions.
+        title: Str above the panels.
+
+    Returns:
+        `matplotlib.figure.Figure`. An entry has one colour in all panels.
+    """
+    columns = min(len(panels), 4)
+    lines = math.ceil(len(panels) / columns)
+    fig = figure.Figure((2.4 + 2.6 * columns, 0.8 + 2.5 * lines))
+    fig.set_layout_engine("constrained")
+    fig.suptitle(title)
+    axes = fig.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    names = dict.fromkeys(name for curves in panels.values() for name in curves)
+    style = {
+        name: {
+            "color": f"C{i % 10}",
+            "linestyle": "--" if i > 9 else "-",
+            # The first are broad: seen below others that are the same.
+            "linewidth": 1.2 + 4 * (1 - i / len(names)) ** 2,
+        }
+        for i, name in enumerate(names)
+    }
+    shown = {}
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (caption, curves) in zip(axes.flat, panels.items()):
+        for name, (recall, precision) in curves.items():
+            (shown[name],) = ax.plot(recall, precision, **style[name])
+        ax.set(xlim=(0, 1.02), ylim=(0, 1.05))
+        ax.set_title(caption, fontsize=10)
+        ax.grid(alpha=0.3)
+    fig.supxlabel("recall", fontsize=10)
+    fig.supylabel("precision", fontsize=10)
+    fig.legend(shown.values(), shown, loc="outside right center", fontsize=9)
+    return fig
+
+
+FATES = ("", "found", "missed", "false alarm", "left out")
+_FATE_STYLES = (
+    None,
+    {"color": "#1f4fa3", "linewidth": 1.2, "zorder": 3},
+    {"color": "#f0a030", "linewidth": 1.2, "zorder": 4},
+    {"color": "#d02030", "linewidth": 1.2, "zorder": 5},
+    {"color": "0.85", "linewidth": 0.4, "zorder": 1},
+)
+
+
+def fates_of_weights(panels, title=""):
+    """Draws layered networks with what was found in them and what was missed.
+
+    Args:
+        panels: Dict from caption to a list of int arrays `(inputs, outputs)`,
+            one a layer: the places in `FATES` of each weight, 0 for none.
+        title: Str above the panels.
+
+    Returns:
+        `matplotlib.figure.Figure`. Inputs are at the bottom.
+    """
+    columns = min(len(panels), 3)
+    rows = math.ceil(len(panels) / columns)
+    fig = figure.Figure((5.2 * columns, 1.0 + 2.8 * rows))
+    fig.set_layout_engine("constrained")
+    fig.suptitle(title)
+    axes = fig.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (caption, layers) in zip(axes.flat, panels.items(), strict=False):
+        layers = [np.asarray(layer) for layer in layers]
+        sizes = [len(layers[0]), *(layer.shape[1] for layer in layers)]
+        places = [(np.arange(size) + 0.5) / size for size in sizes]
+        for level, fates in enumerate(layers):
+            for fate, style in enumerate(_FATE_STYLES[1:], 1):
+                lines = [
+                    (
+                        (places[level][i], level),
+                        (places[level + 1][j], level + 1),
+                    )
+                    for i, j in np.argwhere(fates == fate)
+                ]
+                ax.add_collection(collections.LineCollection(lines, **style))
+        for level, x in enumerate(places):
+            ax.plot(x, [level] * len(x), "o", color="black", ms=4, zorder=6)
+        ax.set_title(caption, fontsize=10)
+    legend = [mpl_lines.Line2D([], [], **s) for s in _FATE_STYLES[1:]]
+    fig.legend(legend, FATES[1:], loc="outside lower center", ncols=4)
     return fig
 
 

@@ -10,9 +10,9 @@ import dataclasses
 
 from reproduce.harness import config, experiment
 from reproduce.harness.config import field
-from reproduce.known_truth import cases, findings, stages
+from reproduce.known_truth import cases, figures, findings, stages
 
-FIGURES = ("A", "B")
+FIGURES = ("A", "B", "C", "D", "E", "F", "G")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,18 +28,26 @@ class Config(config.Config):
         distinct=True,
     )
     cases: tuple[str, ...] = field(
-        tuple(cases.CASES),
+        (*cases.CASES, *cases.CONTROLS),
         "What is planted.",
         part=True,
-        one_of=tuple(cases.CASES),
+        one_of=cases.ALL,
         distinct=True,
     )
     methods: tuple[str, ...] = field(
         stages.METHODS,
         "Who looks for it; `mask` is `find_weights`, `mask_paper` the same "
-        "with masks drawn as in the paper.",
+        "with masks drawn as in the paper. Each looks where it can.",
         part=True,
         one_of=stages.METHODS,
+        distinct=True,
+    )
+    controls: tuple[str, ...] = field(
+        stages.CONTROLS,
+        "What masks are compared with: `seeds`, the mask found once more; "
+        "`twin`, that of the network with its weights dealt out anew.",
+        part=True,
+        one_of=stages.CONTROLS,
         distinct=True,
     )
     examples: int = field(
@@ -57,7 +65,7 @@ EXPERIMENT = experiment.Experiment(
     plan=stages.plan,
     phases=stages.phases,
     claims=findings.claims,
-    draw=findings.draw,
+    draw=figures.draw,
 )
 
 if __name__ == "__main__":

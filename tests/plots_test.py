@@ -343,6 +343,49 @@ class SharesByLayerTest(tf.test.TestCase):
         self.assertIn("1\nof 4", [text.get_text() for text in ax.texts])
 
 
+class HeatMapsTest(tf.test.TestCase):
+    def test_a_number_in_every_field_that_was_measured(self):
+        values = np.array([[0.5, np.nan], [1.0, 0.25]])
+        fig = plots.heat_maps(
+            {"first": values, "second": 1 - values}, ["a", "b"], ["x", "y"]
+        )
+        first, second = panels(fig)
+        self.assertEqual(
+            texts(first), {(0, 0): "0.50", (1, 0): "1.00", (1, 1): "0.25"}
+        )
+        self.assertAllClose(
+            second.images[0].get_array().filled(np.nan), 1 - values
+        )
+        names = [each.get_text() for each in first.get_yticklabels()]
+        self.assertEqual(names, ["a", "b"])
+
+
+class PrecisionAndRecallTest(tf.test.TestCase):
+    def test_a_method_has_one_colour_in_all_panels(self):
+        curve = np.array([0.5, 1.0]), np.array([1.0, 0.25])
+        fig = plots.precision_and_recall(
+            {"one": {"a": curve, "b": curve}, "two": {"b": curve}}
+        )
+        one, two = panels(fig)
+        self.assertAllEqual(two.lines[0].get_ydata(), [1.0, 0.25])
+        self.assertEqual(one.lines[1].get_color(), two.lines[0].get_color())
+        self.assertNotEqual(one.lines[0].get_color(), one.lines[1].get_color())
+        self.assertLen(fig.legends[0].get_texts(), 2)
+
+
+class FatesOfWeightsTest(tf.test.TestCase):
+    def test_a_line_for_every_weight_that_counts(self):
+        layers = [[[1, 2, 0], [3, 4, 4]], [[1], [0], [2]]]
+        (ax,) = panels(plots.fates_of_weights({"network": layers}))
+        drawn = [len(each.get_segments()) for each in ax.collections]
+        self.assertEqual(drawn, [1, 1, 1, 2, 1, 1, 0, 0])
+        self.assertEqual(
+            [len(line.get_xdata()) for line in ax.lines], [2, 3, 1]
+        )
+        (segment,) = ax.collections[1].get_segments()  # missed: 0 to 1
+        self.assertAllClose(segment, [[0.25, 0], [0.5, 1]])
+
+
 class ValuesBesideChanceTest(tf.test.TestCase):
     def test_every_pair_has_a_panel_and_a_star_says_what_is_rare(self):
         rows = [

@@ -21,16 +21,9 @@ import itertools
 import keras
 import numpy as np
 
-# What a weight is for an output.
-KINDS = (
-    "needed",  # without it some answers are wrong
-    "other",  # of a unit that other outputs alone read
-    "copy",  # of a second copy of needed units: either will do
-    "unread",  # of a unit that no output reads
-    "silent",  # of a unit that never fires
-    "pair",  # of two units that fire, are read, and cancel
-    "absent",  # zero: there is no connection
-)
+from reproduce.known_truth.planted_network import KINDS, Planted
+
+_NEEDED = [KINDS.index("needed"), KINDS.index("copy")]
 LOGIT = 8.0  # outputs are beyond +-LOGIT / 2, twice as much with a copy
 
 
@@ -75,37 +68,6 @@ class Plan:
     decoy_scale: float = 1.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Planted:
-    """A network with what is known about it.
-
-    Attributes:
-        model: `keras.Model` from bits to logits, one an output.
-        inputs: Float32 array `(2 ** bits, bits)`, all inputs.
-        labels: Float32 array `(2 ** bits, outputs)`, 0 or 1.
-        kinds: List with a dict from weight path to an int array for each
-            output: indices into `KINDS`.
-    """
-
-    model: keras.Model
-    inputs: np.ndarray
-    labels: np.ndarray
-    kinds: list
-
-    def weights(self, output, *kinds):
-        """Returns where the weights of some kinds are, a dict of bool arrays.
-
-        Args:
-            output: Int.
-            *kinds: Names in `KINDS`.
-        """
-        wanted = [KINDS.index(kind) for kind in kinds]
-        return {
-            path: np.isin(values, wanted)
-            for path, values in self.kinds[output].items()
-        }
-
-
 def build(plan, seed=0):
     """Returns a network in which a plan is hidden.
 
@@ -114,7 +76,7 @@ def build(plan, seed=0):
         seed: Int, not negative: of orders, scales and decoys.
 
     Returns:
-        `Planted`.
+        `Planted`, a task for each output. The inputs are all there are.
 
     Raises:
         ValueError: If functions of one module are of different numbers of
@@ -166,24 +128,57 @@ def build(plan, seed=0):
         )
         counts = inputs[:, own].sum(axis=1).astype(int)
         labels[:, i] = np.array(function)[counts]
-    absent = KINDS.index("absent")
+    found = [
+        _kinds_of(kernels, kinds[order][:, i], i)
+        for i in range(len(plan.outputs))
+    ]
+    is_needed = np.isin(kinds[order], _NEEDED)
+    return Planted(
+        model,
+        inputs,
+        labels,
+        found,
+        alternatives=_copies(order, found) if plan.copies else None,
+        units=[{"hidden": column} for column in is_needed.T],
+        modules={"hidden": _modules(is_needed)},
+    )
+
+
+def _kinds_of(kernels, own, output):
+    """Returns the kinds of all weights for an output, from those of units."""
+    # Of an output's column; the other columns are other outputs'.
+    behind = np.full(kernels["output/kernel"].shape, KINDS.index("other"))
+    behind[:, output] = own
+    kinds = {"hidden/kernel": own[None], "output/kernel": behind}
+    return {
+        path: np.where(kernel == 0, KINDS.index("absent"), kinds[path])
+        for path, kernel in kernels.items()
+    }
+
+
+def _copies(order, kinds):
+    """Returns the pairs of copies of each output, as weights."""
     found = []
-    for i in range(len(plan.outputs)):
-        own = kinds[order][:, i]
-        # Of an output's column; the other columns are other outputs'.
-        behind = np.full(outgoing.shape, KINDS.index("other"))
-        behind[:, i] = own
-        found.append(
-            {
-                "hidden/kernel": np.where(
-                    kernels["hidden/kernel"] == 0, absent, own[None]
-                ),
-                "output/kernel": np.where(
-                    kernels["output/kernel"] == 0, absent, behind
-                ),
-            }
-        )
-    return Planted(model, inputs, labels, found)
+    for of_output in kinds:
+        own = {path: np.isin(v, _NEEDED) for path, v in of_output.items()}
+        groups = {}
+        # A unit and its copy were made one after the other.
+        for place in np.flatnonzero(own["hidden/kernel"].any(axis=0)):
+            here = np.arange(len(order)) == place
+            groups.setdefault(order[place] // 2, []).append(
+                {
+                    "hidden/kernel": own["hidden/kernel"] & here,
+                    "output/kernel": own["output/kernel"] & here[:, None],
+                }
+            )
+        found.append([*groups.values()])
+    return found
+
+
+def _modules(is_needed):
+    """Returns a number for the outputs that need a unit, -1 for none."""
+    patterns = np.unique(is_needed, axis=0, return_inverse=True)[1].ravel()
+    return np.where(is_needed.any(axis=1), patterns, -1)
 
 
 def _bits(plan):

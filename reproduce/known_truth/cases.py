@@ -1,15 +1,24 @@
 """What is planted: cases from easy to hard, and how findings are scored."""
 
+import functools
+
 import numpy as np
 from sklearn import metrics
 
+from reproduce.known_truth import (
+    attention_networks,
+    boolean_networks,
+    gated_networks,
+    recurrent_networks,
+    rotated_networks,
+)
 from reproduce.known_truth.boolean_networks import (
-    KINDS,
     Plan,
     at_least,
     between,
     parity,
 )
+from reproduce.known_truth.planted_network import KINDS
 
 _THREE = ((0, parity(5)), (1, parity(5)), (2, parity(5)))
 CASES = {
@@ -28,42 +37,95 @@ CASES = {
     ),
 }
 
+# Networks of other kinds: functions of the seed.
+OTHERS = {
+    "attention": attention_networks.build,
+    "attention_pairs": functools.partial(attention_networks.build, pairs=2),
+    "trained_apart": gated_networks.build,
+    "trained_shared": functools.partial(gated_networks.build, shared=0.5),
+    "recurrent": recurrent_networks.build,
+}
+CONTROLS = {
+    "aligned": functools.partial(rotated_networks.build, rotated=False),
+    "rotated": rotated_networks.build,
+}
+ALL = (*CASES, *OTHERS, *CONTROLS)
+TITLES = {
+    "simple": "three parities",
+    "robust": "majority and window",
+    "silent": "decoys that never fire",
+    "pairs": "cancelling pairs",
+    "copies": "two copies",
+    "shared_0": "nothing shared",
+    "shared_25": "a quarter shared",
+    "shared_100": "all shared",
+    "attention": "attention heads",
+    "attention_pairs": "cancelling heads",
+    "trained_apart": "trained supports",
+    "trained_shared": "trained, half shared",
+    "recurrent": "recurrent modules",
+    "aligned": "units that are parts",
+    "rotated": "rotated units",
+}
+_RECALLS = np.linspace(0.05, 1.0, 20)  # of curves
 
-def truth(planted, scores, output=0):
-    """Returns which weights an output needs, and which count at all.
 
-    Of two copies either will do: needed is the one whose weights score higher,
-    and the other does not count.
+def build(case, seed):
+    """Returns the `Planted` of a case, another one a seed.
+
+    Args:
+        case: Str, one of `ALL`.
+        seed: Int, not negative.
+    """
+    if case in CASES:
+        return boolean_networks.build(CASES[case], seed)
+    return {**OTHERS, **CONTROLS}[case](seed)
+
+
+@functools.lru_cache(maxsize=1)
+def network(case, seed):
+    """Returns what `build` does; the last one is kept, as training it takes."""
+    return build(case, seed)
+
+
+def measures_sharing(case):
+    """Returns whether what two tasks share is asked for in a case."""
+    return case.startswith(("shared", "trained"))
+
+
+def truth(planted, scores, task=0):
+    """Returns which weights a task needs, and which count at all.
+
+    Of several parts that will do, needed is the one whose weights score
+    higher, and the others do not count.
 
     Args:
         planted: `Planted`.
         scores: Dict from weight path to float array.
-        output: Int.
+        task: Int.
 
     Returns:
         Two dicts from weight path to bool array: the needed weights, and those
         that are there, not zero.
     """
-    needed = planted.weights(output, "needed", "copy")
-    absent = planted.weights(output, "absent")
+    needed = planted.weights(task, "needed", "copy")
+    absent = planted.weights(task, "absent")
     counts = {path: ~flags for path, flags in absent.items()}
-    copies = planted.weights(output, "copy")
-    units = np.flatnonzero(copies["hidden/kernel"].any(axis=0))
-    if units.size:
-        kernel, thresholds, _, _ = planted.model.get_weights()
-        levels = np.round(-thresholds[units] / kernel[:, units].max(axis=0))
-        total = np.where(needed["hidden/kernel"], scores["hidden/kernel"], 0)
-        total = total.sum(axis=0)
-        for level in {*levels.tolist()}:
-            pair = units[levels == level]
-            other = pair[np.argmin(total[pair])]
-            for part in (needed, counts):
-                part["hidden/kernel"][:, other] = False
-                part["output/kernel"][other] = False
+    groups = planted.alternatives[task] if planted.alternatives else []
+    for group in groups:
+        totals = [
+            sum(scores[path][flags].sum() for path, flags in part.items())
+            for part in group
+        ]
+        best = np.argmax(totals)
+        for i, part in enumerate(group):
+            for path, flags in part.items() if i != best else ():
+                needed[path] &= ~flags
+                counts[path] &= ~flags
     return needed, counts
 
 
-def score(planted, scores, kept=None, output=0):
+def score(planted, scores, kept=None, task=0):
     """Returns how well scores, and a set of weights, tell the truth.
 
     Args:
@@ -71,39 +133,97 @@ def score(planted, scores, kept=None, output=0):
         scores: Dict from weight path to float array, higher for weights that
             matter more.
         kept: Dict from weight path to bool array, or `None`.
-        output: Int.
+        task: Int.
 
     Returns:
         Dict of floats: `auroc` and `average_precision`, over the weights that
-        are there; `chance`, the share of them that is needed; with a set, its
+        are there; `chance`, the share of them that is needed; under `curve`
+        the best precision at recalls of .05, .1, ..., 1; with a set, its
         `precision` and `recall`, and under `false_positives` the share of each
         kind of weight that it keeps.
     """
-    needed, counts = truth(planted, scores, output)
+    needed, counts = truth(planted, scores, task)
     paths = [*needed]
     positive, value = (
         np.concatenate([part[path][counts[path]] for path in paths])
         for part in (needed, scores)
     )
-    found = {
+    found = _rank_scores(positive, value)
+    if kept is None:
+        return found
+    inside = np.concatenate([kept[path][counts[path]] for path in paths])
+    found |= _set_scores(positive, inside)
+    found["false_positives"] = {}
+    for kind in KINDS:
+        if kind in ("needed", "copy"):
+            continue
+        flags = planted.weights(task, kind)
+        chosen = np.concatenate([kept[path][flags[path]] for path in paths])
+        if chosen.size:
+            found["false_positives"][kind] = float(chosen.mean())
+    return found
+
+
+def score_units(planted, scores, kept, task=0):
+    """Returns how well scores, and a set of units, tell what a task needs.
+
+    Args:
+        planted: `Planted` with `units`.
+        scores: Dict from layer to float array `(units,)`.
+        kept: Dict from layer to bool array.
+        task: Int.
+
+    Returns:
+        As `score`, without `false_positives`.
+    """
+    positive, value, inside = (
+        np.concatenate([part[layer] for layer in planted.units[task]])
+        for part in (planted.units[task], scores, kept)
+    )
+    found = _rank_scores(positive, value)
+    return found | _set_scores(positive, inside)
+
+
+def agreement(planted, layer, clusters):
+    """Returns the adjusted mutual information of clusters and modules.
+
+    Over the units of a module; decoys belong to none.
+
+    Args:
+        planted: `Planted` with `modules`.
+        layer: Str.
+        clusters: Int array `(units,)`.
+
+    Returns:
+        Float: 1 for the modules, around 0 by chance; NaN for one module.
+    """
+    modules = planted.modules[layer]
+    own = modules >= 0
+    if len({*modules[own].tolist()}) < 2:
+        return float("nan")
+    return float(
+        metrics.adjusted_mutual_info_score(modules[own], clusters[own])
+    )
+
+
+def _rank_scores(positive, value):
+    """Returns scores of an order, and its curve of precision and recall."""
+    precision, recall, _ = metrics.precision_recall_curve(positive, value)
+    curve = [precision[recall >= r - 1e-9].max() for r in _RECALLS]
+    return {
         "auroc": float(metrics.roc_auc_score(positive, value)),
         "average_precision": float(
             metrics.average_precision_score(positive, value)
         ),
         "chance": float(positive.mean()),
+        "curve": [round(float(each), 4) for each in curve],
     }
-    if kept is None:
-        return found
-    inside = np.concatenate([kept[path][counts[path]] for path in paths])
+
+
+def _set_scores(positive, inside):
+    """Returns precision and recall of a set."""
     hits = np.sum(positive & inside)
-    found["precision"] = float(hits / inside.sum()) if inside.any() else None
-    found["recall"] = float(hits / positive.sum())
-    found["false_positives"] = {}
-    for kind in KINDS:
-        if kind in ("needed", "copy"):
-            continue
-        flags = planted.weights(output, kind)
-        chosen = np.concatenate([kept[path][flags[path]] for path in paths])
-        if chosen.size:
-            found["false_positives"][kind] = float(chosen.mean())
-    return found
+    return {
+        "precision": float(hits / inside.sum()) if inside.any() else None,
+        "recall": float(hits / positive.sum()),
+    }

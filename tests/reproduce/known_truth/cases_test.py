@@ -76,6 +76,46 @@ class ScoreTest(parameterized.TestCase, tf.test.TestCase):
             )
             self.assertEqual(np.sum(first & second) / first.sum(), share)
 
+    def test_the_curve_is_the_best_precision_at_each_recall(self):
+        planted = build(cases.CASES["simple"], seed=1)
+        scores, kept = perfect(planted)
+        self.assertEqual(cases.score(planted, scores)["curve"], [1.0] * 20)
+        # One of the needed weights behind all others.
+        place = np.argwhere(kept["hidden/kernel"])[0]
+        scores["hidden/kernel"][tuple(place)] = -1
+        found = cases.score(planted, scores)
+        self.assertEqual(found["curve"][:-1], [1.0] * 19)
+        self.assertAllClose(found["curve"][-1], found["chance"], atol=1e-3)
+
+    def test_units_are_scored_as_weights_are(self):
+        planted = build(cases.CASES["copies"], seed=1)
+        (own,) = planted.units[0].values()
+        scores = {"hidden": own + 0.0}
+        found = cases.score_units(planted, scores, {"hidden": own})
+        self.assertEqual((found["average_precision"], found["recall"]), (1, 1))
+        found = cases.score_units(
+            planted, {"hidden": 0.0 - own}, {"hidden": ~own}
+        )
+        self.assertEqual((found["auroc"], found["precision"]), (0, 0))
+
+    def test_clusters_agree_with_modules_whatever_decoys_do(self):
+        planted = build(cases.CASES["simple"], seed=1)
+        modules = planted.modules["hidden"]
+        self.assertEqual(np.sum(modules < 0), 5)
+        clusters = np.where(modules < 0, np.arange(20), modules + 7)
+        self.assertEqual(cases.agreement(planted, "hidden", clusters), 1.0)
+        one = np.zeros(20, int)
+        self.assertAllClose(cases.agreement(planted, "hidden", one), 0.0)
+        alone = build(cases.CASES["shared_100"], seed=1)
+        found = cases.agreement(alone, "hidden", alone.modules["hidden"])
+        self.assertTrue(np.isnan(found))
+
+    def test_every_case_has_a_title_and_the_last_network_is_kept(self):
+        self.assertEqual([*cases.TITLES], [*cases.ALL])
+        one = cases.network("simple", 1)
+        self.assertIs(cases.network("simple", 1), one)
+        self.assertIsNot(cases.network("simple", 2), one)
+
 
 if __name__ == "__main__":
     tf.test.main()
