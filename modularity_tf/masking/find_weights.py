@@ -1,6 +1,7 @@
 """find_weights: which weights of a trained model does a task need?"""
 
 import contextlib
+import functools
 import math
 import warnings
 
@@ -40,6 +41,7 @@ _ACCURACIES = (
 )
 _FIRST_ALPHA = 1e-5
 _EPOCHS = 10  # of each training, for callbacks and curves
+_STEPS_AT_ONCE = 50  # Keras comes up for air; a small network's time is there
 _HEALTH_ROWS = 512
 
 
@@ -150,7 +152,9 @@ def find_weights(
         learning_rate, epsilon=1e-12, global_clipnorm=1.0
     )
     objective = _objective(model, loss, metrics)
-    masked.compile(optimizer, **objective)
+    masked.compile(
+        optimizer, **objective, steps_per_execution=_steps_at_once(steps)
+    )
     data, validation, source = _split(data, validation_data, seed)
     search = _Search(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
@@ -301,9 +305,10 @@ class _Search:
         if steps is None:
             falls = max(mask_sampling.logit(start), 1.0)
             rate = float(ops.convert_to_numpy(masked.optimizer.learning_rate))
-            steps = _EPOCHS * math.ceil(FALLS * falls / rate / _EPOCHS)
+            block = _EPOCHS * _STEPS_AT_ONCE
+            steps = block * math.ceil(FALLS * falls / rate / block)
         health = mask_callbacks.MaskHealth(self._few())
-        epochs = max(n for n in range(1, _EPOCHS + 1) if steps % n == 0)
+        epochs = _epochs(steps)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             masked.reset(seed=self._seed, alpha=alpha)
@@ -410,16 +415,24 @@ class _Progress:
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(f"mask, alpha {alpha:.2g}", total=steps)
-        return [
-            keras.callbacks.LambdaCallback(
-                on_train_batch_end=lambda batch, logs: self._bar.advance(
-                    self._task
-                )
-            )
-        ]
+        return [_Mover(functools.partial(self._bar.update, self._task))]
 
     def tell(self, text):
         self._bar.console.print(text, highlight=False)
+
+
+class _Mover(keras.callbacks.Callback):
+    """Tells a bar how many steps of a training are done."""
+
+    def __init__(self, update):
+        super().__init__()
+        self._update, self._before = update, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before = epoch * self.params["steps"]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._update(completed=self._before + batch + 1)
 
 
 class _Silence(contextlib.nullcontext):
@@ -430,6 +443,22 @@ class _Silence(contextlib.nullcontext):
 
     def tell(self, text):
         pass
+
+
+def _epochs(steps):
+    """Returns into how many epochs of equal length steps are cut."""
+    return _largest_divisor(steps, _EPOCHS)
+
+
+def _steps_at_once(steps):
+    """Returns how many steps Keras takes at once: a divisor of an epoch."""
+    if steps is None:
+        return _STEPS_AT_ONCE
+    return _largest_divisor(steps // _epochs(steps), _STEPS_AT_ONCE)
+
+
+def _largest_divisor(number, most):
+    return max(n for n in range(1, most + 1) if number % n == 0)
 
 
 def _is_auto(setting):
