@@ -21,7 +21,8 @@ SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of the curve
 GROUPS = (0.01, 0.1)  # shares of the finding that are removed at once
 LIKE_RANDOM = 0.05  # share of random parts that may do as well as a finding
 _CURVE_REPEATS = 5  # random parts a size
-_FEW = 20  # removals to find out how many must go at once
+_FEW = 20  # removals to find out how many must go at once,
+_GROWTH = 4  # so many times more if too few did
 
 
 def check(
@@ -352,27 +353,17 @@ class _Check:
         if not common.size:
             return 0.0
         size, notable = 1, max(2 * self._tolerance, 0.1 * self._alone)
-        while 2 * size <= len(common):
+        while _GROWTH * size <= len(common):
             drops, _ = self._drops(members, size, _FEW, 3)
             if drops.mean() > notable:
                 break
-            size *= 2
-        ends = [
-            self._bounds(*self._drops(some, size, self._removals, stream))
-            for some, stream in ((common, 4), (members, 5))
-        ]
-        if not ends[1][0] > 0:
-            return 0.0
-        return float(np.clip(ends[0][0] / ends[1][1], 0, 1))
-
-    def _bounds(self, drops, is_all):
-        if is_all:
-            return drops.mean(), drops.mean()
-        if np.ptp(drops) == 0 and len(drops) > 1:
-            # What was never seen may be there, up to this share.
-            unseen = 1 - sharing_of_sets.LEVEL ** (1 / len(drops))
-            return drops.mean() * (1 - unseen), drops.mean()
-        return intervals.of_mean(drops, sharing_of_sets.LEVEL)
+            size *= _GROWTH
+        return sharing_of_sets.need(
+            *(
+                self._drops(some, size, self._removals, stream)
+                for some, stream in ((common, 4), (members, 5))
+            )
+        )
 
     def _concatenated(self, values):
         return np.concatenate([values[path] for path in self._parts.paths])

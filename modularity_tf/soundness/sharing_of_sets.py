@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from modularity_tf.parts import checks, overlap
+from modularity_tf.soundness import intervals
 
 VERDICTS = ("separate", "shared", "undetermined")
 LEAST = 3  # extractions of each task, without which there is no verdict
@@ -237,6 +238,34 @@ def in_most(sets):
         path: 2 * np.sum([one[path] for one in sets], axis=0) > len(sets)
         for path in sets[0]
     }
+
+
+def need(common, members, level=LEVEL):
+    """Returns how much parts in common matter to a task, a lower bound.
+
+    Args:
+        common: Performance lost in removals of some of the parts in common, an
+            array, and whether these are all such removals, a bool.
+        members: The same for as many of any of the task's parts.
+        level: Float, by which chance misses the bound.
+
+    Returns:
+        Float in [0, 1]: the ratio of the mean losses, a lower bound of the one
+        over an upper bound of the other. 0 if no loss is seen.
+    """
+    low, high = _bounds(*common, level)[0], _bounds(*members, level)
+    return float(np.clip(low / high[1], 0, 1)) if high[0] > 0 else 0.0
+
+
+def _bounds(losses, is_all, level):
+    losses = np.asarray(losses, "float64")
+    mean, count = losses.mean(), len(losses)
+    if is_all:
+        return mean, mean
+    if np.ptp(losses) == 0:
+        # What was never seen may be there, up to a share of this chance.
+        return mean * level ** (1 / count), mean
+    return intervals.of_mean(losses, level)
 
 
 def _p_of_most(own, other, seed):
