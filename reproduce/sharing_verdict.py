@@ -32,10 +32,10 @@ class Config(config.Config):
         100, "Pairs of tasks of each kind of errors and quality.", at_least=1
     )
     methods: tuple[str, ...] = field(
-        (*calibration.SCORES, calibration.MASK),
+        calibration.METHODS,
         "Who looks for weights in planted networks.",
         part=True,
-        one_of=(*calibration.SCORES, calibration.MASK),
+        one_of=calibration.METHODS,
         distinct=True,
     )
     extractions: int = field(4, "Extractions of each task.", at_least=1)

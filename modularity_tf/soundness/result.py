@@ -50,7 +50,7 @@ class Soundness:
 
     def as_dict(self):
         """Returns all of it as a dict of JSON values, `None` for NaN."""
-        found = json.dumps(dataclasses.asdict(self), default=float)
+        found = json.dumps(dataclasses.asdict(self))
         return json.loads(found, parse_constant=lambda _: None)
 
     def table(self):

@@ -163,9 +163,14 @@ class _Counts:
                 "The sets must be over the same parts, got those of "
                 f"{[*own]} and {[*other]}."
             )
-        self._both = sum(own[p] @ other[p].T for p in own)
-        self._own = sum(x @ x.T for x in own.values())
-        self._other = sum(x @ x.T for x in other.values())
+        self._both, self._own, self._other = (
+            np.array(sum(x @ y.T for x, y in pairs), "float64")
+            for pairs in (
+                [(own[path], other[path]) for path in own],
+                [(x, x) for x in own.values()],
+                [(x, x) for x in other.values()],
+            )
+        )
         sizes = np.array([x.shape[1] for x in own.values()], "float64")
         weights = np.sqrt(np.maximum(sizes, 1))
         self._members, self._other_members = (
@@ -191,14 +196,14 @@ class _Counts:
         other = self._other[np.ix_(columns, columns)]
         other_members = self._other_members[columns]
         return {
-            "both": self._both[np.ix_(rows, columns)].mean(),
+            "both": float(self._both[np.ix_(rows, columns)].mean()),
             "chance": float(members.mean(axis=0) @ other_members.mean(axis=0)),
             "own": _mean_of_pairs(own),
             "own_chance": _mean_of_pairs(members @ members.T),
             "other": _mean_of_pairs(other),
             "other_chance": _mean_of_pairs(other_members @ other_members.T),
-            "size": np.diag(own).mean(),
-            "other_size": np.diag(other).mean(),
+            "size": float(np.diag(own).mean()),
+            "other_size": float(np.diag(other).mean()),
         }
 
     def bounds(self, function, level):

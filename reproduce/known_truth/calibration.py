@@ -1,11 +1,13 @@
 """How often is the verdict on sharing wrong? Stages, claims and figures.
 
 Three kinds of re-extraction, from cheap to real: sets drawn from a truth with
-known errors, the weights with the highest scores on halves of the examples,
-and learned masks of several seeds. The latter two go through
-`soundness.check` in planted networks. The functions take the `Config` of
+known errors; such weights of planted networks, or those with the highest
+scores on halves of the examples; and learned masks of several seeds. The
+latter two go through `soundness.check`. The functions take the `Config` of
 `reproduce.sharing_verdict`.
 """
+
+import dataclasses
 
 import numpy as np
 from matplotlib import figure
@@ -37,18 +39,24 @@ SHARED = (0.0, 0.05, 0.25, 0.5, 1.0, BY_CHANCE)  # of a task's parts
 _REST = ((1, parity(4)), (2, parity(4)))
 
 
-def _plan(*outputs):
-    return Plan(outputs, unread=3, pairs=2)
+def _plan(*outputs, pairs=0):
+    return Plan((*outputs, *_REST), unread=3, pairs=pairs)
 
 
-NETWORKS = {  # by the share of the first task's units that the second needs
-    "0": _plan((0, parity(4)), *_REST),
-    "25": _plan((0, parity(4)), (0, at_least(4, 3)), *_REST),
-    "50": _plan((0, parity(4)), (0, between(4, 1, 2)), *_REST),
-    "100": _plan((0, parity(4)), (0, (1, 0, 1, 0, 1)), *_REST),
+# By the share of the first task's units that the second needs.
+_NONE = Plan(((0, parity(4)), *_REST), unread=3)
+_ALL = ((0, parity(4)), (0, (1, 0, 1, 0, 1)))
+NETWORKS = {
+    "0": _NONE,
+    "25": _plan((0, parity(4)), (0, at_least(4, 3))),
+    "50": _plan((0, parity(4)), (0, between(4, 1, 2))),
+    "100": _plan(*_ALL),
+    "0, pairs": dataclasses.replace(_NONE, pairs=2),
+    "100, pairs": _plan(*_ALL, pairs=2),
 }
-SCORES = ("magnitude", "gradient", "integrated_gradients", "ablation")
-MASK = "mask"
+MASK, NOISY = "mask", "noisy_truth"
+METHODS = (NOISY, "magnitude", "gradient", "ablation", MASK)
+_RECALL, _FALSE = 0.97, 0.02  # of `NOISY`, of needed weights and of others
 _REMOVALS = 60
 
 
@@ -242,10 +250,19 @@ def extract(config, planted, output, method, seed):
             seed=seed,
             verbose=0,
         )
+    needed = planted.weights(output, "needed")
+    if method == NOISY:
+        rng = np.random.default_rng(seed)
+        return WeightMask(
+            {
+                path: rng.random(v.shape) < np.where(v, _RECALL, _FALSE)
+                for path, v in needed.items()
+            },
+            {"method": method, "seed": seed},
+        )
     scores = weight_scores.weight_scores(
         planted.model, data, method, loss=loss, seed=seed
     )
-    needed = planted.weights(output, "needed")
     share = sum(int(v.sum()) for v in needed.values()) / sum(
         v.size for v in needed.values()
     )
@@ -310,19 +327,26 @@ def draw(records_of_seeds):
     }
     for ax, (name, get) in zip(axes, sources.items()):
         total = _sum([get(record) for record in records_of_seeds])
-        shares = sorted({s for counts in total.values() for s in counts})
+        shares = [*dict.fromkeys(s for c in total.values() for s in c)]
+        shares.sort(key=lambda s: (not s[0].isdigit(), len(s), s))
         of_share = {s: sum(c.get(s, 0) for c in total.values()) for s in shares}
         bottom = np.zeros(len(shares))
         for key, color in colors.items():
-            counts = total.get(key, {})
-            heights = np.array(
-                [100 * counts.get(s, 0) / of_share[s] for s in shares]
+            heights = [
+                100 * total.get(key, {}).get(share, 0) / of_share[share]
+                for share in shares
+            ]
+            ax.bar(
+                range(len(shares)),
+                heights,
+                bottom=bottom,
+                color=color,
+                label=key,
             )
-            ax.bar(shares, heights, bottom=bottom, color=color, label=key)
             bottom += heights
+        ax.set_xticks(range(len(shares)), shares, rotation=40, ha="right")
         ax.set_title(name, fontsize=9)
         ax.set_xlabel("in common")
-        ax.tick_params(axis="x", rotation=40)
     axes[0].set_ylabel("verdicts [%]")
     axes[0].legend(
         [key.replace("undetermined false", "undetermined") for key in colors],
@@ -349,7 +373,7 @@ def _sources(records_of_seeds):
         )
 
     found = {f"sets, {errors}": of_sets(errors) for errors in ERRORS}
-    for name, is_mask in (("scores", False), ("masks", True)):
+    for name, is_mask in (("networks", False), ("masks", True)):
         if any(of_networks(is_mask)(record) for record in records_of_seeds):
             found[name] = of_networks(is_mask)
     return found
