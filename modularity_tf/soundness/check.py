@@ -344,13 +344,17 @@ class _Check:
         """Returns how much the parts in common matter, a lower bound.
 
         As the drop of performance without some of them, over the drop without
-        as many of any of the finding; as few as make a difference.
+        as many of any of the finding; as few as make a difference. Parts that
+        hurt one by one but not together only cancel each other: 0.
         """
         mine = self._parts.flat(self._finding.values)
         both = np.zeros(mine.size, bool)
         both[self._parts.flat(self._counts)] = self._concatenated(other)
         members, common = np.flatnonzero(mine), np.flatnonzero(mine & both)
         if not common.size:
+            return 0.0
+        together = self._alone - self._without(common)
+        if together <= self._tolerance:
             return 0.0
         size, notable = 1, max(2 * self._tolerance, 0.1 * self._alone)
         while _GROWTH * size <= len(common):
@@ -380,7 +384,6 @@ class _Check:
         Returns:
             Float array, one a removal; and whether these are all there are.
         """
-        mine = self._parts.flat(self._finding.values)
         rng, is_all = self._rng(stream), size == 1 and len(members) <= count
         if size == 1:
             chosen = rng.permutation(members)[:count, None]
@@ -388,13 +391,14 @@ class _Check:
             chosen = [
                 rng.choice(members, size, replace=False) for _ in range(count)
             ]
-        found = []
-        for removed in chosen:
-            left = mine.copy()
-            left[removed] = False
-            kept = self._parts.alone(self._parts.nest(left))
-            found.append(self._alone - self._performance(kept))
+        found = [self._alone - self._without(removed) for removed in chosen]
         return np.array(found), is_all
+
+    def _without(self, removed):
+        """Returns the performance of the part without some members."""
+        left = self._parts.flat(self._finding.values)
+        left[removed] = False
+        return self._performance(self._parts.alone(self._parts.nest(left)))
 
     def _rows(self, quantity):
         def row(what, measured, as_well=None):
