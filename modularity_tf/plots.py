@@ -374,6 +374,7 @@ def soundness(rows, curve, sharing, performance):
         ("performance", [r for r in rows if r["quantity"] != "minimality"]),
         ("removals", [r for r in rows if r["quantity"] == "minimality"]),
     ]
+    groups = [(title, own) for title, own in groups if own]
     count = len(groups) + bool(curve) + bool(sharing)
     fig = figure.Figure((1.0 + 5.0 * count, 4.0))
     fig.set_layout_engine("constrained")

@@ -107,7 +107,7 @@ def phases(config):
 
     def scores(count):
         for _ in range(count):
-            extract(config, stages_network("50", 0), 0, "gradient", 0)
+            extract(config, planted_network("50", 0), 0, "gradient", 0)
 
     return {
         "sets": training.Phase(sets),
@@ -186,28 +186,16 @@ def judge_network(stage, shared, method):
         Dict of `verdict`, `true`, `reason`, `index` and `needed`; the verdict
         is `None` where a method finds nothing.
     """
-    planted = stages_network(shared, stage.seed)
-    first, second = (
-        [
-            extract(
-                stage.config,
-                planted,
-                output,
-                method,
-                stage.derive_seed(shared, method, output, repeat),
-            )
-            for repeat in range(stage.config.extractions)
-        ]
-        for output in (0, 1)
-    )
-    loss, accuracy = stages.task(0)
+    planted = planted_network(shared, stage.seed)
     truths = [planted.weights(i, "needed") for i in (0, 1)]
     dead = planted.weights(0, "absent", "unread", "silent")
     for truth in truths:
         for path, flags in dead.items():
             truth[path] = truth[path][~flags]
     true = sorted(true_verdicts(*truths))
+    loss, accuracy = stages.task(0)
     try:
+        first, second = extractions(stage, planted, shared, method)
         found = soundness.check(
             first[0],
             planted.model,
@@ -219,22 +207,46 @@ def judge_network(stage, shared, method):
             removals=_REMOVALS,
             seed=stage.derive_seed("check"),
         )
-    except ValueError as error:
+    except ValueError as error:  # nothing found, or nothing to check
         return {"verdict": None, "true": true, "reason": str(error)}
     (row,) = found.sharing
     keys = ("verdict", "reason", "index", "overlap", "floor", "needed")
     return records.without_nan({**{k: row[k] for k in keys}, "true": true})
 
 
-def stages_network(shared, seed):
+def planted_network(shared, seed):
     """Returns a planted network with so much in common, another one a seed."""
     return boolean_networks.build(NETWORKS[shared], seed)
 
 
-def extract(config, planted, output, method, seed):
+def extractions(stage, planted, shared, method):
+    """Returns the extractions of the first output, and of the second."""
+    settings, found = {}, ([], [])
+    for output in (0, 1):
+        for repeat in range(stage.config.extractions):
+            seed = stage.derive_seed(shared, method, output, repeat)
+            mask = extract(
+                stage.config, planted, output, method, seed, **settings
+            )
+            found[output].append(mask)
+            if method == MASK:  # as that of the first
+                keys = ("alpha", "keep_probability")
+                settings = {key: mask.provenance[key] for key in keys}
+    return found
+
+
+def extract(config, planted, output, method, seed, **settings):
     """Returns a `WeightMask` for one output, from half of the inputs.
 
     Scores are told how many weights are needed, which no user could.
+
+    Args:
+        config: `Config`.
+        planted: `Planted`.
+        output: Int.
+        method: One of `METHODS`.
+        seed: Int.
+        **settings: Those of `find_weights`.
     """
     order = np.random.default_rng(seed).permutation(len(planted.inputs))
     half = order[: len(order) // 2]
@@ -249,6 +261,7 @@ def extract(config, planted, output, method, seed):
             steps=config.mask_steps or None,
             seed=seed,
             verbose=0,
+            **settings,
         )
     needed = planted.weights(output, "needed")
     if method == NOISY:
@@ -328,7 +341,8 @@ def draw(records_of_seeds):
     for ax, (name, get) in zip(axes, sources.items()):
         total = _sum([get(record) for record in records_of_seeds])
         shares = [*dict.fromkeys(s for c in total.values() for s in c)]
-        shares.sort(key=lambda s: (not s[0].isdigit(), len(s), s))
+        known = [*map(str, SHARED), *NETWORKS]
+        shares.sort(key=known.index)
         of_share = {s: sum(c.get(s, 0) for c in total.values()) for s in shares}
         bottom = np.zeros(len(shares))
         for key, color in colors.items():
