@@ -16,13 +16,13 @@ class Soundness:
         rows: Tuple of dicts: `quantity`, "faithfulness", "completeness" or
             "minimality"; `what` is measured; `value`; `low` and `high`, the
             ends of the interval; `over`, what the interval is over; `n`, how
-            many of these there are; `p`, for random parts: which share of
-            them does as well as the finding alone, or hurts as much.
+            many of these there are; `p`, of random parts: how likely one does
+            as well as the finding alone, or hurts as much by its removal.
         curve: Tuple of dicts, one a size: `share` of all parts, `parts`, their
             number, and `alone`, `rest`, `random_alone` and `random_rest`, each
             the value with the ends of its interval. Empty without `scores`.
         sharing: Tuple of dicts, one an other task: `other`, its name, the
-            fields of `sharing.Sharing`, and `needed`. Empty without `others`.
+            fields of `soundness.Sharing`, and `needed`. Empty without `others`.
         settings: Dict: what performance is, and the arguments.
     """
 

@@ -64,6 +64,25 @@ class EvaluationTest(tf.test.TestCase):
         )
         self.assertAllEqual(found["out/kernel"], [[True], [False]])
 
+    def test_notices_the_words_that_are_looked_up(self):
+        net = keras.Sequential(
+            [
+                keras.Input((2,), dtype="int32"),
+                keras.layers.Embedding(5, 2, name="words"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(1, name="out"),
+            ]
+        )
+        x = np.array([[1, 3], [3, 4]])
+        found = evaluation.Evaluation(
+            net,
+            evaluation.examples_of((x, np.array(net(x))), 9, 0),
+            OBJECTIVE,
+            {"words/embeddings": np.zeros((5, 2), bool)},
+        ).notice(["words/embeddings"], 0)
+        used = np.isin(np.arange(5), x)
+        self.assertAllEqual(found["words/embeddings"], np.c_[used, used])
+
     def test_few_examples_are_drawn_once_each(self):
         data = np.arange(3000.0)[:, None]
         found = evaluation.examples_of((data, data), 2500, 1)

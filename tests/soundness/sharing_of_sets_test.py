@@ -104,6 +104,14 @@ class SharingTest(parameterized.TestCase):
             other = exact(*[range(100, 100 + count)] * 3)
             self.assertEqual(sharing(own, other).verdict, verdict)
 
+    def test_what_random_sets_have_in_common_is_not_shared(self):
+        for common, verdict in ((3, "undetermined"), (5, "shared")):
+            own = exact(*[range(5)] * 3, size=20)
+            other = exact(*[range(5 - common, 10 - common)] * 3, size=20)
+            found = sharing(own, other)
+            self.assertGreater(found.low, 0.4)  # every extraction is the same
+            self.assertEqual(found.verdict, verdict)
+
     def test_what_does_not_matter_is_not_shared(self):
         own, other = noisy(FIRST), noisy(np.roll(FIRST, 20), seed=9)
         self.assertEqual(sharing(own, other).verdict, "shared")
