@@ -1,6 +1,7 @@
 """Do two tasks share parts? A verdict that needs evidence for either answer."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from modularity_tf.soundness import intervals
 VERDICTS = ("separate", "shared", "undetermined")
 LEAST = 3  # extractions of each task, without which there is no verdict
 MARGIN = 0.1  # what still counts as nothing
+_PERMUTATIONS = 999  # random sets beside two extractions of a task
 LEVEL = 0.01  # of each test, so that few of the verdicts are false
 
 
@@ -72,9 +74,10 @@ def sharing(own, other, *, needed=1.0, margin=MARGIN, level=LEVEL, seed=0):
     - "separate" rejects, at `level`, that `overlap` is `margin` times the
       ceiling or more, even if one more part that both need had been missed.
     - "undetermined" rejects nothing. It is what is said without evidence: of
-      fewer than three extractions of a task, where extractions of one task
-      have not clearly more in common than random sets (the ceiling is not
-      above the floor), or where neither of the two above can be rejected.
+      fewer than three extractions of a task, where two extractions of one
+      task have no more in common than random sets, at `level` (the ceiling is
+      not clearly above the floor), or where neither of the two above can be
+      rejected.
 
     Errors that extractions of both tasks make alike can't be told from shared
     parts by counting, but by what happens without them: `needed`.
@@ -121,11 +124,7 @@ def sharing(own, other, *, needed=1.0, margin=MARGIN, level=LEVEL, seed=0):
             f"{len(own)} and {len(other)} extractions, {LEAST} of each task "
             "are needed"
         )
-    reliable = [
-        counts.bounds(_above_floor(which), level)[0] > 0
-        for which in ("own", "other")
-    ]
-    if not all(reliable):
+    if not all(_are_alike(sets, level, seed) for sets in (own, other)):
         return undetermined("extractions of one task are not clearly alike")
     result["index"] = _index(found)
     result["low"], result["high"] = counts.bounds(_index, 0.025)
@@ -271,6 +270,14 @@ def _bounds(losses, is_all, level):
         # What was never seen may be there, up to a share of this chance.
         return mean * level ** (1 / count), mean
     return intervals.of_mean(losses, level)
+
+
+def _are_alike(sets, level, seed):
+    """Returns whether any two sets have more in common than random ones."""
+    return all(
+        overlap.overlaps(*pair)["total"].p_value(_PERMUTATIONS, seed) <= level
+        for pair in itertools.combinations(sets, 2)
+    )
 
 
 def _p_of_most(own, other, seed):
