@@ -1,18 +1,15 @@
 """check: is a finding sound, and what does it share with others?"""
 
-import collections.abc
 import dataclasses
 
 import numpy as np
 
-from modularity_tf.masking.weight_mask import WeightMask
-from modularity_tf.neurons import subnetworks
-from modularity_tf.neurons.selection import NeuronSelection
 from modularity_tf.parts import checks, performance
-from modularity_tf.parts import weights as model_weights
 from modularity_tf.soundness import (
+    arguments,
     evaluation,
     intervals,
+    kept_parts,
     result,
     sharing_of_sets,
 )
@@ -120,15 +117,17 @@ def check(
         "tolerance": checks.number("tolerance", tolerance, below=1),
         "seed": checks.integer("seed", seed),
     }
-    _check_finding("finding", finding, model)
-    repeats = _checked_list("repeats", repeats, finding, model, [finding])
-    others = _checked_others(others, finding, model)
+    arguments.check_finding("finding", finding, model)
+    repeats = arguments.checked_list(
+        "repeats", repeats, finding, model, [finding]
+    )
+    others = arguments.checked_others(others, finding, model)
     if scores is not None:
-        scores = _checked_scores(scores, finding)
+        scores = arguments.checked_scores(scores, finding)
     if untrained is not None:
-        _check_finding("finding", finding, untrained, is_twin=True)
+        arguments.check_finding("finding", finding, untrained, is_twin=True)
     objective = performance.objective(model, loss, metrics)
-    parts = _Parts(finding, model, incoming)
+    parts = kept_parts.KeptParts(finding, model, incoming)
     data = evaluation.examples_of(data, examples, seed)
     network = evaluation.Evaluation(model, data, objective, parts.nothing)
     checker = _Check(finding, parts, network, settings)
@@ -152,67 +151,6 @@ def check(
     return result.Soundness(
         tuple(rows), tuple(curve), tuple(rows_of_others), settings
     )
-
-
-class _Parts:
-    """What is kept of a model's weights with some of its parts."""
-
-    def __init__(self, finding, model, incoming):
-        self._surgery = None
-        self._values = finding.values
-        if isinstance(finding, NeuronSelection):
-            self._surgery = subnetworks.Surgery(model, finding, incoming)
-        none = {path: np.zeros_like(v) for path, v in finding.values.items()}
-        self.nothing = self.alone(none)
-        # Neurons of an output layer stay whatever a selection says.
-        self.paths = [
-            path
-            for path in finding.values
-            if self._surgery is None or path in self._surgery.hidden
-        ]
-        if not any(finding.values[path].any() for path in self.paths):
-            raise ValueError(
-                "`finding` has no member that can be removed: there is "
-                "nothing to check."
-            )
-        self.size = sum(finding.values[path].size for path in self.paths)
-
-    def alone(self, values):
-        """Returns what stays of the weights with these parts alone."""
-        return self._surgery.alone(values) if self._surgery else dict(values)
-
-    def without(self, values):
-        """Returns what stays of the weights without these parts."""
-        if self._surgery:
-            return self._surgery.without(values)
-        return {path: ~value for path, value in values.items()}
-
-    def flat(self, values):
-        """Returns values of all parts that can be removed, one array."""
-        return np.concatenate([np.ravel(values[p]) for p in self.paths])
-
-    def nest(self, flat):
-        """Returns the values that `flat` took apart; others as found."""
-        values, start = dict(self._values), 0
-        for path in self.paths:
-            size = values[path].size
-            part = flat[start : start + size]
-            values[path] = part.reshape(values[path].shape)
-            start += size
-        return values
-
-    def count(self, network, seed):
-        """Returns which parts the outputs notice, as `values` has them."""
-        if self._surgery is None:
-            return network.notice(self._values, seed)
-        kernels = {path: self._surgery.kernel(path) for path in self.paths}
-        noticed = network.notice(kernels.values(), seed)
-        return {
-            path: noticed[kernel].any(
-                axis=tuple(range(noticed[kernel].ndim - 1))
-            )
-            for path, kernel in kernels.items()
-        }
 
 
 class _Check:
@@ -434,88 +372,3 @@ class _Check:
 
     def _rng(self, stream):
         return np.random.default_rng([self._seed, stream])
-
-
-def _check_finding(argument, found, model, is_twin=False):
-    """Raises `ValueError` if something is no finding to check in a model."""
-    if not isinstance(found, (WeightMask, NeuronSelection)):
-        raise ValueError(
-            f"`{argument}` must be a WeightMask or a NeuronSelection, got "
-            f"{found!r}."
-        )
-    found.check_fits(model)
-    if not any(value.any() for value in found.values.values()):
-        raise ValueError(f"`{argument}` is empty: {found!r}.")
-    told = found.provenance.get("model_fingerprint")
-    if is_twin or told is None:
-        return
-    if told != model_weights.fingerprint(model):
-        raise ValueError(
-            f"`{argument}` was found in a network with other weights than "
-            f"{model.name!r} has: {found!r}."
-        )
-
-
-def _checked_list(argument, given, finding, model, known=()):
-    """Returns findings like another, after checks."""
-    if isinstance(given, type(finding)):
-        given = [given]
-    if not isinstance(given, (list, tuple)):
-        raise ValueError(
-            f"`{argument}` must be a list of findings, got {given!r}."
-        )
-    for i, found in enumerate(given):
-        name = f"{argument}[{i}]"
-        _check_finding(name, found, model)
-        try:
-            finding.overlap(found)
-        except ValueError as error:
-            raise ValueError(
-                f"`{name}` is not over the parts of `finding`: {error}"
-            ) from error
-        for one in (*known, *given[:i]):
-            is_same = one is found or (
-                one == found
-                and one.provenance
-                and one.provenance == found.provenance
-            )
-            if is_same:
-                raise ValueError(
-                    f"`{name}` is a finding that is there already: each must "
-                    "be extracted anew, with another seed."
-                )
-    return list(given)
-
-
-def _checked_others(others, finding, model):
-    if others is None:
-        return {}
-    if not isinstance(others, collections.abc.Mapping):
-        raise ValueError(
-            "`others` must be a dict from the name of a task to findings, got "
-            f"{others!r}."
-        )
-    found = {}
-    for name, given in others.items():
-        argument = f"others[{name!r}]"
-        found[name] = _checked_list(argument, given, finding, model)
-        if not found[name]:
-            raise ValueError(f"`{argument}` has no finding.")
-    return found
-
-
-def _checked_scores(scores, finding):
-    wanted = {path: v.shape for path, v in finding.values.items()}
-    found = {}
-    if isinstance(scores, collections.abc.Mapping):
-        found = {path: np.asarray(value) for path, value in scores.items()}
-    shapes = {path: value.shape for path, value in found.items()}
-    if shapes != wanted:
-        raise ValueError(
-            "`scores` must be a dict of arrays like those of `finding`, "
-            f"{wanted}, got {shapes or scores!r}."
-        )
-    for path, value in found.items():
-        if value.dtype.kind not in "iufb" or np.isnan(value).any():
-            raise ValueError(f"`scores` of {path!r} must be numbers, not NaN.")
-    return found
