@@ -4,6 +4,7 @@
     find_neurons(model, data, label)  -> NeuronSelection, neurons of a class
     find_units(model, data)           -> {layer: UnitClusters}, units alike
     compare({name: finding}, model)   -> Comparison: do they mark the same?
+    soundness.check(finding, model, data) -> Soundness: is it what it seems?
 
 Findings are values: save, load, plot, check_fits, provenance; sets of parts
 also | & - ~, overlap, shuffled, apply, remove_from. Below them, for experts:
@@ -22,6 +23,7 @@ if keras.config.backend() != "tensorflow":
         "KERAS_BACKEND=tensorflow before Keras is first imported."
     )
 
+from modularity_tf import soundness
 from modularity_tf.comparison import Comparison, compare
 from modularity_tf.masking.find_weights import find_weights
 from modularity_tf.masking.masked_model import MaskedModel
@@ -46,4 +48,5 @@ __all__ = [
     "find_neurons",
     "find_units",
     "find_weights",
+    "soundness",
 ]

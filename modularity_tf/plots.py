@@ -487,6 +487,102 @@ def values_beside_chance(panels, ylabel="[%]"):
     return fig
 
 
+def soundness(rows, curve, sharing, performance):
+    """Draws what a check of a finding says, a panel for each kind of number.
+
+    Args:
+        rows: As `Soundness.rows`.
+        curve: As `Soundness.curve`.
+        sharing: As `Soundness.sharing`.
+        performance: Str, what performance is.
+
+    Returns:
+        `matplotlib.figure.Figure`. Lines across points are 95 % intervals.
+    """
+    groups = [
+        ("performance", [r for r in rows if r["quantity"] != "minimality"]),
+        ("removals", [r for r in rows if r["quantity"] == "minimality"]),
+    ]
+    groups = [(title, own) for title, own in groups if own]
+    count = len(groups) + bool(curve) + bool(sharing)
+    fig = figure.Figure((1.0 + 5.0 * count, 4.0))
+    fig.set_layout_engine("constrained")
+    axes = iter(fig.subplots(1, count, squeeze=False)[0])
+    for (title, own), ax in zip(groups, axes):
+        _points(
+            ax,
+            [
+                (row["what"], row["value"], row["low"], row["high"])
+                for row in own
+            ],
+        )
+        is_performance = title == "performance"
+        ax.set_xlabel(
+            f"{performance} [%]" if is_performance else "of removals [%]"
+        )
+        ax.set_title(
+            title if is_performance else "removals that change nothing"
+        )
+    if curve:
+        _sizes(next(axes), curve, performance)
+    if sharing:
+        ax = next(axes)
+        names = [f"{r['other']}: {r['verdict']}" for r in sharing]
+        keys = ("overlap", "floor", "overlap")
+        _points(
+            ax,
+            [
+                (name, *(row[key] for key in keys))
+                for name, row in zip(names, sharing)
+            ],
+        )
+        for y, row in enumerate(sharing):
+            for key, color in (("floor", "tab:gray"), ("ceiling", "tab:green")):
+                label = key if not y else None
+                ax.plot(
+                    100 * np.array([row[key]] * 2, "float64"),
+                    [y - 0.3, y + 0.3],
+                    color=color,
+                    label=label,
+                )
+        ax.set_xlabel("overlap with the finding [%]")
+        ax.set_title("sharing")
+        ax.legend()
+    return fig
+
+
+def _points(ax, points):
+    """Draws named values with their intervals, from top to bottom."""
+    for y, (_, value, low, high) in enumerate(points):
+        numbers = np.array([value, low, high], "float64") * 100
+        ax.plot(numbers[1:], [y, y], color="tab:blue")
+        ax.plot(numbers[:1], [y], "o", color="tab:blue")
+    ax.set_yticks(range(len(points)), [point[0] for point in points])
+    ax.set_ylim(len(points) - 0.5, -0.5)
+    ax.grid(axis="x", alpha=0.3)
+
+
+def _sizes(ax, curve, performance):
+    """Draws performance against the share of parts."""
+    shares = [100 * row["share"] for row in curve]
+    for key, style, label in (
+        ("alone", "tab:blue", "highest scores alone"),
+        ("rest", "tab:orange", "the rest"),
+        ("random_alone", "lightsteelblue", "random parts alone"),
+        ("random_rest", "navajowhite", "without random parts"),
+    ):
+        values = 100 * np.array([row[key] for row in curve], "float64")
+        ax.plot(shares, values[:, 0], "o-", color=style, label=label)
+        ax.fill_between(
+            shares, values[:, 1], values[:, 2], color=style, alpha=0.3
+        )
+    ax.set_xscale("log")
+    ax.set_xlabel("share of all parts [%]")
+    ax.set_ylabel(f"{performance} [%]")
+    ax.set_title("sizes")
+    ax.legend(fontsize=8)
+
+
 def save(fig, file):
     """Writes a figure as PNG; the file appears whole or not at all."""
     partial = f"{os.fspath(file)}.partial"

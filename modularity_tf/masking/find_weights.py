@@ -21,8 +21,9 @@ from modularity_tf.masking import (
 from modularity_tf.masking import (
     callbacks as mask_callbacks,
 )
-from modularity_tf.parts import checks, keras_private
+from modularity_tf.parts import checks
 from modularity_tf.parts import data as data_of_users
+from modularity_tf.parts import performance as performance_rule
 
 FRACTION = 0.95  # of the performance that the search asks for (C.2)
 POOR = 0.9  # less of it is no mask of the task
@@ -33,12 +34,6 @@ HELD_OUT = 0.2  # of arrays, where there are no validation data
 # shrinks by the n-th power under soft masks; and a sample keeps n weights with
 # it, so that too few whole samples leave no gradient to follow.
 STARTS = (0.9, 0.97, 0.99, 0.9975, 0.999)
-_ACCURACIES = (
-    keras.metrics.Accuracy,
-    keras.metrics.BinaryAccuracy,
-    keras.metrics.CategoricalAccuracy,
-    keras.metrics.SparseCategoricalAccuracy,
-)
 _FIRST_ALPHA = 1e-5
 _EPOCHS = 10  # of each training, for callbacks and curves
 _STEPS_AT_ONCE = 50  # Keras comes up for air; a small network's time is there
@@ -151,7 +146,7 @@ def find_weights(
     optimizer = keras.optimizers.Adam(
         learning_rate, epsilon=1e-12, global_clipnorm=1.0
     )
-    objective = _objective(model, loss, metrics)
+    objective = performance_rule.objective(model, loss, metrics)
     masked.compile(
         optimizer, **objective, steps_per_execution=_steps_at_once(steps)
     )
@@ -159,7 +154,7 @@ def find_weights(
     search = _Search(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
     )
-    search.measure_whole(_accuracies(objective["metrics"]))
+    search.measure_whole(performance_rule.accuracy_names(objective["metrics"]))
     with search.progress:
         search.choose_start(starts, first_alpha)
         if _is_auto(alpha):
@@ -232,7 +227,7 @@ class _Search:
             good = self.reference > 0
             told = f"{self.name} {self.reference:.4g}"
         else:
-            self.name, self.reference = "share of the loss explained", 1.0
+            self.name, self.reference = performance_rule.LOSS_EXPLAINED, 1.0
             for logits in self._masked.mask_logits.values():
                 logits.assign(ops.full(logits.shape, -1.0))
             self._scale = whole["loss"], self._evaluate()["loss"]
@@ -356,8 +351,7 @@ class _Search:
         found = self._evaluate()
         if self._scale is None:
             return found[self.name]
-        whole, nothing = self._scale
-        return (nothing - found["loss"]) / (nothing - whole)
+        return performance_rule.share_explained(found["loss"], *self._scale)
 
     def _evaluate(self):
         """Returns loss and metrics of the mask as it is, on validation data.
@@ -463,41 +457,6 @@ def _largest_divisor(number, most):
 
 def _is_auto(setting):
     return isinstance(setting, str) and setting == "auto"
-
-
-def _objective(model, loss, metrics):
-    """Returns what to compile with: what is given, else that of the model.
-
-    Raises:
-        ValueError: If there is no loss.
-    """
-    found = {"loss": loss, "metrics": metrics}
-    if metrics is None:
-        found["metrics"] = keras_private.compiled_metrics(model)
-    if loss is None:
-        found["loss"] = getattr(model, "loss", None)
-        compiled = model.get_compile_config() or {}
-        found["loss_weights"] = compiled.get("loss_weights")
-    if found["loss"] is None:
-        raise ValueError(
-            f"`loss` is needed, since {model.name!r} is not compiled: that of "
-            "the task, 'sparse_categorical_crossentropy' say."
-        )
-    return found
-
-
-def _accuracies(metrics):
-    """Returns the names under which metrics that are accuracies are told."""
-    names = {"accuracy", "acc"}
-    for metric in keras.tree.flatten(metrics):
-        if isinstance(metric, _ACCURACIES):
-            names.add(metric.name)
-        elif callable(metric) and not isinstance(metric, keras.metrics.Metric):
-            name = getattr(metric, "__name__", "")
-            names |= {name} if name.endswith("accuracy") else set()
-        elif isinstance(metric, str) and metric.endswith("accuracy"):
-            names.add(metric)
-    return names
 
 
 def _split(data, validation_data, seed):

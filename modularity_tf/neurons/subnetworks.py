@@ -168,6 +168,97 @@ def ablate(model, selection, incoming=False):
     return clone
 
 
+class Surgery:
+    """Which weights stay where neurons are kept alone, or are removed.
+
+    What `build_subnetwork` and `ablate` do, for many selections of one model:
+    no model is made for any of them.
+
+    Args:
+        model: Built `keras.Model`. It is not changed.
+        selection: `NeuronSelection`; the others are over the same layers.
+        incoming: Bool, as in `ablate`.
+
+    Raises:
+        ValueError: As in `build_subnetwork` and `ablate`.
+    """
+
+    def __init__(self, model, selection, incoming=False):
+        selection.check_fits(model)
+        self._incoming, self._stays = incoming, output_layers(model)
+        if not incoming:
+            ablate(model, selection)  # refuses what can't be followed
+        self._links = _links(model, activations.trace(model))[0]
+        self._layers = activations.neuron_layers(model)
+        self._kernels = activations.kernel_paths(model)
+        paths = {
+            id(weight.variable): path
+            for path, weight in model_weights.model_weights(model).items()
+        }
+        self._biases = {
+            path: paths[id(layer.bias)]
+            for path, layer in self._layers.items()
+            if layer.use_bias
+        }
+
+    @property
+    def hidden(self):
+        """List of the paths of layers of which neurons can be removed."""
+        return [path for path in self._layers if path not in self._stays]
+
+    def kernel(self, path):
+        """Returns the path of a layer's kernel."""
+        return self._kernels[path]
+
+    def alone(self, values):
+        """Returns the weights that stay in the subnetwork of neurons.
+
+        Args:
+            values: Dict from layer path to boolean array, `selection.values`.
+
+        Returns:
+            Dict from the path of a kernel or bias to boolean array.
+        """
+        kept = self._all()
+        for path, flags in values.items():
+            if path not in self._stays:
+                kept[self._kernels[path]][..., ~flags] = False
+                if path in self._biases:
+                    kept[self._biases[path]][~flags] = False
+        return kept
+
+    def without(self, values):
+        """Returns the weights that stay where neurons are removed.
+
+        Args:
+            values: As in `alone`.
+
+        Returns:
+            As there.
+        """
+        removed = {p: v for p, v in values.items() if p not in self._stays}
+        if self._incoming:
+            return self.alone({path: ~v for path, v in removed.items()})
+        kept = self._all()
+        for path, flags in removed.items():
+            if path in self._biases:
+                kept[self._biases[path]][flags] = False
+        for source, target, rows in self._links:
+            if source in removed:
+                heard = _weighs(self._layers[target], removed[source][rows])
+                kept[self._kernels[target]] &= ~heard
+        return kept
+
+    def _all(self):
+        weights = {
+            path: keras_private.kernel(self._layers[layer]).shape
+            for layer, path in self._kernels.items()
+        }
+        for layer, path in self._biases.items():
+            weights[path] = self._layers[layer].bias.shape
+        return {path: np.ones(shape, bool) for path, shape in weights.items()}
+
+
 def weights_of(model, selection, incoming=True, outgoing=True):
     """Returns the weights that lead to neurons and those that lead from them.
 

@@ -5,9 +5,11 @@ from absl.testing import parameterized
 from keras import layers
 
 from modularity_tf import WeightMask
+from modularity_tf.masking import functional_call
 from modularity_tf.neurons import subnetworks
 from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
 from modularity_tf.parts import activations
+from modularity_tf.parts import weights as model_weights
 
 
 def cnn():
@@ -135,6 +137,36 @@ class BuildSubnetworkTest(parameterized.TestCase, tf.test.TestCase):
         for function in (subnetworks.build_subnetwork, subnetworks.ablate):
             with self.assertRaisesRegex(ValueError, message):
                 function(cnn(), selection)
+
+
+class SurgeryTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.product(make=[cnn, nested], incoming=[False, True])
+    def test_weights_stay_as_in_the_models_that_are_made(self, make, incoming):
+        model, selection = make(), chosen(make())
+        surgery = subnetworks.Surgery(model, selection, incoming)
+        weights = model_weights.model_weights(model)
+        x = np.random.default_rng(0).normal(size=(4, *model.input_shape[1:]))
+        call = functional_call.FunctionalCall(model)
+        for kept, made in (
+            (surgery.alone, selection.apply(model)),
+            (surgery.without, selection.remove_from(model, incoming)),
+        ):
+            values = {
+                path: tf.where(flags, weights[path].variable.value, 0)
+                for path, flags in kept(selection.values).items()
+            }
+            self.assertAllClose(call(values, np.float32(x)), made(x))
+
+    def test_knows_which_layers_lose_neurons(self):
+        model = cnn()
+        surgery = subnetworks.Surgery(model, chosen(model))
+        self.assertEqual(surgery.hidden, ["conv1", "conv2", "hidden"])
+        self.assertEqual(surgery.kernel("conv1"), "conv1/kernel")
+
+    def test_refuses_what_a_model_could_not_be_made_of(self):
+        model, other = cnn(), nested()
+        with self.assertRaisesRegex(ValueError, "does not fit"):
+            subnetworks.Surgery(model, chosen(other))
 
 
 class AblateTest(parameterized.TestCase, tf.test.TestCase):

@@ -1,0 +1,96 @@
+"""What `check` is given, refused where it can't be meant so."""
+
+import collections.abc
+
+import numpy as np
+
+from modularity_tf.masking.weight_mask import WeightMask
+from modularity_tf.neurons.selection import NeuronSelection
+from modularity_tf.parts import weights as model_weights
+
+
+def check_finding(argument, found, model, is_twin=False):
+    """Raises `ValueError` if something is no finding to check in a model."""
+    if not isinstance(found, (WeightMask, NeuronSelection)):
+        raise ValueError(
+            f"`{argument}` must be a WeightMask or a NeuronSelection, got "
+            f"{found!r}."
+        )
+    found.check_fits(model)
+    if not any(value.any() for value in found.values.values()):
+        raise ValueError(f"`{argument}` is empty: {found!r}.")
+    told = found.provenance.get("model_fingerprint")
+    if is_twin or told is None:
+        return
+    if told != model_weights.fingerprint(model):
+        raise ValueError(
+            f"`{argument}` was found in a network with other weights than "
+            f"{model.name!r} has: {found!r}."
+        )
+
+
+def checked_list(argument, given, finding, model, known=()):
+    """Returns findings like another, after checks."""
+    if isinstance(given, type(finding)):
+        given = [given]
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(
+            f"`{argument}` must be a list of findings, got {given!r}."
+        )
+    for i, found in enumerate(given):
+        name = f"{argument}[{i}]"
+        check_finding(name, found, model)
+        try:
+            finding.overlap(found)
+        except ValueError as error:
+            raise ValueError(
+                f"`{name}` is not over the parts of `finding`: {error}"
+            ) from error
+        for one in (*known, *given[:i]):
+            is_same = one is found or (
+                one == found
+                and one.provenance
+                and one.provenance == found.provenance
+            )
+            if is_same:
+                raise ValueError(
+                    f"`{name}` is a finding that is there already: each must "
+                    "be extracted anew, with another seed."
+                )
+    return list(given)
+
+
+def checked_others(others, finding, model):
+    """Returns a dict from task to findings, after checks."""
+    if others is None:
+        return {}
+    if not isinstance(others, collections.abc.Mapping):
+        raise ValueError(
+            "`others` must be a dict from the name of a task to findings, got "
+            f"{others!r}."
+        )
+    found = {}
+    for name, given in others.items():
+        argument = f"others[{name!r}]"
+        found[name] = checked_list(argument, given, finding, model)
+        if not found[name]:
+            raise ValueError(f"`{argument}` has no finding.")
+    return found
+
+
+def checked_scores(scores, finding):
+    """Returns scores as a dict of arrays, after checks."""
+    wanted = {path: v.shape for path, v in finding.values.items()}
+    found = {}
+    if isinstance(scores, collections.abc.Mapping):
+        found = {path: np.asarray(value) for path, value in scores.items()}
+    shapes = {path: value.shape for path, value in found.items()}
+    if shapes != wanted:
+        raise ValueError(
+            "`scores` must be a dict of arrays like those of `finding`, "
+            f"{wanted}, got {shapes or scores!r}."
+        )
+    for path, value in found.items():
+        if value.dtype.kind not in "iufb" or np.isnan(value).any():
+            raise ValueError(f"`scores` of {path!r} must be numbers, not NaN.")
+    return found

@@ -1,0 +1,374 @@
+"""check: is a finding sound, and what does it share with others?"""
+
+import dataclasses
+
+import numpy as np
+
+from modularity_tf.parts import checks, performance
+from modularity_tf.soundness import (
+    arguments,
+    evaluation,
+    intervals,
+    kept_parts,
+    result,
+    sharing_of_sets,
+)
+
+SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of the curve
+GROUPS = (0.01, 0.1)  # shares of the finding that are removed at once
+LIKE_RANDOM = 0.05  # share of random parts that may do as well as a finding
+_CURVE_REPEATS = 5  # random parts a size
+_FEW = 20  # removals to find out how many must go at once,
+_GROWTH = 4  # so many times more if too few did
+
+
+def check(
+    finding,
+    model,
+    data,
+    *,
+    loss=None,
+    metrics=None,
+    untrained=None,
+    scores=None,
+    repeats=(),
+    others=None,
+    incoming=False,
+    examples=2000,
+    random_parts=20,
+    removals=100,
+    tolerance=0.01,
+    seed=0,
+):
+    """Returns whether a finding is what its task needs, beside controls.
+
+    A finding is a set of weights or neurons. Each number has a 95 % interval
+    and stands beside what chance gives:
+
+    - Faithfulness: the performance of the part alone (`finding.apply`), beside
+      the whole model, random parts with as many members in each layer, and the
+      same part of an untrained network.
+    - Completeness: the performance of the rest (`finding.remove_from`), beside
+      that without random parts.
+    - Minimality: the share of the part's members without which it performs
+      as well: taken out one by one, a hundredth and a tenth of them at once.
+      As well means no more than `tolerance` below the part's own performance.
+    - Sizes: with `scores`, the performance of the parts with the highest
+      scores alone, and of the rest, from 0.1 to 50 % of all parts, beside
+      random parts with as many members in each layer.
+    - Sharing: with `others`, how many members the findings of other tasks
+      share with this one, between what random sets share (floor) and what
+      findings of one task share from seed to seed (ceiling), and a verdict
+      for each: "separate", "shared" or "undetermined". See `sharing.sharing`
+      for what each rejects. Here "shared" asks for two things more: that the
+      finding does better than random parts, alone or by its removal, and that
+      what it shares matters to it. Parts that no output notices (weights that
+      are zero, units that never fire) don't count.
+
+    Performance is the accuracy, if that is one of the metrics and the only
+    such one, else the loss, on a scale from 0, the model without any part that
+    the finding could have, to 1, the model as it is: as in `find_weights`.
+
+    `check` trains nothing. Findings of other seeds are made by
+    `[find_weights(model, data, seed=s) for s in range(5)]`.
+
+    >>> found = check(masks[0], model, (images, labels), repeats=masks[1:])
+    >>> found.plot()
+
+    Args:
+        finding: `WeightMask` or `NeuronSelection` with a member or more.
+        model: Built `keras.Model` in which it was found. It is not changed.
+        data: The task: arrays `(x, y)` or batches of them, as in
+            `parts.data.batches`; other examples than those that the finding
+            was made from.
+        loss: As in `keras.Model.compile`, one for all outputs; `None` for
+            that of `model`.
+        metrics: As in `keras.Model.compile`; `None` for those of `model`.
+        untrained: `keras.Model` of the same shape that was not trained, or
+            `None`.
+        scores: Dict from the paths of the finding to arrays of their shapes,
+            higher for parts that matter more, as of `weight_scores`; or
+            `None`.
+        repeats: List of findings of the same task, extracted with other seeds
+            or from other data. Two or more for a verdict.
+        others: Dict from the name of another task to a list of findings of
+            it, each extracted with another seed. Three or more for a verdict.
+        incoming: Bool. Remove the incoming weights of neurons, as in
+            `NeuronSelection.remove_from`.
+        examples: Positive int, how many examples of the data are used at
+            most: of arrays at random, of batches the first.
+        random_parts: Int, at least 2, random parts of the finding's size.
+        removals: Positive int, how many removals of each size are tried. All
+            single ones are, if there are no more of them.
+        tolerance: Float in [0, 1), in points of performance.
+        seed: Int, not negative, of all that is random.
+
+    Returns:
+        `Soundness`.
+
+    Raises:
+        ValueError: If a finding is empty, does not fit, or was found in a
+            network with other weights; or if an argument is out of its range.
+    """
+    settings = {
+        "examples": checks.integer("examples", examples, least=1),
+        "random_parts": checks.integer("random_parts", random_parts, least=2),
+        "removals": checks.integer("removals", removals, least=1),
+        "tolerance": checks.number("tolerance", tolerance, below=1),
+        "seed": checks.integer("seed", seed),
+    }
+    arguments.check_finding("finding", finding, model)
+    repeats = arguments.checked_list(
+        "repeats", repeats, finding, model, [finding]
+    )
+    others = arguments.checked_others(others, finding, model)
+    if scores is not None:
+        scores = arguments.checked_scores(scores, finding)
+    if untrained is not None:
+        arguments.check_finding("finding", finding, untrained, is_twin=True)
+    objective = performance.objective(model, loss, metrics)
+    parts = kept_parts.KeptParts(finding, model, incoming)
+    data = evaluation.examples_of(data, examples, seed)
+    network = evaluation.Evaluation(model, data, objective, parts.nothing)
+    checker = _Check(finding, parts, network, settings)
+    twin = None
+    if untrained is not None:
+        twin = evaluation.Evaluation(
+            untrained, data, objective, parts.nothing, network
+        )
+    rows = [
+        *checker.faithfulness(twin),
+        *checker.completeness(),
+        *checker.minimality(),
+    ]
+    curve = () if scores is None else checker.curve(scores)
+    rows_of_others = [
+        checker.sharing(name, [finding, *repeats], extracted)
+        for name, extracted in others.items()
+    ]
+    settings = {"name": network.name, **settings, "model": model.name}
+    settings["examples"] = network.count
+    return result.Soundness(
+        tuple(rows), tuple(curve), tuple(rows_of_others), settings
+    )
+
+
+class _Check:
+    """The quantities of a check, each a method."""
+
+    def __init__(self, finding, parts, network, settings):
+        self._finding, self._parts, self._network = finding, parts, network
+        self._seed = settings["seed"]
+        self._removals = settings["removals"]
+        self._tolerance = settings["tolerance"]
+        self._random = [
+            finding.shuffled(int(s)).values
+            for s in self._rng(0).integers(2**31, size=settings["random_parts"])
+        ]
+        self._alone = self._performance(parts.alone(finding.values))
+        self._counts = None
+        self._like_random = []  # share of random parts that do as well
+
+    def faithfulness(self, twin):
+        """Returns the rows of the part alone."""
+        alone = [self._performance(self._parts.alone(v)) for v in self._random]
+        row = self._rows("faithfulness")
+        yield row("the whole model", self._network.whole)
+        yield row("the part alone", self._parts.alone(self._finding.values))
+        yield row("random parts alone", alone, np.array(alone) >= self._alone)
+        if twin is not None:
+            kept = self._parts.alone(self._finding.values)
+            yield row("the part of the untrained twin", twin.values(kept))
+
+    def completeness(self):
+        """Returns the rows of the rest."""
+        kept = self._parts.without(self._finding.values)
+        rest = self._performance(kept)
+        without = [
+            self._performance(self._parts.without(v)) for v in self._random
+        ]
+        row = self._rows("completeness")
+        yield row("without the part", kept)
+        yield row("without random parts", without, np.array(without) <= rest)
+
+    def minimality(self):
+        """Returns the rows of removals that change nothing."""
+        members = np.flatnonzero(self._parts.flat(self._finding.values))
+        sizes = {1, *(round(share * len(members)) for share in GROUPS)}
+        for size in sorted(s for s in sizes if 0 < s < max(len(members), 2)):
+            drops, is_all = self._drops(members, size, self._removals, 1)
+            needless = drops <= self._tolerance + 1e-9
+            low, high = intervals.of_share(needless.sum(), len(drops), is_all)
+            what = "one member" if size == 1 else f"{size} members at once"
+            yield {
+                "quantity": "minimality",
+                "what": f"needless: {what}",
+                "value": float(needless.mean()),
+                "low": low,
+                "high": high,
+                "over": "removals, all" if is_all else "removals",
+                "n": len(drops),
+                "p": None,
+            }
+
+    def curve(self, scores):
+        """Returns the rows of the curve over sizes."""
+        flat = self._parts.flat(scores)
+        rng = self._rng(2)
+        order = np.lexsort((rng.random(flat.size), -flat))  # ties at random
+        shares = {max(1, round(s * flat.size)): s for s in reversed(SIZES)}
+        for count, share in sorted(shares.items()):
+            top = np.zeros(flat.size, bool)
+            top[order[:count]] = True
+            chosen = type(self._finding)(self._parts.nest(top))
+            random = [
+                chosen.shuffled(int(s)).values
+                for s in rng.integers(2**31, size=_CURVE_REPEATS)
+            ]
+            row = {"share": share, "parts": count}
+            for key, kept in (
+                ("alone", self._parts.alone),
+                ("rest", self._parts.without),
+            ):
+                values = self._network.values(kept(chosen.values))
+                row[key] = (
+                    self._network.performance(values),
+                    *self._network.interval(values, self._seed),
+                )
+                beside = [self._performance(kept(v)) for v in random]
+                row[f"random_{key}"] = (
+                    float(np.mean(beside)),
+                    *intervals.of_mean(beside),
+                )
+            yield row
+
+    def sharing(self, name, own, extracted):
+        """Returns the row of another task."""
+        if self._counts is None:
+            self._counts = self._parts.count(self._network, self._seed)
+        own, other = (
+            [
+                {
+                    path: found.values[path][self._counts[path]]
+                    for path in self._parts.paths
+                }
+                for found in findings
+            ]
+            for findings in (own, extracted)
+        )
+        for argument, sets in (("repeats", own), (f"others[{name!r}]", other)):
+            if not all(any(v.any() for v in one.values()) for one in sets):
+                raise ValueError(
+                    f"`finding` or `{argument}` has only members that no "
+                    "output notices."
+                )
+        needed = self._needed(sharing_of_sets.in_most(other))
+        found = sharing_of_sets.sharing(
+            own, other, needed=needed, seed=self._seed
+        )
+        if min(self._like_random) > LIKE_RANDOM:
+            found = dataclasses.replace(
+                found,
+                verdict="undetermined",
+                reason="the finding does no better than random parts",
+            )
+        return {
+            "other": name,
+            **dataclasses.asdict(found),
+            "needed": needed,
+        }
+
+    def _needed(self, other):
+        """Returns how much the parts in common matter, a lower bound.
+
+        As the drop of performance without some of them, over the drop without
+        as many of any of the finding; as few as make a difference. Parts that
+        hurt one by one but not together only cancel each other: 0.
+        """
+        mine = self._parts.flat(self._finding.values)
+        both = np.zeros(mine.size, bool)
+        both[self._parts.flat(self._counts)] = self._concatenated(other)
+        members, common = np.flatnonzero(mine), np.flatnonzero(mine & both)
+        if not common.size:
+            return 0.0
+        together = self._alone - self._without(common)
+        if together <= self._tolerance:
+            return 0.0
+        size, notable = 1, max(2 * self._tolerance, 0.1 * self._alone)
+        while _GROWTH * size <= len(common):
+            drops, _ = self._drops(members, size, _FEW, 3)
+            if drops.mean() > notable:
+                break
+            size *= _GROWTH
+        return sharing_of_sets.need(
+            *(
+                self._drops(some, size, self._removals, stream)
+                for some, stream in ((common, 4), (members, 5))
+            )
+        )
+
+    def _concatenated(self, values):
+        return np.concatenate([values[path] for path in self._parts.paths])
+
+    def _drops(self, members, size, count, stream):
+        """Returns by how much performance falls without some of the part.
+
+        Args:
+            members: Int array, members of the part, of which some are removed.
+            size: Positive int, how many at once.
+            count: Positive int, removals at most.
+            stream: Int, of the random numbers.
+
+        Returns:
+            Float array, one a removal; and whether these are all there are.
+        """
+        rng, is_all = self._rng(stream), size == 1 and len(members) <= count
+        if size == 1:
+            chosen = rng.permutation(members)[:count, None]
+        else:
+            chosen = [
+                rng.choice(members, size, replace=False) for _ in range(count)
+            ]
+        found = [self._alone - self._without(removed) for removed in chosen]
+        return np.array(found), is_all
+
+    def _without(self, removed):
+        """Returns the performance of the part without some members."""
+        left = self._parts.flat(self._finding.values)
+        left[removed] = False
+        return self._performance(self._parts.alone(self._parts.nest(left)))
+
+    def _rows(self, quantity):
+        def row(what, measured, as_well=None):
+            """Returns a row; `measured` are values a finding or an example."""
+            p = None
+            if as_well is not None:
+                value = float(np.mean(measured))
+                ends = intervals.of_mean(measured)
+                over, n = "random parts", len(measured)
+                p = float((1 + as_well.sum()) / (1 + n))
+                self._like_random.append(as_well.mean())
+            else:
+                if isinstance(measured, dict):
+                    measured = self._network.values(measured)
+                value = self._network.performance(measured)
+                ends = self._network.interval(measured, self._seed)
+                over, n = "examples", len(measured)
+            return {
+                "quantity": quantity,
+                "what": what,
+                "value": value,
+                "low": ends[0],
+                "high": ends[1],
+                "over": over,
+                "n": n,
+                "p": p,
+            }
+
+        return row
+
+    def _performance(self, kept):
+        return self._network.performance(self._network.values(kept))
+
+    def _rng(self, stream):
+        return np.random.default_rng([self._seed, stream])

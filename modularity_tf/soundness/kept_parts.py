@@ -1,0 +1,76 @@
+"""Which weights of a model stay, with some parts alone and without them."""
+
+import numpy as np
+
+from modularity_tf.neurons import subnetworks
+from modularity_tf.neurons.selection import NeuronSelection
+
+
+class KeptParts:
+    """What stays of a model's weights with some of its parts, or without.
+
+    Args:
+        finding: `WeightMask` or `NeuronSelection`; the others are over the
+            same parts.
+        model: Built `keras.Model` that it fits.
+        incoming: Bool, as in `NeuronSelection.remove_from`.
+
+    Raises:
+        ValueError: If the finding has no member that can be removed.
+    """
+
+    def __init__(self, finding, model, incoming):
+        self._surgery = None
+        self._values = finding.values
+        if isinstance(finding, NeuronSelection):
+            self._surgery = subnetworks.Surgery(model, finding, incoming)
+        none = {path: np.zeros_like(v) for path, v in finding.values.items()}
+        self.nothing = self.alone(none)
+        # Neurons of an output layer stay whatever a selection says.
+        self.paths = [
+            path
+            for path in finding.values
+            if self._surgery is None or path in self._surgery.hidden
+        ]
+        if not any(finding.values[path].any() for path in self.paths):
+            raise ValueError(
+                "`finding` has no member that can be removed: there is "
+                "nothing to check."
+            )
+
+    def alone(self, values):
+        """Returns what stays of the weights with these parts alone."""
+        return self._surgery.alone(values) if self._surgery else dict(values)
+
+    def without(self, values):
+        """Returns what stays of the weights without these parts."""
+        if self._surgery:
+            return self._surgery.without(values)
+        return {path: ~value for path, value in values.items()}
+
+    def flat(self, values):
+        """Returns values of all parts that can be removed, one array."""
+        return np.concatenate([np.ravel(values[p]) for p in self.paths])
+
+    def nest(self, flat):
+        """Returns the values that `flat` took apart; others as found."""
+        values, start = dict(self._values), 0
+        for path in self.paths:
+            size = values[path].size
+            part = flat[start : start + size]
+            values[path] = part.reshape(values[path].shape)
+            start += size
+        return values
+
+    def count(self, network, seed):
+        """Returns which parts the outputs notice, as `values` has them."""
+        if self._surgery is None:
+            return network.notice(self._values, seed)
+        kernels = {path: self._surgery.kernel(path) for path in self.paths}
+        noticed = network.notice(kernels.values(), seed)
+        return {
+            path: noticed[kernel].any(
+                axis=tuple(range(noticed[kernel].ndim - 1))
+            )
+            for path, kernel in kernels.items()
+        }

@@ -1,0 +1,388 @@
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from keras import layers
+
+import modularity_tf
+from modularity_tf import NeuronSelection, WeightMask, soundness
+from modularity_tf.parts import weights as model_weights
+from reproduce.known_truth import boolean_networks, stages
+from reproduce.known_truth.boolean_networks import Plan, parity
+
+THREE = (0, parity(3)), (1, parity(3)), (2, parity(3))
+NOT = tuple(1 - value for value in parity(3))
+QUICK = {"removals": 40, "random_parts": 20}
+
+
+def network(plan=None, seed=0):
+    return boolean_networks.build(plan or Plan(THREE, unread=2), seed)
+
+
+def finding(planted, output=0, *kinds, seed=0):
+    """Returns the weights of some kinds, needed ones by default."""
+    kinds = kinds or ("needed",)
+    return WeightMask(planted.weights(output, *kinds), {"seed": seed})
+
+
+def accuracy_of(model, planted, output=0):
+    logits = np.array(model(planted.inputs))[:, output]
+    return np.mean((logits > 0) == (planted.labels[:, output] > 0.5))
+
+
+def check(planted, found, output=0, **kwargs):
+    loss, accuracy = stages.task(output)
+    return soundness.check(
+        found,
+        planted.model,
+        (planted.inputs, planted.labels),
+        **{"loss": loss, "metrics": [accuracy], **QUICK, **kwargs},
+    )
+
+
+def row(result, what):
+    (found,) = [row for row in result.rows if row["what"] == what]
+    return found
+
+
+class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.planted = network()
+        cls.twin = network(seed=5)
+        cls.truth = finding(cls.planted)
+        cls.scores = {
+            path: np.float32(flags) for path, flags in cls.truth.values.items()
+        }
+        cls.found = check(
+            cls.planted,
+            cls.truth,
+            untrained=cls.twin.model,
+            scores=cls.scores,
+        )
+
+    def test_what_is_needed_does_the_task_alone(self):
+        whole, alone = (
+            row(self.found, what)
+            for what in ("the whole model", "the part alone")
+        )
+        self.assertEqual((whole["value"], alone["value"]), (1.0, 1.0))
+        self.assertEqual((alone["over"], alone["n"]), ("examples", 512))
+        # Wilson's interval has a width where all examples are right.
+        self.assertAllClose(
+            [alone["low"], alone["high"]], [512 / (512 + 1.959964**2), 1]
+        )
+
+    def test_random_parts_of_its_size_do_not(self):
+        alone = row(self.found, "random parts alone")
+        self.assertLess(alone["high"], 0.6)
+        self.assertEqual((alone["n"], alone["p"]), (20, 1 / 21))
+        random = self.truth.shuffled(3)
+        value = check(self.planted, random).value("the part alone")
+        self.assertAllClose(
+            value, accuracy_of(random.apply(self.planted.model), self.planted)
+        )
+
+    def test_nor_does_the_part_of_an_untrained_twin(self):
+        value = self.found.value("the part of the untrained twin")
+        twin = self.truth.apply(self.twin.model)
+        self.assertAllClose(value, accuracy_of(twin, self.planted))
+        self.assertLess(value, 0.8)
+
+    def test_without_it_nothing_is_left(self):
+        value = self.found.value("without the part")
+        rest = self.truth.remove_from(self.planted.model)
+        self.assertAllClose(value, accuracy_of(rest, self.planted))
+        self.assertAllClose(value, 0.5)
+        self.assertGreater(self.found.value("without random parts"), 0.5)
+
+    def test_nothing_of_what_is_needed_is_needless(self):
+        one = row(self.found, "needless: one member")
+        self.assertEqual((one["value"], one["low"], one["high"]), (0, 0, 0))
+        self.assertEqual((one["n"], one["over"]), (12, "removals, all"))
+
+    def test_the_share_of_needless_members_is_known(self):
+        more = finding(self.planted, 0, "needed", "unread")
+        found = check(self.planted, more, removals=100)
+        count = sum(int(v.sum()) for v in more.values.values())
+        one = row(found, "needless: one member")
+        self.assertAllClose(one["value"], 1 - 12 / count)
+        some = row(found, "needless: 3 members at once")
+        self.assertEqual((some["n"], some["over"]), (100, "removals"))
+        # A group is needless if all of its three members are.
+        idle = count - 12
+        share = np.prod([(idle - i) / (count - i) for i in range(3)])
+        self.assertLess(abs(some["value"] - share), 4 * (0.25 / 100) ** 0.5)
+        self.assertBetween(some["value"], some["low"], some["high"])
+
+    def test_sizes_end_where_all_that_is_needed_is_there(self):
+        shares = [line["share"] for line in self.found.curve]
+        self.assertEqual(shares[-2:], [0.2, 0.5])
+        sizes = {line["share"]: line for line in self.found.curve}
+        self.assertEqual(sizes[0.2]["alone"][0], 1.0)
+        self.assertAllClose(sizes[0.2]["rest"][0], 0.5)
+        self.assertLess(sizes[0.05]["alone"][0], 1.0)
+        self.assertLess(sizes[0.2]["random_alone"][0], 0.7)
+        self.assertEqual(self.found.curve[0]["parts"], 1)
+
+    def test_without_an_accuracy_it_is_the_share_of_the_loss(self):
+        found = check(self.planted, self.truth, metrics=[])
+        self.assertEqual(found.settings["name"], "share of the loss explained")
+        self.assertEqual(found.value("the whole model"), 1.0)
+        alone = row(found, "the part alone")
+        self.assertBetween(alone["value"], 0.99, 1.01)
+        self.assertBetween(alone["value"], alone["low"], alone["high"])
+        everything = ~WeightMask(
+            {p: np.zeros_like(v) for p, v in self.truth.values.items()}
+        )
+        rest = check(self.planted, everything, metrics=[], removals=1)
+        self.assertEqual(rest.value("without the part"), 0.0)
+
+    def test_is_a_value_with_a_face(self):
+        same = check(
+            self.planted,
+            self.truth,
+            untrained=self.twin.model,
+            scores=self.scores,
+        )
+        self.assertEqual(same, self.found)
+        self.assertNotEqual(same, check(self.planted, self.truth, seed=1))
+        self.assertIn("the part alone 100.0%", repr(self.found))
+        self.assertIn("minimality", self.found._repr_html_())
+        json.dumps(self.found.as_dict(), allow_nan=False)
+        self.assertLen(self.found.plot().axes, 3)
+        with self.assertRaisesRegex(ValueError, "`what` must be one of"):
+            self.found.value("beauty")
+
+    def test_batches_and_few_examples_are_taken_as_they_come(self):
+        data = tf.data.Dataset.from_tensor_slices(
+            (self.planted.inputs, self.planted.labels)
+        ).batch(50)
+        loss, accuracy = stages.task(0)
+        found = soundness.check(
+            self.truth,
+            self.planted.model,
+            data,
+            loss=loss,
+            metrics=[accuracy],
+            examples=120,
+            removals=2,
+        )
+        self.assertEqual(row(found, "the part alone")["n"], 120)
+        few = check(self.planted, self.truth, examples=70, removals=2)
+        self.assertEqual(row(few, "the part alone")["n"], 70)
+
+    def test_nothing_is_traced_for_a_removal(self):
+        traces = []
+
+        def accuracy(labels, logits):
+            traces.append(1)
+            return (logits[:, 0] > 0) == (labels[:, 0] > 0.5)
+
+        check(self.planted, self.truth, metrics=[accuracy])
+        self.assertLen(traces, 1)
+
+    def test_the_model_stays_as_it_was(self):
+        before = model_weights.fingerprint(self.planted.model)
+        check(self.planted, self.truth, scores=self.scores)
+        after = model_weights.fingerprint(self.planted.model)
+        self.assertEqual(before, after)
+
+
+class NeuronsTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(False, True)
+    def test_are_kept_and_removed_as_the_finding_does_it(self, incoming):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((6, 6, 1)),
+                layers.Conv2D(8, 3, activation="sigmoid", name="conv"),
+                layers.Flatten(),
+                layers.Dense(10, activation="relu", name="hidden"),
+                layers.Dense(3, name="out"),
+            ]
+        )
+        model.compile(
+            "sgd", "mse", metrics=[keras.metrics.SparseCategoricalAccuracy()]
+        )
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(90, 6, 6, 1)).astype("float32")
+        y = np.argmax(model(x), axis=1)
+        sizes = {"conv": 8, "hidden": 10, "out": 3}
+        chosen = NeuronSelection(
+            {path: rng.random(n) < 0.7 for path, n in sizes.items()}
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        found = soundness.check(
+            chosen, model, (x, y), loss=loss, incoming=incoming, removals=9
+        )
+
+        def expected(part):
+            return np.mean(np.argmax(part(x), axis=1) == y)
+
+        self.assertAllClose(
+            found.value("the part alone"), expected(chosen.apply(model))
+        )
+        self.assertAllClose(
+            found.value("without the part"),
+            expected(chosen.remove_from(model, incoming)),
+        )
+        # The output layer's neurons stay, so they are no part to remove.
+        hidden = sum(int(chosen.values[p].sum()) for p in ("conv", "hidden"))
+        one = row(found, "needless: one member")
+        self.assertEqual(one["n"], min(hidden, 9))
+
+
+class SharingTest(parameterized.TestCase, tf.test.TestCase):
+    def both(self, plan, *kinds, count=3, other=1, **kwargs):
+        planted = network(plan)
+        own, others = (
+            [finding(planted, i, *kinds, seed=s) for s in range(count)]
+            for i in (0, other)
+        )
+        found = check(
+            planted,
+            own[0],
+            repeats=own[1:],
+            others={"other": others},
+            **kwargs,
+        )
+        return found.sharing[0]
+
+    def test_modules_of_their_own_are_separate(self):
+        found = self.both(Plan(THREE, unread=2))
+        self.assertEqual(found["verdict"], "separate")
+        self.assertEqual(found["overlap"], 0)
+
+    def test_a_module_for_both_is_shared(self):
+        found = self.both(Plan(((0, parity(3)), (0, NOT), *THREE[1:])))
+        self.assertEqual(found["verdict"], "shared")
+        self.assertEqual(found["ceiling"], 1)
+        self.assertGreater(found["needed"], 0.5)
+
+    def test_without_evidence_it_is_undetermined(self):
+        found = self.both(Plan(THREE), count=2)
+        self.assertEqual(found["verdict"], "undetermined")
+        self.assertIn("2 and 2 extractions", found["reason"])
+
+    def test_a_part_that_does_nothing_is_no_evidence(self):
+        planted = network(Plan(THREE))
+        random = WeightMask(dict(finding(planted).shuffled(1).values))
+        again = [WeightMask(dict(random.values), {"n": n}) for n in (1, 2)]
+        others = [finding(planted, 1, seed=s) for s in range(3)]
+        found = check(planted, random, repeats=again, others={"other": others})
+        self.assertEqual(found.verdicts, {"other": "undetermined"})
+        self.assertIn("no better than random", found.sharing[0]["reason"])
+
+    def test_pairs_that_cancel_are_not_shared(self):
+        found = self.both(Plan(THREE, pairs=2), "needed", "pair")
+        self.assertGreater(found["overlap"], 0.5)
+        self.assertEqual(found["needed"], 0)
+        self.assertEqual(found["verdict"], "undetermined")
+
+    def test_what_no_output_notices_does_not_count(self):
+        few, many = (
+            self.both(Plan(THREE, unread=unread), "needed", "unread")
+            for unread in (1, 20)
+        )
+        self.assertEqual(many["overlap"], 0)
+        self.assertEqual(few["floor"], many["floor"])
+
+    def test_is_shown_and_drawn(self):
+        planted = network()
+        found = check(
+            planted,
+            finding(planted),
+            others={"other": finding(planted, 1)},
+            removals=2,
+        )
+        self.assertIn("other: undetermined", repr(found))
+        self.assertIn("sharing with other", found._repr_html_())
+        self.assertLen(found.plot().axes, 3)
+        self.assertIsNone(found.as_dict()["sharing"][0]["index"])
+
+
+class RefusesTest(parameterized.TestCase, tf.test.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.planted = network()
+        cls.truth = finding(cls.planted)
+
+    def refuses(self, message, found=None, **kwargs):
+        with self.assertRaisesRegex(ValueError, message):
+            check(self.planted, found or self.truth, **kwargs)
+
+    def test_what_is_no_finding_of_the_model(self):
+        self.refuses("`finding` must be a WeightMask or a Neur", found="all")
+        none = WeightMask({"hidden/kernel": np.zeros((9, 11), bool)})
+        self.refuses("`finding` is empty", found=none)
+        other = WeightMask({"x": np.ones(2, bool)})
+        self.refuses("does not fit the model", found=other)
+        other = WeightMask(
+            dict(self.truth.values), {"model_fingerprint": "another"}
+        )
+        self.refuses("`finding` was found in a network with other", found=other)
+        self.refuses(r"`repeats\[0\]` was found in a netw", repeats=[other])
+        small = network(Plan(THREE[:2])).model
+        self.refuses("does not fit the model", untrained=small)
+
+    def test_repeats_and_others_that_are_none(self):
+        again = finding(self.planted, seed=1)
+        self.refuses("`repeats` must be a list of findings", repeats=3)
+        self.refuses(r"`repeats\[0\]` is a finding that", repeats=[self.truth])
+        self.refuses(r"`repeats\[1\]` is a finding", repeats=[again, again])
+        half = self.truth.select("hidden")
+        self.refuses(r"`repeats\[0\]` is not over the parts", repeats=[half])
+        self.refuses("`others` must be a dict from", others=[again])
+        self.refuses(r"`others\['b'\]` has no finding", others={"b": []})
+        self.refuses(
+            r"`others\['b'\]\[0\]` must be a WeightMask", others={"b": [1]}
+        )
+        dead = [finding(self.planted, 0, "unread", seed=s) for s in range(3)]
+        self.refuses("only members that no output notices", others={"b": dead})
+
+    @parameterized.parameters(
+        ("scores", {"hidden/kernel": [1.0]}, "`scores` must be a dict of arr"),
+        ("scores", 3, "`scores` must be a dict of arrays"),
+        ("examples", 0, "`examples` must be a positive int"),
+        ("random_parts", 1, "`random_parts` must be an int"),
+        ("removals", 0, "`removals` must be a positive int"),
+        ("tolerance", 1, "`tolerance` must be in"),
+        ("seed", -1, "`seed` must be an int at least 0"),
+        ("loss", {"out": "mse"}, "`loss` must be one loss for all outputs"),
+    )
+    def test_arguments_out_of_their_range(self, name, value, message):
+        self.refuses(message, **{name: value})
+
+    def test_scores_that_are_nan(self):
+        nan = {
+            p: np.full(v.shape, np.nan) for p, v in self.truth.values.items()
+        }
+        self.refuses("must be numbers, not NaN", scores=nan)
+
+    def test_a_model_without_a_loss_or_that_does_not_perform(self):
+        data = self.planted.inputs, self.planted.labels
+        with self.assertRaisesRegex(ValueError, "`loss` is needed"):
+            soundness.check(self.truth, self.planted.model, data)
+        wrong = data[0], 1 - data[1]
+        for metrics, told in ((None, "accuracy 0"), ([], "loss")):
+            loss, accuracy = stages.task(0)
+            with self.assertRaisesRegex(ValueError, f"not perform.*{told}"):
+                soundness.check(
+                    self.truth,
+                    self.planted.model,
+                    wrong,
+                    loss=loss,
+                    metrics=[accuracy] if metrics is None else metrics,
+                )
+
+    def test_is_a_public_name(self):
+        self.assertIs(modularity_tf.soundness.check, soundness.check)
+
+
+if __name__ == "__main__":
+    tf.test.main()
