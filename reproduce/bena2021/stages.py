@@ -232,6 +232,8 @@ def compiled(config, setting, kind=PLAIN):
             schedules.walk_noise(
                 fraction, config.link_noise if kind.walk else 0.0
             ),
+            l1=config.link_l1,
+            gentle_wake=config.link_gentle_wake,
             rewire=kind.rewire,
             seed=harness_config.derive_seed(setting.seed, "links"),
         ),

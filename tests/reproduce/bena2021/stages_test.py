@@ -40,6 +40,13 @@ class StructureStagesTest(tf.test.TestCase):
         self.assertTrue(still.rewire)
         self.assertEqual(still.noise, 0)
 
+    def test_links_wake_and_shrink_as_the_flags_say(self):
+        config = dataclasses.replace(CONFIG, link_gentle_wake=True, link_l1=0.5)
+        for settings, gentle, l1 in ((CONFIG, False, 0.0), (config, True, 0.5)):
+            optimizer = stages.compiled(settings, SETTING).optimizer
+            self.assertEqual(optimizer.gentle_wake, gentle)
+            self.assertEqual(optimizer.l1, l1)
+
 
 class PlanTest(tf.test.TestCase):
     def planned(self, **changes):
