@@ -201,9 +201,14 @@ def step(
     if not rewire or count == moved.shape.num_elements():
         woken = died
     else:
-        by_gradient = grow == "gradient"
-        keys = -gradient if by_gradient else _random_keys(died.shape, seeds[1])
-        woken = choose(~alive, keys, tf.maximum(missing, 0), count)
+
+        def wake():
+            random = grow == "random"
+            keys = _random_keys(died.shape, seeds[1]) if random else -gradient
+            return choose(~alive, keys, missing, count)
+
+        # Sorting takes as long as all the rest, and is seldom needed.
+        woken = tf.cond(missing > 0, wake, lambda: tf.zeros_like(died))
     stepped = Connections(
         strength=tf.where(alive, moved, tf.where(woken, wake_strength, 0.0)),
         momentum=tf.where(alive, momentum, 0.0),

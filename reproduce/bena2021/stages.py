@@ -239,6 +239,7 @@ def compiled(config, setting, kind=PLAIN):
         ),
         _LOSS,
         metrics=["accuracy"],
+        steps_per_execution=_steps_a_call(config),
         jit_compile=config.jit_compile,
     )
     return network
@@ -301,9 +302,16 @@ def scored(config, network):
         keras.optimizers.SGD(config.mask_lr, config.mask_momentum),
         _LOSS,
         metrics=["accuracy"],
+        steps_per_execution=_steps_a_call(config),
         jit_compile=config.jit_compile,
     )
     return model
+
+
+def _steps_a_call(config):
+    # Between two calls Keras needs as long as some steps' products. An epoch
+    # must be a whole number of calls.
+    return max(n for n in range(1, 33) if config.log_steps % n == 0)
 
 
 def train_mask(stage, setting, network, digit):
