@@ -309,9 +309,10 @@ def scored(config, network):
 
 
 def _steps_a_call(config):
-    # Between two calls Keras needs as long as some steps' products. An epoch
-    # must be a whole number of calls.
-    return max(n for n in range(1, 33) if config.log_steps % n == 0)
+    # Between two calls Keras takes a fifth of a step's time. An epoch must be a
+    # whole number of calls, and few steps do not pay for the longer tracing.
+    steps = max(n for n in range(1, 33) if config.log_steps % n == 0)
+    return steps if steps >= 16 else 1
 
 
 def train_mask(stage, setting, network, digit):
