@@ -83,7 +83,7 @@ def sparse(seed, optimizer, **kwargs):
 
 
 def fixed(seed):
-    return sparse(seed, keras.optimizers.Adam(3e-3))
+    return sparse(seed, keras.optimizers.Adam(1e-2))
 
 
 def deep_r(seed, grow="random", **kwargs):
