@@ -73,6 +73,15 @@ class Config(harness_config.Config):
         "Random walk of the links at p = 0, standard deviation.",
         at_least=0,
     )
+    link_gentle_wake: bool = field(
+        False,
+        "Woken links start with small steps; else their first is --link_lrs.",
+    )
+    link_l1: float = field(
+        0.0,
+        "L1 term of Bellec et al. on the links; the paper gives none.",
+        at_least=0,
+    )
     mask_share: float = field(
         0.05, "Weights a mask keeps, q.", above=0, at_most=1
     )

@@ -17,7 +17,9 @@ class DeepR(keras.optimizers.Optimizer):
     Sparse are the variables that `SparseDense` and `SparseRecurrent` mark with
     an attribute `active_connections`, their number of active connections; a
     layer of one's own does so in its `build`. They have an Adam optimizer of
-    their own, whose rate `learning_rate` is, and rewire: see `rewiring.step`.
+    their own, whose rate `learning_rate` is, and rewire: one whose strength
+    would fall to 0 goes dormant, and a dormant one wakes, so that their number
+    stays. `rewiring.step` has the formula.
 
     All state lies in the optimizer's variables: the draws are a function of
     `seed_value` and `iterations`, so that training goes on from saved weights
@@ -26,16 +28,27 @@ class DeepR(keras.optimizers.Optimizer):
 
     Assigning a number to `learning_rate`, as `ReduceLROnPlateau` and
     `LearningRateScheduler` do, changes the other optimizer's rate by the same
-    factor (unless it was 0). If that one follows a schedule, it keeps it, and
-    a warning says so. Assigning a schedule changes `learning_rate` alone.
+    factor, after a rate of 0 too. If that one follows a schedule, it keeps it,
+    and a warning says so. Assigning a schedule changes `learning_rate` alone.
 
     Args:
         optimizer: `keras.optimizers.Optimizer`, name or config, for the other
             variables.
         learning_rate: Float or schedule, of the sparse connections.
-        noise: Float, at least 0: standard deviation of the random walk. 0
-            switches it off.
+        noise: Float, at least 0: standard deviation of the random walk, at any
+            learning rate. 0 switches it off.
+        temperature: Float, at least 0: T of Bellec et al., who write the walk's
+            standard deviation as sqrt(2 learning_rate T). Its variance and
+            that of `noise` add up.
+        l1: Float, at least 0: alpha of Bellec et al.; every step takes
+            learning_rate alpha from each active strength.
         wake_strength: Positive float, strength at which a connection wakes.
+        gentle_wake: Bool. Whether a woken connection's learning rate in its
+            n-th step is at most n `wake_strength`. Else its first step is
+            `learning_rate` whatever the gradient, and it jumps or dies.
+        grow: Which connections wake: "random", any, or "gradient", those along
+            which the loss of the batch falls fastest, as in RigL. That needs
+            layers with `dormant_gradients=True`.
         rewire: Bool. `False` keeps the connections where they are (control).
         beta_1: Float in [0, 1), decay of the first moment.
         beta_2: Float in [0, 1), decay of the second moment.
@@ -50,6 +63,8 @@ class DeepR(keras.optimizers.Optimizer):
     References:
         - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), section
           2.4 and Table 1
+        - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136), algorithm 1
+        - [Evci et al., 2020](https://arxiv.org/abs/1911.11134), RigL
     """
 
     def __init__(
@@ -57,7 +72,11 @@ class DeepR(keras.optimizers.Optimizer):
         optimizer,
         learning_rate=0.01,
         noise=0.0,
+        temperature=0.0,
+        l1=0.0,
         wake_strength=1e-3,
+        gentle_wake=True,
+        grow="random",
         rewire=True,
         beta_1=0.9,
         beta_2=0.999,
@@ -68,6 +87,7 @@ class DeepR(keras.optimizers.Optimizer):
         if not callable(learning_rate):
             learning_rate = checks.number("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name)
+        self._ratio = None  # of the other learning rate to this one
         self.optimizer = keras.optimizers.get(optimizer)
         is_optimizer = isinstance(self.optimizer, keras.optimizers.Optimizer)
         if not is_optimizer or isinstance(self.optimizer, DeepR):
@@ -75,12 +95,21 @@ class DeepR(keras.optimizers.Optimizer):
                 "`optimizer` must be an optimizer for the other variables, "
                 f"got {optimizer!r}."
             )
-        if not isinstance(rewire, bool):
-            raise ValueError(f"`rewire` must be a bool, got {rewire!r}.")
+        for key, value in (("gentle_wake", gentle_wake), ("rewire", rewire)):
+            if not isinstance(value, bool):
+                raise ValueError(f"`{key}` must be a bool, got {value!r}.")
+        if grow not in ("random", "gradient"):
+            raise ValueError(
+                f'`grow` must be "random" or "gradient", got {grow!r}.'
+            )
         self.noise = checks.number("noise", noise)
+        self.temperature = checks.number("temperature", temperature)
+        self.l1 = checks.number("l1", l1)
         self.wake_strength = checks.number(
             "wake_strength", wake_strength, above=True
         )
+        self.gentle_wake = gentle_wake
+        self.grow = grow
         self.rewire = rewire
         self.beta_1 = checks.number("beta_1", beta_1, below=1)
         self.beta_2 = checks.number("beta_2", beta_2, below=1)
@@ -94,6 +123,14 @@ class DeepR(keras.optimizers.Optimizer):
                 "DeepR needs a model with sparse connections, got none among "
                 f"{[v.path for v in variables]}: use SparseDense or "
                 "SparseRecurrent, or another optimizer."
+            )
+        blind = [
+            v.path for v in sparse if not getattr(v, "dormant_gradients", False)
+        ]
+        if self.grow == "gradient" and blind:
+            raise ValueError(
+                '`grow="gradient"` needs the gradients of dormant connections: '
+                f"set `dormant_gradients=True` in the layers of {blind}."
             )
         super().build(sparse)
         self.optimizer.build([v for v in variables if not _is_sparse(v)])
@@ -119,10 +156,13 @@ class DeepR(keras.optimizers.Optimizer):
         after = checks.number("learning_rate", _number(learning_rate))
         set_own(self, after)  # Keras refuses where it is a schedule
         others = self.optimizer.learning_rate
-        if after == before or not before:
+        if after == before:
             return
         if isinstance(others, keras.Variable):
-            self.optimizer.learning_rate = _number(others) * after / before
+            if before:  # after a rate of 0, the ratio before it counts
+                self._ratio = _number(others) / before
+            if self._ratio is not None:
+                self.optimizer.learning_rate = self._ratio * after
         else:
             warnings.warn(
                 f"`learning_rate` of {self.name!r} went from {before:.3g} to "
@@ -151,19 +191,23 @@ class DeepR(keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         index = keras_private.variable_index(self, variable)
         seed = tf.stack([self.seed_value.value, tf.cast(index, tf.int64)])
+        iterations = ops.convert_to_tensor(self.iterations)
         state = rewiring.Connections(variable, *self._moments[index])
         state, rewired = rewiring.step(
             rewiring.Connections(*map(tf.convert_to_tensor, state)),
             gradient,
             self._counts[index],
             tf.random.experimental.stateless_fold_in(
-                seed,
-                ops.convert_to_tensor(self.iterations),
-                alg=rewiring.ALGORITHM,
+                seed, iterations, alg=rewiring.ALGORITHM
             ),
             learning_rate,
+            iterations,
             self.noise,
+            self.temperature,
+            self.l1,
             self.wake_strength,
+            self.gentle_wake,
+            self.grow,
             self.rewire,
             self.beta_1,
             self.beta_2,
@@ -184,7 +228,11 @@ class DeepR(keras.optimizers.Optimizer):
             "optimizer": keras.optimizers.serialize(self.optimizer),
             "learning_rate": config["learning_rate"],
             "noise": self.noise,
+            "temperature": self.temperature,
+            "l1": self.l1,
             "wake_strength": self.wake_strength,
+            "gentle_wake": self.gentle_wake,
+            "grow": self.grow,
             "rewire": self.rewire,
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,

@@ -3,11 +3,13 @@
 A connection has a constant sign s and a strength phi. While it is active its
 weight is s * phi, with phi > 0; while it is dormant phi is 0. The number of
 active connections never changes: one that would cross zero goes dormant, and a
-random dormant one wakes.
+dormant one wakes, a random one or the one that the gradient wants most.
 
 References:
     - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), section 2.4
     - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136), Deep Rewiring
+    - [Evci et al., 2020](https://arxiv.org/abs/1911.11134), RigL: growth by
+      gradient
 """
 
 import math
@@ -68,29 +70,25 @@ def check_count(connections, size):
     return int(count)
 
 
-def choose(candidates, count, at_most, seed):
-    """Draws entries without replacement, each candidate as likely as another.
+def choose(candidates, keys, count, at_most):
+    """Takes the entries with the largest keys.
 
     Args:
-        candidates: Boolean tensor, where entries may be drawn.
-        count: Int tensor or int in [0, `at_most`], how many are drawn; at
+        candidates: Boolean tensor, where entries may be taken.
+        keys: float32 tensor of that shape. The first of equal ones is taken.
+        count: Int tensor or int in [0, `at_most`], how many are taken; at
             most as many as there are candidates.
         at_most: Int, a bound on `count` known before the graph is built.
-        seed: Integer tensor of shape `(2,)`.
 
     Returns:
         Boolean tensor like `candidates`, `True` at exactly `count` entries.
     """
-    bits = _random_bits(candidates.shape, seed)
-    keys = tf.cast(
-        tf.bitwise.right_shift(bits, tf.constant(1, bits.dtype)), tf.int32
-    )
-    keys = tf.reshape(tf.where(candidates, keys, -1), [-1])
+    keys = tf.reshape(tf.where(candidates, keys, -math.inf), [-1])
     # The indices settle ties, which a threshold on the keys would not.
     order = tf.math.top_k(keys, at_most).indices[:, tf.newaxis]
-    drawn = tf.cast(tf.range(at_most) < count, tf.int32)
-    drawn = tf.scatter_nd(order, drawn, keys.shape)
-    return tf.reshape(drawn > 0, candidates.shape)
+    taken = tf.cast(tf.range(at_most) < count, tf.int32)
+    taken = tf.scatter_nd(order, taken, keys.shape)
+    return tf.reshape(taken > 0, candidates.shape)
 
 
 def initial_connections(shape, count, seed):
@@ -104,8 +102,8 @@ def initial_connections(shape, count, seed):
     Returns:
         Boolean tensor of that shape, `True` at exactly `count` entries.
     """
-    seed = tf.constant([seed, 0], tf.int64)
-    return choose(tf.ones(shape, tf.bool), count, count, seed)
+    keys = _random_keys(shape, tf.constant([seed, 0], tf.int64))
+    return choose(tf.ones(shape, tf.bool), keys, count, count)
 
 
 def step(
@@ -114,8 +112,13 @@ def step(
     count,
     seed,
     learning_rate,
+    iterations=0,
     noise=0.0,
+    temperature=0.0,
+    l1=0.0,
     wake_strength=1e-3,
+    gentle_wake=False,
+    grow="random",
     rewire=True,
     beta_1=0.9,
     beta_2=0.999,
@@ -123,12 +126,15 @@ def step(
 ):
     """Does one step of Deep-R: Adam, random walk, deaths and wakings.
 
-    Active connections only move, by
+    Active connections only move, with learning rate r, by
 
-        phi - learning_rate * m_hat / (sqrt(v_hat) + epsilon) + noise * N(0, 1)
+        phi - r' * m_hat / (sqrt(v_hat) + epsilon) - r * l1
+            + sqrt(noise^2 + 2 * r * temperature) * N(0, 1)
 
-    Those that are no longer positive go dormant. As many dormant ones, those
-    that just died included, wake at `wake_strength` with fresh moments.
+    where r' = r, or min(r, n * wake_strength) in step n of a connection that
+    woke gently: Adam's first step is r' whatever the gradient. Those that are
+    no longer positive go dormant. As many dormant ones, those that just died
+    included, wake at `wake_strength` with fresh moments.
 
     Args:
         connections: `Connections` of float32 tensors.
@@ -136,8 +142,19 @@ def step(
         count: Int, how many connections are active, before and after.
         seed: Integer tensor of shape `(2,)`.
         learning_rate: Float.
-        noise: Float, at least 0: the random walk's standard deviation.
+        iterations: Int, the steps before this one. A younger connection has
+            woken, one of that age is active since the start.
+        noise: Float, at least 0: part of the random walk that does not depend
+            on the learning rate, a standard deviation.
+        temperature: Float, at least 0, of the random walk, T.
+        l1: Float, at least 0: how strongly active connections are pulled to 0,
+            alpha.
         wake_strength: Positive float.
+        gentle_wake: Bool.
+        grow: "random", each dormant connection as likely as another, or
+            "gradient", those with the least gradient: as their signs are,
+            the loss falls most along them. The gradient must then be that of
+            dormant connections too.
         rewire: Bool. `False` wakes those that just died and no others, so
             that the connections stay where they are.
         beta_1: Float in [0, 1), decay of the first moment.
@@ -154,7 +171,10 @@ def step(
           a dormant one has phi = 0, and moments are reset at death; the text
           leaves these open.
         - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136),
-          algorithm 1, without its L1 term
+          algorithm 1, with Adam in place of the plain gradient
+        - [Evci et al., 2020](https://arxiv.org/abs/1911.11134), section 3.
+          Differs from the paper: signs are constant, and connections grow
+          when others die, not every so many steps.
     """
     active = connections.strength > 0
     age = connections.age + 1.0
@@ -162,23 +182,33 @@ def step(
     velocity = beta_2 * connections.velocity + (1 - beta_2) * gradient**2
     mean = momentum / (1 - beta_1**age)
     variance = velocity / (1 - beta_2**age)
-    moved = connections.strength - learning_rate * mean / (
-        tf.sqrt(variance) + epsilon
-    )
+    rate = learning_rate
+    if gentle_wake:
+        has_woken = age <= tf.cast(iterations, age.dtype)
+        rate = tf.where(has_woken, tf.minimum(rate, age * wake_strength), rate)
+    moved = connections.strength - rate * mean / (tf.sqrt(variance) + epsilon)
+    if l1:
+        moved -= learning_rate * l1
     seeds = tf.random.experimental.stateless_split(seed, 2, alg=ALGORITHM)
-    if noise:
-        moved += noise * _random_normal(moved.shape, seeds[0])
+    if noise or temperature:
+        deviation = tf.sqrt(noise**2 + 2 * learning_rate * temperature)
+        moved += deviation * _random_normal(moved.shape, seeds[0])
     alive = active & (moved > 0)
     died = active & ~alive
     # The deaths, and what another optimizer may have lost before.
     missing = count - tf.reduce_sum(tf.cast(alive, tf.int32))
     # With every connection active there is no other place to wake.
-    fixed = not rewire or count == moved.shape.num_elements()
-    woken = (
-        died
-        if fixed
-        else choose(~alive, tf.maximum(missing, 0), count, seeds[1])
-    )
+    if not rewire or count == moved.shape.num_elements():
+        woken = died
+    else:
+
+        def wake():
+            random = grow == "random"
+            keys = _random_keys(died.shape, seeds[1]) if random else -gradient
+            return choose(~alive, keys, missing, count)
+
+        # Sorting takes as long as all the rest, and is seldom needed.
+        woken = tf.cond(missing > 0, wake, lambda: tf.zeros_like(died))
     stepped = Connections(
         strength=tf.where(alive, moved, tf.where(woken, wake_strength, 0.0)),
         momentum=tf.where(alive, momentum, 0.0),
@@ -200,6 +230,13 @@ def _random_bits(shape, seed):
     return tf.random.stateless_uniform(
         shape, seed, None, None, tf.uint32, alg=ALGORITHM
     )
+
+
+def _random_keys(shape, seed):
+    """Returns random float32 integers below 2^24: XLA sorts no others fast."""
+    bits = _random_bits(shape, seed)
+    bits = tf.bitwise.right_shift(bits, tf.constant(8, bits.dtype))
+    return tf.cast(tf.cast(bits, tf.int32), tf.float32)
 
 
 def _random_normal(shape, seed):

@@ -41,6 +41,9 @@ class SparseDense(keras.layers.Layer):
         use_bias: Bool.
         kernel_initializer: Where active weights, and all signs, start.
         bias_initializer: Where biases start.
+        dormant_gradients: Bool. Whether dormant connections receive gradients
+            too, as if they were active, for `DeepR(grow="gradient")`. Under
+            another optimizer they would wake: leave it `False` there.
         seed: Int in [0, 2**31) or `None`. The same seed draws the same
             connections.
 
@@ -66,6 +69,7 @@ class SparseDense(keras.layers.Layer):
         use_bias=True,
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
+        dormant_gradients=False,
         seed=None,
         **kwargs,
     ):
@@ -77,6 +81,7 @@ class SparseDense(keras.layers.Layer):
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.dormant_gradients = dormant_gradients
         self.seed = seeds.check_seed(seed)
 
     def build(self, input_shape):
@@ -97,6 +102,7 @@ class SparseDense(keras.layers.Layer):
             name="connection_strength",
         )
         self.connection_strength.active_connections = count  # for DeepR
+        self.connection_strength.dormant_gradients = self.dormant_gradients
         self.sign = self.add_weight(
             shape=shape,
             dtype="float32",
@@ -115,8 +121,11 @@ class SparseDense(keras.layers.Layer):
     @property
     def kernel(self):
         """Float tensor of shape `(input_dim, units)`: 0 where dormant."""
-        kernel = self.sign * ops.relu(self.connection_strength)
-        return ops.cast(kernel, self.compute_dtype)
+        strength = ops.relu(self.connection_strength)
+        if self.dormant_gradients:  # the same values, another slope
+            raw = ops.convert_to_tensor(self.connection_strength)
+            strength = raw + ops.stop_gradient(strength - raw)
+        return ops.cast(self.sign * strength, self.compute_dtype)
 
     def call(self, inputs):
         outputs = ops.matmul(inputs, self.kernel)
@@ -139,6 +148,7 @@ class SparseDense(keras.layers.Layer):
             "bias_initializer": keras.initializers.serialize(
                 self.bias_initializer
             ),
+            "dormant_gradients": self.dormant_gradients,
             "seed": self.seed,
         }
         return {**super().get_config(), **config}

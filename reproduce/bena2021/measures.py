@@ -35,7 +35,7 @@ def responses(network, pairs):
         "bottleneck1" (if any) and "decision" to float arrays.
     """
     modules = network.get_layer("modules").output
-    outputs = {f"states{n}": modules[n][:, -1] for n in MODULES}
+    outputs = {f"states{n}": modules[n] for n in MODULES}
     outputs["decision"] = network.output
     names = {layer.name for layer in network.layers}
     for n in MODULES:

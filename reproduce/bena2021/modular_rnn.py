@@ -52,10 +52,9 @@ def build(
 ):
     """Returns the network of two recurrent modules, untrained.
 
-    Layers: `modules` gives each module's states at every step, as a list of
-    tensors `(batch, steps, units)`; `readout0` and `readout1` (behind
-    `bottleneck0` and `bottleneck1`, if any) read the last ones; `decision` is
-    the readout that decides.
+    Layers: `modules` gives each module's last states, as a list of tensors
+    `(batch, units)`; `readout0` and `readout1` (behind `bottleneck0` and
+    `bottleneck1`, if any) read them; `decision` is the readout that decides.
 
     Args:
         input_shape: Tuple of ints, shape of an image.
@@ -103,14 +102,12 @@ def build(
         cells,
         connections,
         steps=steps,
-        return_sequences=True,
         link_scale=SCALE,
         seed=next(seeds),
         name="modules",
     )(pixels)
     readouts = []
-    for n, state in enumerate(states):
-        last = state[:, -1]
+    for n, last in enumerate(states):
         if bottleneck is not None:
             last = keras.layers.Dense(
                 bottleneck, kernel_initializer=uniform(), name=f"bottleneck{n}"

@@ -232,11 +232,14 @@ def compiled(config, setting, kind=PLAIN):
             schedules.walk_noise(
                 fraction, config.link_noise if kind.walk else 0.0
             ),
+            l1=config.link_l1,
+            gentle_wake=config.link_gentle_wake,
             rewire=kind.rewire,
             seed=harness_config.derive_seed(setting.seed, "links"),
         ),
         _LOSS,
         metrics=["accuracy"],
+        steps_per_execution=_steps_a_call(config),
         jit_compile=config.jit_compile,
     )
     return network
@@ -299,9 +302,17 @@ def scored(config, network):
         keras.optimizers.SGD(config.mask_lr, config.mask_momentum),
         _LOSS,
         metrics=["accuracy"],
+        steps_per_execution=_steps_a_call(config),
         jit_compile=config.jit_compile,
     )
     return model
+
+
+def _steps_a_call(config):
+    # Between two calls Keras takes a fifth of a step's time. An epoch must be a
+    # whole number of calls, and few steps do not pay for the longer tracing.
+    steps = max(n for n in range(1, 33) if config.log_steps % n == 0)
+    return steps if steps >= 16 else 1
 
 
 def train_mask(stage, setting, network, digit):

@@ -14,7 +14,11 @@ from modularity_tf.structure import deep_r
 ARGUMENTS = {
     "learning_rate": 0.25,
     "noise": 0.125,
+    "temperature": 0.375,
+    "l1": 0.03125,
     "wake_strength": 0.5,
+    "gentle_wake": False,
+    "grow": "gradient",
     "rewire": False,
     "beta_1": 0.75,
     "beta_2": 0.875,
@@ -39,6 +43,7 @@ def make_model(connections=20, dtype=None, seed=3, steps=1, **kwargs):
                 "tanh",
                 kernel_initializer=keras.initializers.GlorotUniform(1),
                 seed=2,
+                dormant_gradients=kwargs.get("grow") == "gradient",
                 dtype=dtype,
                 name="sparse",
             ),
@@ -54,6 +59,14 @@ def make_model(connections=20, dtype=None, seed=3, steps=1, **kwargs):
         steps_per_execution=steps,
         jit_compile=False,
     )
+    return model
+
+
+def make_right_inputs(**kwargs):
+    """Returns a model that `fit` asks for inputs 0 to 2; not compiled."""
+    layer = layers.SparseDense(1, 3, use_bias=False, seed=1, **kwargs)
+    model = keras.Sequential([keras.Input((10,)), layer])
+    layer.sign.assign(tf.ones((10, 1)))
     return model
 
 
@@ -114,10 +127,13 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
 
     @parameterized.named_parameters(
-        ("one", 1), ("quarter", 20), ("all_but_one", 79), ("all", 80)
+        ("one", 1, "random"),
+        ("quarter", 20, "gradient"),
+        ("all_but_one", 79, "random"),
+        ("all", 80, "gradient"),
     )
-    def test_invariants_hold_after_each_of_200_steps(self, count):
-        model = make_model(count)
+    def test_invariants_hold_after_each_of_200_steps(self, count, grow):
+        model = make_model(count, grow=grow)
         check = Invariants(self, count)
         fit(model, 0, 200, [check], scale=0.0)
         self.assertEqual(check.steps, 200)
@@ -143,6 +159,49 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
         # A given connection does not wake in a step with probability 3 / 4;
         # any of the 80 never does in 200 with less than 80 * 0.75^200 = 1e-23.
         self.assertTrue(np.all(np.any(woken, axis=0)))
+
+    def test_a_woken_connection_does_not_jump(self):
+        layer = layers.SparseDense(8, 20, use_bias=False, seed=0)
+        layer.build((None, 10))
+        strength = layer.connection_strength
+        start = strength.numpy()
+        weak = (start > 0) & (np.cumsum(start > 0).reshape(10, 8) % 2 == 0)
+        strength.assign(np.where(weak, 1e-4, start > 0))
+        optimizer = deep_r.DeepR("sgd", learning_rate=0.01, seed=1)
+        optimizer.build(layer.trainable_variables)
+        optimizer.apply([tf.ones((10, 8))], [strength])
+        woken = strength.numpy() == np.float32(1e-3)
+        self.assertEqual(woken.sum(), 10)
+        optimizer.apply([-tf.ones((10, 8))], [strength])
+        self.assertAllClose(strength.numpy()[woken], np.full(10, 2e-3))
+        # Adam's step from 0.99: a mean of -0.01 / 0.19, a root of 1.
+        stayed = (start > 0) & ~weak
+        self.assertAllClose(
+            strength.numpy()[stayed], np.full(10, 0.99 + 1e-4 / 0.19)
+        )
+
+    def test_growing_by_gradient_needs_the_gradients(self):
+        model = make_model()
+        model.compile(deep_r.DeepR("adam", grow="gradient"), "mse")
+        with self.assertRaisesRegex(
+            ValueError, "dormant_gradients=True.*sparse/connection_strength"
+        ):
+            fit(model, 0, 1)
+
+    def test_the_right_inputs_grow_first_by_gradient(self):
+        model = make_right_inputs(dormant_gradients=True)
+        layer, seen = model.layers[0], []
+        layer.connection_strength.assign(np.eye(10)[5:8].sum(0)[:, None] * 1e-3)
+        optimizer = deep_r.DeepR("adam", learning_rate=0.02, grow="gradient")
+        model.compile(optimizer, "mse", run_eagerly=True)
+        watch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: seen.extend(
+                np.flatnonzero(layer.kernel)
+            )
+        )
+        fit(model, 0, 30, [watch])
+        self.assertGreaterEqual(int(optimizer.rewired), 2)
+        self.assertContainsSubset(set(seen), {0, 1, 2, 5, 6, 7})
 
     def test_counts_what_has_moved(self):
         model = make_model(20)
@@ -268,14 +327,8 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
     def test_finds_the_right_inputs(self):
         # The target is the sum of inputs 0 to 2. Of 10 possible connections
         # three are active: at the end those, and they carry the sum.
-        model = keras.Sequential(
-            [
-                keras.Input((10,)),
-                layers.SparseDense(1, 3, use_bias=False, seed=1),
-            ]
-        )
+        model = make_right_inputs()
         layer = model.layers[0]
-        layer.sign.assign(tf.ones((10, 1)))
         optimizer = deep_r.DeepR("adam", learning_rate=0.02, seed=1)
         model.compile(optimizer, "mse")
         fit(model, 0, 400)
@@ -316,6 +369,14 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
         model.fit(x, y, epochs=3, callbacks=[reduce], verbose=0)
         self.assertAllClose(float(optimizer.learning_rate), 0.05)
         self.assertAllClose(float(optimizer.optimizer.learning_rate), 0.0025)
+
+    def test_both_learning_rates_rise_again_from_0(self):
+        optimizer = deep_r.DeepR(keras.optimizers.Adam(0.01), learning_rate=0.2)
+        for rate in (0.0, 0.1):
+            optimizer.learning_rate = rate
+            self.assertAllClose(
+                float(optimizer.optimizer.learning_rate), rate / 20
+            )
 
     def test_a_schedule_of_the_other_optimizer_stays_with_a_warning(self):
         schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
@@ -359,6 +420,10 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
             {"wake_strength": 0},
             "`wake_strength` must .* above 0, got 0",
         ),
+        ("temperature", {"temperature": -1}, "`temperature` must .* got -1"),
+        ("l1", {"l1": -1}, "`l1` must .* at least 0, got -1"),
+        ("gentle", {"gentle_wake": 1}, "`gentle_wake` must be a bool, got 1"),
+        ("grow", {"grow": "fast"}, '`grow` must be "random" or .* got .fast'),
         ("beta_1", {"beta_1": 1.0}, r"`beta_1` must be in \[0, 1\), got 1.0"),
         ("beta_2", {"beta_2": -0.1}, "`beta_2` must be"),
         ("epsilon", {"epsilon": 0}, "`epsilon` must .* above 0, got 0"),

@@ -24,7 +24,18 @@ def draw_connections(shape, count, seed):
     return fresh(np.where(active, values, 0.0))
 
 
-def twin(state, gradient, rate, beta_1, beta_2, epsilon):
+def twin(
+    state,
+    gradient,
+    rate,
+    iterations,
+    beta_1,
+    beta_2,
+    epsilon,
+    wake_strength,
+    gentle_wake,
+    l1,
+):
     """One step of Deep-R in NumPy, up to who wakes.
 
     Returns the survivors' state and which connections died.
@@ -39,7 +50,9 @@ def twin(state, gradient, rate, beta_1, beta_2, epsilon):
         velocity[i] += (1 - beta_2) * (gradient[i] ** 2 - velocity[i])
         mean = momentum[i] / (1 - beta_1 ** age[i])
         root = np.sqrt(velocity[i] / (1 - beta_2 ** age[i]))
-        phi[i] -= rate * mean / (root + epsilon)
+        has_woken = gentle_wake and age[i] <= iterations
+        slow = min(rate, age[i] * wake_strength) if has_woken else rate
+        phi[i] -= slow * mean / (root + epsilon) + rate * l1
         if phi[i] <= 0:
             died[i] = True
             phi[i] = momentum[i] = velocity[i] = age[i] = 0.0
@@ -55,18 +68,20 @@ class RewiringTest(parameterized.TestCase, tf.test.TestCase):
     )
     def test_steps_match_numpy(self, count):
         settings = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}
+        wake = {"wake_strength": 0.02, "gentle_wake": True, "l1": 0.1}
+        settings |= wake
         rng = np.random.default_rng(count)
         state, deaths = draw_connections((5, 6), count, 1), 0
         for number in range(60):
             gradient = rng.normal(0.5, size=(5, 6))  # downhill to 0
-            expected, died = twin(state, gradient, 0.05, **settings)
+            expected, died = twin(state, gradient, 0.05, number, **settings)
             stepped, rewired = rewiring.step(
                 state,
                 tf.constant(gradient, tf.float32),
                 count,
                 seed_pair(number),
                 0.05,
-                wake_strength=0.02,
+                number,
                 **settings,
             )
             woken = (expected[0] == 0) & (stepped.strength.numpy() > 0)
@@ -136,7 +151,31 @@ class RewiringTest(parameterized.TestCase, tf.test.TestCase):
         statistic = np.sum((wakings - expected) ** 2 / expected) * 22 / 20
         self.assertLess(statistic, stats.chi2.isf(FALSE_FAIL_RATE, 22))
 
-    def test_the_walk_moves_active_connections_alone(self):
+    def test_those_of_the_least_gradient_wake(self):
+        strength = np.array([0.1, 0.1, 0.1, 1.0, 0.0, 0.0, 0.0, 0.0])
+        gradient = np.array([1.0, 1.0, 1.0, -9.0, -1.0, 3.0, -2.0, 0.5])
+        for rewire, woken in ((True, [4, 6, 7]), (False, [0, 1, 2])):
+            stepped, rewired = rewiring.step(
+                fresh(strength),
+                tf.constant(gradient, tf.float32),
+                4,
+                seed_pair(1),
+                0.5,
+                wake_strength=0.25,
+                grow="gradient",
+                rewire=rewire,
+            )
+            expected = np.zeros(8)
+            expected[3], expected[woken] = 1.5, 0.25
+            self.assertAllClose(stepped.strength, expected, atol=1e-5)
+            self.assertEqual(rewired, 3 * rewire)
+
+    @parameterized.parameters(
+        {"noise": 0.02},
+        {"temperature": 0.002},
+        {"noise": 0.012, "temperature": 0.00128},
+    )
+    def test_the_walk_moves_active_connections_alone(self, **walk):
         strength = np.where(np.arange(8_000) < 4_000, 1.0, 0.0)
         stepped, _ = rewiring.step(
             fresh(strength),
@@ -144,9 +183,9 @@ class RewiringTest(parameterized.TestCase, tf.test.TestCase):
             4_000,
             seed_pair(3),
             0.1,
-            noise=0.02,
+            **walk,
         )
-        walk = stepped.strength.numpy() - strength
+        walk = stepped.strength.numpy() - strength  # all 0.02 a step
         self.assertAllEqual(walk[4_000:], np.zeros(4_000))
         squares = np.sum((walk[:4_000] / 0.02) ** 2)
         low, high = stats.chi2.interval(1 - FALSE_FAIL_RATE, 4_000)

@@ -13,6 +13,7 @@ ARGUMENTS = {
     "connections": 7,
     "activation": "tanh",
     "use_bias": False,
+    "dormant_gradients": True,
     "seed": 5,
 }
 
@@ -75,6 +76,23 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
         self.assertGreater(np.max(np.abs(bias)), 0.0)
         self.assertLen(layer.non_trainable_variables, 1)  # the signs
 
+    def test_dormant_connections_may_receive_theirs_too(self):
+        layer = layers.SparseDense(
+            6, 10, use_bias=False, dormant_gradients=True, seed=0
+        )
+        plain = layers.SparseDense(6, 10, use_bias=False, seed=0)
+        x = np.random.default_rng(0).normal(size=(4, 7))
+        layer(x)
+        plain(x)
+        plain.set_weights(layer.get_weights())
+        with tf.GradientTape() as tape:
+            outputs = layer(x)
+            value = tf.reduce_sum(outputs**2)
+        self.assertAllEqual(outputs, plain(x))
+        gradient = tape.gradient(value, layer.connection_strength.value)
+        expected = layer.sign.numpy() * (x.T @ (2 * outputs.numpy()))
+        self.assertAllClose(gradient, expected, atol=1e-5)
+
     @parameterized.parameters("adam", "sgd")
     def test_plain_optimizers_lose_no_connection(self, optimizer):
         optimizer = keras.optimizers.get(
@@ -116,7 +134,9 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
         inputs = np.random.default_rng(0).normal(size=(2, 5))
         self.assertAllClose(loaded(inputs), model(inputs))
         strength = loaded.layers[0].connection_strength
-        self.assertEqual(strength.active_connections, 7)  # what DeepR reads
+        # What DeepR reads:
+        self.assertEqual(strength.active_connections, 7)
+        self.assertTrue(strength.dormant_gradients)
 
     def test_refuses_inputs_of_unknown_or_another_width(self):
         with self.assertRaisesRegex(ValueError, "last axis .* must be known"):

@@ -11,10 +11,20 @@ from modularity_tf.masking import functional_call
 from modularity_tf.parts import keras_private
 from modularity_tf.structure import deep_r
 
+
+def make_stack(units, name=None, **kwargs):
+    cells = [
+        keras.layers.LSTMCell(2, **kwargs),
+        keras.layers.GRUCell(units, **kwargs),
+    ]
+    return keras.layers.StackedRNNCells(cells, name=name)
+
+
 CELLS = {
     "tanh": keras.layers.SimpleRNNCell,
     "gru": keras.layers.GRUCell,
     "lstm": keras.layers.LSTMCell,
+    "stack": make_stack,
 }
 SIZES = (4, 3, 5)  # units of each module
 FEATURES = (6, 7, 2)
@@ -39,8 +49,30 @@ def make_inputs(modules=2, steps=None, batch=3):
 
 
 def make_model(layer, inputs):
-    symbols = [keras.Input(x.shape[1:]) for x in inputs]
+    symbols = [
+        keras.Input(x.shape[1:], name=f"{path[-1]}")
+        for path, x in keras.tree.flatten_with_path(inputs)
+    ]
+    symbols = keras.tree.pack_sequence_as(inputs, symbols)
     return keras.Model(symbols, layer(symbols))
+
+
+def structured(kind, values):
+    """Returns the values of two modules as a list, tuple or dict."""
+    names = ["module1", "module0"]  # another order than the cells'
+    return dict(zip(names, values[::-1])) if kind is dict else kind(values)
+
+
+class NoKernel(keras.layers.Layer):
+    """A cell that adds its input to its state."""
+
+    state_size = 3
+
+    def build(self, input_shape):
+        pass
+
+    def call(self, inputs, states):
+        return inputs, [inputs + states[0]]
 
 
 class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
@@ -63,16 +95,16 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         for output, state in zip(outputs, states, strict=True):
             self.assertAllClose(output, state, atol=1e-5)
 
-    @parameterized.parameters("tanh", "gru", "lstm")
-    def test_links_are_further_inputs_of_any_cell(self, cell):
+    @parameterized.parameters("tanh", "gru", "lstm", "stack")
+    def test_links_are_further_inputs_of_any_cell(self, name):
         # The same cell, given the other module's state beside its own input
         # and the links as further rows of its kernel.
-        layer = make_layer(cell)
+        layer = make_layer(name)
         inputs = make_inputs()
         outputs = layer(inputs)
         twins = []
         for n, cell in enumerate(layer.cells):
-            twin = type(cell).from_config(cell.get_config())
+            twin = CELLS[name](SIZES[n])
             twin.build((None, FEATURES[n] + SIZES[1 - n]))
             kernel, *others = cell.get_weights()
             link = np.array(layer.link(1 - n, n).kernel)
@@ -80,14 +112,15 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
             twin.set_weights([np.concatenate([kernel, link]), *others])
             twins.append(twin)
         states = [twin.get_initial_state(3) for twin in twins]
+        sent = [np.zeros((3, units)) for units in SIZES[:2]]
         for _ in range(4):
-            sent = [state[0] for state in states]
-            states = [
-                twin(np.concatenate([inputs[n], sent[1 - n]], 1), states[n])[1]
+            found = [
+                twin(np.concatenate([inputs[n], sent[1 - n]], 1), states[n])
                 for n, twin in enumerate(twins)
             ]
-        for output, state in zip(outputs, states, strict=True):
-            self.assertAllClose(output, state[0], atol=1e-5)
+            sent, states = zip(*found)
+        for output, h in zip(outputs, sent, strict=True):
+            self.assertAllClose(output, h, atol=1e-5)
 
     @parameterized.parameters("tanh", "lstm")
     def test_a_static_input_is_a_constant_sequence(self, cell):
@@ -162,6 +195,115 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "`mask` must be a list of 2"):
             layer(inputs, mask=mask)
 
+    def test_a_loop_of_unknown_length_does_the_same(self):
+        layer = make_layer("stack", steps=None, return_sequences=True)
+        symbols = [keras.Input((None, features)) for features in FEATURES[:2]]
+        masks = [keras.Input((None,), dtype="bool"), None]
+        outputs = layer(symbols, mask=masks)
+        self.assertEqual(
+            [x.shape for x in outputs], [(None, None, 4), (None, None, 3)]
+        )
+        model = keras.Model([*symbols, masks[0]], outputs)
+        inputs = make_inputs(steps=5)
+        mask = np.tile([True, False, True, True, False], (3, 1))
+        expected = layer(inputs, mask=[mask, None])  # unrolled
+        found = model.predict([*inputs, mask], verbose=0)
+        for one, other in zip(found, expected, strict=True):
+            self.assertAllClose(one, other, atol=1e-6)
+
+    @parameterized.product(cell=["tanh", "stack"], kind=[list, tuple, dict])
+    def test_goes_on_from_the_states_that_it_returned(self, cell, kind):
+        layer = make_layer(cell, steps=None, return_state=True)
+        inputs = make_inputs(steps=5)
+        whole, last = layer(structured(kind, inputs))
+        _, states = layer(structured(kind, [x[:, :3] for x in inputs]))
+        rest = structured(kind, [x[:, 3:] for x in inputs])
+        found = layer(rest, initial_state=states)
+        self.assertIsInstance(found[0], kind)
+        keras.tree.assert_same_structure(found, (whole, last))
+        keras.tree.map_structure(
+            lambda x, y: self.assertAllClose(x, y, atol=1e-6),
+            found,
+            (whole, last),
+        )
+
+    @parameterized.named_parameters(
+        ("too_few", [[np.zeros((3, 4))], [np.zeros((3, 3))]], r"\[1, 1\]"),
+        ("one_module", [np.zeros((3, 4))], "must be a list of 2"),
+    )
+    def test_refuses_as_an_initial_state(self, states, message):
+        layer = make_layer("lstm")
+        with self.assertRaisesRegex(ValueError, f"`initial_state` .*{message}"):
+            layer(make_inputs(), initial_state=states)
+
+    def test_a_mask_counts_beside_an_initial_state(self):
+        layer = make_layer(steps=None)
+        masked = keras.layers.Masking(0.0)(np.zeros((3, 5, 6), "float32"))
+        start = [np.full((3, 4), 0.5), np.full((3, 3), 0.5)]
+        waited, _ = layer(
+            [masked, make_inputs(steps=5)[1]], initial_state=start
+        )
+        self.assertAllClose(waited, start[0])
+
+    def test_a_stateful_layer_goes_on_from_the_last_batch(self):
+        inputs = make_inputs(steps=5)
+        plain = make_layer("lstm", steps=None)
+        expected = plain(inputs)
+        layer = make_layer("lstm", steps=None, stateful=True)
+        symbols = [keras.Input(batch_shape=(3, None, n)) for n in FEATURES[:2]]
+        model = keras.Model(symbols, layer(symbols))
+        model.set_weights(plain.get_weights())  # states are none
+        for _ in range(2):
+            model.predict_on_batch([x[:, :3] for x in inputs])
+            found = model.predict_on_batch([x[:, 3:] for x in inputs])
+            for one, other in zip(found, expected, strict=True):
+                self.assertAllClose(one, other, atol=1e-6)
+            layer.reset_state()
+        with self.assertRaisesRegex(ValueError, "its batch size, 3, got 2"):
+            layer([x[:2] for x in inputs])
+
+    def test_a_stateful_layer_needs_a_batch_size(self):
+        layer = make_layer(steps=None, stateful=True)
+        with self.assertRaisesRegex(ValueError, "`stateful` needs a fixed"):
+            make_model(layer, make_inputs(steps=5))
+
+    def test_dropout_drops_the_same_inputs_at_every_step(self):
+        cells = [
+            keras.layers.SimpleRNNCell(
+                400,
+                activation=None,
+                dropout=rate,
+                recurrent_initializer="zeros",
+                kernel_initializer="identity",
+            )
+            for rate in (0.5, 0.0)
+        ]
+        layer = layers.SparseRecurrent(cells, 1, 3, True, link_scale=1e-9)
+        ones = [np.ones((2, 400), "float32")] * 2
+        for output in layer(ones):
+            self.assertAllClose(output, np.ones((2, 3, 400)))
+        dropped, kept = layer(ones, training=True)
+        self.assertAllClose(kept, np.ones((2, 3, 400)))
+        self.assertAllClose(np.unique(np.round(dropped, 3)), [0.0, 2.0])
+        self.assertAllClose(dropped[:, 0], dropped[:, 2])
+        # 800 coins: a mean off by 0.15 has probability below 1e-15.
+        self.assertAllClose(np.mean(dropped), 1.0, atol=0.3)
+        again = layer(ones, training=True)[0]
+        self.assertNotAllClose(again, dropped)
+
+    def test_cells_drop_inside_a_loop(self):
+        rates = {"dropout": 0.5, "recurrent_dropout": 0.5}
+        cells = [make_stack(n, f"module{n}", **rates) for n in (4, 3)]
+        layer = layers.SparseRecurrent(cells, 2, unroll=False)
+        inputs = make_inputs(steps=5)
+        run = tf.function(layer, autograph=False)
+        plain = run(inputs, training=False)
+        one, two = run(inputs, training=True), run(inputs, training=True)
+        self.assertNotAllClose(one[0], plain[0])
+        self.assertNotAllClose(one[0], two[0])
+        for x, y in zip(run(inputs, training=False), plain):
+            self.assertAllClose(x, y)
+
     def test_returns_every_step_or_the_last(self):
         inputs = make_inputs()
         every = make_layer(return_sequences=True)
@@ -211,10 +353,10 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         for variable, gradient in zip(variables, gradients, strict=True):
             self.assertGreater(np.abs(gradient).max(), 0.0, variable.path)
 
-    @parameterized.parameters("tanh", "lstm")
-    def test_weights_can_be_replaced_for_a_call(self, cell):
+    @parameterized.parameters(("tanh", True), ("lstm", False))
+    def test_weights_can_be_replaced_for_a_call(self, cell, unroll):
         inputs = make_inputs()
-        layer = make_layer(cell)
+        layer = make_layer(cell, unroll=unroll)
         model = make_model(layer, inputs)
         call = functional_call.FunctionalCall(model)
         self.assertLen(call.variables, 8)
@@ -225,9 +367,8 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         for one, other in zip(outputs, model(inputs), strict=True):
             self.assertAllClose(one, other)
 
-    @parameterized.parameters("tanh", "lstm")
-    def test_trains_in_a_model_with_deep_r(self, cell):
-        layer = make_layer(cell, steps=2)
+    def test_trains_in_a_model_with_deep_r(self):
+        layer = make_layer("lstm", steps=2, unroll=False)
         model = make_model(layer, make_inputs())
         inputs = make_inputs(batch=16)
         targets = [x[:, :n] > 0 for x, n in zip(reversed(inputs), SIZES)]
@@ -243,6 +384,10 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
             "connections": 0.5,
             "steps": 7,
             "return_sequences": True,
+            "return_state": True,
+            "stateful": True,
+            "unroll": False,
+            "dormant_gradients": True,
             "link_scale": 0.25,
             "seed": 9,
         }
@@ -253,17 +398,20 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(again.get_config(), config)
         self.assertEqual([cell.units for cell in again.cells], [4, 3])
 
-    @parameterized.parameters("tanh", "gru", "lstm")
-    def test_saves_and_loads(self, cell):
-        inputs = make_inputs()
-        model = make_model(make_layer(cell, return_sequences=True), inputs)
+    @parameterized.parameters(("stack", list), ("gru", tuple), ("lstm", dict))
+    def test_saves_and_loads(self, cell, kind):
+        inputs = structured(kind, make_inputs())
+        model = make_model(make_layer(cell, return_state=True), inputs)
         for variable in model.trainable_variables:
             variable.assign(variable / 2)
         folder = self.enterContext(tempfile.TemporaryDirectory())
         file = os.path.join(folder, "m.keras")
         model.save(file)
         loaded = keras.saving.load_model(file)
-        for one, other in zip(loaded(inputs), model(inputs), strict=True):
+        for one, other in zip(
+            *[keras.tree.flatten(m(inputs)) for m in (loaded, model)],
+            strict=True,
+        ):
             self.assertAllClose(one, other)
 
     def test_mixed_precision_keeps_the_strengths_in_float32(self):
@@ -287,22 +435,13 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
             make_layer(**kwargs)(make_inputs())
 
     @parameterized.named_parameters(
-        ("a_layer", keras.layers.Dense(3), "recurrent cells without dropout"),
+        ("a_layer", keras.layers.Dense(3), "must be Keras recurrent cells"),
         (
             "a_recurrent_layer",
             keras.layers.SimpleRNN(3, name="rnn"),
             "layer 'rnn', a SimpleRNN: give its `cell`",
         ),
-        (
-            "dropout",
-            keras.layers.GRUCell(3, recurrent_dropout=0.5),
-            "recurrent cells without dropout",
-        ),
-        (
-            "no_kernel",
-            keras.layers.StackedRNNCells([keras.layers.GRUCell(3)]),
-            "`kernel`",
-        ),
+        ("no_kernel", NoKernel(name="none"), "`kernel`"),
     )
     def test_refuses_as_a_cell(self, cell, message):
         with self.assertRaisesRegex(ValueError, message):
@@ -320,6 +459,7 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         ("too_few", 4, lambda x: x[:1]),
         ("too_many", 4, lambda x: [*x, x[0]]),
         ("sequences", None, lambda x: x),
+        ("other_names", 4, lambda x: {"left": x[0], "right": x[1]}),
         ("lengths", None, lambda x: [np.ones((3, 2, 6)), np.ones((3, 4, 7))]),
     )
     def test_refuses_as_inputs(self, steps, change):

@@ -40,6 +40,25 @@ class StructureStagesTest(tf.test.TestCase):
         self.assertTrue(still.rewire)
         self.assertEqual(still.noise, 0)
 
+    def test_an_epoch_is_a_whole_number_of_calls(self):
+        for steps, expected in ((2, 1), (200, 25), (234, 26), (127, 1)):
+            config = dataclasses.replace(
+                CONFIG,
+                log_steps=steps,
+                network_steps=steps,
+                bottleneck_steps=steps,
+                mask_steps=steps,
+            )
+            network = stages.compiled(config, SETTING)
+            self.assertEqual(network.steps_per_execution, expected)
+
+    def test_links_wake_and_shrink_as_the_flags_say(self):
+        config = dataclasses.replace(CONFIG, link_gentle_wake=True, link_l1=0.5)
+        for settings, gentle, l1 in ((CONFIG, False, 0.0), (config, True, 0.5)):
+            optimizer = stages.compiled(settings, SETTING).optimizer
+            self.assertEqual(optimizer.gentle_wake, gentle)
+            self.assertEqual(optimizer.l1, l1)
+
 
 class PlanTest(tf.test.TestCase):
     def planned(self, **changes):
