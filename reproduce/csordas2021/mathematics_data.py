@@ -17,7 +17,6 @@ References:
 
 import collections
 import fractions
-import functools
 import itertools
 import math
 import random
@@ -110,7 +109,6 @@ def draws(module, level, seed):
             yield problem
 
 
-@functools.lru_cache(maxsize=2)
 def splits(module, train_size, validation_size, seed):
     """Returns the problems of all levels, no question twice in any of them.
 

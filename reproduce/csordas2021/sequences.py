@@ -8,6 +8,7 @@ References:
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -36,13 +37,16 @@ class Vocabulary:
         Raises:
             ValueError: If one is not in the vocabulary.
         """
-        numbers = {token: i + 1 for i, token in enumerate(self.tokens)}
         try:
-            return [*(numbers[token] for token in tokens), END]
+            return [*map(self._numbers.__getitem__, tokens), END]
         except KeyError as error:
             raise ValueError(
                 f"{error} is not one of the tokens {', '.join(self.tokens)}."
             ) from None
+
+    @functools.cached_property
+    def _numbers(self):
+        return {token: i + 1 for i, token in enumerate(self.tokens)}
 
     def decode(self, numbers):
         """Returns the tokens before the first end token, a list."""
@@ -80,6 +84,27 @@ class Sequences:
         ]
         order = np.lexsort(lengths)
         return Sequences(self.source[order], self.target[order])
+
+
+def joined(parts):
+    """Returns the examples of several `Sequences`, one after the other."""
+    columns = []
+    for name in ("source", "target"):
+        arrays = [getattr(part, name) for part in parts]
+        longest = max(array.shape[1] for array in arrays)
+        columns.append(
+            np.concatenate(
+                [
+                    np.pad(
+                        array,
+                        ((0, 0), (0, longest - array.shape[1])),
+                        constant_values=PAD,
+                    )
+                    for array in arrays
+                ]
+            )
+        )
+    return Sequences(*columns)
 
 
 def encode(pairs, source, target, positions=None):

@@ -265,7 +265,7 @@ class SplitsTest(absltest.TestCase):
             "on and 2 to validate"
         )
         with fake, self.assertRaisesRegex(ValueError, message):
-            mathematics_data.splits.__wrapped__("collect", 2, 2, 0)
+            mathematics_data.splits("collect", 2, 2, 0)
 
 
 class MainTest(absltest.TestCase):

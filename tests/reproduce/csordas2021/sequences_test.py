@@ -39,6 +39,15 @@ class EncodeTest(tf.test.TestCase):
         self.assertLen(found, 2)
         self.assertAllEqual(found.first(1).source, [[1, 2, END]])
 
+    def test_joined_sequences_are_padded_to_the_longest(self):
+        parts = [
+            sequences.encode(pairs, WORDS, WORDS)
+            for pairs in ([("a", "bc")], [("abc", "b")])
+        ]
+        found = sequences.joined(parts)
+        self.assertAllEqual(found.source, [[1, END, PAD, PAD], [1, 2, 3, END]])
+        self.assertAllEqual(found.target, [[2, 3, END], [2, END, PAD]])
+
     def test_refuses_sequences_beyond_the_positions(self):
         pairs = [("a", "a"), ("a", "cbab")]
         sequences.encode(pairs, WORDS, WORDS, positions=5)
