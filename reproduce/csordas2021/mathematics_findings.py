@@ -4,6 +4,8 @@ Everything here is computed from the records of `reproduce.mathematics`, one a
 module and seed.
 """
 
+import textwrap
+
 import numpy as np
 from matplotlib import figure
 
@@ -184,14 +186,25 @@ def _table(by_module):
             example = next(
                 e for e in repeats[0]["examples"] if e["level"] == level
             )
-            rows.append([module, *example.values()])
+            question = textwrap.fill(example["question"], 60)
+            rows.append([module, *{**example, "question": question}.values()])
     names = "module", "level", "question", "answer", "no mask", "mask of easy"
-    fig = figure.Figure((16.0, 0.8 + 0.35 * len(rows)))
+    lines = [1, *(row[2].count("\n") + 1 for row in rows)]
+    inches = 0.3 * sum(lines)
+    fig = figure.Figure((14.0, 0.6 + inches))
+    fig.set_layout_engine("constrained")
+    fig.suptitle("Mathematics: questions, answers, and what is answered")
     ax = fig.subplots()
     ax.set_axis_off()
-    table = ax.table(rows, colLabels=names, loc="center", cellLoc="left")
+    table = ax.table(
+        rows,
+        colLabels=names,
+        colWidths=(0.09, 0.06, 0.34, 0.17, 0.17, 0.17),
+        bbox=(0, 0, 1, 1),
+        cellLoc="left",
+    )
     table.auto_set_font_size(False)
     table.set_fontsize(8)
-    table.auto_set_column_width([*range(len(names))])
-    ax.set_title("Mathematics: questions, answers, and what is answered")
+    for (row, _), cell in table.get_celld().items():
+        cell.set_height(lines[row] / sum(lines))
     return fig
