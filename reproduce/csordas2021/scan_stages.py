@@ -56,8 +56,8 @@ def plan_network(run, name, seed):
     if config.find_beta:
         search = stage("alpha_search", find_alpha, network)
         alpha = run.combine(operator.itemgetter("alpha"), search)
-    masks, scores = {}, {}
-    for split in (SIMPLE, *config.splits):
+    splits, masks, scores = (SIMPLE, *config.splits), {}, {}
+    for split in splits:
         for task in (split, split + AGAIN):
             masks[task] = stage(
                 f"mask_{task}",
@@ -79,7 +79,7 @@ def plan_network(run, name, seed):
     return {
         "network": name,
         "seed": seed,
-        "dense": stage("scores_dense", score, network, (SIMPLE, *SPLITS)),
+        "dense": stage("scores_dense", score, network, splits),
         "alone": alone,
         "alpha_search": search,
         "beta": run.combine(

@@ -113,7 +113,7 @@ def decode(network, source, steps, batch_size=500):
         )
         return found[:, 1:]
 
-    source = np.asarray(source, "int32")
+    source = tf.constant(source, tf.int32)
     return np.concatenate(
         [
             answers(source[first : first + batch_size]).numpy()
