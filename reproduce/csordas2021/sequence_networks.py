@@ -46,6 +46,12 @@ def lstm(
 
     Returns:
         `keras.Model`.
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), C.6.1.
+          Differs from the authors' code: weights start as in Keras, Glorot
+          uniform and orthogonal recurrent kernels; the encoder's last state
+          is the one after the end token; dropout never acts in decoding.
     """
     seeds = iter(_seeds(seed, 2 + 3 * num_layers))
     source, previous = _inputs()
@@ -97,8 +103,8 @@ def transformer(
 ):
     """Returns a Transformer that reads and one that answers; untrained.
 
-    As in Vaswani et al. (2017), layers normalize after adding; attention has
-    no biases, and embeddings are not scaled.
+    Layers normalize after adding; attention has no biases, and embeddings are
+    not scaled. `previous` holds tokens or padding, never `sequences.OWN`.
 
     Args:
         source_size: Positive int, tokens of the vocabulary to read.
@@ -119,6 +125,12 @@ def transformer(
     Raises:
         ValueError: If `heads` does not divide `width`, or the vocabularies of
             a tied network differ.
+
+    References:
+        - [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), C.6. As in
+          the authors' code, a tied network divides its logits by
+          sqrt(`width`). Embeddings start as N(0, 1), kernels by Glorot.
     """
     if width % heads:
         raise ValueError(f"`heads` must divide `width`={width}, got {heads!r}.")
