@@ -317,7 +317,11 @@ class Positions(keras.layers.Layer):
         if isinstance(length, int) and length > self.positions:
             raise ValueError(f"{message}: it has {length} tokens.")
         if tf.is_tensor(length):
-            tf.debugging.assert_less_equal(length, self.positions, message)
+            check = tf.debugging.assert_less_equal(
+                length, self.positions, message
+            )
+            with tf.control_dependencies([check]):
+                inputs = tf.identity(inputs)
         table = ops.convert_to_tensor(self._table, inputs.dtype)
         return inputs + table[:length]
 

@@ -21,13 +21,13 @@ TINY = scan.Config(
     hidden_size=4,
     lstm_layers=1,
     batch_size=8,
-    network_steps=2,
+    network_steps=1,
     mask_batch_size=8,
-    mask_steps=3,
-    mask_lr=1.0,
+    mask_steps=1,
+    mask_lr=3.0,
     beta=1e-2,
     num_samples=2,
-    log_steps=3,
+    log_steps=1,
 )
 PICTURES = (
     "alpha_search_lstm",
