@@ -87,12 +87,8 @@ def task_loss():
 def batches(settings, data):
     """Returns the function of random batches that training takes."""
     return functools.partial(
-        _batches, data, teacher_forcing=settings.teacher_forcing
+        sequences.batches, data, teacher_forcing=settings.teacher_forcing
     )
-
-
-def _batches(data, batch_size, seed, start=0, stop=None, **kwargs):
-    return sequences.batches(data, batch_size, seed, start, stop, **kwargs)
 
 
 def train_network(stage, settings, network, data):

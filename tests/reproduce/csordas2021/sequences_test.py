@@ -87,7 +87,8 @@ class BatchesTest(parameterized.TestCase, tf.test.TestCase):
         )
 
     def test_every_part_of_a_batch_sees_all_lengths(self):
-        ((inputs, _),) = sequences.batches(ramp(), 256, 0, 0, 1)
+        data = ramp().by_length()
+        ((inputs, _),) = sequences.batches(data, 256, 0, 0, 1)
         lengths = np.sum(inputs["source"] != PAD, axis=1)
         for part in np.split(lengths, 4):
             # 64 of 40 lengths: a quarter of them is missed by all with a
