@@ -97,7 +97,7 @@ def compile_masked(config, network, roles, fixed_mask=None, **kwargs):
     return model
 
 
-def train_network(stage, network, batches, **kwargs):
+def train_network(stage, network, batches, config=None, **kwargs):
     """Returns a compiled network, trained.
 
     Args:
@@ -105,9 +105,10 @@ def train_network(stage, network, batches, **kwargs):
         network: Compiled Keras model.
         batches: Function `(batch_size, seed, start, stop)` to the
             `tf.data.Dataset` of those batches of an endless stream.
+        config: Object with the fields of `Config`; `None` for the stage's.
         **kwargs: Of `keras.Model.fit`.
     """
-    config = stage.config
+    config = config or stage.config
     seed = stage.derive_seed("batches", stage.name)
     return stage.fit(
         network,
@@ -118,7 +119,7 @@ def train_network(stage, network, batches, **kwargs):
     )
 
 
-def train_mask(stage, model, batches, alpha=None, **kwargs):
+def train_mask(stage, model, batches, alpha=None, config=None, **kwargs):
     """Returns the mask that keeps what the examples of `batches` need.
 
     Args:
@@ -126,9 +127,10 @@ def train_mask(stage, model, batches, alpha=None, **kwargs):
         model: Compiled `MaskedModel`; it begins anew.
         batches: As in `train_network`.
         alpha: Float, the penalty, or `None` for that of the configuration.
+        config: As in `train_network`.
         **kwargs: Of `keras.Model.fit`.
     """
-    config = stage.config
+    config = config or stage.config
     model.reset(
         stage.derive_seed("samples", stage.name),
         config.alpha if alpha is None else alpha,
@@ -145,7 +147,7 @@ def train_mask(stage, model, batches, alpha=None, **kwargs):
     return model.weight_mask(task=stage.name)
 
 
-def find_alpha(stage, train, performance, reference):
+def find_alpha(stage, train, performance, reference, config=None):
     """Returns an `AlphaSearch` as a dict: masks of the full task, validated.
 
     Args:
@@ -153,7 +155,9 @@ def find_alpha(stage, train, performance, reference):
         train: Function `(substage, alpha)` to the `WeightMask`.
         performance: Function from the mask to a float.
         reference: Float, the network's own performance.
+        config: As in `train_network`.
     """
+    config = config or stage.config
 
     def measure(substage, alpha):
         mask = train(substage, alpha)
@@ -161,11 +165,11 @@ def find_alpha(stage, train, performance, reference):
 
     def trial(alpha):
         found = stage.substage(
-            f"alpha_{alpha:.3g}", measure, alpha, steps=stage.config.mask_steps
+            f"alpha_{alpha:.3g}", measure, alpha, steps=config.mask_steps
         )
         return found["performance"], found["kept"]
 
-    found = alpha_search.search_alpha(trial, reference, stage.config.alpha)
+    found = alpha_search.search_alpha(trial, reference, config.alpha)
     return dataclasses.asdict(found)
 
 

@@ -1,0 +1,132 @@
+r"""Do harder questions need more weights? Mathematics (Csordas et al., 2021).
+
+Trains a Transformer a module on easy, medium and hard questions, then masks on
+all of them and on the easy ones, and shows what the masks keep of the hard
+ones: section 4, appendix C.6.2; figures 5 and 17.
+
+python -m reproduce.mathematics \
+    --flagfile=reproduce/flags/mathematics_demo.flags
+"""
+
+import dataclasses
+
+from reproduce.csordas2021 import mathematics_findings, mathematics_stages
+from reproduce.harness import config as harness_config
+from reproduce.harness import experiment
+from reproduce.harness.config import field
+
+FIGURES = ("5", "17")
+
+_EACH = "One for all modules, or one each in the order " + ", ".join(
+    mathematics_stages.MODULES
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(harness_config.Config):
+    """Every field is a flag; the defaults are the paper's values, Table 1."""
+
+    modules: tuple[str, ...] = field(
+        mathematics_stages.MODULES,
+        "Modules, a network each.",
+        part=True,
+        one_of=mathematics_stages.MODULES,
+        distinct=True,
+    )
+    train_size: int = field(
+        656_666, "Questions of each level to train on.", at_least=1
+    )
+    validation_size: int = field(
+        10_000, "Questions of each level to validate.", at_least=2
+    )
+    data_seed: int = field(0, "Of the questions.", at_least=0)
+    batch_sizes: tuple[int, ...] = field(
+        (256, 512, 128, 256, 128),
+        f"Examples a network step. {_EACH}.",
+        at_least=1,
+    )
+    network_steps: tuple[int, ...] = field(
+        (30_000, 200_000, 40_000, 30_000, 200_000),
+        f"Steps of the weights. {_EACH}.",
+        at_least=1,
+        multiple_of="log_steps",
+    )
+    network_lr: float = field(1e-4, "Adam step of the weights.", above=0)
+    warmup_steps: tuple[int, ...] = field(
+        (0, 5000, 0, 0, 5000),
+        f"Steps until that is reached. {_EACH}.",
+        at_least=0,
+    )
+    mask_batch_sizes: tuple[int, ...] = field(
+        (256, 400, 128, 256, 256), f"Examples a mask step. {_EACH}.", at_least=1
+    )
+    mask_steps: tuple[int, ...] = field(
+        (30_000, 50_000, 40_000, 30_000, 50_000),
+        f"Steps of each mask. {_EACH}.",
+        at_least=1,
+        multiple_of="log_steps",
+    )
+    mask_lrs: tuple[float, ...] = field(
+        (0.03, 0.02, 0.03, 0.03, 0.02),
+        f"Adam step of the logits. {_EACH}.",
+        above=0,
+    )
+    betas: tuple[float, ...] = field(
+        (2e-5, 1e-6, 1e-5, 3e-6, 1e-6),
+        f"Penalty: each logit costs beta / mask batch size. {_EACH}.",
+        at_least=0,
+    )
+    find_beta: bool = field(
+        False, "Find beta by the rule of appendix C.2, starting at --betas."
+    )
+    num_samples: int = field(8, "Mask samples a batch.", at_least=1)
+    keep_probability: float = field(
+        0.9, "At the start of a mask.", above=0, less_than=1
+    )
+    clip_norm: float = field(1.0, "Limit of the gradient's norm.", above=0)
+    log_steps: int = field(
+        500,
+        "Steps between points in TensorBoard; divides the others.",
+        at_least=1,
+    )
+    model_size: int = field(256, "The Transformer's width.", at_least=1)
+    inner_size: int = field(512, "Its inner layers' units.", at_least=1)
+    heads: int = field(4, "Its attention heads.", at_least=1)
+    layers: int = field(3, "Layers of either half.", at_least=1)
+    dropout: float = field(0.1, "Its dropout.", at_least=0, less_than=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        count = len(mathematics_stages.MODULES)
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if _EACH in f.metadata["help"] and len(value) not in (1, count):
+                raise ValueError(
+                    f"--{f.name} must have 1 value or {count}, got "
+                    f"{len(value)}."
+                )
+        if min(self.mask_batch_sizes) < self.num_samples:
+            raise ValueError(
+                f"--mask_batch_sizes={min(self.mask_batch_sizes)} is smaller "
+                f"than --num_samples={self.num_samples}."
+            )
+        if self.find_beta and not all(self.betas):
+            raise ValueError("--find_beta starts at --betas, got a 0 there.")
+        if self.model_size % self.heads:
+            raise ValueError(
+                f"--heads={self.heads} must divide --model_size="
+                f"{self.model_size}."
+            )
+
+
+EXPERIMENT = experiment.Experiment(
+    name="mathematics",
+    config=Config,
+    plan=mathematics_stages.plan,
+    phases=mathematics_stages.phases,
+    claims=mathematics_findings.claims,
+    draw=mathematics_findings.draw,
+)
+
+if __name__ == "__main__":
+    experiment.main(EXPERIMENT)
