@@ -9,7 +9,7 @@ from keras import layers
 import modularity_tf
 from modularity_tf import NeuronSelection, WeightMask, soundness
 from modularity_tf.parts import weights as model_weights
-from reproduce.known_truth import boolean_networks, stages
+from reproduce.known_truth import boolean_networks
 from reproduce.known_truth.boolean_networks import Plan, parity
 
 THREE = (0, parity(3)), (1, parity(3)), (2, parity(3))
@@ -33,7 +33,7 @@ def accuracy_of(model, planted, output=0):
 
 
 def check(planted, found, output=0, **kwargs):
-    loss, accuracy = stages.task(output)
+    loss, accuracy = planted.objective(output)
     return soundness.check(
         found,
         planted.model,
@@ -161,7 +161,7 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
         data = tf.data.Dataset.from_tensor_slices(
             (self.planted.inputs, self.planted.labels)
         ).batch(50)
-        loss, accuracy = stages.task(0)
+        loss, accuracy = self.planted.objective(0)
         found = soundness.check(
             self.truth,
             self.planted.model,
@@ -370,7 +370,7 @@ class RefusesTest(parameterized.TestCase, tf.test.TestCase):
             soundness.check(self.truth, self.planted.model, data)
         wrong = data[0], 1 - data[1]
         for metrics, told in ((None, "accuracy 0"), ([], "loss")):
-            loss, accuracy = stages.task(0)
+            loss, accuracy = self.planted.objective(0)
             with self.assertRaisesRegex(ValueError, f"not perform.*{told}"):
                 soundness.check(
                     self.truth,
