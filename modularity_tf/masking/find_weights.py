@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import math
 import warnings
 
@@ -34,7 +35,7 @@ HELD_OUT = 0.2  # of arrays, where there are no validation data
 # shrinks by the n-th power under soft masks; and a sample keeps n weights with
 # it, so that too few whole samples leave no gradient to follow.
 STARTS = (0.9, 0.97, 0.99, 0.9975, 0.999)
-_FIRST_ALPHA = 1e-5
+_SMALL_ALPHAS = (1e-5, 1e-7)  # of larger networks the first is not small
 _EPOCHS = 10  # of each training, for callbacks and curves
 _STEPS_AT_ONCE = 50  # Keras comes up for air; a small network's time is there
 _HEALTH_ROWS = 512
@@ -139,9 +140,9 @@ def find_weights(
         steps = checks.integer("steps", steps, least=1)
     if not _is_auto(alpha):
         alpha = checks.number("alpha", alpha)
-    first_alpha = _FIRST_ALPHA if _is_auto(alpha) else alpha
+    first_alphas = _SMALL_ALPHAS if _is_auto(alpha) else (alpha,)
     masked = masked_model.MaskedModel(
-        model, num_samples, first_alpha, starts[0], roles, layers, seed=seed
+        model, num_samples, first_alphas[0], starts[0], roles, layers, seed=seed
     )
     optimizer = keras.optimizers.Adam(
         learning_rate, epsilon=1e-12, global_clipnorm=1.0
@@ -156,10 +157,10 @@ def find_weights(
     )
     search.measure_whole(performance_rule.accuracy_names(objective["metrics"]))
     with search.progress:
-        search.choose_start(starts, first_alpha)
+        first = search.choose_start(starts, first_alphas)
         if _is_auto(alpha):
-            alpha = search.choose_alpha(first_alpha)
-    mask, told = search.masks[alpha], search.told[alpha]
+            alpha = search.choose_alpha(first)
+    mask, told = search.found[alpha]
     for text in told:
         warnings.warn(text, stacklevel=2)
     performance = mask.provenance["performance"]
@@ -206,7 +207,7 @@ class _Search:
         self._steps, self._seed, self._batch_size = steps, seed, batch_size
         self._callbacks, self.start = callbacks, None
         self.model_name = masked.model.name
-        self.masks, self.told, self.trials = {}, {}, []
+        self.found, self.trials = {}, []  # masks with what was told, by alpha
         self.progress = _Progress() if verbose else _Silence()
         self.name, self.reference, self._scale = "", math.nan, None
 
@@ -243,26 +244,30 @@ class _Search:
                 "trained, are these its data?"
             )
 
-    def choose_start(self, starts, alpha):
+    def choose_start(self, starts, alphas):
         """Chooses the first start with which a mask keeps the performance.
 
         The best, if there is none.
 
         Args:
             starts: Floats, keep probabilities.
-            alpha: Float, the penalty.
+            alphas: Floats, small penalties to try with each.
+
+        Returns:
+            Float, the penalty of that mask.
         """
-        best = -math.inf
-        for start in starts:
-            self._masked.keep_probability = start
-            mask, told = self._train(start, alpha)
-            performance = mask.provenance["performance"]
+        best, chosen = -math.inf, None
+        for start, alpha in itertools.product(starts, alphas):
+            if self._masked.keep_probability != start or not self.found:
+                self._masked.keep_probability, self.found = start, {}
+            performance, _ = self.trial(alpha)
             if performance > best:
-                best, self.start = performance, start
-                self.masks[alpha], self.told[alpha] = mask, told
+                best, chosen = performance, (start, alpha, self.found)
             if performance >= FRACTION * self.reference:
                 break
+        self.start, first, self.found = chosen
         self._masked.keep_probability = self.start
+        return first
 
     def choose_alpha(self, first):
         """Returns the largest alpha that keeps the performance.
@@ -288,15 +293,15 @@ class _Search:
 
     def trial(self, alpha):
         """Returns performance and share kept of a mask trained with alpha."""
-        if alpha not in self.masks:
-            found = self._train(self.start, alpha)
-            self.masks[alpha], self.told[alpha] = found
-        mask = self.masks[alpha]
+        if alpha not in self.found:
+            self.found[alpha] = self._train(alpha)
+        mask, _ = self.found[alpha]
         return mask.provenance["performance"], mask.keep_fraction
 
-    def _train(self, start, alpha):
+    def _train(self, alpha):
         """Returns a trained mask, and what its training warned of."""
         masked, steps = self._masked, self._steps
+        start = masked.keep_probability
         if steps is None:
             falls = max(mask_sampling.logit(start), 1.0)
             rate = float(ops.convert_to_numpy(masked.optimizer.learning_rate))
