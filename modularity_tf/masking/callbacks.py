@@ -154,9 +154,9 @@ class MaskHealth(keras.callbacks.Callback):
         if report["kept"] > 0.99:
             advice.append(
                 f"{report['kept']:.1%} of the weights are kept: train for "
-                "more steps or with a higher learning rate (a logit starts "
-                "at 2.2 and moves by at most the learning rate a step), or "
-                "raise `alpha`"
+                "more steps or with a higher learning rate (a logit starts at "
+                f"{mask_sampling.logit(self.model.keep_probability):.2g} and "
+                "moves by at most the learning rate a step), or raise `alpha`"
             )
         elif report["undecided"] > 0.1 and self.model.num_samples:
             advice.append(

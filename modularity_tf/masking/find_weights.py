@@ -39,6 +39,7 @@ _SMALL_ALPHAS = (1e-5, 1e-7)  # of larger networks the first is not small
 _EPOCHS = 10  # of each training, for callbacks and curves
 _STEPS_AT_ONCE = 50  # Keras comes up for air; a small network's time is there
 _HEALTH_ROWS = 512
+_TOO_SMALL = "`data` has no batch of {} rows or more, one a mask."
 
 
 def find_weights(
@@ -77,9 +78,9 @@ def find_weights(
     masks, numbers from 0 to 1, under which such weights sink together; the
     other half sees the thresholded mask, which is what is returned, so that
     soft masks can't do what that one can't. `num_samples=4` and
-    `keep_probability=0.9` are the paper's. When a mask with a small penalty
-    does not keep the performance, the next one starts at a higher keep
-    probability (`STARTS`). docs/known_truth.md has the comparison.
+    `keep_probability=0.9` are the paper's. When masks with small penalties do
+    not keep the performance, the next one starts at a higher keep probability
+    (`STARTS`). docs/known_truth.md has the comparison.
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, on a scale from 0, the model with all these weights
@@ -111,10 +112,12 @@ def find_weights(
             drawn.
         batch_size: Positive int, of arrays.
         steps: Positive int, training steps of each mask. `None`: twenty times
-            as many as a logit needs to fall from its start to 0.
+            as many as a logit needs to fall from its start to 0, rounded up to
+            a multiple of 500.
         learning_rate: Positive float, of Adam.
         seed: Int, not negative: of samples, batches and what is held out.
-        callbacks: Keras callbacks of every training.
+        callbacks: Keras callbacks of every training. They hear of batches
+            once in up to 50 steps (`steps_per_execution`).
         verbose: 0 for no progress bar and no line a trial.
 
     Returns:
@@ -156,6 +159,9 @@ def find_weights(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
     )
     search.measure_whole(performance_rule.accuracy_names(objective["metrics"]))
+    if _is_auto(alpha):
+        search.check_falls()
+        first_alphas = [search.loss_unit * each for each in first_alphas]
     with search.progress:
         first = search.choose_start(starts, first_alphas)
         if _is_auto(alpha):
@@ -210,6 +216,7 @@ class _Search:
         self.found, self.trials = {}, []  # masks with what was told, by alpha
         self.progress = _Progress() if verbose else _Silence()
         self.name, self.reference, self._scale = "", math.nan, None
+        self.loss_unit, self._nothing = 1.0, 0.0
 
     def measure_whole(self, accuracies):
         """Measures the performance of the model as it is.
@@ -220,18 +227,22 @@ class _Search:
         Raises:
             ValueError: If it has none.
         """
-        whole = self._evaluate()  # nothing is removed yet
+        found = {}
+        for level in (1.0, -1.0):
+            for logits in self._masked.mask_logits.values():
+                logits.assign(ops.full(logits.shape, level))
+            found[level] = self._evaluate()
+        whole, nothing = found.values()
         known = [name for name in whole if name in accuracies]
         if len(known) == 1:
             (self.name,) = known
-            self.reference = whole[self.name]
+            self.reference, self._nothing = whole[self.name], nothing[self.name]
             good = self.reference > 0
             told = f"{self.name} {self.reference:.4g}"
         else:
             self.name, self.reference = performance_rule.LOSS_EXPLAINED, 1.0
-            for logits in self._masked.mask_logits.values():
-                logits.assign(ops.full(logits.shape, -1.0))
-            self._scale = whole["loss"], self._evaluate()["loss"]
+            self._scale = whole["loss"], nothing["loss"]
+            self.loss_unit = nothing["loss"] - whole["loss"]
             good = math.isfinite(sum(self._scale))
             good = good and self._scale[0] < self._scale[1]
             told = "loss {:.4g}, without all these weights {:.4g}".format(
@@ -242,6 +253,16 @@ class _Search:
                 f"{self.model_name!r} itself does not perform on the "
                 f"validation data ({told}): there is nothing to keep. Is it "
                 "trained, are these its data?"
+            )
+
+    def check_falls(self):
+        """Raises `ValueError` if the performance hardly needs the weights."""
+        if self._nothing >= FRACTION * self.reference:
+            raise ValueError(
+                f"Without all these weights the {self.name} of "
+                f"{self.model_name!r} is still {self._nothing:.4g} of "
+                f"{self.reference:.4g}, so no mask can be chosen by it. "
+                "`metrics=[]` chooses by the loss."
             )
 
     def choose_start(self, starts, alphas):
@@ -313,7 +334,12 @@ class _Search:
             warnings.simplefilter("always")
             masked.reset(seed=self._seed, alpha=alpha)
             masked.fit(
-                _training_batches(self._data, self._batch_size, self._seed),
+                _training_batches(
+                    self._data,
+                    self._batch_size,
+                    masked.smallest_batch,
+                    self._seed,
+                ),
                 steps_per_epoch=steps // epochs,
                 epochs=epochs,
                 callbacks=[
@@ -336,6 +362,7 @@ class _Search:
             str(each.message)
             for each in told
             if issubclass(each.category, UserWarning)
+            and not issubclass(each.category, masked_model.PoorMaskWarning)
         ]
         self.trials.append(
             {
@@ -371,21 +398,28 @@ class _Search:
         elif isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
             arguments = {"x": data}
         else:
-            batches = data_of_users.batches("validation_data", data)
-            arguments = {"x": batches}
+            arguments = {
+                "x": data_of_users.batches(
+                    "validation_data", data, with_weights=True
+                )
+            }
         found = masked.evaluate(**arguments, verbose=0, return_dict=True)
         found["loss"] -= float(ops.sum(masked.losses))
         return found
 
     def _few(self):
-        """Returns some validation data, as arrays."""
+        """Returns some validation data, as arrays; `None` with weights."""
         rows = next(
             data_of_users.batches(
-                "validation_data", self._validation, _HEALTH_ROWS
+                "validation_data",
+                self._validation,
+                _HEALTH_ROWS,
+                with_weights=True,
             )
         )
         few = len(keras.tree.flatten(rows[1])[0])
-        return rows if few >= self._masked.smallest_batch else None
+        is_fit = len(rows) == 2 and few >= self._masked.smallest_batch
+        return rows if is_fit else None
 
 
 class _Progress:
@@ -495,8 +529,11 @@ def _split(data, validation_data, seed):
     )
 
 
-def _training_batches(data, batch_size, seed):
-    """Returns batches without an end: of arrays, in a random order."""
+def _training_batches(data, batch_size, smallest, seed):
+    """Returns batches without an end: of arrays, in a random order.
+
+    What is left over and smaller than a training batch may be is left out.
+    """
     if data_of_users.is_arrays(data):
         rows = len(keras.tree.flatten(data[1])[0])
         tensors = keras.tree.map_structure(
@@ -515,8 +552,13 @@ def _training_batches(data, batch_size, seed):
             .prefetch(2)
         )
     if isinstance(data, tf.data.Dataset):
-        return data.repeat()
-    return _endless(data)
+        fitting = data.filter(
+            lambda *batch: tf.shape(tf.nest.flatten(batch)[0])[0] >= smallest
+        )
+        if not any(True for _ in fitting.take(1)):
+            raise ValueError(_TOO_SMALL.format(smallest))
+        return fitting.repeat()
+    return _endless(data, smallest)
 
 
 def _without_lists(data):
@@ -526,7 +568,13 @@ def _without_lists(data):
     return data
 
 
-def _endless(data):
+def _endless(data, smallest):
     """Yields batches over and over; Keras takes a generator alone."""
-    while True:
-        yield from data_of_users.batches("data", data)
+    is_empty = False
+    while not is_empty:
+        is_empty = True
+        for batch in data_of_users.batches("data", data, with_weights=True):
+            if len(keras.tree.flatten(batch[1])[0]) >= smallest:
+                is_empty = False
+                yield batch
+    raise ValueError(_TOO_SMALL.format(smallest))

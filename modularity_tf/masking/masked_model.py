@@ -13,8 +13,12 @@ from modularity_tf.parts import keras_private, seeds
 from modularity_tf.parts import weights as model_weights
 
 DEFAULT_ALPHA = 1e-4 / 128
-POOR = 0.5  # of what the loss gains by the masked weights
+FAR_WORSE = 0.5  # of what the loss gains by the masked weights
 _FEW = 512  # rows to measure that
+
+
+class PoorMaskWarning(UserWarning):
+    """The thresholded mask is far worse than the model on its own data."""
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -448,7 +452,7 @@ class MaskedModel(frozen_model.FrozenModel):
             self._loss_under(values, *rows)
             for values in (thresholded, removed, kept)
         )
-        if whole < nothing and nothing - mask < POOR * (nothing - whole):
+        if whole < nothing and nothing - mask < FAR_WORSE * (nothing - whole):
             warnings.warn(
                 f"The thresholded mask of {self.model.name!r} is far worse "
                 f"than the model on the training data: loss {mask:.3g}, the "
@@ -456,6 +460,7 @@ class MaskedModel(frozen_model.FrozenModel):
                 f"{nothing:.3g}. Lower `alpha`={self.alpha:g}, start at a "
                 f"higher `keep_probability` than {self.keep_probability:g}, "
                 "or let `find_weights` choose both.",
+                PoorMaskWarning,
                 stacklevel=3,
             )
 
@@ -463,7 +468,7 @@ class MaskedModel(frozen_model.FrozenModel):
         masked = self._gated({**self.fixed_mask.values, **values})
         outputs = self._functional(masked, x)
         loss = self.compute_loss(x, y, outputs, sample_weight, training=False)
-        return float(loss)
+        return float(loss) - float(ops.sum(self.losses))
 
     def _samples_of_this_device(self):
         """Returns the mask samples that see this device's part of a batch.

@@ -7,26 +7,27 @@ import tensorflow as tf
 BATCH_SIZE = 256  # in which arrays are gone through
 
 
-def batches(name, data, batch_size=BATCH_SIZE):
+def batches(name, data, batch_size=BATCH_SIZE, with_weights=False):
     """Yields `(inputs, targets)` of every batch, in order.
 
     Args:
         name: Str, the argument's name.
         data: A tuple of arrays `(inputs, targets)`, the inputs an array or a
             list or dict of such; or batches of them: a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`, or another iterable. Sample weights
-            behind the targets are left out.
+            `keras.utils.PyDataset`, or another iterable.
         batch_size: Positive int, of arrays.
+        with_weights: Bool. Whether sample weights behind the targets are a
+            third item; else they are left out.
 
     Raises:
         ValueError: If it is something else, there are not as many targets as
             inputs, or nothing at all.
     """
     if is_arrays(data):
-        inputs, targets = checked_arrays(name, data)[:2]
-        rows = _lengths(targets)[0]
+        arrays = checked_arrays(name, data)[: 3 if with_weights else 2]
+        rows = _lengths(arrays[1])[0]
         for start in range(0, rows, batch_size):
-            yield take((inputs, targets), slice(start, start + batch_size))
+            yield take(arrays, slice(start, start + batch_size))
         return
     wanted = (
         f"`{name}` must be a tuple of arrays (inputs, labels) or an iterable "
@@ -51,7 +52,8 @@ def batches(name, data, batch_size=BATCH_SIZE):
                 f"A batch of `{name}` must have as many labels as inputs, got "
                 f"{rows}."
             )
-        yield inputs, targets
+        is_weighted = with_weights and len(batch) > 2 and batch[2] is not None
+        yield (inputs, targets, batch[2]) if is_weighted else (inputs, targets)
     if is_empty:
         raise ValueError(
             f"`{name}` has no batch. (A generator can be gone through only "
@@ -123,7 +125,8 @@ def checked_arrays(name, data):
             f"`{name}` must have as many labels as inputs, and one or more, "
             f"got {rows}."
         )
-    return (inputs, targets, *map(np.asarray, weights))
+    weights = [np.asarray(each) for each in weights if each is not None]
+    return (inputs, targets, *weights)
 
 
 def take(arrays, rows):

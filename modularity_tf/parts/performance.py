@@ -151,12 +151,19 @@ def _function(function, targets, outputs):
     if isinstance(function, keras.metrics.CategoricalAccuracy):
         return keras.metrics.categorical_accuracy
     if isinstance(function, keras.metrics.Accuracy):
-        return lambda y, x: tf.cast(y, x.dtype) == x
+        return lambda y, x: tf.equal(*_in_float32(y, x))
     if isinstance(function, str):
         function = keras.losses.get(function)
     if isinstance(function, keras.losses.Loss):
-        return lambda y, x: function.call(tf.cast(y, x.dtype), x)
+        return lambda y, x: function.call(*_in_float32(y, x))
     return function
+
+
+def _in_float32(targets, outputs):
+    """Returns both in a type in which class 301 is no other one."""
+    if outputs.dtype in (tf.bfloat16, tf.float16):
+        outputs = tf.cast(outputs, tf.float32)
+    return tf.cast(targets, outputs.dtype), outputs
 
 
 def _same_rank(targets, outputs):

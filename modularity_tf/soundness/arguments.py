@@ -16,7 +16,16 @@ def check_finding(argument, found, model, is_twin=False):
             f"`{argument}` must be a WeightMask or a NeuronSelection, got "
             f"{found!r}."
         )
-    found.check_fits(model)
+    try:
+        found.check_fits(model)
+    except ValueError as error:
+        if not is_twin:
+            raise
+        raise ValueError(
+            "`untrained` must have the weights of `model` under the same "
+            "names, as `keras.models.clone_model(model)` has, before it is "
+            f"trained: {error}"
+        ) from error
     if not any(value.any() for value in found.values.values()):
         raise ValueError(f"`{argument}` is empty: {found!r}.")
     told = found.provenance.get("model_fingerprint")
@@ -49,7 +58,7 @@ def checked_list(argument, given, finding, model, known=()):
         for one in (*known, *given[:i]):
             is_same = one is found or (
                 one == found
-                and one.provenance
+                and "seed" in one.provenance
                 and one.provenance == found.provenance
             )
             if is_same:
@@ -93,4 +102,4 @@ def checked_scores(scores, finding):
     for path, value in found.items():
         if value.dtype.kind not in "iufb" or np.isnan(value).any():
             raise ValueError(f"`scores` of {path!r} must be numbers, not NaN.")
-    return found
+    return {path: value.astype("float64") for path, value in found.items()}

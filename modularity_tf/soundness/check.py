@@ -216,8 +216,8 @@ class _Check:
         flat = self._parts.flat(scores)
         rng = self._rng(2)
         order = np.lexsort((rng.random(flat.size), -flat))  # ties at random
-        shares = {max(1, round(s * flat.size)): s for s in reversed(SIZES)}
-        for count, share in sorted(shares.items()):
+        counts = {max(1, round(s * flat.size)) for s in SIZES}
+        for count in sorted(counts):
             top = np.zeros(flat.size, bool)
             top[order[:count]] = True
             chosen = type(self._finding)(self._parts.nest(top))
@@ -225,7 +225,7 @@ class _Check:
                 chosen.shuffled(int(s)).values
                 for s in rng.integers(2**31, size=_CURVE_REPEATS)
             ]
-            row = {"share": share, "parts": count}
+            row = {"share": count / flat.size, "parts": count}
             for key, kept in (
                 ("alone", self._parts.alone),
                 ("rest", self._parts.without),

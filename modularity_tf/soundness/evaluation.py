@@ -196,13 +196,18 @@ def examples_of(data, most, seed):
         List of `(inputs, targets)`.
     """
     if data_of_users.is_arrays(data):
-        data = data_of_users.checked_arrays("data", data)[:2]
+        data = data_of_users.checked_arrays("data", data)
         rows = len(keras.tree.flatten(data[1])[0])
         if rows > most:
             order = np.random.default_rng(seed).permutation(rows)
             data = data_of_users.take(data, np.sort(order[:most]))
     found, left = [], most
-    for batch in data_of_users.batches("data", data, _BATCH_SIZE):
+    for batch in data_of_users.batches("data", data, _BATCH_SIZE, True):
+        if len(batch) > 2:
+            raise ValueError(
+                "`data` must have no sample weights: every example counts as "
+                "much as any other here."
+            )
         batch = data_of_users.take(batch, slice(0, left))
         left -= len(keras.tree.flatten(batch[1])[0])
         found.append(keras.tree.map_structure(tf.convert_to_tensor, batch))

@@ -123,6 +123,36 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             again.provenance["trials"], self.found.provenance["trials"]
         )
 
+    def test_the_reference_is_the_whole_model_wherever_masks_start(self):
+        found, _ = find(
+            self.model, (X, Y), (X, Y), alpha=0.0, keep_probability=0.4, steps=2
+        )
+        whole = self.model.evaluate(X, Y, verbose=0, return_dict=True)
+        self.assertAllClose(found.provenance["reference"], whole["accuracy"])
+
+    def test_refuses_an_accuracy_that_does_not_need_the_weights(self):
+        model = classifier()
+        model.layers[-1].set_weights([KERNEL, np.array([-50.0])])
+        with self.assertRaisesRegex(
+            ValueError, r"accuracy of 'classifier' is still 0.99.*metrics=\[\]"
+        ):
+            find(model, (X, Y), (X, np.arange(400)[:, None] == 0))
+
+    def test_batches_keep_their_weights_and_lose_what_is_too_small(self):
+        batches = [(X[:3], Y[:3], np.ones(3)), (X[:1], Y[:1], np.ones(1))]
+        endless = module._training_batches(batches, 128, 2, 0)
+        for _ in range(2):
+            self.assertEqual([len(part) for part in next(endless)], [3, 3, 3])
+        dataset = tf.data.Dataset.from_tensor_slices((X[:4], Y[:4])).batch(3)
+        rows = [
+            len(x)
+            for x, _ in module._training_batches(dataset, 128, 2, 0).take(2)
+        ]
+        self.assertEqual(rows, [3, 3])
+        for data in (batches[1:], dataset.skip(1)):
+            with self.assertRaisesRegex(ValueError, "no batch of 2 rows"):
+                next(iter(module._training_batches(data, 128, 2, 0)))
+
     def test_without_accuracy_the_loss_that_is_explained_counts(self):
         model = classifier(metrics=())
         found, _ = find(model, (X, Y), (X[:100], Y[:100]), alpha=1e-3)

@@ -35,6 +35,21 @@ class BatchesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLen(labels, 4)
         self.assertIsNotNone(inputs)
 
+    def test_weights_come_along_if_asked_for(self):
+        weights = np.arange(4.0)
+        for data in (
+            (ROWS, LABELS, weights),
+            [(ROWS, LABELS, weights)],
+            [(ROWS, LABELS, None), (ROWS, LABELS)],
+        ):
+            self.assertEqual({len(b) for b in self.batches(data)}, {2})
+        for data in ((ROWS, LABELS, weights), [(ROWS, LABELS, weights)]):
+            ((*_, found),) = self.batches(data, with_weights=True)
+            self.assertAllEqual(found, weights)
+        for data in ((ROWS, LABELS, None), [(ROWS, LABELS, None)]):
+            ((*pair,),) = self.batches(data, with_weights=True)
+            self.assertLen(pair, 2)
+
     @parameterized.named_parameters(
         ("arrays", (ROWS, LABELS)),
         ("lists", (ROWS.tolist(), LABELS.tolist())),
