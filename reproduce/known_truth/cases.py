@@ -32,6 +32,9 @@ CASES = {
     # Two outputs; the second reads this share of the first one's units.
     "shared_0": Plan(((0, parity(8)), (1, between(8, 3, 5))), unread=5),
     "shared_25": Plan(((0, parity(8)), (0, between(8, 3, 5))), unread=5),
+    "shared_50": Plan(
+        ((0, parity(8)), (0, (0, 0, 1, 1, 0, 0, 1, 1, 0))), unread=5
+    ),
     "shared_100": Plan(
         ((0, parity(8)), (0, tuple(1 - x for x in parity(8)))), unread=5
     ),
@@ -58,6 +61,7 @@ TITLES = {
     "copies": "two copies",
     "shared_0": "nothing shared",
     "shared_25": "a quarter shared",
+    "shared_50": "half shared",
     "shared_100": "all shared",
     "attention": "attention heads",
     "attention_pairs": "cancelling heads",

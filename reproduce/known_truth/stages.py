@@ -84,6 +84,10 @@ def merged(methods, *parts):
     for part in parts:
         for key, values in part.items():
             found.setdefault(key, {}).update(values)
+    for of_method in (found.get("scores", {}), found.get("neurons", {})):
+        for method, entry in of_method.items():
+            curve = [round(value, 2) for value in entry["curve"]]
+            of_method[method] = {**entry, "curve": curve}
     scores = found.get("scores", {})
     found["scores"] = {m: scores[m] for m in methods if m in scores}
     return found

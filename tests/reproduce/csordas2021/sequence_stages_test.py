@@ -92,7 +92,9 @@ class DescribeTest(tf.test.TestCase):
 
 class ControlsTest(tf.test.TestCase):
     def test_score_random_masks_and_the_complement(self):
-        network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(9)])
+        network = keras.Sequential(
+            [keras.Input((1,)), keras.layers.Dense(9, name="dense")]
+        )
         network.set_weights([np.ones((1, 9)), np.zeros(9)])
         mask = WeightMask(
             {"dense/kernel": np.array([[True] * 3 + [False] * 6])}

@@ -85,9 +85,16 @@ class StagesTest(tf.test.TestCase):
             self.assertBetween(found["chance"], 0, 1)
 
     def test_merged_keeps_the_order_of_the_methods(self):
-        parts = {"scores": {"b": 1}, "clusters": {"x": 2}}, {"scores": {"a": 3}}
+        first, second = {"curve": [1.0, 0.123]}, {"curve": [0.5], "auroc": 0.9}
+        parts = (
+            {"scores": {"b": first}, "clusters": {"x": 2}},
+            {"scores": {"a": second}},
+        )
         found = stages.merged(("a", "b", "c"), *parts)
-        self.assertEqual([*found["scores"].items()], [("a", 3), ("b", 1)])
+        self.assertEqual(
+            [*found["scores"].items()],
+            [("a", second), ("b", {"curve": [1.0, 0.12]})],
+        )
         self.assertEqual(found["clusters"], {"x": 2})
 
 

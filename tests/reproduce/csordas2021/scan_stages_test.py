@@ -1,0 +1,39 @@
+import numpy as np
+from absl.testing import absltest
+
+from modularity_tf import WeightMask
+from reproduce import scan
+from reproduce.csordas2021 import scan_stages
+from reproduce.csordas2021.scan_stages import AGAIN, SIMPLE
+
+
+def mask(*rows):
+    return WeightMask({"decoder/output/kernel": np.array(rows, bool)})
+
+
+class ScanStagesTest(absltest.TestCase):
+    def test_removed_are_shares_of_what_the_full_problem_keeps(self):
+        masks = {
+            SIMPLE: mask([1, 1, 0], [1, 0, 0]),
+            SIMPLE + AGAIN: mask([1, 1, 1], [1, 1, 1]),
+            "length": mask([0, 1, 1], [1, 1, 1]),
+            "length" + AGAIN: mask([0, 0, 0], [0, 0, 0]),
+        }
+        found = scan_stages.removed_by_token(masks)
+        self.assertEqual(
+            found,
+            {SIMPLE + AGAIN: [0.0, 0.0, 0.0], "length": [0.5, 0.0, 0.0]},
+        )
+
+    def test_beta_is_that_of_the_flag_or_that_was_found(self):
+        config = scan.Config()
+        found = scan_stages.found_beta(config, "lstm", {"alpha": 1e-3})
+        self.assertAlmostEqual(found, 1e-3 * config.mask_batch_size)
+        settings = scan_stages.settings_of(config, "lstm")
+        self.assertEqual(
+            scan_stages.found_beta(config, "lstm", None), settings.beta
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()
