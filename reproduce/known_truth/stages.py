@@ -54,7 +54,10 @@ def plan_network(run, case, seed):
         # The others have its settings, found without another search.
         if config.controls:
             record["controls"] = {
-                name: masks(name, _CHECKS[name], case, first, trainings=1)
+                name: run.combine(
+                    without_curve,
+                    masks(name, _CHECKS[name], case, first, trainings=1),
+                )
                 for name in config.controls
             }
         if cases.measures_sharing(case):
@@ -76,6 +79,11 @@ def plan_control(run, case, seed):
         name, ask_for_sharing, case, seed=seed, steps=1, phase="methods"
     )
     return {"case": case, "seed": seed, "answers": answers}
+
+
+def without_curve(found):
+    """Returns scores without their curve, which no figure shows."""
+    return {key: value for key, value in found.items() if key != "curve"}
 
 
 def merged(methods, *parts):
