@@ -166,7 +166,7 @@ def find_weights(
         first = search.choose_start(starts, first_alphas)
         if _is_auto(alpha):
             alpha = search.choose_alpha(first)
-    mask, told = search.found[alpha]
+    mask, told = search.mask(alpha)
     for text in told:
         warnings.warn(text, stacklevel=2)
     performance = mask.provenance["performance"]
@@ -211,12 +211,17 @@ class _Search:
     ):
         self._masked, self._data, self._validation = masked, data, validation
         self._steps, self._seed, self._batch_size = steps, seed, batch_size
-        self._callbacks, self.start = callbacks, None
+        self._callbacks = callbacks
         self.model_name = masked.model.name
-        self.found, self.trials = {}, []  # masks with what was told, by alpha
+        self._found, self.trials = {}, []
         self.progress = _Progress() if verbose else _Silence()
         self.name, self.reference, self._scale = "", math.nan, None
         self.loss_unit, self._nothing = 1.0, 0.0
+
+    @property
+    def start(self):
+        """Float, the keep probability that masks start with."""
+        return self._masked.keep_probability
 
     def measure_whole(self, accuracies):
         """Measures the performance of the model as it is.
@@ -279,15 +284,13 @@ class _Search:
         """
         best, chosen = -math.inf, None
         for start, alpha in itertools.product(starts, alphas):
-            if self._masked.keep_probability != start or not self.found:
-                self._masked.keep_probability, self.found = start, {}
+            self._masked.keep_probability = start
             performance, _ = self.trial(alpha)
             if performance > best:
-                best, chosen = performance, (start, alpha, self.found)
+                best, chosen = performance, (start, alpha)
             if performance >= FRACTION * self.reference:
                 break
-        self.start, first, self.found = chosen
-        self._masked.keep_probability = self.start
+        self._masked.keep_probability, first = chosen
         return first
 
     def choose_alpha(self, first):
@@ -314,15 +317,22 @@ class _Search:
 
     def trial(self, alpha):
         """Returns performance and share kept of a mask trained with alpha."""
-        if alpha not in self.found:
-            self.found[alpha] = self._train(alpha)
-        mask, _ = self.found[alpha]
+        mask, _ = self.mask(alpha)
         return mask.provenance["performance"], mask.keep_fraction
+
+    def mask(self, alpha):
+        """Returns a mask trained with alpha, and what its training warned of.
+
+        Trained at the first call.
+        """
+        key = self.start, alpha
+        if key not in self._found:
+            self._found[key] = self._train(alpha)
+        return self._found[key]
 
     def _train(self, alpha):
         """Returns a trained mask, and what its training warned of."""
-        masked, steps = self._masked, self._steps
-        start = masked.keep_probability
+        masked, steps, start = self._masked, self._steps, self.start
         if steps is None:
             falls = max(mask_sampling.logit(start), 1.0)
             rate = float(ops.convert_to_numpy(masked.optimizer.learning_rate))

@@ -76,6 +76,12 @@ class Overlap:
         return ratio(self.expected, self.first)
 
     @property
+    def expected_jaccard(self):
+        """Float, the Jaccard index of random sets that share as expected."""
+        union = self.first + self.second - self.expected
+        return ratio(self.expected, union)
+
+    @property
     def excess(self):
         """Float, `share` less `expected_share`."""
         return self.share - self.expected_share

@@ -70,15 +70,12 @@ def plan_network(run, data, labels, name, seed):
         "network": name,
         "seed": seed,
         "dense": dense,
-        "beta": run.combine(functools.partial(found_beta, config), search),
+        "beta": run.combine(
+            functools.partial(mask_stages.found_beta, config), search
+        ),
         "alpha_search": search,
         "masks": run.combine(describe, masks, scores),
     }
-
-
-def found_beta(config, search):
-    """Returns the beta of the masks: that of the flag, or that was found."""
-    return search["alpha"] * config.mask_batch_size if search else config.beta
 
 
 def describe(masks, scores):

@@ -69,6 +69,18 @@ def check_samples(config, batch_size):
         )
 
 
+def found_beta(config, search):
+    """Returns the beta of the masks: that of the flag, or that was found.
+
+    Args:
+        config: With `beta` and `mask_batch_size`.
+        search: What `find_alpha` returned, or `None`.
+    """
+    if search:
+        return search["alpha"] * config.mask_batch_size
+    return config.beta
+
+
 def compile_network(config, network, **kwargs):
     """Compiles a network as the paper trains its weights, and returns it."""
     network.compile(

@@ -9,17 +9,18 @@ import operator
 import numpy as np
 
 from reproduce.csordas2021 import (
+    mask_stages,
     mathematics_data,
     sequence_networks,
     sequence_scores,
     sequence_stages,
     sequences,
 )
+from reproduce.csordas2021.sequence_stages import AGAIN
 
 MODULES, LEVELS = mathematics_data.MODULES, mathematics_data.LEVELS
 EASY, HARD = LEVELS[0], LEVELS[-1]
 ALL = "all"  # the mask of all levels: the control
-AGAIN = "_again"  # a mask of the same task, extracted from another seed
 CHARACTERS = sequences.Vocabulary(mathematics_data.CHARACTERS)
 POSITIONS = mathematics_data.MAX_QUESTION + 1  # and an end
 EXAMPLES = 2  # questions of each level that records show
@@ -79,27 +80,10 @@ def plan_module(run, module, seed):
         "dense": stage("scores_dense", score, network),
         "examples": stage("examples", answers, network, masks[EASY]),
         "alpha_search": search,
-        "beta": run.combine(functools.partial(found_beta, settings), search),
-        "masks": run.combine(describe, masks, scores),
-    }
-
-
-def found_beta(settings, search):
-    """Returns the beta of the masks: that of the flag, or that was found."""
-    if search:
-        return search["alpha"] * settings.mask_batch_size
-    return settings.beta
-
-
-def describe(masks, scores):
-    """Returns what the record has of each mask."""
-    return {
-        task: {
-            **scores[task],
-            "again": scores[task + AGAIN],
-            **sequence_stages.describe(masks[task], masks[task + AGAIN]),
-        }
-        for task in (ALL, EASY)
+        "beta": run.combine(
+            functools.partial(mask_stages.found_beta, settings), search
+        ),
+        "masks": run.combine(sequence_stages.describe_all, masks, scores),
     }
 
 

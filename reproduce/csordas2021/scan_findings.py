@@ -8,7 +8,8 @@ import numpy as np
 
 from modularity_tf import plots
 from reproduce.csordas2021.scan_data import SIMPLE
-from reproduce.csordas2021.scan_stages import AGAIN, TOKENS
+from reproduce.csordas2021.scan_stages import TOKENS
+from reproduce.csordas2021.sequence_stages import AGAIN
 from reproduce.harness import claim
 from reproduce.harness.records import grouped
 

@@ -7,12 +7,14 @@ import functools
 import operator
 
 from reproduce.csordas2021 import (
+    mask_stages,
     scan_data,
     sequence_networks,
     sequence_stages,
     sequences,
 )
 from reproduce.csordas2021.scan_data import SIMPLE
+from reproduce.csordas2021.sequence_stages import AGAIN
 
 NETWORKS = ("lstm", "transformer")
 SPLITS = scan_data.SPLITS[1:]  # those that generalization is tested on
@@ -20,7 +22,6 @@ POSITIONS = 49  # the longest output has 48 actions, and an end
 COMMANDS = sequences.Vocabulary(scan_data.INPUT_WORDS)
 ACTIONS = sequences.Vocabulary(scan_data.OUTPUT_TOKENS)
 TOKENS = ("end", *scan_data.OUTPUT_TOKENS)  # by number
-AGAIN = "_again"  # a mask of the same task, extracted from another seed
 
 
 def plan(run):
@@ -83,30 +84,13 @@ def plan_network(run, name, seed):
         "alone": alone,
         "alpha_search": search,
         "beta": run.combine(
-            functools.partial(found_beta, config, name), search
+            functools.partial(
+                mask_stages.found_beta, settings_of(config, name)
+            ),
+            search,
         ),
-        "masks": run.combine(describe, masks, scores),
+        "masks": run.combine(sequence_stages.describe_all, masks, scores),
         "removed": run.combine(removed_by_token, masks),
-    }
-
-
-def found_beta(config, name, search):
-    """Returns the beta of the masks: that of the flag, or that was found."""
-    if search:
-        return search["alpha"] * config.mask_batch_size
-    return settings_of(config, name).beta
-
-
-def describe(masks, scores):
-    """Returns what the record has of each split's mask."""
-    return {
-        split: {
-            **scores[split],
-            "again": scores[split + AGAIN],
-            **sequence_stages.describe(mask, masks[split + AGAIN]),
-        }
-        for split, mask in masks.items()
-        if not split.endswith(AGAIN)
     }
 
 

@@ -10,10 +10,10 @@ import functools
 import keras
 import numpy as np
 
-from modularity_tf.parts import overlap
 from reproduce.csordas2021 import mask_stages, sequence_scores, sequences
 from reproduce.harness import records, training
 
+AGAIN = "_again"  # a mask of the same task, extracted from another seed
 # Biases and embeddings are never masked; layer normalization is.
 ROLES = {"lstm": "kernels", "transformer": "transformer"}
 
@@ -156,6 +156,25 @@ def controls(stage, network, mask, data):
     }
 
 
+def describe_all(masks, scores):
+    """Returns what the record has of each task's mask.
+
+    Args:
+        masks: Dict from task to `WeightMask`; that of the same task, extracted
+            again, has `AGAIN` behind the task's name.
+        scores: Dict with the same keys, to dicts.
+    """
+    return {
+        task: {
+            **scores[task],
+            "again": scores[task + AGAIN],
+            **describe(mask, masks[task + AGAIN]),
+        }
+        for task, mask in masks.items()
+        if not task.endswith(AGAIN)
+    }
+
+
 def describe(mask, again):
     """Returns what the record has of a mask and of one extracted again.
 
@@ -164,15 +183,12 @@ def describe(mask, again):
         again: `WeightMask` of the same task and network, from another seed.
     """
     both = mask.overlap(again)
-    chance = overlap.ratio(
-        both.expected, both.first + both.second - both.expected
-    )
     return records.without_nan(
         {
             "keep_fraction": mask.keep_fraction,
             "keep_fractions": mask.keep_fractions(),
             "jaccard": both.jaccard,
-            "jaccard_by_chance": chance,
+            "jaccard_by_chance": both.expected_jaccard,
         }
     )
 

@@ -230,9 +230,9 @@ def find_again(stage, case, first):
     shared = overlap.overlaps(
         *(_among(each, absent) for each in (first["mask"], mask))
     )["total"]
-    both = shared.first + shared.second
-    chance = overlap.ratio(shared.expected, both - shared.expected)
-    return records.without_nan({"jaccard": shared.jaccard, "chance": chance})
+    return records.without_nan(
+        {"jaccard": shared.jaccard, "chance": shared.expected_jaccard}
+    )
 
 
 def find_in_twin(stage, case, first):

@@ -17,6 +17,7 @@ class OverlapsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose([a.share, a.jaccard], [1 / 2, 1 / 4])
         self.assertAllClose(a.expected, 2 * 3 / 4)
         self.assertAllClose(a.excess, 1 / 2 - 3 / 4)
+        self.assertAllClose(a.expected_jaccard, 1.5 / (2 + 3 - 1.5))
         self.assertEqual((total.shared, total.first, total.second), (1, 4, 3))
         self.assertAllClose(total.share, 1 / 4)
         none = overlap.overlaps(r, t)["b"]

@@ -6,7 +6,7 @@ from absl.testing import absltest, parameterized
 
 from modularity_tf.masking.weight_mask import WeightMask
 from reproduce import cifar_ablation
-from reproduce.csordas2021 import cifar_stages
+from reproduce.csordas2021 import cifar_stages, mask_stages
 from reproduce.harness.run import Run
 
 TINY = cifar_ablation.Config(
@@ -73,7 +73,7 @@ class RecordTest(parameterized.TestCase):
     @parameterized.parameters((None, 5e-4), ({"alpha": 1e-5}, 32e-5))
     def test_beta_is_that_of_the_flag_or_that_was_found(self, search, beta):
         config = dataclasses.replace(TINY, beta=5e-4)
-        found = cifar_stages.found_beta(config, search)
+        found = mask_stages.found_beta(config, search)
         self.assertAlmostEqual(found, beta)
 
 

@@ -1,7 +1,7 @@
 from absl.testing import absltest
 
 from reproduce import mathematics
-from reproduce.csordas2021 import mathematics_stages
+from reproduce.csordas2021 import mask_stages, mathematics_stages
 from reproduce.csordas2021.mathematics_stages import ALL
 
 
@@ -17,7 +17,7 @@ class MathematicsStagesTest(absltest.TestCase):
         last = mathematics_stages.MODULES[-1]
         settings = mathematics_stages.settings_of(config, last)
         self.assertEqual(settings.beta, 5.0)
-        self.assertEqual(mathematics_stages.found_beta(settings, None), 5.0)
+        self.assertEqual(mask_stages.found_beta(settings, None), 5.0)
 
 
 if __name__ == "__main__":

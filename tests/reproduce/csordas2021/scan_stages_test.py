@@ -3,8 +3,9 @@ from absl.testing import absltest
 
 from modularity_tf import WeightMask
 from reproduce import scan
-from reproduce.csordas2021 import scan_stages
-from reproduce.csordas2021.scan_stages import AGAIN, SIMPLE
+from reproduce.csordas2021 import mask_stages, scan_stages
+from reproduce.csordas2021.scan_data import SIMPLE
+from reproduce.csordas2021.sequence_stages import AGAIN
 
 
 def mask(*rows):
@@ -27,12 +28,10 @@ class ScanStagesTest(absltest.TestCase):
 
     def test_beta_is_that_of_the_flag_or_that_was_found(self):
         config = scan.Config()
-        found = scan_stages.found_beta(config, "lstm", {"alpha": 1e-3})
-        self.assertAlmostEqual(found, 1e-3 * config.mask_batch_size)
         settings = scan_stages.settings_of(config, "lstm")
-        self.assertEqual(
-            scan_stages.found_beta(config, "lstm", None), settings.beta
-        )
+        found = mask_stages.found_beta(settings, {"alpha": 1e-3})
+        self.assertAlmostEqual(found, 1e-3 * config.mask_batch_size)
+        self.assertEqual(mask_stages.found_beta(settings, None), settings.beta)
 
 
 if __name__ == "__main__":
