@@ -1,6 +1,7 @@
 r"""Archives finished runs, and writes their numbers into the documents.
 
-Each run folder becomes results/NAME.json, NAME that of its flag file. The
+Each run folder becomes results/NAME.json, NAME that of its flag file (of what
+was run as a part of a larger run, the folder part-DIGEST in it). The
 claims in results/ are computed anew from the records there, as the code has
 them by now, and the marked parts of README.md and docs/ written from them.
 

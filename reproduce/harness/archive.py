@@ -8,7 +8,7 @@ import pathlib
 from absl import flags
 
 from reproduce.harness import config as harness_config
-from reproduce.harness.run import Run, read_results
+from reproduce.harness.run import PART, Run, read_results
 
 FLAGS_FOLDER = pathlib.Path(__file__).parents[1] / "flags"
 MAX_BYTES = 300_000
@@ -33,7 +33,7 @@ def archive(folder, results_folder):
     machines), the records in four digits, and the claims on these.
 
     Args:
-        folder: Path of a run folder.
+        folder: Path of a run folder, or of the results of a part in it.
         results_folder: Path of the folder for the file.
 
     Returns:
@@ -45,9 +45,10 @@ def archive(folder, results_folder):
             it holds too much.
     """
     results = _read(folder)
-    experiment = experiment_of(folder.name.split("-")[0])
+    whole = folder.parent if folder.name.startswith(PART) else folder
+    experiment = experiment_of(whole.name.split("-")[0])
     config = configured(experiment, results["config"])
-    _check_is_whole(folder, experiment, config, results["made"])
+    _check_is_whole(whole, experiment, config, results["made"])
     commits = {results["versions"]["commit"], *results["made"]["commits"]}
     unsure = sorted(c for c in commits if not c or c.endswith("-dirty"))
     if unsure:
@@ -184,8 +185,8 @@ def _check_is_whole(folder, experiment, config, made):
         )
     if run.made() != made:
         raise ValueError(
-            f"{folder / 'results.json'} is older than the stages: run the same "
-            "command again."
+            f"{folder}: its results.json is older than the stages: run the "
+            "same command again."
         )
 
 

@@ -28,6 +28,8 @@ from reproduce.harness import artefacts, claim, provenance, training
 from reproduce.harness.progress import Progress
 from reproduce.harness.stage import Stage, resolve
 
+PART = "part-"
+
 
 class Run:
     """The stages of an experiment, and the folder where they lie.
@@ -315,7 +317,7 @@ class Run:
         }
         text = json.dumps(part, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return self.folder / f"part-{digest}"
+        return self.folder / f"{PART}{digest}"
 
     def _take_lock(self):
         """Locks the folder, or says which process holds it."""

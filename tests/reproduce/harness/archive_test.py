@@ -92,6 +92,14 @@ class ArchiveTest(tf.test.TestCase):
         self.write_flags("toy_other", "--size=4")
         self.assertEqual(self.archive(self.run_toy()).stem, "toy_all")
 
+    def test_a_part_of_a_larger_run_is_archived_from_its_own_results(self):
+        whole = self.run_toy()
+        self.run_toy(seeds=(0, 1))
+        (part,) = whole.glob("part-*")
+        path = self.archive(part)
+        self.assertEqual(path.stem, "toy_small")
+        self.assertEqual(json.loads(path.read_text())["seeds"], [0, 1])
+
     def test_refuses_a_run_that_no_flag_file_describes(self):
         folder = self.run_toy(size=5)
         self.refuses(folder, r"No flag file toy_\*.flags .*--size=5")
