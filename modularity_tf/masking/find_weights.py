@@ -60,6 +60,7 @@ def find_weights(
     learning_rate=LEARNING_RATE,
     seed=0,
     callbacks=(),
+    return_scores=False,
     verbose=1,
 ):
     """Returns the weights of a trained model that a task needs.
@@ -118,11 +119,19 @@ def find_weights(
         seed: Int, not negative: of samples, batches and what is held out.
         callbacks: Keras callbacks of every training. They hear of batches
             once in up to 50 steps (`steps_per_execution`).
+        return_scores: Bool, whether to return also how much the task needs
+            each weight, to rank them by.
         verbose: 0 for no progress bar and no line a trial.
 
     Returns:
         `WeightMask`. Its provenance has the performance of the mask and the
         model (`reference`), all trials and the mask's `health`.
+
+        With `return_scores` also a dict from weight path to a float32 array in
+        [0, 1]: the mean of sigmoid(logits) over the masks that were trained
+        from the same start. The search tries one penalty after the other, and
+        a weight that is needed more is kept under larger ones. With a given
+        `alpha` there is one mask, and little order among the weights it keeps.
 
     Raises:
         ValueError: If no loss is known, there are no validation data, an
@@ -158,6 +167,8 @@ def find_weights(
     search = _Search(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
     )
+    if return_scores:
+        search.scores = {}
     search.measure_whole(performance_rule.accuracy_names(objective["metrics"]))
     if _is_auto(alpha):
         search.check_falls()
@@ -192,11 +203,17 @@ def find_weights(
         "trials": search.trials,
         "validation": source,
     }
-    return weight_mask.WeightMask(dict(mask.values), provenance)
+    mask = weight_mask.WeightMask(dict(mask.values), provenance)
+    return (mask, search.mean_scores()) if return_scores else mask
 
 
 class _Search:
-    """Trains masks with one alpha after the other, and keeps them all."""
+    """Trains masks with one alpha after the other, and keeps them all.
+
+    Attributes:
+        scores: `None`, or a dict from start to the sigmoids of all logits that
+            were trained from it, added up, and the number of trainings.
+    """
 
     def __init__(
         self,
@@ -213,7 +230,7 @@ class _Search:
         self._steps, self._seed, self._batch_size = steps, seed, batch_size
         self._callbacks = callbacks
         self.model_name = masked.model.name
-        self._found, self.trials = {}, []
+        self._found, self.trials, self.scores = {}, [], None
         self.progress = _Progress() if verbose else _Silence()
         self.name, self.reference, self._scale = "", math.nan, None
         self.loss_unit, self._nothing = 1.0, 0.0
@@ -330,6 +347,18 @@ class _Search:
             self._found[key] = self._train(alpha)
         return self._found[key]
 
+    def mean_scores(self):
+        """Returns the mean sigmoid of each logit, over trainings."""
+        total, trainings = self.scores[self.start]
+        return {path: values / trainings for path, values in total.items()}
+
+    def _add_scores(self):
+        total, trainings = self.scores.get(self.start, ({}, 0))
+        for path, logits in self._masked.mask_logits.items():
+            kept = ops.convert_to_numpy(ops.sigmoid(logits))
+            total[path] = total.get(path, 0) + kept
+        self.scores[self.start] = total, trainings + 1
+
     def _train(self, alpha):
         """Returns a trained mask, and what its training warned of."""
         masked, steps, start = self._masked, self._steps, self.start
@@ -360,6 +389,8 @@ class _Search:
                 shuffle=False,  # `_training_batches` does
                 verbose=0,
             )
+        if self.scores is not None:
+            self._add_scores()
         performance = self._performance()
         mask = masked.weight_mask()
         report = health.report()

@@ -7,7 +7,6 @@ import functools
 import warnings
 
 import keras
-import numpy as np
 from keras import ops
 
 from modularity_tf.masking import (
@@ -28,6 +27,8 @@ CLUSTERS = similarity.MEASURES
 METHODS = (*WEIGHTS, "neurons", "clusters")
 SETTINGS = ("alpha", "keep_probability")  # of masks
 PAPER = {"num_samples": 4, "keep_probability": 0.9}  # drawn as there
+# Of the mask to score where no penalty leaves one that performs.
+PERFORMS_NOT = {"alpha": 1e-5, "keep_probability": 0.9}
 RESTARTS = 10  # of a search for clusters, as in `find_units`
 
 
@@ -83,39 +84,34 @@ def find(config, planted, task, method, seed, settings=None):
 
 
 def find_mask(config, planted, task, data, validation, settings, seed):
-    """Returns what `find_weights` finds, with its logits as scores."""
-    logits = _Logits()
+    """Returns what `find_weights` finds."""
     loss, accuracy = planted.objective(task)
-    try:
-        with warnings.catch_warnings():
-            # Whether a mask is sound is measured, not told.
-            warnings.simplefilter("ignore", UserWarning)
-            mask = find_weights.find_weights(
-                planted.model,
-                data,
-                validation,
-                loss=loss,
-                metrics=[accuracy],
-                layers=planted.layers,
-                steps=config.mask_steps or None,
-                seed=seed,
-                callbacks=[logits],
-                verbose=0,
-                **settings,
-            )
-    except ValueError as error:
-        if "No mask keeps" not in str(error):
-            raise
-        # No alpha keeps the performance: what the last one left.
-        found = logits.found[-1]
-        kept = {path: value > 0 for path, value in found.items()}
-        return found, weight_mask.WeightMask(kept), {"performs": False}
-    told = {key: mask.provenance[key] for key in ("alpha", "keep_probability")}
-    return (
-        logits.of(mask),
-        weight_mask.WeightMask(dict(mask.values)),
-        {"performs": True, "keep_fraction": mask.keep_fraction, **told},
+    find = functools.partial(
+        find_weights.find_weights,
+        planted.model,
+        data,
+        validation,
+        loss=loss,
+        metrics=[accuracy],
+        layers=planted.layers,
+        steps=config.mask_steps or None,
+        seed=seed,
+        return_scores=True,
+        verbose=0,
     )
+    with warnings.catch_warnings():
+        # Whether a mask is sound is measured, not told.
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            mask, scores = find(**settings)
+            told = {key: mask.provenance[key] for key in SETTINGS}
+            told |= {"performs": True, "keep_fraction": mask.keep_fraction}
+        except ValueError as error:
+            if "No mask keeps" not in str(error):
+                raise
+            mask, scores = find(**{**settings, **PERFORMS_NOT})
+            told = {"performs": False}
+    return scores, weight_mask.WeightMask(dict(mask.values)), told
 
 
 def find_by_popup(config, planted, task, data, loss, seed):
@@ -206,29 +202,3 @@ def find_clusters(config, planted, case, seed):
         }
         for layer, matrices in similarities(data).items()
     }
-
-
-class _Logits(keras.callbacks.Callback):
-    """Keeps the logits of every mask that is trained."""
-
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def on_train_end(self, logs=None):
-        self.found.append(
-            {
-                path: ops.convert_to_numpy(logits.value)
-                for path, logits in self.model.mask_logits.items()
-            }
-        )
-
-    def of(self, mask):
-        """Returns the logits of one of these masks."""
-        for found in reversed(self.found):
-            if all(
-                np.array_equal(found[path] > 0, flags)
-                for path, flags in mask.values.items()
-            ):
-                return found
-        raise ValueError("No training ended with this mask.")

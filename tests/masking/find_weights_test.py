@@ -77,6 +77,18 @@ def find(*args, **kwargs):
     return found, [str(w.message) for w in told if w.category is UserWarning]
 
 
+class Sigmoids(keras.callbacks.Callback):
+    """Keeps the sigmoids of a layer's logits as each training leaves them."""
+
+    def __init__(self, path):
+        super().__init__()
+        self._path, self.found = path, []
+
+    def on_train_end(self, logs=None):
+        logits = self.model.mask_logits[self._path]
+        self.found.append(keras.ops.sigmoid(logits).numpy())
+
+
 class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -116,9 +128,15 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("undecided", told["health"])
         self.found.check_fits(self.model)
 
-    def test_the_seed_decides(self):
-        again, _ = find(self.model, (X, Y))
+    def test_the_seed_decides_and_scores_are_means_over_all_masks(self):
+        path = "out/kernel"
+        kept = Sigmoids(path)
+        (again, scores), _ = find(
+            self.model, (X, Y), return_scores=True, callbacks=[kept]
+        )
         self.assertEqual(again, self.found)
+        self.assertEqual([*scores], [path])
+        self.assertAllClose(scores[path], np.mean(kept.found, axis=0))
         self.assertEqual(
             again.provenance["trials"], self.found.provenance["trials"]
         )
@@ -302,7 +320,8 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         inputs = np.array(list(itertools.product([0, 1], repeat=8)), "float32")
         odd = inputs[:, :4].sum(axis=1, keepdims=True) % 2
         for num_samples in (None, 4):
-            found, _ = find(
+            kept = Sigmoids("hidden/kernel")
+            (found, scores), _ = find(
                 model,
                 (inputs, odd),
                 (inputs, odd),
@@ -311,14 +330,22 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
                 num_samples=num_samples,
                 learning_rate=0.1,
                 steps=500,
+                return_scores=True,
+                callbacks=[kept],
             )
             for path, expected in needed.items():
                 self.assertAllEqual(found.values[path], expected)
         # From the paper's start drawn masks lose the parity.
-        first, *_ = found.provenance["trials"]
+        trials = found.provenance["trials"]
+        first, *_ = trials
         self.assertEqual(first["keep_probability"], 0.9)
         self.assertLess(first["performance"], 0.8)
-        self.assertGreater(found.provenance["keep_probability"], 0.9)
+        start = found.provenance["keep_probability"]
+        self.assertGreater(start, 0.9)
+        from_there = [t["keep_probability"] == start for t in trials]
+        self.assertAllClose(
+            scores["hidden/kernel"], np.array(kept.found)[from_there].mean(0)
+        )
 
     def test_says_what_to_change_where_no_alpha_keeps_the_performance(self):
         with self.assertRaisesRegex(
