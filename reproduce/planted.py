@@ -28,7 +28,11 @@ class Config(config.Config):
         distinct=True,
     )
     cases: tuple[str, ...] = field(
-        (*cases.CASES, *cases.CONTROLS),
+        tuple(
+            case
+            for case in (*cases.CASES, *cases.CONTROLS)
+            if case not in cases.LOUDER
+        ),
         "What is planted.",
         part=True,
         one_of=cases.ALL,

@@ -27,6 +27,8 @@ CASES = {
         ((0, at_least(5, 3)), (1, between(5, 2, 3)), (2, parity(5))), unread=5
     ),
     "silent": Plan(_THREE, unread=5, silent=5, decoy_scale=2.0),
+    "silent_8": Plan(_THREE, unread=5, silent=5, decoy_scale=8.0),
+    "silent_32": Plan(_THREE, unread=5, silent=5, decoy_scale=32.0),
     "pairs": Plan(_THREE, unread=5, pairs=4),
     "copies": Plan(((0, parity(4)), (1, parity(4))), copies=True, unread=4),
     # Two outputs; the second reads this share of the first one's units.
@@ -39,6 +41,8 @@ CASES = {
         ((0, parity(8)), (0, tuple(1 - x for x in parity(8)))), unread=5
     ),
 }
+
+LOUDER = ("silent_8", "silent_32")  # the case `silent` with larger decoys
 
 # Networks of other kinds: functions of the seed.
 OTHERS = {
@@ -57,6 +61,8 @@ TITLES = {
     "simple": "three parities",
     "robust": "majority and window",
     "silent": "decoys that never fire",
+    "silent_8": "decoys, 8 times as large",
+    "silent_32": "decoys, 32 times as large",
     "pairs": "cancelling pairs",
     "copies": "two copies",
     "shared_0": "nothing shared",
