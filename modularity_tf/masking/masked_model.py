@@ -71,7 +71,8 @@ class MaskedModel(frozen_model.FrozenModel):
             all of them, that of a layer with others inside theirs too.
         fixed_mask: `WeightMask` or `None`. Its weights have this mask, for
             good: no logits, no penalty, no part in `weight_mask()`.
-        temperature: Positive float tau. It scales gradients only.
+        temperature: Positive float tau. It scales gradients only, and does
+            nothing where no masks are drawn.
         seed: Int or `None`. The same seed draws the same masks.
 
     Call arguments:
