@@ -4,44 +4,103 @@ import ast
 import collections
 import json
 import pathlib
+import re
 
 import rich.console
 from absl import app, flags
 
 _HERE = pathlib.Path(__file__).parent
+RESULTS = _HERE.parent / "results"
+# Figures of the papers that show no result.
+DRAWINGS = {
+    "Csordas et al., 2021": {},
+    "Elbastawisy & Afrin, 2025": {},
+    "Lange et al., 2022": {
+        "1": "what a module is",
+        "2": "the eight measures of similarity",
+    },
+    "Bena & Goodman, 2021": {"1": "the two architectures"},
+}
 
 
 def experiments():
-    """Yields name, one-line description and figures of every binary."""
+    """Yields name, one-line description and figures of every binary.
+
+    Figures are a dict from number to what it shows.
+    """
+    for name, title, found in _binaries():
+        yield name, title, found["FIGURES"]
+
+
+def papers():
+    """Returns which binary draws which figure of which paper.
+
+    Returns:
+        Dict from paper to a list of number, what the figure shows, and the
+        binary's name, `None` for drawings.
+    """
+    found = {
+        paper: [(number, shows, None) for number, shows in figures.items()]
+        for paper, figures in DRAWINGS.items()
+    }
+    for name, _, constants in _binaries():
+        if paper := constants.get("PAPER"):
+            found[paper] += [
+                (number, shows, name)
+                for number, shows in constants["FIGURES"].items()
+            ]
+    return {
+        paper: sorted(rows, key=lambda row: _order(row[0]))
+        for paper, rows in found.items()
+    }
+
+
+def _order(number):
+    supplement, digits, letter = re.fullmatch(
+        "(S?)([0-9]+)([a-z]?)", number
+    ).groups()
+    return supplement, int(digits), letter
+
+
+def _binaries():
+    """Yields name, one-line description and constants of every binary."""
     for file in sorted(_HERE.glob("*.py")):
-        tree = ast.parse(file.read_text("utf-8"))
+        tree, found = ast.parse(file.read_text("utf-8")), {}
         for node in tree.body:
-            names = [ast.unparse(t) for t in getattr(node, "targets", ())]
-            if names == ["FIGURES"]:
-                title = ast.get_docstring(tree).splitlines()[0]
-                yield file.stem, title, ast.literal_eval(node.value)
+            for target in getattr(node, "targets", ()):
+                if ast.unparse(target) in ("FIGURES", "PAPER"):
+                    found[target.id] = ast.literal_eval(node.value)
+        if "FIGURES" in found:
+            yield file.stem, ast.get_docstring(tree).splitlines()[0], found
 
 
 def state(output_dir, name):
-    """Returns what the run folders hold of an experiment, a line each."""
+    """Returns what was run of an experiment, a line a run or archive."""
     lines = []
+    for path in sorted(RESULTS.glob("*.json")):
+        archive = json.loads(path.read_text("utf-8"))
+        if archive["experiment"] == name:
+            lines.append(f"archived: {path.name}, {_tally(archive)}")
     for folder in sorted(pathlib.Path(output_dir).glob(f"{name}-*")):
         results = folder / "results.json"
         if not results.exists():
             lines.append(f"{folder}: unfinished")
             continue
         try:
-            verdicts = [
-                claim["verdict"]
-                for claim in json.loads(results.read_text("utf-8"))["claims"]
-            ]
+            told = _tally(json.loads(results.read_text("utf-8")))
         except (OSError, ValueError, LookupError, TypeError) as error:
             lines.append(f"{results} can't be read: {error!r}")
             continue
-        counts = collections.Counter(verdicts).items()
-        found = ", ".join(f"{count} {verdict}" for verdict, count in counts)
-        lines.append(f"{folder}: {len(verdicts)} claims: {found}")
+        lines.append(f"{folder}: {told}")
     return lines or ["not run yet"]
+
+
+def _tally(results):
+    """Returns the verdicts on all claims, counted, in words."""
+    verdicts = [claim["verdict"] for claim in results["claims"]]
+    counts = collections.Counter(verdicts).items()
+    found = ", ".join(f"{count} {verdict}" for verdict, count in counts)
+    return f"{len(verdicts)} claims: {found}"
 
 
 def main(argv):

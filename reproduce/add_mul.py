@@ -17,7 +17,13 @@ from reproduce.csordas2021 import (
 )
 from reproduce.harness import experiment
 
-FIGURES = ("1", "10", "11", "12")
+PAPER = "Csordas et al., 2021"
+FIGURES = {
+    "1": "weights shared per layer, addition and multiplication",
+    "10": "accuracy under each operation's mask",
+    "11": "weights per operation and layer",
+    "12": "which operation is performed",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,9 @@ def write_documents(results_folder):
     archives, changed = evidence.read(results_folder), []
     for path in documents():
         old = path.read_text("utf-8")
-        new = evidence.filled(old, archives, listing.experiments())
+        new = evidence.filled(
+            old, archives, listing.experiments(), listing.papers()
+        )
         if new != old:
             path.write_text(new, "utf-8")
             changed.append(path)

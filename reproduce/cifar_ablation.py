@@ -14,7 +14,13 @@ from reproduce.csordas2021 import cifar_findings, cifar_stages, mask_stages
 from reproduce.harness import experiment
 from reproduce.harness.config import field
 
-FIGURES = ("6", "18a", "18b", "19", "20")
+PAPER = "Csordas et al., 2021"
+FIGURES = {
+    "6": "drop of the removed class, and of others",
+    "18": "confusion under the mask of all classes",
+    "19": "confusion without a class, simple CNN",
+    "20": "the same, CNN without dropout",
+}
 
 
 @dataclasses.dataclass(frozen=True)

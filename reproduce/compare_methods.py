@@ -15,7 +15,10 @@ from reproduce.csordas2021 import mask_stages
 from reproduce.harness import experiment
 from reproduce.harness.config import field
 
-FIGURES = ("A", "B")
+FIGURES = {
+    "A": "agreement of methods by layer",
+    "B": "agreement by class",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,12 @@ from reproduce.csordas2021 import (
 from reproduce.harness import experiment
 from reproduce.harness.config import field
 
-FIGURES = ("2", "13", "14")
+PAPER = "Csordas et al., 2021"
+FIGURES = {
+    "2": "accuracy on either pair under each mask",
+    "13": "weights shared per layer",
+    "14": "LSTM with one pair at a time",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,12 @@ from reproduce.csordas2021 import (
 from reproduce.harness import experiment
 from reproduce.harness.config import field
 
-FIGURES = ("7", "8", "9")
+PAPER = "Csordas et al., 2021"
+FIGURES = {
+    "7": "histogram of keep probabilities",
+    "8": "sensitivity to beta",
+    "9": "sharing by network size",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,11 @@ from reproduce.harness import config as harness_config
 from reproduce.harness import experiment
 from reproduce.harness.config import field
 
-FIGURES = ("5", "17")
+PAPER = "Csordas et al., 2021"
+FIGURES = {
+    "5": "accuracy on hard questions by mask",
+    "17": "examples of questions",
+}
 
 _EACH = "One for all modules, or one each in the order " + ", ".join(
     mathematics_stages.MODULES

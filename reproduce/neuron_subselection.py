@@ -14,7 +14,15 @@ from reproduce.elbastawisy2025 import figures, findings, stages
 from reproduce.harness import config as harness_config
 from reproduce.harness import experiment
 
-FIGURES = ("1", "2", "3", "4", "5", "6")
+PAPER = "Elbastawisy & Afrin, 2025"
+FIGURES = {
+    "1": "neurons shared by classes, thresholding",
+    "2": "by similar subtasks, thresholding",
+    "3": "by classes, masking",
+    "4": "by similar subtasks, masking",
+    "5": "confusion without a class, MNIST",
+    "6": "the same, CIFAR-10",
+}
 field = harness_config.field
 
 

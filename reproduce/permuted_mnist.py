@@ -18,7 +18,12 @@ from reproduce.csordas2021 import (
 from reproduce.harness import config, experiment
 from reproduce.harness.config import field
 
-FIGURES = ("3", "15a", "15b")
+PAPER = "Csordas et al., 2021"
+FIGURES = {
+    "3": "weights shared after every second task",
+    "15a": "masks that prefer old weights, new ones from 0",
+    "15b": "the same, new ones from -1",
+}
 
 
 @dataclasses.dataclass(frozen=True)

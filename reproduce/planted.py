@@ -12,7 +12,15 @@ from reproduce.harness import config, experiment
 from reproduce.harness.config import field
 from reproduce.known_truth import cases, figures, findings, stages
 
-FIGURES = ("A", "B", "C", "D", "E", "F", "G")
+FIGURES = {
+    "A": "average precision of all methods",
+    "B": "precision and recall at the own threshold",
+    "C": "false alarms by kind of weight",
+    "D": "precision at every recall",
+    "E": "clusters against modules",
+    "F": "networks with what was found",
+    "G": "units that are no parts",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,12 @@ from reproduce.csordas2021 import mask_stages, scan_findings, scan_stages
 from reproduce.harness import experiment
 from reproduce.harness.config import field
 
-FIGURES = ("4a", "4b", "16")
+PAPER = "Csordas et al., 2021"
+FIGURES = {
+    "4a": "accuracy on splits by mask",
+    "4b": "output weights removed by token",
+    "16": "networks trained on a split alone",
+}
 
 
 @dataclasses.dataclass(frozen=True)

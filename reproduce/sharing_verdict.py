@@ -13,7 +13,9 @@ from reproduce.harness import config, experiment
 from reproduce.harness.config import field
 from reproduce.known_truth import calibration
 
-FIGURES = ("A",)
+FIGURES = {
+    "A": "false verdicts by kind of sharing",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,12 @@ from reproduce.harness import config as harness_config
 from reproduce.harness import experiment
 from reproduce.harness.config import field
 
-FIGURES = ("2", "3", "4")
+PAPER = "Bena & Goodman, 2021"
+FIGURES = {
+    "2": "specialization by sparsity and Q",
+    "3": "the measures themselves",
+    "4": "accuracy",
+}
 
 
 @dataclasses.dataclass(frozen=True)

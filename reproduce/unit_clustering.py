@@ -16,7 +16,16 @@ from reproduce.harness import config as harness_config
 from reproduce.harness import experiment
 from reproduce.lange2022 import figures, findings, stages, summaries
 
-FIGURES = ("3", "4", "S1", "S2", "S3", "S4", "S5")
+PAPER = "Lange et al., 2022"
+FIGURES = {
+    "3": "modularity by strength of regularization",
+    "4": "agreement of clusterings",
+    "S1": "performance by strength",
+    "S2": "search for clusters",
+    "S3": "modularity by layer",
+    "S4": "number of clusters by layer",
+    "S5": "agreement by strength",
+}
 field = harness_config.field
 
 

@@ -6,6 +6,7 @@ import json
 import pathlib
 
 from absl import flags
+from matplotlib import pyplot
 
 from reproduce.harness import config as harness_config
 from reproduce.harness.run import PART, Run, read_results
@@ -19,6 +20,7 @@ _KEYS = (
     "made",
     "versions",
     "config",
+    "figures",
     "claims",
     "records",
 )
@@ -64,6 +66,8 @@ def archive(folder, results_folder):
         "config": results["config"],
         "records": rounded(results["records"]),
     }
+    content["figures"] = sorted(experiment.draw(content["records"]))
+    pyplot.close("all")
     text = _text(experiment, content)
     if len(text) > MAX_BYTES:
         raise ValueError(

@@ -4,6 +4,7 @@ Between `<!-- results: KIND ARGUMENTS -->` and `<!-- end -->` stands what the
 files in results/ say, and nothing that was typed:
 
     experiments            a row for every experiment and archive
+    figures PAPER          every figure of a paper, and in what size it was run
     claims NAME            the claims of an archive, a table
     value NAME STATEMENT   mean and interval of the claim that begins so
     mean NAME STATEMENT    its mean alone
@@ -14,6 +15,7 @@ import re
 
 from reproduce.harness import claim, training
 
+_LABEL = re.compile("(?:fig0*)?([^_]*)")  # of fig06a_relative_drop: 6a
 _PART = re.compile(
     r"(<!-- results: (\w+) ?(.*?) -->)(.*?)(<!-- end -->)", re.DOTALL
 )
@@ -27,13 +29,15 @@ def read(results_folder):
     }
 
 
-def filled(text, archives, experiments):
+def filled(text, archives, experiments, papers=None):
     """Returns Markdown with its marked parts as the archives have them.
 
     Args:
         text: Str.
         archives: What `read` returns.
         experiments: Iterable of name, title and figures of every experiment.
+        papers: Dict from paper to a list of number, title and experiment of
+            every figure.
 
     Raises:
         ValueError: If a part asks for what is not there.
@@ -45,6 +49,8 @@ def filled(text, archives, experiments):
             match kind:
                 case "experiments":
                     found = _experiments_table(archives, experiments)
+                case "figures":
+                    found = _figures_table(archives, papers[arguments])
                 case "claims":
                     found = _claims_table(archives[arguments])
                 case "value" | "mean":
@@ -94,6 +100,42 @@ def _experiments_table(archives, experiments):
             lines.append(_row([*cells, f"`{key}`", cost, verdicts, said]))
             cells = ["", ""]
     return _block(lines)
+
+
+def _figures_table(archives, figures):
+    lines = [
+        "| figure | shows | run by | so far |",
+        "|---|---|---|---|",
+    ]
+    for number, shows, name in figures:
+        if name is None:
+            lines.append(_row([number, shows, "", "a drawing"]))
+            continue
+        runs = [
+            f"{_size(key)}: `{key}`{labels}"
+            for key, archive in archives.items()
+            if archive["experiment"] == name
+            and (labels := _labels(archive, number)) is not None
+        ]
+        told = "; ".join(runs) or "not run"
+        lines.append(_row([number, shows, f"`reproduce.{name}`", told]))
+    return _block(lines)
+
+
+def _labels(archive, number):
+    """Returns which parts of a figure an archive has; `None` for no part."""
+    found = [_LABEL.match(name)[1] for name in archive["figures"]]
+    parts = sorted({x for x in found if re.fullmatch(f"{number}[a-z]?", x)})
+    if not parts:
+        return None
+    return "" if parts == [number] else f" ({', '.join(parts)})"
+
+
+def _size(key):
+    """Returns how large a run was, which the name of its flag file tells."""
+    if key.endswith("_small_paper"):
+        return "the paper's smallest network"
+    return "paper's size" if key.endswith("_paper") else "reduced"
 
 
 def _time(archive):

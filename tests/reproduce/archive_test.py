@@ -20,7 +20,9 @@ class DocumentsTest(absltest.TestCase):
         archives = evidence.read(archive_binary.ROOT / "results")
         for path in archive_binary.documents():
             text = path.read_text("utf-8")
-            filled = evidence.filled(text, archives, listing.experiments())
+            filled = evidence.filled(
+                text, archives, listing.experiments(), listing.papers()
+            )
             self.assertEqual(
                 text, filled, f"{path}: run python -m reproduce.archive"
             )

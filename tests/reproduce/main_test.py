@@ -1,10 +1,14 @@
 import json
 import pathlib
+import re
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
 from reproduce import __main__ as listing
+
+CSORDAS = "Csordas et al., 2021"
 
 
 class ListingTest(parameterized.TestCase):
@@ -15,12 +19,34 @@ class ListingTest(parameterized.TestCase):
         }
         title, figures = found["cifar_ablation"]
         self.assertIn("Csordas", title)
-        self.assertEqual(figures, ("6", "18a", "18b", "19", "20"))
-        self.assertNotIn("experiment", found)
+        self.assertEqual([*figures], ["6", "18", "19", "20"])
+        self.assertNotIn("archive", found)
+
+    def test_every_figure_of_a_paper_is_listed_once_and_in_order(self):
+        found = listing.papers()
+        self.assertLen(found, 4)
+        numbers = {p: [row[0] for row in rows] for p, rows in found.items()}
+        self.assertEqual(
+            numbers["Lange et al., 2022"],
+            ["1", "2", "3", "4", "S1", "S2", "S3", "S4", "S5"],
+        )
+        whole = [re.match("[0-9]+", n)[0] for n in numbers[CSORDAS]]
+        self.assertEqual([*dict.fromkeys(whole)], [*map(str, range(1, 21))])
+        self.assertEqual(
+            found["Bena & Goodman, 2021"][0],
+            ("1", "the two architectures", None),
+        )
+        self.assertIn("structural_modularity", found["Bena & Goodman, 2021"][1])
 
     def test_state_tells_finished_from_unfinished_runs(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.assertEqual(listing.state(folder, "x"), ["not run yet"])
+        archive = {"experiment": "x", "claims": [{"verdict": "agrees"}]}
+        (folder / "x_quick.json").write_text(json.dumps(archive))
+        with mock.patch.object(listing, "RESULTS", folder):
+            told = listing.state(folder, "x")
+            self.assertEqual(listing.state(folder, "y"), ["not run yet"])
+        self.assertEqual(told, ["archived: x_quick.json, 1 claims: 1 agrees"])
         (folder / "x-1").mkdir()
         (folder / "x-2").mkdir()
         claims = [{"verdict": v} for v in ("agrees", "one seed", "agrees")]

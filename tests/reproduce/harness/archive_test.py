@@ -61,6 +61,8 @@ class ArchiveTest(tf.test.TestCase):
         for key in ("seeds", "made", "versions", "config", "claims", "records"):
             self.assertEqual(found[key], results[key])
         self.assertEqual(found["made"]["commits"], ["abc123"])
+        drawn = sorted(path.stem for path in folder.glob("*.png"))
+        self.assertEqual(found["figures"], drawn)
 
     def test_is_the_same_for_the_same_run(self):
         folder = self.run_toy()

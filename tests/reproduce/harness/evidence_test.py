@@ -32,18 +32,23 @@ def archived(**changes):
             "machines": ["x86_64, 2 cores"],
         },
         "config": {"workers": 2, "cpus_per_task": 0.0},
+        "figures": ["fig02_all", "fig03b_first", "fig03c_second", "extra"],
         "claims": [one.checked() for one in CLAIMS],
         **changes,
     }
 
 
 EXPERIMENTS = [("toy", "A toy.", ("1", "2")), ("other", "Another.", ("3",))]
+PAPERS = {
+    "A, 2001": [("1", "how", None), ("2", "all", "toy"), ("3", "some", "toy")],
+    "B & C, 2002": [("20", "more", "toy"), ("3", "others", "other")],
+}
 
 
 class FilledTest(parameterized.TestCase):
     def filled(self, text, archives=None):
         archives = archives or {"toy_small": archived()}
-        return evidence.filled(text, archives, EXPERIMENTS)
+        return evidence.filled(text, archives, EXPERIMENTS, PAPERS)
 
     def part(self, what, **kwargs):
         """Returns what comes to stand in a part."""
@@ -103,6 +108,25 @@ class FilledTest(parameterized.TestCase):
             other,
             "| `reproduce.other` | 3 |  |  | no result archived yet |  |",
         )
+
+    def test_figures_tell_in_what_size_they_were_run(self):
+        archives = {
+            name: archived(flags=name)
+            for name in ("toy_small_paper", "toy_paper", "toy_quick")
+        }
+        first = self.part("figures A, 2001", archives=archives)
+        _, _, drawing, whole, parts = first.strip().split("\n")
+        self.assertEqual(drawing, "| 1 | how |  | a drawing |")
+        self.assertEqual(
+            whole,
+            "| 2 | all | `reproduce.toy` | the paper's smallest network: "
+            "`toy_small_paper`; paper's size: `toy_paper`; reduced: "
+            "`toy_quick` |",
+        )
+        self.assertIn("reduced: `toy_quick` (3b, 3c)", parts)
+        second = self.part("figures B & C, 2002", archives=archives)
+        for line in second.strip().split("\n")[2:]:
+            self.assertEndsWith(line, "| not run |")
 
     @parameterized.parameters(
         ("2", 2, 0.0, "of one core"),
