@@ -2,6 +2,7 @@ r"""Times mask training against plain training of the same network.
 
 python -m benchmarks.mask_training --json=table.json
 python -m benchmarks.mask_training --networks=fnn_400,lstm --nomemory
+python -m benchmarks.mask_training --networks=gpt2_small --batch_size=8
 python -m benchmarks.mask_training \
     --load_application=ResNet50V2,MobileNetV2,EfficientNetB0,ConvNeXtTiny
 
