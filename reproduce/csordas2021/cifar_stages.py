@@ -1,8 +1,10 @@
 """Trains CNNs and their masks, class by class: stages of cifar_ablation.
 
-The functions take the `Config` of `reproduce.cifar_ablation`.
+The functions take the `Config` of `reproduce.cifar_ablation`, or another with
+the fields of `mask_stages.Config` and `dataset` where no network is residual.
 """
 
+import dataclasses
 import functools
 
 import keras
@@ -10,12 +12,22 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf.parts import confusion
-from reproduce.csordas2021 import cnn, mask_stages
+from reproduce.csordas2021 import (
+    augmentation,
+    cnn,
+    mask_stages,
+    recalibration,
+    resnet,
+    sgd,
+)
 from reproduce.csordas2021.cnn import CONTROL
 from reproduce.data import images
 from reproduce.harness import records, training
 
-NETWORKS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
+CNNS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
+RESNETS = {f"resnet{depth}": depth for depth in resnet.DEPTHS}
+NETWORKS = (*CNNS, *RESNETS)
+_FEW = 10_000  # images that batch statistics are measured on
 
 
 def plan(run):
@@ -31,13 +43,13 @@ def plan(run):
 
 def plan_network(run, data, labels, name, seed):
     """Plans the stages of one network and seed; returns the record to be."""
-    config, folder = run.config, f"{name}/seed{seed}"
+    config, folder = settings_of(run.config, name), f"{name}/seed{seed}"
 
     def stage(what, *args, **kwargs):
         return run.stage(f"{folder}/{what}", *args, seed=seed, **kwargs)
 
     def mask(task, *args):
-        steps = {"steps": config.mask_steps, "phase": "masks"}
+        steps = {"steps": config.mask_steps, "phase": f"{name}: masks"}
         return stage(f"mask_{task}", *args, **steps)
 
     network = stage(
@@ -45,7 +57,7 @@ def plan_network(run, data, labels, name, seed):
         train_network,
         name,
         steps=config.network_steps,
-        phase="network",
+        phase=f"{name}: network",
     )
     dense = stage("scores_dense", score, network)
     search = None
@@ -113,13 +125,51 @@ def left_out(config, data):
     return [data.class_names.index(name) for name in chosen]
 
 
+@functools.cache
+def settings_of(config, name):
+    """Returns the configuration of a network and its masks.
+
+    Args:
+        config: `Config`.
+        name: Str, one of `NETWORKS`, or that of the Keras model.
+
+    Returns:
+        `Config`; for a residual network its own values are those of all.
+    """
+    if name not in RESNETS:
+        return config
+    return dataclasses.replace(
+        config,
+        network_steps=config.resnet_steps,
+        network_lr=config.resnet_lr,
+        mask_batch_size=config.resnet_mask_batch_size,
+        mask_steps=config.resnet_mask_steps,
+        mask_lr=config.resnet_mask_lr,
+        beta=config.resnet_beta,
+    )
+
+
+def batches(config, name, split):
+    """Returns the function of random batches that training takes.
+
+    Residual networks and their masks see the images shifted and, but for
+    digits, mirrored.
+    """
+    if name not in RESNETS:
+        return functools.partial(images.batches, split)
+    return functools.partial(
+        augmentation.batches, split, flip=config.dataset == "cifar10"
+    )
+
+
 def train_network(stage, name):
-    """Returns the trained network of Table 2."""
+    """Returns the trained network."""
     data = images.load_once(stage.config.dataset)
     return mask_stages.train_network(
         stage,
         untrained(stage.config, data, name, stage.derive_seed("network")),
-        functools.partial(images.batches, data.train),
+        batches(stage.config, name, data.train),
+        settings_of(stage.config, name),
         validation_data=curve_batches(data.validation),
     )
 
@@ -148,10 +198,11 @@ def find_alpha(stage, network, dense):
         lambda substage, alpha: train_mask(
             substage, masked(stage.config, network), data.train, alpha
         ),
-        lambda mask: score_model(mask.apply(network), data)[
+        lambda mask: score_model(subnetwork(stage.config, network, mask), data)[
             "validation_accuracy"
         ],
         dense["validation_accuracy"],
+        settings_of(stage.config, network.name),
     )
 
 
@@ -161,9 +212,36 @@ def alpha_of(search):
 
 
 def score(stage, network, mask=None):
-    """Returns the scores of a network, or of what a mask leaves of it."""
-    model = mask.apply(network) if mask else network
-    return score_model(model, images.load_once(stage.config.dataset))
+    """Returns the scores of a network, or of what a mask leaves of it.
+
+    With `--recalibrate` also the accuracy without, "stored_accuracy".
+    """
+    data = images.load_once(stage.config.dataset)
+    if mask is None:
+        return score_model(network, data)
+    found = score_model(subnetwork(stage.config, network, mask), data)
+    if recalibrates(stage.config, network):
+        stored = score_model(mask.apply(network), data)
+        found["stored_accuracy"] = stored["accuracy"]
+    return found
+
+
+def subnetwork(config, network, mask):
+    """Returns what a mask leaves of a network, as it is scored.
+
+    Its batch statistics are those of the network, or measured anew on training
+    images of all classes.
+    """
+    part = mask.apply(network)
+    if recalibrates(config, network):
+        train = images.load_once(config.dataset).train
+        recalibration.recalibrate(part, train.images[:_FEW])
+    return part
+
+
+def recalibrates(config, network):
+    """Returns whether batch statistics are measured anew under a mask."""
+    return network.name in RESNETS and config.recalibrate
 
 
 def score_class(stage, network, control, mask):
@@ -172,17 +250,25 @@ def score_class(stage, network, control, mask):
 
 
 def untrained(config, data, name, seed):
-    """Returns the compiled network of Table 2 before training."""
-    network = cnn.build(
-        data.train.images.shape[1:], len(data.class_names), NETWORKS[name], seed
+    """Returns the compiled network before training."""
+    shape, classes = data.train.images.shape[1:], len(data.class_names)
+    if name not in RESNETS:
+        network = cnn.build(shape, classes, CNNS[name], seed)
+        return mask_stages.compile_network(config, network, **task_loss())
+    network = resnet.build(shape, classes, RESNETS[name], seed)
+    rate = sgd.stepped(config.resnet_lr, config.resnet_steps)
+    network.compile(
+        sgd.SGDWithL2(rate), jit_compile=config.jit_compile, **task_loss()
     )
-    return mask_stages.compile_network(config, network, **task_loss())
+    return network
 
 
 @training.keep_last
 def masked(config, network):
     """Returns the compiled masked network."""
-    return mask_stages.compile_masked(config, network, "all", **task_loss())
+    return mask_stages.compile_masked(
+        settings_of(config, network.name), network, "all", **task_loss()
+    )
 
 
 @training.keep_last
@@ -190,7 +276,11 @@ def masked_but_output(config, network, control):
     """Returns the compiled masked network, its output layer as in control."""
     output = control.select("classifier")
     return mask_stages.compile_masked(
-        config, network, "all", output, **task_loss()
+        settings_of(config, network.name),
+        network,
+        "all",
+        output,
+        **task_loss(),
     )
 
 
@@ -204,12 +294,13 @@ def task_loss():
 
 def train_mask(stage, model, split, alpha):
     """Returns the mask that keeps what the images of `split` need."""
-    data = images.load_once(stage.config.dataset)
+    data, name = images.load_once(stage.config.dataset), model.model.name
     return mask_stages.train_mask(
         stage,
         model,
-        functools.partial(images.batches, split),
+        batches(stage.config, name, split),
         alpha,
+        settings_of(stage.config, name),
         validation_data=curve_batches(data.validation),
     )
 
@@ -237,22 +328,29 @@ def score_model(model, data):
     }
 
 
-def phases(config, name=None):
-    """Returns what the estimate times: training weights, training masks.
+def phases(config):
+    """Returns what the estimate times, for each network."""
+    return {
+        f"{name}: {what}": phase
+        for name in config.networks
+        for what, phase in phases_of(config, name).items()
+    }
 
-    Args:
-        config: `Config`.
-        name: Str, the network; `None` for the first of the configuration.
-    """
-    data = images.load_once(config.dataset)
-    network = untrained(config, data, name or config.networks[0], seed=0)
-    batches = functools.partial(images.batches, data.train)
+
+def phases_of(config, name):
+    """Returns what is timed of one network: training weights, and masks."""
+    data, settings = (
+        images.load_once(config.dataset),
+        settings_of(config, name),
+    )
+    network = untrained(config, data, name, seed=0)
+    every = batches(config, name, data.train)
     return {
         "network": training.phase(
-            network, functools.partial(batches, config.batch_size, 0)
+            network, functools.partial(every, settings.batch_size, 0)
         ),
         "masks": training.phase(
             masked(config, network),
-            functools.partial(batches, config.mask_batch_size, 0),
+            functools.partial(every, settings.mask_batch_size, 0),
         ),
     }
