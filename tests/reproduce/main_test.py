@@ -15,7 +15,7 @@ class ListingTest(parameterized.TestCase):
         }
         title, figures = found["cifar_ablation"]
         self.assertIn("Csordas", title)
-        self.assertEqual(figures, ("6", "18a", "18b", "19", "20"))
+        self.assertEqual(figures, ("6", "18a", "18b", "18c", "19", "20", "21"))
         self.assertNotIn("experiment", found)
 
     def test_state_tells_finished_from_unfinished_runs(self):

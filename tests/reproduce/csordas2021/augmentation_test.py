@@ -36,7 +36,7 @@ class BatchesTest(parameterized.TestCase):
                 ]
                 self.assertLen(found, 1)
                 seen.add(found[0])
-        # Of 200 draws none is one of 25 or 50 at most: 0.02 times 50.
+        # 200 draws of 25 or 50 ways: 49 or 25 of them on average.
         self.assertGreater(len(seen), 40 if flip else 22)
 
     def test_shifts_and_mirroring_are_independent(self):

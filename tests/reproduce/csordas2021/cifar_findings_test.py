@@ -87,6 +87,12 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(nulls["drops most"], 1 / 3)
         self.assertAlmostEqual(nulls["relative to the"], 0.05)
 
+    @parameterized.parameters(("resnet110", 0.6), ("cnn", 0.4))
+    def test_residual_networks_must_drop_further(self, network, threshold):
+        found = verdicts([record(network, seed) for seed in range(2)])
+        (claim,) = (v for k, v in found.items() if "relative to the" in k)
+        self.assertEqual(claim["threshold"], threshold)
+
     def test_one_seed_has_no_verdict(self):
         found = {v["verdict"] for v in verdicts([record()]).values()}
         self.assertEqual(found, {"one seed"})
@@ -101,7 +107,7 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(control["mean"], 0.875)
 
 
-class DrawTest(absltest.TestCase):
+class DrawTest(parameterized.TestCase):
     def test_figures_are_numbered_as_in_the_paper(self):
         records = [record("cnn"), record("cnn_nodropout", target=0.3)]
         figures = cifar_findings.draw(records)
@@ -116,6 +122,9 @@ class DrawTest(absltest.TestCase):
                 "fig20_confusion_difference_cnn_nodropout",
             },
         )
+        title = figures["fig19_confusion_difference_cnn"].get_suptitle()
+        self.assertStartsWith(title, "made up, simple CNN: change")
+        self.assertEndsWith(title, ", one seed")
         bars = figures["fig06a_relative_drop"].axes[0].patches
         np.testing.assert_allclose(
             [bar.get_height() for bar in bars], [50] * 3 + [30] * 3
@@ -124,6 +133,22 @@ class DrawTest(absltest.TestCase):
         titles = [ax.get_title() for ax in panels if ax.get_title()]
         self.assertEqual(
             titles, ["without cat", "without dog", "without truck"]
+        )
+
+    def test_residual_networks_are_told_by_their_depth(self):
+        made = [record(f"resnet{d}", s) for s in (0, 1) for d in (8, 110)]
+        figures = cifar_findings.draw(made)
+        for depth in (8, 110):
+            difference = figures[f"fig21_confusion_difference_resnet{depth}"]
+            control = figures[f"fig18_confusion_control_resnet{depth}"]
+            for figure in (difference, control):
+                title = figure.get_suptitle()
+                self.assertStartsWith(title, f"made up, ResNet-{depth}")
+                self.assertEndsWith(title, ", mean of 2 seeds")
+        legend = figures["fig06a_relative_drop"].axes[0].get_legend()
+        self.assertEqual(
+            [text.get_text() for text in legend.get_texts()],
+            ["ResNet-8", "ResNet-110"],
         )
 
 
