@@ -69,8 +69,9 @@ class Config(mask_stages.Config):
     )
     recalibrate: bool = field(
         False,
-        "Measure a residual network's batch statistics anew under each mask, "
-        "before it is scored.",
+        "Score residual networks a second time, their batch statistics "
+        "measured anew under each mask.",
+        part=True,
     )
 
     def __post_init__(self):

@@ -39,7 +39,8 @@ def kind_of(name):
 
 def title_of(name):
     """Returns what figures call a network: ResNet-20, say."""
-    return TITLES.get(name) or f"ResNet-{name.removeprefix('resnet')}"
+    depth = name.removeprefix("resnet").replace("_", ", ")
+    return TITLES.get(name) or f"ResNet-{depth}"
 
 
 def drops(record):

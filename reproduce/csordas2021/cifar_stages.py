@@ -27,6 +27,7 @@ from reproduce.harness import records, training
 CNNS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
 RESNETS = {f"resnet{depth}": depth for depth in resnet.DEPTHS}
 NETWORKS = (*CNNS, *RESNETS)
+RECALIBRATED = "_recalibrated"
 _FEW = 10_000  # images that batch statistics are measured on
 
 
@@ -35,14 +36,19 @@ def plan(run):
     data = images.load_once(run.config.dataset)
     labels = left_out(run.config, data)
     return [
-        plan_network(run, data, labels, name, seed)
+        record
         for seed in run.config.seeds
         for name in run.config.networks
+        for record in plan_network(run, data, labels, name, seed)
     ]
 
 
 def plan_network(run, data, labels, name, seed):
-    """Plans the stages of one network and seed; returns the record to be."""
+    """Plans the stages of one network and seed; returns the records to be.
+
+    One; with `--recalibrate` a second of a residual network, as if it were
+    another network: the same masks, scored with new batch statistics.
+    """
     config, folder = settings_of(run.config, name), f"{name}/seed{seed}"
 
     def stage(what, *args, **kwargs):
@@ -64,30 +70,41 @@ def plan_network(run, data, labels, name, seed):
     if config.find_beta:
         search = stage("alpha_search", find_alpha, network, dense)
     control = mask(CONTROL, train_control_mask, network, search)
-    masks, scores = {CONTROL: control}, {}
-    scores[CONTROL] = stage(f"scores_{CONTROL}", score, network, control)
+    masks = {CONTROL: control}
     for label in labels:
         task = data.class_names[label]
         masks[task] = mask(
             task, train_class_mask, network, control, search, label
         )
-        # A class's mask lacks the output layer, the control's does not.
-        scores[task] = stage(
-            f"scores_{task}", score_class, network, control, masks[task]
-        )
-    return {
-        "data": data.title,
-        "data_sha256": data.sha256,
-        "class_names": data.class_names,
-        "network": name,
-        "seed": seed,
-        "dense": dense,
-        "beta": run.combine(
-            functools.partial(mask_stages.found_beta, config), search
-        ),
-        "alpha_search": search,
-        "masks": run.combine(describe, masks, scores),
-    }
+
+    def record_of(name, what, *more):
+        scores = {
+            # A class's mask lacks the output layer, the control's does not.
+            task: stage(f"{what}_{task}", score, network, control, *more)
+            if task == CONTROL
+            else stage(
+                f"{what}_{task}", score_class, network, control, mask, *more
+            )
+            for task, mask in masks.items()
+        }
+        return {
+            "data": data.title,
+            "data_sha256": data.sha256,
+            "class_names": data.class_names,
+            "network": name,
+            "seed": seed,
+            "dense": dense,
+            "beta": run.combine(
+                functools.partial(mask_stages.found_beta, config), search
+            ),
+            "alpha_search": search if what == "scores" else None,
+            "masks": run.combine(describe, masks, scores),
+        }
+
+    found = [record_of(name, "scores")]
+    if name in RESNETS and run.config.recalibrate:
+        found.append(record_of(name + RECALIBRATED, "recalibrated", True))
+    return found
 
 
 def describe(masks, scores):
@@ -198,7 +215,7 @@ def find_alpha(stage, network, dense):
         lambda substage, alpha: train_mask(
             substage, masked(stage.config, network), data.train, alpha
         ),
-        lambda mask: score_model(subnetwork(stage.config, network, mask), data)[
+        lambda mask: score_model(mask.apply(network), data)[
             "validation_accuracy"
         ],
         dense["validation_accuracy"],
@@ -211,42 +228,27 @@ def alpha_of(search):
     return search and search["alpha"]
 
 
-def score(stage, network, mask=None):
+def score(stage, network, mask=None, recalibrated=False):
     """Returns the scores of a network, or of what a mask leaves of it.
 
-    With `--recalibrate` also the accuracy without, "stored_accuracy".
+    Args:
+        stage: `Stage`.
+        network: Keras model.
+        mask: `WeightMask` or `None`.
+        recalibrated: Bool. Whether the batch statistics are measured anew
+            under the mask, on training images of all classes.
     """
     data = images.load_once(stage.config.dataset)
-    if mask is None:
-        return score_model(network, data)
-    found = score_model(subnetwork(stage.config, network, mask), data)
-    if recalibrates(stage.config, network):
-        stored = score_model(mask.apply(network), data)
-        found["stored_accuracy"] = stored["accuracy"]
-    return found
+    model = mask.apply(network) if mask else network
+    if recalibrated:
+        recalibration.recalibrate(model, data.train.images[:_FEW])
+    return score_model(model, data)
 
 
-def subnetwork(config, network, mask):
-    """Returns what a mask leaves of a network, as it is scored.
-
-    Its batch statistics are those of the network, or measured anew on training
-    images of all classes.
-    """
-    part = mask.apply(network)
-    if recalibrates(config, network):
-        train = images.load_once(config.dataset).train
-        recalibration.recalibrate(part, train.images[:_FEW])
-    return part
-
-
-def recalibrates(config, network):
-    """Returns whether batch statistics are measured anew under a mask."""
-    return network.name in RESNETS and config.recalibrate
-
-
-def score_class(stage, network, control, mask):
+def score_class(stage, network, control, mask, recalibrated=False):
     """Returns the scores of a class's mask and the control's output layer."""
-    return score(stage, control.select("classifier").apply(network), mask)
+    part = control.select("classifier").apply(network)
+    return score(stage, part, mask, recalibrated)
 
 
 def untrained(config, data, name, seed):

@@ -136,19 +136,20 @@ class DrawTest(parameterized.TestCase):
         )
 
     def test_residual_networks_are_told_by_their_depth(self):
-        made = [record(f"resnet{d}", s) for s in (0, 1) for d in (8, 110)]
+        depths = {"8": "8", "110": "110", "110_recalibrated": "110, recal"}
+        made = [record(f"resnet{d}", s) for s in (0, 1) for d in depths]
         figures = cifar_findings.draw(made)
-        for depth in (8, 110):
+        for depth, words in depths.items():
             difference = figures[f"fig21_confusion_difference_resnet{depth}"]
             control = figures[f"fig18_confusion_control_resnet{depth}"]
             for figure in (difference, control):
                 title = figure.get_suptitle()
-                self.assertStartsWith(title, f"made up, ResNet-{depth}")
+                self.assertStartsWith(title, f"made up, ResNet-{words}")
                 self.assertEndsWith(title, ", mean of 2 seeds")
         legend = figures["fig06a_relative_drop"].axes[0].get_legend()
         self.assertEqual(
             [text.get_text() for text in legend.get_texts()],
-            ["ResNet-8", "ResNet-110"],
+            ["ResNet-8", "ResNet-110", "ResNet-110, recalibrated"],
         )
 
 
