@@ -93,6 +93,26 @@ class ClaimsTest(parameterized.TestCase):
         (claim,) = (v for k, v in found.items() if "relative to the" in k)
         self.assertEqual(claim["threshold"], threshold)
 
+    def test_the_paper_says_nothing_of_new_statistics(self):
+        for name, number in (("resnet8", "> 95 %"), ("cnn", "> 95 %")):
+            claim, *_ = verdicts([record(name)]).values()
+            self.assertEqual(
+                (claim["paper"], claim["source"]), (number, "paper")
+            )
+        found = verdicts([record("resnet8_recalibrated")]).values()
+        self.assertEqual({c["paper"] for c in found}, {"no number given"})
+        self.assertEqual({c["source"] for c in found}, {"ours"})
+
+    @parameterized.parameters(0.0, -0.1)
+    def test_where_no_class_drops_others_have_no_share_of_it(self, target):
+        made = record(target=target, other=0.1)
+        (claim,) = (v for k, v in verdicts([made]).items() if "another" in k)
+        self.assertEqual(
+            (claim["mean"], claim["verdict"]), (None, "undetermined")
+        )
+        bars = cifar_findings.draw([made])["fig06b_other_classes"].axes[0]
+        self.assertTrue(np.isnan([b.get_height() for b in bars.patches]).all())
+
     def test_one_seed_has_no_verdict(self):
         found = {v["verdict"] for v in verdicts([record()]).values()}
         self.assertEqual(found, {"one seed"})
