@@ -88,8 +88,9 @@ def _percent(repeats, value):
     return [[100 * value(record) for record in sweep] for sweep in repeats]
 
 
-def _by_p(ax):
+def _by_p(ax, p):
     ax.set_xscale("log")
+    ax.set_xlim(min(p) / 1.5, 1.5 * max(p))  # also where nothing is defined
     ax.set_xlabel("p, share of the possible links")
 
 
@@ -129,8 +130,8 @@ def _specialization(repeats, title):
         row[1].axvline(findings.HIGH_Q[m], color="0.6", linestyle=":")
         row[1].set_xlabel("structural modularity Q")
         row[2].set_ylabel("part of the rise above p = 1")
-        _by_p(row[0])
-        _by_p(row[2])
+        _by_p(row[0], p)
+        _by_p(row[2], p)
     axes[0, 0].legend(fontsize=8)
     return fig
 
@@ -145,7 +146,7 @@ def _raw_metrics(repeats, title):
         _band(ax, p, both[..., 0], "own digit")
         _band(ax, p, both[..., 1], "other digit", "C1", "s--")
         ax.set_ylabel(findings.TITLES[m])
-        _by_p(ax)
+        _by_p(ax, p)
     axes[0, 0].axhline(
         repeats[0][0]["chance"], color="0.6", linestyle=":", label="chance"
     )
@@ -164,7 +165,7 @@ def _accuracy(repeats, title):
         ax.plot(*zip(*points, strict=True), "ox"[i], color=f"C{i}", label=label)
     ax.axhline(100 * findings.GOOD, color="0.6", linestyle=":")
     ax.set_ylabel("accuracy [%]")
-    _by_p(ax)
+    _by_p(ax, _fractions(repeats))
     ax.legend()
     return fig
 
@@ -184,35 +185,31 @@ def _weighted(repeats, title):
 
 def _roles(repeats, title):
     """Draws who is told what the other must send, and who decides."""
-    fig, (row,) = _panels(1, 3, f"{title}: what is sent, and who decides")
+    fig, axes = _panels(2, 2, f"{title}: who is told, and who decides")
     p, demand = _fractions(repeats), repeats[0][0]["demand"]
     what = "parity" if demand == 2 else f"digit mod {demand}"
     chance = parity_mnist.ceilings(demand)["residue"]
-    for i, (network, name) in enumerate(_NETWORKS.items()):
-        for role, label, color, style in (
-            (0, "receiver", "C3", "v--"),
-            (1, "sender", "C2", "^--"),
-        ):
-            told = _percent(
-                repeats,
-                lambda r, network=network, role=role: sorted(
-                    r[network]["message"], reverse=True
-                )[role],
-            )
-            _band(row[i], p, told, label, color, style)
-        _level(row[i], 100 * chance, "guessed from its own digit")
-        row[i].set_ylabel(f"other's {what} read from states [%]")
-        row[i].set_title(name, fontsize=10)
-        shares = _percent(
-            repeats, lambda r, network=network: findings.deciding(r, network)
+    for column, (network, name) in zip(axes.T, _NETWORKS.items(), strict=True):
+        told = np.sort(
+            [[r[network]["message"] for r in sweep] for sweep in repeats]
         )
-        _band(row[2], p, shares, name, f"C{4 + i}", "os"[i] + "-")
-    _level(row[2], 50, "half")
-    row[2].set_ylabel("pairs that the receiver decides [%]")
-    for ax in row:
-        _by_p(ax)
-    row[0].legend(fontsize=8)
-    row[2].legend(fontsize=8)
+        decides = np.array(
+            [[findings.deciding(r, network) for r in s] for s in repeats]
+        )
+        for role, label, color, style in (
+            (1, "receiver", "C3", "v--"),
+            (0, "sender", "C2", "^--"),
+        ):
+            for ax, values in zip(column, (100 * told, decides), strict=True):
+                _band(ax, p, values[..., role], label, color, style)
+        _level(column[0], 100 * chance, "guessed from its own digit")
+        _level(column[1], 0.5, "chance")
+        column[0].set_title(name, fontsize=10)
+        column[0].set_ylabel(f"other's {what} read from states [%]")
+        column[1].set_ylabel("AUC: certain where it is asked")
+        for ax in column:
+            _by_p(ax, p)
+    axes[0, 0].legend(fontsize=8)
     return fig
 
 
@@ -245,8 +242,8 @@ def _masks(repeats, title):
     _band(row[0], p, null, "95 % of random modules", "0.5", "s:")
     row[0].set_ylabel("specialization")
     row[1].set_ylabel("accuracy of the masked network [%]")
-    _by_p(row[0])
-    _by_p(row[1])
+    _by_p(row[0], p)
+    _by_p(row[1], p)
     row[0].legend(fontsize=8)
     if "shares" in repeats[0][0]:
         found = [sweep[0]["shares"] for sweep in repeats]
@@ -292,7 +289,7 @@ def _links(repeats, title):
     row[1].set_ylabel("links that never died [%]")
     row[2].set_ylabel("accuracy above fixed links [points]")
     for ax in row:
-        _by_p(ax)
+        _by_p(ax, p)
     row[0].legend(fontsize=7)
     return fig
 
@@ -341,6 +338,6 @@ def _demand(groups, title):
         _band(axes[1, 1], p, right, **style)
     axes[1, 1].set_ylabel("accuracy of (a) [%]")
     for ax in axes.flat:
-        _by_p(ax)
+        _by_p(ax, p)
     axes[0, 0].legend()
     return fig

@@ -94,11 +94,28 @@ def message_accuracy(fit, test, task, modulus):
     ]
 
 
-def decides(found):
-    """Returns the share of pairs that each module decides."""
-    largest = np.stack([found[f"readout{n}"].max(axis=1) for n in MODULES])
-    second = float(np.mean(np.argmax(largest, axis=0)))
-    return [1 - second, second]
+def decides(found, pairs):
+    """Returns how well each module's certainty tells that it is asked.
+
+    Its certainty is its largest readout; the area under the ROC curve, 1/2 for
+    a module that is as certain when the other's digit is asked for. In a good
+    network either module answers half the pairs, whoever is told what.
+
+    Args:
+        found: What `responses` returned for the pairs.
+        pairs: `Pairs`.
+    """
+    from sklearn import metrics
+
+    return [
+        float(
+            metrics.roc_auc_score(
+                pairs.targets == pairs.labels(n),
+                found[f"readout{n}"].max(axis=1),
+            )
+        )
+        for n in MODULES
+    ]
 
 
 def state_measures(found_test, task, seed):
