@@ -135,11 +135,6 @@ class Config(harness_config.Config):
         "Steps between points in TensorBoard, an epoch; divides the steps.",
         at_least=1,
     )
-    jit_compile: bool = field(
-        True,
-        "Compile whole training steps of networks, not of masks, with XLA.",
-        names_run=False,
-    )
 
     def __post_init__(self):
         super().__post_init__()

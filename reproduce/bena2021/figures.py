@@ -253,6 +253,8 @@ def _masks(repeats, title):
         _band(row[2], q, own, "its module's share M(n, n)")
         _band(row[2], q, good, "accuracy", "C1", "s--")
         row[2].set(xscale="log", xlabel="q, share of weights kept")
+        row[2].set_xticks(q, [f"{share:g}" for share in q])
+        row[2].minorticks_off()
         row[2].set_title(f"at p = {p[0]:.2g}", fontsize=10)
         row[2].legend(fontsize=8)
     else:

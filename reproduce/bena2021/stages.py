@@ -273,8 +273,8 @@ def untrained(config, setting, kind=PLAIN):
 
 @functools.lru_cache(maxsize=8)
 def _compiled(config, links, kind):
-    # Tracing and XLA take as long as a third of the training: once for all
-    # repeats with as many links.
+    # Tracing takes as long as a seventh of the training, with XLA a third: once
+    # for all repeats with as many links.
     network = untrained(config, Setting(2, links, 0), kind)
     network.compile(
         optimizer_of(config, links, kind),
@@ -432,7 +432,7 @@ def scored(config, network, share, links):
         _LOSS,
         metrics=["accuracy"],
         steps_per_execution=_steps_a_call(config),
-        jit_compile=False,
+        jit_compile=config.jit_compile,
     )
     return model
 

@@ -16,6 +16,5 @@ CONFIG = structural_modularity.Config(
     test_pairs=150,
     log_steps=2,
     mask_shares=(0.1, 0.5),
-    jit_compile=False,
 )
 SETTING = stages.Setting(2, 3, 0)
