@@ -46,6 +46,8 @@ def _title(repeats):
 def _panels(rows, columns, title):
     fig = figure.Figure((0.5 + 4.2 * columns, 0.6 + 2.8 * rows))
     fig.set_layout_engine("constrained")
+    if columns < 3:  # no room for one line
+        title = title.replace("): ", "):\n")
     fig.suptitle(title)
     axes = fig.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
