@@ -20,6 +20,23 @@ LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
 
 
 @dataclasses.dataclass(frozen=True)
+class Table:
+    """Numbers that are no claims, in words.
+
+    Attributes:
+        title: Str.
+        columns: Tuple of str.
+        rows: List of tuples of str.
+        note: Str, below the table.
+    """
+
+    title: str
+    columns: tuple
+    rows: list
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """An experiment of a paper, as functions of its configuration.
 
@@ -32,6 +49,8 @@ class Experiment:
             phase to `training.Phase`, which the estimate times.
         claims: Function from the records to `claim.Claims`.
         draw: Function from the records to a dict of figures.
+        tables: Function from the records to a list of `Table`, what a report
+            shows beside claims.
     """
 
     name: str
@@ -40,6 +59,7 @@ class Experiment:
     phases: Callable
     claims: Callable
     draw: Callable
+    tables: Callable = lambda records: []
 
 
 def carry_out(experiment, config):
