@@ -138,6 +138,32 @@ class Finding:
             )
 
 
+def load(file, model=None):
+    """Reads a finding of whatever kind.
+
+    Args:
+        file: Str or path.
+        model: As in `Finding.load`.
+
+    Returns:
+        `Finding`, of the class that wrote the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As in `Finding.load`.
+    """
+    kind = None
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            kind = json.loads(str(archive["header"]))["kind"]
+    except FileNotFoundError:
+        raise
+    except Exception:  # a damaged file can raise anything; `load` explains it
+        pass
+    known = Finding.kinds.get(kind, Finding)
+    return known.load(file, model)
+
+
 def as_html(table):
     """Returns a `rich.table.Table` as HTML, for notebooks."""
     with open(os.devnull, "w") as nowhere:

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from matplotlib import figure
 
+from modularity_tf import plots
 from reproduce.bena2021 import findings
 
 
@@ -25,23 +25,31 @@ def draw(records):
 
 
 def _panels(rows, columns, title):
-    fig = figure.Figure((0.5 + 4.2 * columns, 0.6 + 2.8 * rows))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(title)
+    fig = plots.new_figure(0.5 + 4.2 * columns, 0.6 + 2.8 * rows, title)
     axes = fig.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.grid(alpha=0.3)
     return fig, axes
 
 
-def _band(ax, x, values, label=None, color="C0", style="o-"):
-    """Draws a mean and, shaded, a standard deviation over the repeats."""
+def _explain(fig, repeats):
+    plots.explain(
+        fig,
+        f"Mean of n = {len(repeats)} repeats"
+        + ("; shaded: its 95 % interval." if len(repeats) > 1 else "."),
+    )
+
+
+def _band(ax, x, values, label=None, number=0, style="o-"):
+    """Draws a mean and, shaded, its 95 % interval over the repeats."""
     values = np.asarray(values, "float64")
     mean = values.mean(axis=0)
+    color = plots.color(number)
     ax.plot(x, mean, style, color=color, label=label, markersize=4)
     if len(values) > 1:
-        sd = values.std(axis=0, ddof=1)
-        ax.fill_between(x, mean - sd, mean + sd, color=color, alpha=0.2)
+        margin = plots.interval_margin(values)
+        low, high = mean - margin, mean + margin
+        ax.fill_between(x, low, high, color=color, alpha=0.2)
 
 
 def _by_p(ax):
@@ -65,16 +73,25 @@ def _specialization(repeats, title):
         for ax, x in ((left, p), (right, q)):
             _band(ax, x, modules.mean(axis=-1), "mean of both")
             more, less = modules.max(axis=-1), modules.min(axis=-1)
-            thin = {"color": "C0", "linewidth": 0.8, "linestyle": "--"}
+            thin = {"linewidth": 0.8, "linestyle": "--"}
+            thin["color"] = plots.color(0)
             ax.plot(x, more.mean(axis=0), label="the modules, sorted", **thin)
             ax.plot(x, less.mean(axis=0), **thin)
             if not np.isnan(level):
-                ax.plot(x[0], level, "x", color="C1", label="untrained")
+                style = {"color": plots.color(2), "label": "untrained"}
+                ax.plot(x[0], level, "x", **style)
         left.set_ylabel(findings.TITLES[m])
-        right.axvline(findings.HIGH_Q[m], color="0.6", linestyle=":")
+        right.axvline(
+            findings.HIGH_Q[m],
+            color="0.6",
+            linestyle=":",
+            label="threshold of the claim",
+        )
         right.set_xlabel("Q")
         _by_p(left)
     axes[0, 0].legend()
+    axes[0, 1].legend(axes[0, 1].lines[-1:], ["threshold of the claim"])
+    _explain(fig, repeats)
     return fig
 
 
@@ -86,13 +103,14 @@ def _raw_metrics(repeats, title):
             [[findings.raw(r, m) for r in sweep] for sweep in repeats]
         )
         _band(ax, p, both[..., 0], "own digit")
-        _band(ax, p, both[..., 1], "other digit", "C1", "s--")
+        _band(ax, p, both[..., 1], "other digit", 2, "s--")
         ax.set_ylabel(findings.TITLES[m])
         _by_p(ax)
     axes[0, 0].axhline(
         repeats[0][0]["chance"], color="0.6", linestyle=":", label="chance"
     )
     axes[0, 0].legend()
+    _explain(fig, repeats)
     return fig
 
 
@@ -106,8 +124,10 @@ def _accuracy(repeats, title):
             for sweep in repeats
             for r in sweep
         ]
-        ax.plot(*zip(*points, strict=True), "ox"[i], color=f"C{i}", label=label)
-    ax.axhline(100 * findings.GOOD, color="0.6", linestyle=":")
+        style = {"color": plots.color(2 * i), "label": label}
+        ax.plot(*zip(*points, strict=True), "ox"[i], **style)
+    style = {"color": "0.6", "linestyle": ":"}
+    ax.axhline(100 * findings.GOOD, label="good networks", **style)
     ax.set_ylabel("accuracy [%]")
     _by_p(ax)
     ax.legend()
@@ -122,7 +142,8 @@ def _weighted(repeats, title):
             for sweep in repeats
             for r in sweep
         ]
-        ax.plot(*zip(*points, strict=True), "o", markersize=4)
+        style = {"color": plots.color(0), "markersize": 4}
+        ax.plot(*zip(*points, strict=True), "o", **style)
         ax.set(xlabel="Q weighted by |w|", ylabel=findings.TITLES[m])
     return fig
 
@@ -134,7 +155,7 @@ def _demand(groups, title):
         repeats = [*by_seed.values()]
         p = [record["p"] for record in repeats[0]]
         label = f"{math.log2(demand):.2g} bits (m = {demand})"
-        style = {"label": label, "color": f"C{i}"}
+        style = {"label": label, "number": i}
         for ax, m in zip(axes.flat, findings.MEASURES, strict=False):
             _band(ax, p, [findings.along(s, m) for s in repeats], **style)
             ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
@@ -146,4 +167,5 @@ def _demand(groups, title):
     for ax in axes.flat:
         _by_p(ax)
     axes[0, 0].legend()
+    _explain(fig, repeats)
     return fig

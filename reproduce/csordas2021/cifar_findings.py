@@ -9,7 +9,7 @@ import numpy as np
 from modularity_tf import plots
 from modularity_tf.parts import confusion
 from reproduce.csordas2021.cnn import CONTROL
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped
 
 NUMBERS = {"cnn": "19", "cnn_nodropout": "20"}  # of the confusion differences
@@ -176,14 +176,17 @@ def draw(records):
     }
     figures = {
         "fig06a_relative_drop": plots.grouped_bars(
-            {name: 100 * pair[:, 0] for name, pair in pairs.items()},
+            {
+                titles.title_of(name): 100 * pair[:, 0]
+                for name, pair in pairs.items()
+            },
             tasks,
             "relative drop of the class [%]",
             f"{title}: a class without its exclusive weights",
         ),
         "fig06b_other_classes": plots.grouped_bars(
             {
-                name: 100 * pair[:, 1] / pair[:, 0]
+                titles.title_of(name): 100 * pair[:, 1] / pair[:, 0]
                 for name, pair in pairs.items()
             },
             tasks,
@@ -192,10 +195,11 @@ def draw(records):
         ),
     }
     for name, repeats in by_network.items():
+        network = titles.title_of(name)
         searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
         if searches:
             figures[f"alpha_search_{name}"] = plots.alpha_search(
-                searches, f"{title}, {name}: masks of all classes"
+                searches, f"{title}, {network}: masks of all classes"
             )
         mean = {
             task: np.mean([r["masks"][task]["confusion"] for r in repeats], 0)
@@ -204,15 +208,17 @@ def draw(records):
         figures[f"fig18_confusion_control_{name}"] = plots.confusion_matrices(
             {"mask trained on all classes": mean[CONTROL]},
             names,
-            f"{title}, {name}",
+            f"{title}, {network}",
+            repeats=len(repeats),
         )
         number = NUMBERS[name]
         figures[f"fig{number}_confusion_difference_{name}"] = (
             plots.confusion_matrices(
                 {f"without {t}": mean[t] - mean[CONTROL] for t in tasks},
                 names,
-                f"{title}, {name}: change against the control mask",
+                f"{title}, {network}: change against the control mask",
                 difference=True,
+                repeats=len(repeats),
             )
         )
     return figures

@@ -233,6 +233,8 @@ class _Panel:
                 own |= {"type": "log", "range": [*np.log10(ends)]}
             elif (names := self._names(axis)) is not None:
                 own |= {"tickvals": names[0], "ticktext": names[1]}
+                if name == "x":
+                    own["tickangle"] = -45
             if not self._is_labelled(name):
                 own["showticklabels"] = False
             found[f"{name}axis{self._number}"] = own

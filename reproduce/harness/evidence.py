@@ -121,12 +121,17 @@ def cells(one):
     }
 
 
-def _claims_table(archive):
-    lines = [
+def claims_table(claims):
+    """Returns claims, as `checked` returns them, as lines of Markdown."""
+    return [
         "| statement | paper | ours | null | threshold | verdict |",
         "|---|---|---|---|---|---|",
+        *(_row([*cells(one).values()]) for one in claims),
     ]
-    lines += [_row([*cells(one).values()]) for one in archive["claims"]]
+
+
+def _claims_table(archive):
+    lines = claims_table(archive["claims"])
     commits = ", ".join(archive["made"]["commits"])
     lines += [
         "",

@@ -8,10 +8,10 @@ or from the archives in results/, and from the experiments' own functions.
 import base64
 import dataclasses
 import importlib
-import io
 import pathlib
 import re
 
+from modularity_tf import plots
 from reproduce.harness import (
     archive,
     charts,
@@ -71,10 +71,8 @@ class Reported:
     @property
     def paper(self):
         """Str, whose figures these are."""
-        if self.experiment.name == "inspect":
-            return OWN_MODEL
         package = self.experiment.plan.__module__.split(".")[1]
-        return PAPERS.get(package, OWN)
+        return {**PAPERS, "own_model": OWN_MODEL}.get(package, OWN)
 
 
 def import_packages():
@@ -391,9 +389,7 @@ def _pictures(run):
 
 
 def _encoded(fig):
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=_DPI)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(plots.as_png(fig, _DPI)).decode()
 
 
 def _deviations():

@@ -21,12 +21,19 @@ import sys
 import time
 
 import tensorflow as tf
-from matplotlib import image
 
 from modularity_tf import plots
-from reproduce.harness import artefacts, claim, provenance, training
+from reproduce.harness import (
+    artefacts,
+    claim,
+    evidence,
+    provenance,
+    training,
+)
 from reproduce.harness.progress import Progress
 from reproduce.harness.stage import Stage, resolve
+
+_SCREEN_DPI = 150  # of figures in TensorBoard
 
 
 class Run:
@@ -184,7 +191,7 @@ class Run:
             "at any moment, the same command goes on from where it was."
         )
 
-    def finish(self, records, claims, draw):
+    def finish(self, records, claims, draw, tables=None):
         """Writes results.json, draws the figures and prints the claims.
 
         Results that cover less than those there are, fewer seeds say, go to a
@@ -195,6 +202,7 @@ class Run:
             claims: Function from the records to `claim.Claims`.
             draw: Function from the records to a dict from figure name to
                 `matplotlib.figure.Figure`.
+            tables: Function from the records to a list of `Table`, or `None`.
         """
         results = {
             "config": dataclasses.asdict(self.config),
@@ -207,7 +215,7 @@ class Run:
         folder = self._results_folder()
         folder.mkdir(exist_ok=True)
         artefacts.write(results, folder / "results")
-        self.draw(draw)
+        self.draw(draw, tables)
 
     def check_results(self):
         """Returns the path of results.json.
@@ -223,11 +231,15 @@ class Run:
             )
         return path
 
-    def draw(self, draw):
+    def draw(self, draw, tables=None):
         """Draws the figures from results.json alone, and prints the claims.
+
+        Figures go to PNG and PDF files and to TensorBoard, claims and
+        configuration to its text tab.
 
         Args:
             draw: As in `finish`.
+            tables: As in `finish`.
 
         Raises:
             ValueError: If there is no results.json, or it is damaged.
@@ -237,16 +249,34 @@ class Run:
         with tf.summary.create_file_writer(
             str(folder / "logs" / "figures")
         ).as_default(step=0):
+            self._write_texts(results)
             for name, figure in draw(results["records"]).items():
-                file = folder / f"{name}.png"
-                plots.save(figure, file)
-                tf.summary.image(name, image.imread(file)[None])
+                plots.save(figure, folder / f"{name}.png")
+                shown = tf.io.decode_png(plots.as_png(figure, _SCREEN_DPI))
+                tf.summary.image(name, shown[None], description=name)
                 self.console.print(f"drawn: {name}.png", highlight=False)
-        self.console.print(claim.table(results["claims"]))
-        self.console.print(claim.tally(results["claims"]), highlight=False)
+        for each in tables(results["records"]) if tables else ():
+            self.console.print(each.as_rich())
+        if results["claims"]:
+            self.console.print(claim.table(results["claims"]))
+            self.console.print(claim.tally(results["claims"]), highlight=False)
         self.console.print(
             f"{path}; tensorboard --logdir {self.folder}", soft_wrap=True
         )
+
+    def _write_texts(self, results):
+        """Writes claims and configuration to TensorBoard."""
+        if results["claims"]:
+            lines = [
+                claim.tally(results["claims"]),
+                "",
+                *evidence.claims_table(results["claims"]),
+            ]
+            tf.summary.text("claims", "\n".join(lines))
+        settings = {**results["config"], **results.get("versions", {})}
+        rows = [f"| {name} | {value} |" for name, value in settings.items()]
+        header = ["| setting | value |", "|---|---|"]
+        tf.summary.text("configuration", "\n".join(header + rows))
 
     def _reported(self, stage):
         """Returns a result, and frees what it was computed from."""

@@ -213,7 +213,11 @@ def _controls(controls):
             cases.TITLES[case]: [
                 {
                     "layer": name,
-                    "value": mean([r["answers"][m]["value"] for r in records]),
+                    "value": mean(_answers(records, m)),
+                    "margin": float(
+                        plots.interval_margin(_answers(records, m))
+                    ),
+                    "n": len(records),
                     "chance": mean(
                         [r["answers"][m]["chance"] for r in records]
                     ),
@@ -225,6 +229,12 @@ def _controls(controls):
         },
         "units shared, or modularity Q [%]",
     )
+
+
+def _answers(records, method):
+    """Returns what a method says, one value a record."""
+    found = [r["answers"][method]["value"] for r in records]
+    return np.array(found, "float64")
 
 
 def _median(values):

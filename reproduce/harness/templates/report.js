@@ -1,7 +1,7 @@
 "use strict";
 // Charts are drawn when they are first seen: a page may have a hundred.
 (function () {
-  const config = { displaylogo: false, responsive: false };
+  const config = { displayModeBar: false };
   const scheme = window.matchMedia("(prefers-color-scheme: dark)");
 
   function color(name) {
