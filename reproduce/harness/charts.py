@@ -85,13 +85,16 @@ def of_figure(fig):
     }
     if title := _plain(fig.get_suptitle()):
         layout["title"] = {"text": title, "font": {"size": 14}, "y": 0.99}
-    data, named = [], set()
+    data, named, known = [], set(), _entries(fig)
     for number, ax in enumerate(panels, 1):
         panel = _Panel(ax, "" if number == 1 else str(number))
         traces = panel.traces()
         if traces is None:
             return None
         for trace in traces:
+            if "name" not in trace:
+                color = trace.get("line", {}).get("color")
+                trace |= known.get(color, {})
             # Entries of all panels share one legend.
             name = trace.get("name")
             if name is not None:
@@ -204,12 +207,14 @@ class _Panel:
 
     def __init__(self, ax, number):
         self._ax, self._number = ax, number
+        whole = ax.get_figure(root=True).transFigure
+        self._box = ax.bbox.transformed(whole.inverted())
         self.shapes = []
         self._used = set()  # artists that belong to one seen before
 
     def axes(self):
         """Returns the two axes, where the panel lies."""
-        box = self._ax.get_position()
+        box = self._box
         found = {}
         for name, low, high, anchor in (
             ("x", box.x0, box.x1, "y"),
@@ -230,7 +235,7 @@ class _Panel:
                 "range": ends,
             }
             if scale == "log":
-                own |= {"type": "log", "range": [*np.log10(ends)]}
+                own |= {"type": "log", "range": [*np.log10(ends)], "dtick": 1}
             elif (names := self._names(axis)) is not None:
                 own |= {"tickvals": names[0], "ticktext": names[1]}
                 if name == "x":
@@ -242,7 +247,7 @@ class _Panel:
 
     def annotations(self):
         """Returns the panel's title."""
-        box = self._ax.get_position()
+        box = self._box
         title = _plain(self._ax.get_title())
         if not title:
             return []
@@ -417,7 +422,8 @@ class _Panel:
     def _collection(self, group):
         """Returns the traces of lines, bands or points."""
         if isinstance(group, collections.LineCollection):
-            segments = group.get_segments()
+            # Segments are empty where a value is not known.
+            segments = [s for s in group.get_segments() if len(s)]
             if len(segments) > _MOST_SEGMENTS:
                 return None
             x, y = [], []
@@ -501,6 +507,19 @@ class _Panel:
         axis = getattr(self._ax, f"{name}axis")
         labels = axis.get_ticklabels()
         return any(t.get_visible() and t.get_text() for t in labels)
+
+
+def _entries(fig):
+    """Returns what a figure's own legends say of a colour, a dict.
+
+    Empty where an entry is told by more than its colour.
+    """
+    found, count = {}, 0
+    for legend in fig.legends:
+        for line, text in zip(legend.get_lines(), legend.get_texts()):
+            found[_color(line.get_color())] = {"name": _plain(text.get_text())}
+            count += 1
+    return found if len(found) == count else {}
 
 
 def _is_steps(patch):

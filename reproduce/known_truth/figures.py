@@ -118,7 +118,12 @@ def _of_methods(networks):
         },
         "Precision among the weights that a method ranks first",
     )
-    return {name: fig for name, fig in figures.items() if fig is not None}
+    figures = {name: fig for name, fig in figures.items() if fig is not None}
+    counts = sorted({len(records) for records in networks.values()})
+    n = " or ".join(map(str, counts))
+    for fig in figures.values():
+        plots.explain(fig, f"Means over n = {n} networks of each case.")
+    return figures
 
 
 def _false_alarms(networks, names, titles):

@@ -6,7 +6,16 @@ from modularity_tf import plots
 from reproduce.harness import claim, experiment
 from reproduce.own_model.stages import ALL
 
-_SETS = {"weights": "weights", "neurons": "neurons"}
+_SETS = ("weights", "neurons")
+_SHOWN = {  # rows of `soundness.check`, and the columns here
+    "the whole model": "whole model",
+    "the part alone": "part alone",
+    "random parts alone": "random parts alone",
+    "the part of the untrained twin": "same part, untrained",
+    "without the part": "without it",
+    "without random parts": "without random parts",
+    "needless: one member": "needless",
+}
 
 
 def claims(records):
@@ -37,7 +46,9 @@ def draw(records):
     """Returns the figures, drawn from the records alone."""
     figures = {}
     first = records[0]
-    title = f"{first['model']}, seed {first['seed']}"
+    title = first["model"]
+    if len(records) > 1:
+        title += f", seed {first['seed']}"
     for question in _SETS:
         if question in first:
             figures[f"{question}_by_layer"] = _by_layer(records, question)
@@ -72,28 +83,42 @@ def _sets(records):
 def _soundness(records):
     rows, measure = [], ""
     for seed, question, name, own in _sets(records):
-        title = f"{named(question, name)}, seed {seed}"
+        title = _title(records, question, name, seed)
         if own["soundness"] is None:
-            rows.append((title, "no member: nothing to check", "", "", "", ""))
+            rows.append((title, "no member", *[""] * (len(_SHOWN) - 1)))
             continue
         measure = own["soundness"]["settings"]["name"]
-        for row in own["soundness"]["rows"]:
-            ends = [row["low"], row["high"]]
-            interval = "" if None in ends else " to ".join(map(_percent, ends))
-            p = "" if row["p"] is None else f"{row['p']:.3g}"
-            over = f"{row['n']} {row['over']}"
-            value = _percent(row["value"])
-            rows.append((title, row["what"], value, interval, over, p))
+        found = {row["what"]: row for row in own["soundness"]["rows"]}
+        cells = [_cell(found.get(what)) for what in _SHOWN]
+        rows.append((title, *cells))
     return experiment.Table(
         "Are the findings sound?",
-        ("finding", "what", "value", "95 % interval", "over", "p"),
+        ("finding", *_SHOWN.values()),
         rows,
-        f"Performance: {measure}, on examples that the findings were not made "
-        "from. A sound part does alone what the whole model does, and far more "
-        "than random parts of its size; without it the rest fails. p is how "
-        "likely a random part does as well alone, or hurts as much by its "
-        "removal.",
+        f"Performance: {measure}, with 95 % intervals, on examples that the "
+        "findings were not made from; that of a class on its own examples. A "
+        "sound part does alone what the whole model does, and far more than "
+        "random parts of its size; without it the rest fails. p is how likely "
+        "a random part does as well alone, or hurts as much by its removal. "
+        "Needless are members without which, one by one, the part does as "
+        "well.",
     )
+
+
+def _cell(row):
+    """Returns a number with its interval and p, in words."""
+    if row is None:
+        return "not measured"
+    text = _percent(row["value"])
+    if None not in (row["low"], row["high"]) and row["low"] < row["high"]:
+        low, high = (f"{100 * row[key]:.0f}" for key in ("low", "high"))
+        text += f" ({low} to {high})"
+    return text if row["p"] is None else f"{text}, p = {row['p']:.2g}"
+
+
+def _title(records, question, name, seed):
+    title = named(question, name)
+    return title if len(records) < 2 else f"{title}, seed {seed}"
 
 
 def _sizes(records):
@@ -103,7 +128,7 @@ def _sizes(records):
         told = " ".join(own.get("warnings", []))
         rows.append(
             (
-                f"{named(question, name)}, seed {seed}",
+                _title(records, question, name, seed),
                 str(kept),
                 str(size),
                 _percent(kept / size),
@@ -126,7 +151,9 @@ def _units(records):
             twin = record["untrained_units"].get(layer)
             rows.append(
                 (
-                    f"{layer}, seed {record['seed']}",
+                    layer
+                    if len(records) < 2
+                    else f"{layer}, seed {record['seed']}",
                     " + ".join(map(str, sizes)) or "none",
                     str(int((labels < 0).sum())),
                     _number(own["q"]),
