@@ -103,8 +103,10 @@ def cost(archive):
     cores = config["cpus_per_task"]
     if not cores and (found := re.search(r"(\d+) cores", machine)):
         cores = int(found[1]) / config["workers"]
-    unit = "one core" if cores == 1 else f"{cores:g} cores"
-    return f"{training.duration(archive['made']['seconds'])} of {unit}"
+    taken = training.duration(archive["made"]["seconds"])
+    if not cores:  # only Linux tells the machine
+        return taken
+    return f"{taken} of " + ("one core" if cores == 1 else f"{cores:g} cores")
 
 
 def cells(one):

@@ -234,8 +234,8 @@ class Run:
     def draw(self, draw, tables=None):
         """Draws the figures from results.json alone, and prints the claims.
 
-        Figures go to PNG and PDF files and to TensorBoard, claims and
-        configuration to its text tab.
+        Figures go to PNG and PDF files and to TensorBoard's first page,
+        claims and configuration to its text tab.
 
         Args:
             draw: As in `finish`.
@@ -246,14 +246,14 @@ class Run:
         """
         path = self.check_results()
         folder, results = path.parent, read_results(path)
-        with tf.summary.create_file_writer(
-            str(folder / "logs" / "figures")
-        ).as_default(step=0):
+        logs = folder / "logs" / "figures"
+        with tf.summary.create_file_writer(str(logs)).as_default(step=0):
             self._write_texts(results)
             for name, figure in draw(results["records"]).items():
                 plots.save(figure, folder / f"{name}.png")
                 shown = tf.io.decode_png(plots.as_png(figure, _SCREEN_DPI))
-                tf.summary.image(name, shown[None], description=name)
+                # Upper case comes before the curves of the training.
+                tf.summary.image(f"Figures/{name}", shown[None])
                 self.console.print(f"drawn: {name}.png", highlight=False)
         for each in tables(results["records"]) if tables else ():
             self.console.print(each.as_rich())
@@ -261,7 +261,9 @@ class Run:
             self.console.print(claim.table(results["claims"]))
             self.console.print(claim.tally(results["claims"]), highlight=False)
         self.console.print(
-            f"{path}; tensorboard --logdir {self.folder}", soft_wrap=True
+            f"{path}; tensorboard --logdir {self.folder}, or for figures and "
+            f"claims alone --logdir {logs}",
+            soft_wrap=True,
         )
 
     def _write_texts(self, results):
