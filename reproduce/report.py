@@ -31,7 +31,7 @@ def main(argv):
         output = pathlib.Path(values.output)
         if not output.absolute().parent.is_dir():
             raise ValueError(
-                f"--output={output}: there is no folder {output.parent}."
+                f"--output={output}: there is no folder {output.parent}"
             )
         runs = [report.load(argument, folder) for argument in arguments]
         report.write(report.page(runs, values.compare), output)

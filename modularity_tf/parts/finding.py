@@ -152,16 +152,13 @@ def load(file, model=None):
         FileNotFoundError: If there is no such file.
         ValueError: As in `Finding.load`.
     """
-    kind = None
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            kind = json.loads(str(archive["header"]))["kind"]
-    except FileNotFoundError:
-        raise
-    except Exception:  # a damaged file can raise anything; `load` explains it
-        pass
-    known = Finding.kinds.get(kind, Finding)
-    return known.load(file, model)
+    with open(file, "rb") as f:
+        try:
+            with np.load(f, allow_pickle=False) as archive:
+                kind = json.loads(str(archive["header"]))["kind"]
+        except Exception:  # a damaged file can raise anything: `load` says why
+            kind = None
+    return Finding.kinds.get(kind, Finding).load(file, model)
 
 
 def as_html(table):
