@@ -9,6 +9,8 @@ TITLES = {
     "add": "addition",
     "mul": "multiplication",
     "full": "all tasks",
+    "pair1": "first pair",
+    "pair2": "second pair",
     "passes": "a pair a pass",
     "together": "pairs together",
     "in_turn": "pairs in turn",

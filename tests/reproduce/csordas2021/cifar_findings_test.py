@@ -102,6 +102,15 @@ class ClaimsTest(parameterized.TestCase):
 
 
 class DrawTest(absltest.TestCase):
+    def test_legends_have_titles_and_no_code_names(self):
+        records = [record("cnn"), record("cnn_nodropout", target=0.3)]
+        fig = cifar_findings.draw(records)["fig06a_relative_drop"]
+        texts = fig.axes[0].get_legend().get_texts()
+        self.assertEqual(
+            [text.get_text() for text in texts],
+            ["CNN with dropout", "CNN without dropout"],
+        )
+
     def test_figures_are_numbered_as_in_the_paper(self):
         records = [record("cnn"), record("cnn_nodropout", target=0.3)]
         figures = cifar_findings.draw(records)

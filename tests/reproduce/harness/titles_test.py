@@ -7,7 +7,7 @@ class TitlesTest(parameterized.TestCase):
     @parameterized.parameters(
         ("cnn_nodropout", "CNN without dropout"),
         ("not add", "¬ addition"),
-        ("pair1", "pair1"),
+        ("pair3", "pair3"),
     )
     def test_a_name_without_a_title_stays(self, name, expected):
         self.assertEqual(titles.title_of(name), expected)
