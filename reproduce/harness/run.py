@@ -33,8 +33,6 @@ from reproduce.harness import (
 from reproduce.harness.progress import Progress
 from reproduce.harness.stage import Stage, resolve
 
-_SCREEN_DPI = 150  # of figures in TensorBoard
-
 
 class Run:
     """The stages of an experiment, and the folder where they lie.
@@ -250,10 +248,10 @@ class Run:
         with tf.summary.create_file_writer(str(logs)).as_default(step=0):
             self._write_texts(results)
             for name, figure in draw(results["records"]).items():
-                plots.save(figure, folder / f"{name}.png")
-                shown = tf.io.decode_png(plots.as_png(figure, _SCREEN_DPI))
+                file = folder / f"{name}.png"
+                plots.save(figure, file)
                 # Upper case comes before the curves of the training.
-                tf.summary.image(f"Figures/{name}", shown[None])
+                tf.summary.image(f"Figures/{name}", _on_screen(file))
                 self.console.print(f"drawn: {name}.png", highlight=False)
         for each in tables(results["records"]) if tables else ():
             self.console.print(each.as_rich())
@@ -371,6 +369,17 @@ class Run:
             f"({' '.join(sys.argv[:1])})"
         )
         self._lock.flush()
+
+
+def _on_screen(file):
+    """Returns the picture in a PNG file at half its size, a batch of one.
+
+    For a screen: drawing it again would take as long as the file did.
+    """
+    picture = tf.io.decode_png(tf.io.read_file(str(file)))[None]
+    half = [max(1, size // 2) for size in picture.shape[1:3]]
+    small = tf.image.resize(picture, half, "area")
+    return tf.cast(tf.round(small), tf.uint8)
 
 
 def read_results(path):

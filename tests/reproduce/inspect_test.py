@@ -1,6 +1,7 @@
 """A user's model, asked at a tiny size."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import tempfile
@@ -12,6 +13,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import modularity_tf as mtf
+from modularity_tf import plots
 from modularity_tf.parts import finding
 from reproduce import inspect
 from reproduce.harness import experiment, report
@@ -58,6 +60,10 @@ class InspectTestCase(parameterized.TestCase, tf.test.TestCase):
         network().save(self.model)
         x, y = blobs()
         np.savez(self.data, x=x, y=y)
+
+        # Files for print take longer than all the rest.
+        small = functools.partial(plots.save, dpi=50)
+        self.enterContext(mock.patch.object(plots, "save", small))
 
     def config(self, **changes):
         return inspect.Config(
