@@ -7,6 +7,7 @@ import warnings
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import modularity_tf as mtf
 from modularity_tf.masking import find_weights as weights_rule
@@ -18,6 +19,7 @@ from reproduce.own_model import subject as subjects
 
 ALL = "all"  # the mask of the whole task
 _TRIALS = 6  # masks of a usual search for the penalty
+_CALL_STEPS = 50  # that `find_weights` takes at once
 _MOST_UNITS = 256  # of a similarity matrix that is drawn
 _CHECK_STEPS, _NEURON_STEPS, _UNIT_STEPS = 500, 20, 200  # as long, about
 
@@ -35,14 +37,23 @@ def phases(config):
     """Returns what the estimate times: steps of a mask."""
     subject = _subject(config)
     masked = mtf.MaskedModel(subject.model, None, 1e-5, 0.9)
-    masked.compile("adam", loss=subject.model.loss)
+    masked.compile(
+        "adam", loss=subject.model.loss, steps_per_execution=_CALL_STEPS
+    )
     rows, _ = subject.parts(config.checked, 0)
     x, y = subject.data(rows[:128])
+    batch = tf.data.Dataset.from_tensors((_as_tuple(x), y))
+    batches = batch.repeat()
 
     def work(count):
-        masked.fit(x, y, batch_size=128, epochs=count, verbose=0)
+        masked.fit(batches, steps_per_epoch=count * _CALL_STEPS, verbose=0)
 
-    return {"mask": training.Phase(work)}
+    return {"mask": training.Phase(work, _CALL_STEPS)}
+
+
+def _as_tuple(x):
+    """Returns several inputs as a tuple: `tf.data` would stack a list."""
+    return tuple(x) if isinstance(x, list) else x
 
 
 def _subject(config):

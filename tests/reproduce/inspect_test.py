@@ -138,6 +138,20 @@ class InspectTest(InspectTestCase):
         np.savez(self.data, x=x, y=y)
         self.assertNotEqual(self.config().digest(), digest)
 
+    def test_the_estimate_times_steps_of_a_mask(self):
+        phase = stages.phases(self.config())["mask"]
+        self.assertEqual(phase.unit, 50)
+        counter = mock.Mock()
+        fit = mtf.MaskedModel.fit
+
+        def counted(model, *args, **kwargs):
+            fit(model, *args, **kwargs)
+            counter(int(model.optimizer.iterations))
+
+        with mock.patch.object(mtf.MaskedModel, "fit", counted):
+            phase.work(2)
+        counter.assert_called_once_with(100)
+
     def test_progress_counts_a_search_that_is_longer_than_planned(self):
         run = experiment.Run(self.config(), "inspect")
         stage = run.stage("mask", lambda stage: 1, steps=3)
