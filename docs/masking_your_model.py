@@ -79,6 +79,8 @@ found = alpha_search.search_alpha(
 plots.save(
     plots.alpha_search([found.__dict__], "MobileNetV2 on digits"),
     "docs/images/your_model_alpha.png",
+    dpi=110,
+    pdf=False,
 )
 print(found)
 
@@ -114,6 +116,8 @@ plots.save(
         changes, [str(i) for i in range(10)], "Change", difference=True
     ),
     "docs/images/your_model_confusion.png",
+    dpi=110,
+    pdf=False,
 )
 for name, change in changes.items():
     print(

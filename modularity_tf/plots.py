@@ -1,14 +1,77 @@
 """Figures from results, with matplotlib. Nothing here trains or reads files.
 
-Figures are made without pyplot: no global state, no window.
+Figures are made without pyplot: no global state, no window. Colours are those
+of `PALETTE`, which people tell apart whatever colours they see.
+
+References:
+    - Petroff, 2021, "Accessible Color Sequences for Data Visualization"
+      (https://arxiv.org/abs/2107.02270)
 """
 
+import io
 import math
 import os
 
 import numpy as np
 from matplotlib import collections, figure
 from matplotlib import lines as mpl_lines
+from scipy import stats
+
+# Ten colours of Petroff (2021), the cycle "petroff10" of matplotlib.
+PALETTE = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
+DPI = 300  # of files
+
+
+def color(number):
+    """Returns the colour of the n-th thing in a figure, a str."""
+    return PALETTE[number % len(PALETTE)]
+
+
+def new_figure(width, height, title=""):
+    """Returns an empty `matplotlib.figure.Figure`, sizes in inches."""
+    fig = figure.Figure((width, height), layout="constrained")
+    if title:
+        fig.suptitle(title)
+    return fig
+
+
+def explain(fig, text):
+    """Writes below a figure what its numbers and bars mean."""
+    fig.supxlabel(text, x=0.01, ha="left", fontsize=8, color="0.35")
+
+
+def interval_margin(values):
+    """Returns half of the 95 % interval of a mean over repeats.
+
+    By Student's t; NaN where fewer than two repeats are known.
+
+    Args:
+        values: Float array of shape `(repeats, ...)`; NaN is not known.
+
+    Returns:
+        Float array of shape `(...)`.
+    """
+    values = np.asarray(values, "float64")
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    some = np.maximum(count, 1)
+    mean = np.where(known, values, 0).sum(axis=0) / some
+    squares = np.where(known, values - mean, 0) ** 2
+    degrees = np.maximum(count - 1, 1)
+    sd = np.sqrt(squares.sum(axis=0) / degrees)
+    margin = stats.t.ppf(0.975, degrees) * sd / np.sqrt(some)
+    return np.where(count > 1, margin, np.nan)
 
 
 def confusion_matrices(
@@ -20,6 +83,7 @@ def confusion_matrices(
     kind="class",
     unit=None,
     axis_names=None,
+    repeats=None,
 ):
     """Draws confusion matrices, or changes of them, as annotated panels.
 
@@ -34,6 +98,7 @@ def confusion_matrices(
         axis_names: Names of rows and columns in place of the true and the
             predicted class.
         unit: Str, of the numbers; per cent of the true class by default.
+        repeats: Int, of how many the matrices are means, or `None`.
 
     Returns:
         `matplotlib.figure.Figure`. Numbers are 100 times the entries.
@@ -42,9 +107,7 @@ def confusion_matrices(
     axis_names = axis_names or (f"true {kind}", f"predicted {kind}")
     columns = min(len(matrices), 4)
     rows = math.ceil(len(matrices) / columns)
-    fig = figure.Figure((1.5 + 4.4 * columns, 0.6 + 4.4 * rows))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(title)
+    fig = new_figure(1.5 + 4.4 * columns, 0.6 + 4.4 * rows, title)
     axes = fig.subplots(rows, columns, squeeze=False)
     limit = 100 * max(np.abs(m).max() for m in matrices.values())
     scale = (
@@ -73,11 +136,20 @@ def confusion_matrices(
     label = "change" if difference else "share"
     label += f" [{unit or f'% of the true {kind}'}]"
     fig.colorbar(drawn, ax=axes, aspect=40, label=label)
+    if repeats is not None:
+        explain(
+            fig,
+            f"Each number is the mean of n = {repeats} repeats; none where it "
+            "rounds to 0.",
+        )
     return fig
 
 
 def grouped_bars(groups, labels, ylabel, title="", chance=None):
-    """Draws bars side by side, mean and standard deviation over the repeats.
+    """Draws bars side by side: means over the repeats.
+
+    Error bars are 95 % intervals of the mean, by Student's t; the figure says
+    so, and of how many repeats.
 
     Args:
         groups: Dict from legend entry to float array `(repeats, labels)`.
@@ -91,16 +163,24 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None):
         `matplotlib.figure.Figure`.
     """
     inches = len(labels) * max(0.75, 0.2 * len(groups))  # beside the legend
-    fig = figure.Figure((max(3.5 + inches, 6.5), 4.0))
-    fig.set_layout_engine("constrained")
+    fig = new_figure(max(3.5 + inches, 6.5), 4.0)
     ax = fig.subplots()
     width = 0.8 / len(groups)
     for i, (name, values) in enumerate(groups.items()):
         values = np.asarray(values, "float64")
         x = np.arange(len(labels)) + (i - (len(groups) - 1) / 2) * width
-        sd = values.std(axis=0, ddof=1) if len(values) > 1 else None
+        margin = interval_margin(values) if len(values) > 1 else None
         mean = values.mean(axis=0)
-        ax.bar(x, mean, width, yerr=sd, label=name, capsize=2)
+        ax.bar(
+            x,
+            mean,
+            width,
+            yerr=margin,
+            label=name,
+            capsize=2,
+            color=color(i),
+            hatch="//" if i >= len(PALETTE) else None,
+        )
         if chance and name in chance:
             level = np.mean(chance[name], axis=0)
             ends = x - width / 2, x + width / 2
@@ -115,7 +195,16 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None):
     ax.grid(axis="y", alpha=0.3)
     ax.set(ylabel=ylabel, title=title)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    explain(fig, _what_bars_are({len(values) for values in groups.values()}))
     return fig
+
+
+def _what_bars_are(counts):
+    """Returns what bars of so many repeats show, a sentence."""
+    n = " or ".join(map(str, sorted(counts)))
+    if max(counts) < 2:
+        return "One repeat (n = 1)."
+    return f"Mean of n = {n} repeats, with its 95 % interval (Student's t)."
 
 
 def heat_maps(panels, rows, columns, title="", label=""):
@@ -133,9 +222,7 @@ def heat_maps(panels, rows, columns, title="", label=""):
         `matplotlib.figure.Figure`.
     """
     width = 2.2 + (0.6 + 0.62 * len(columns)) * len(panels)
-    fig = figure.Figure((max(width, 5.0), 2.2 + 0.36 * len(rows)))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(title)
+    fig = new_figure(max(width, 5.0), 2.2 + 0.36 * len(rows), title)
     axes = fig.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for ax, (caption, values) in zip(axes, panels.items(), strict=True):
         values = np.asarray(values, "float64")
@@ -166,14 +253,12 @@ def precision_and_recall(panels, title=""):
     """
     columns = min(len(panels), 4)
     lines = math.ceil(len(panels) / columns)
-    fig = figure.Figure((2.4 + 2.6 * columns, 0.8 + 2.5 * lines))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(title)
+    fig = new_figure(2.4 + 2.6 * columns, 0.8 + 2.5 * lines, title)
     axes = fig.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     names = dict.fromkeys(name for curves in panels.values() for name in curves)
     style = {
         name: {
-            "color": f"C{i % 10}",
+            "color": color(i),
             "linestyle": "--" if i > 9 else "-",
             # The first are broad: seen below others that are the same.
             "linewidth": 1.2 + 4 * (1 - i / len(names)) ** 2,
@@ -198,9 +283,9 @@ def precision_and_recall(panels, title=""):
 FATES = ("", "found", "missed", "false alarm", "left out")
 _FATE_STYLES = (
     None,
-    {"color": "#1f4fa3", "linewidth": 1.2, "zorder": 3},
-    {"color": "#f0a030", "linewidth": 1.2, "zorder": 4},
-    {"color": "#d02030", "linewidth": 1.2, "zorder": 5},
+    {"color": PALETTE[0], "linewidth": 1.2, "zorder": 3},
+    {"color": PALETTE[1], "linewidth": 1.2, "zorder": 4},
+    {"color": PALETTE[2], "linewidth": 1.2, "zorder": 5},
     {"color": "0.85", "linewidth": 0.4, "zorder": 1},
 )
 
@@ -218,9 +303,7 @@ def fates_of_weights(panels, title=""):
     """
     columns = min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
-    fig = figure.Figure((5.2 * columns, 1.0 + 2.8 * rows))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(title)
+    fig = new_figure(5.2 * columns, 1.0 + 2.8 * rows, title)
     axes = fig.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
@@ -256,28 +339,28 @@ def alpha_search(searches, title=""):
     Returns:
         `matplotlib.figure.Figure`. The alpha chosen is a dotted line.
     """
-    fig = figure.Figure((7.0, 4.0))
-    fig.set_layout_engine("constrained")
+    fig = new_figure(7.0, 4.0)
     ax = fig.subplots()
     for i, search in enumerate(searches):
         trials = search["trials"]
         alphas = [trial["alpha"] for trial in trials]
-        for name, color, style in (
-            ("performance", "C0", "o-"),
-            ("keep_fraction", "C1", "s--"),
+        for name, number, style in (
+            ("performance", 0, "o-"),
+            ("keep_fraction", 1, "s--"),
         ):
             values = [100 * trial[name] for trial in trials]
             label = name.replace("_", " ") if i == 0 else None
-            ax.plot(alphas, values, style, color=color, label=label)
+            ax.plot(alphas, values, style, color=color(number), label=label)
         limit = 100 * search["fraction"] * search["reference"]
         label = f"{search['fraction']:.0%} of the network" if i == 0 else None
-        ax.axhline(limit, color="C3", linewidth=0.8, label=label)
+        ax.axhline(limit, color=color(2), linewidth=0.8, label=label)
         label = "chosen" if i == 0 else None
         ax.axvline(search["alpha"], color="black", linestyle=":", label=label)
     ax.set_xscale("log")
     ax.grid(alpha=0.3)
     ax.set(xlabel="alpha", ylabel="[%]", title=title)
     ax.legend()
+    explain(fig, f"A line for each of n = {len(searches)} repeats.")
     return fig
 
 
@@ -297,18 +380,16 @@ def keep_probabilities(histograms, title=""):
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 7
     """
-    fig = figure.Figure((12.0, 4.0))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(title)
+    fig = new_figure(12.0, 4.0, title)
     linear, log = fig.subplots(1, 2)
-    for caption, histogram in histograms.items():
+    for number, (caption, histogram) in enumerate(histograms.items()):
         counts = np.asarray(histogram["counts"], "float64")
         seen = counts.copy()
         seen[0] -= histogram["tiny"]
         edges = np.linspace(0, 1, len(counts) + 1)
         for ax, values in ((linear, seen), (log, counts)):
             density = len(values) * values / max(values.sum(), 1)
-            ax.stairs(density, edges, label=caption)
+            ax.stairs(density, edges, label=caption, color=color(number))
     log.set_yscale("log")
     linear.set_title("without values under 0.0002")
     log.set_title("all")
@@ -329,30 +410,31 @@ def sensitivity(points, chosen, title=""):
         title: Str.
 
     Returns:
-        `matplotlib.figure.Figure`. Error bars are standard deviations.
+        `matplotlib.figure.Figure`. Error bars are 95 % intervals.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 8
     """
-    fig = figure.Figure((6.5, 4.0))
-    fig.set_layout_engine("constrained")
+    fig = new_figure(6.5, 4.0)
     ax = fig.subplots()
     betas = np.array([point["beta"] for point in points])
     values = [100 * np.asarray(point["accuracy"]) for point in points]
     mean = np.array([np.mean(value) for value in values])
-    sd = [np.std(v, ddof=1) if len(v) > 1 else 0.0 for v in values]
+    margins = [float(interval_margin(value)) for value in values]
     shared = [100 * np.mean(point["sharing"]) for point in points]
-    ax.errorbar(betas, mean, sd, color="0.6", capsize=2, zorder=1)
+    ax.errorbar(betas, mean, margins, color="0.6", capsize=2, zorder=1)
     style = {"c": shared, "cmap": "viridis", "zorder": 2}
     limits = {"vmin": min(shared), "vmax": max(shared)}
     drawn = ax.scatter(betas, mean, 60, **style, **limits)
     star = int(np.argmin(np.abs(np.log(betas / chosen))))
-    ax.axvline(chosen, color="C3", linewidth=0.8)
-    ax.plot(betas[star], mean[star], "*", color="C3", ms=16, zorder=1.5)
+    ax.axvline(chosen, color=color(2), linewidth=0.8, label="chosen")
+    ax.plot(betas[star], mean[star], "*", color=color(2), ms=16, zorder=1.5)
     ax.set_xscale("log")
     ax.grid(alpha=0.3)
     ax.set(xlabel="beta", ylabel="accuracy [%]", title=title)
+    ax.legend()
     fig.colorbar(drawn, ax=ax, label="weights shared [%]")
+    explain(fig, _what_bars_are({len(value) for value in values}))
     return fig
 
 
@@ -367,17 +449,17 @@ def reliability(bins, title=""):
     Returns:
         `matplotlib.figure.Figure`.
     """
-    fig = figure.Figure((5.0, 4.5))
-    fig.set_layout_engine("constrained")
+    fig = new_figure(5.0, 4.5)
     ax = fig.subplots()
-    ax.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
-    for caption, found in bins.items():
+    style = {"color": "0.6", "linewidth": 0.8}
+    ax.plot([0, 1], [0, 1], label="calibrated", **style)
+    for number, (caption, found) in enumerate(bins.items()):
         filled = np.asarray(found["count"]) > 0
         confidence, accuracy = (
             np.asarray(found[name])[filled]
             for name in ("confidence", "accuracy")
         )
-        ax.plot(confidence, accuracy, "o-", label=caption)
+        ax.plot(confidence, accuracy, "o-", label=caption, color=color(number))
     ax.grid(alpha=0.3)
     ax.set(xlabel="confidence", ylabel="accuracy", title=title)
     ax.legend()
@@ -385,7 +467,7 @@ def reliability(bins, title=""):
 
 
 def clustered_similarity(similarity, clusters, title="", ax=None):
-    """Draws a similarity matrix sorted by cluster, red lines in between.
+    """Draws a similarity matrix sorted by cluster, white lines in between.
 
     Args:
         similarity: Float array of shape `(n, n)`. Its diagonal is left blank.
@@ -408,13 +490,12 @@ def clustered_similarity(similarity, clusters, title="", ax=None):
     np.fill_diagonal(matrix, np.nan)
     bar = ax is None
     if bar:
-        fig = figure.Figure((5.0, 4.3))
-        fig.set_layout_engine("constrained")
+        fig = new_figure(5.0, 4.3)
         ax = fig.subplots()
     drawn = ax.imshow(matrix[np.ix_(order, order)], cmap="viridis", vmin=0)
     for edge in np.flatnonzero(np.diff(last[order])) + 0.5:
-        ax.axhline(edge, color="red", linewidth=0.8)
-        ax.axvline(edge, color="red", linewidth=0.8)
+        ax.axhline(edge, color="white", linewidth=1.2)
+        ax.axvline(edge, color="white", linewidth=1.2)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_title(title)
@@ -435,11 +516,10 @@ def shares_by_layer(counts, ylabel, title=""):
     Returns:
         `matplotlib.figure.Figure`. Above each bar stand the two numbers.
     """
-    fig = figure.Figure((2.0 + 0.9 * len(counts), 4.0))
-    fig.set_layout_engine("constrained")
+    fig = new_figure(2.0 + 0.9 * len(counts), 4.0)
     ax = fig.subplots()
     heights = [100 * part / max(whole, 1) for part, whole in counts.values()]
-    bars = ax.bar(range(len(counts)), heights)
+    bars = ax.bar(range(len(counts)), heights, color=color(0))
     labels = [f"{part}\nof {whole}" for part, whole in counts.values()]
     ax.bar_label(bars, labels, fontsize=8)
     ax.set_xticks(range(len(counts)), counts, rotation=30, ha="right")
@@ -453,7 +533,8 @@ def values_beside_chance(panels, ylabel="[%]"):
 
     Args:
         panels: Dict from caption to a list of dicts with `layer`, `value`,
-            `chance` (in [0, 1] or `None`) and `p`.
+            `chance` (in [0, 1] or `None`) and `p`; and where the value is a
+            mean over repeats `margin`, half of its 95 % interval, and `n`.
         ylabel: Str.
 
     Returns:
@@ -462,8 +543,7 @@ def values_beside_chance(panels, ylabel="[%]"):
     """
     columns = min(len(panels), 3)
     lines = math.ceil(len(panels) / columns)
-    fig = figure.Figure((1.0 + 4.0 * columns, 0.4 + 3.6 * lines))
-    fig.set_layout_engine("constrained")
+    fig = new_figure(1.0 + 4.0 * columns, 0.4 + 3.6 * lines)
     axes = fig.subplots(lines, columns, squeeze=False, sharey=True)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
@@ -473,7 +553,13 @@ def values_beside_chance(panels, ylabel="[%]"):
             100 * np.array([row[key] for row in rows], "float64")
             for key in ("value", "chance")
         )
-        ax.bar(x, value)
+        margin = 100 * np.array(
+            [row.get("margin", np.nan) for row in rows], "float64"
+        )
+        ax.bar(x, value, color=color(0))
+        if np.isfinite(margin).any():
+            style = {"color": "0.35", "capsize": 2, "linestyle": "none"}
+            ax.errorbar(x, value, margin, **style)
         ax.hlines(chance, x - 0.4, x + 0.4, color="black")
         for i, row in enumerate(rows):
             if row["p"] is not None and row["p"] <= 0.05:
@@ -484,6 +570,14 @@ def values_beside_chance(panels, ylabel="[%]"):
         ax.set_ylim(0, 105)
     for ax in axes[:, 0]:
         ax.set_ylabel(ylabel)
+    counts = {
+        row["n"] for rows in panels.values() for row in rows if "n" in row
+    }
+    told = _what_bars_are(counts) if counts else ""
+    explain(
+        fig,
+        f"Black lines: by chance; a star: p of 0.05 at most. {told}".strip(),
+    )
     return fig
 
 
@@ -505,8 +599,7 @@ def soundness(rows, curve, sharing, performance):
     ]
     groups = [(title, own) for title, own in groups if own]
     count = len(groups) + bool(curve) + bool(sharing)
-    fig = figure.Figure((1.0 + 5.0 * count, 4.0))
-    fig.set_layout_engine("constrained")
+    fig = new_figure(1.0 + 5.0 * count, 4.0)
     axes = iter(fig.subplots(1, count, squeeze=False)[0])
     for (title, own), ax in zip(groups, axes):
         _points(
@@ -537,12 +630,12 @@ def soundness(rows, curve, sharing, performance):
             ],
         )
         for y, row in enumerate(sharing):
-            for key, color in (("floor", "tab:gray"), ("ceiling", "tab:green")):
+            for key, number in (("floor", 8), ("ceiling", 4)):
                 label = key if not y else None
                 ax.plot(
                     100 * np.array([row[key]] * 2, "float64"),
                     [y - 0.3, y + 0.3],
-                    color=color,
+                    color=color(number),
                     label=label,
                 )
         ax.set_xlabel("overlap with the finding [%]")
@@ -555,8 +648,8 @@ def _points(ax, points):
     """Draws named values with their intervals, from top to bottom."""
     for y, (_, value, low, high) in enumerate(points):
         numbers = np.array([value, low, high], "float64") * 100
-        ax.plot(numbers[1:], [y, y], color="tab:blue")
-        ax.plot(numbers[:1], [y], "o", color="tab:blue")
+        ax.plot(numbers[1:], [y, y], color=color(0))
+        ax.plot(numbers[:1], [y], "o", color=color(0))
     ax.set_yticks(range(len(points)), [point[0] for point in points])
     ax.set_ylim(len(points) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.3)
@@ -566,10 +659,10 @@ def _sizes(ax, curve, performance):
     """Draws performance against the share of parts."""
     shares = [100 * row["share"] for row in curve]
     for key, style, label in (
-        ("alone", "tab:blue", "highest scores alone"),
-        ("rest", "tab:orange", "the rest"),
-        ("random_alone", "lightsteelblue", "random parts alone"),
-        ("random_rest", "navajowhite", "without random parts"),
+        ("alone", color(0), "highest scores alone"),
+        ("rest", color(6), "the rest"),
+        ("random_alone", color(9), "random parts alone"),
+        ("random_rest", color(7), "without random parts"),
     ):
         values = 100 * np.array([row[key] for row in curve], "float64")
         ax.plot(shares, values[:, 0], "o-", color=style, label=label)
@@ -583,8 +676,35 @@ def _sizes(ax, curve, performance):
     ax.legend(fontsize=8)
 
 
-def save(fig, file):
-    """Writes a figure as PNG; the file appears whole or not at all."""
-    partial = f"{os.fspath(file)}.partial"
-    fig.savefig(partial, format="png", dpi=110)
+def save(fig, file, *, dpi=DPI, pdf=True):
+    """Writes a figure as PNG, and beside it as PDF.
+
+    A file appears whole or not at all.
+
+    Args:
+        fig: `matplotlib.figure.Figure`.
+        file: Str or path of the PNG file.
+        dpi: Positive int, pixels an inch.
+        pdf: Bool. Whether a PDF file of the same name is written, too.
+    """
+    file = os.fspath(file)
+    _write(file, as_png(fig, dpi))
+    if pdf:
+        buffer = io.BytesIO()
+        # Drawn again, it is the same file: no date in it.
+        fig.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+        _write(f"{file.removesuffix('.png')}.pdf", buffer.getvalue())
+
+
+def as_png(fig, dpi):
+    """Returns a figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def _write(file, content):
+    partial = f"{file}.partial"
+    with open(partial, "wb") as f:
+        f.write(content)
     os.replace(partial, file)

@@ -23,7 +23,12 @@ import sys
 
 LAUNCHER = "//tests:conftest.py"  # starts pytest on one test file
 LIBRARY, EXPERIMENTS = "modularity_tf", "reproduce"
-PYPI = {"absl": "absl_py", "PIL": "pillow", "sklearn": "scikit_learn"}
+PYPI = {
+    "absl": "absl_py",
+    "markdown_it": "markdown_it_py",
+    "PIL": "pillow",
+    "sklearn": "scikit_learn",
+}
 # What a package, or a name, needs at run time beside its own requirements.
 COMPANIONS = {"keras": "tensorflow", "tensorflow_probability": "tf_keras"}
 LOADS_TENSORBOARD = ("tf.summary", "keras.callbacks.TensorBoard")

@@ -6,17 +6,17 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
-from matplotlib import figure, image, pyplot
+from matplotlib import colors, figure, image, pyplot
 
 from modularity_tf import plots
 
 CLASSES = ["cat", "dog", "frog"]
 
 
-def pixels(fig):
+def pixels(fig, dpi=300):
     """Returns what the figure looks like, without `plots`."""
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=110)
+    fig.savefig(buffer, format="png", dpi=dpi)
     buffer.seek(0)
     return image.imread(buffer)
 
@@ -131,13 +131,15 @@ class GroupedBarsTest(tf.test.TestCase):
         found = {bars.get_label(): bars for bars in ax.containers}
         return ax, {name: found[name] for name in groups}
 
-    def test_bars_are_means_and_error_bars_standard_deviations(self):
+    def test_bars_are_means_and_error_bars_95_percent_intervals(self):
         rng = np.random.default_rng(0)
         groups = {
             "one": rng.normal(size=(5, 3)),
             "two": rng.normal(size=(2, 3)),
         }
-        _, drawn = self.bars(groups, CLASSES)
+        ax, drawn = self.bars(groups, CLASSES)
+        self.assertIn("n = 2 or 5 repeats", ax.figure.get_supxlabel())
+        t = {"one": 2.776445, "two": 12.706205}  # of 4 and 1 degrees
         for name, values in groups.items():
             mean = np.array([sum(column) / len(column) for column in values.T])
             variance = ((values - mean) ** 2).sum(axis=0) / (len(values) - 1)
@@ -146,8 +148,9 @@ class GroupedBarsTest(tf.test.TestCase):
             (lines,) = drawn[name].errorbar.lines[2]
             for i, segment in enumerate(lines.get_segments()):
                 center = drawn[name][i].get_center()[0]
-                sd = np.sqrt(variance[i])
-                expected = [[center, mean[i] - sd], [center, mean[i] + sd]]
+                margin = t[name] * np.sqrt(variance[i] / len(values))
+                ends = mean[i] - margin, mean[i] + margin
+                expected = [[center, end] for end in ends]
                 self.assertAllClose(segment, expected)
             self.assertLen(lines.get_segments(), 3)
 
@@ -196,6 +199,29 @@ class GroupedBarsTest(tf.test.TestCase):
         self.assertEqual(legend, ["one", "two"])
         self.assertEqual(ax.get_ylabel(), "drop [%]")
         self.assertEqual(ax.get_title(), "title")
+
+
+class IntervalMarginTest(tf.test.TestCase):
+    def test_is_that_of_the_known_values_alone(self):
+        values = [[1.0, 2.0, 5.0], [3.0, np.nan, np.nan], [5.0, 4.0, np.nan]]
+        # t of 2 degrees times 2 / sqrt(3), of 1 degree times sqrt(2) / sqrt(2)
+        expected = [4.302653 * 2 / np.sqrt(3), 12.706205, np.nan]
+        np.testing.assert_allclose(
+            plots.interval_margin(values), expected, rtol=1e-6
+        )
+
+
+class PaletteTest(tf.test.TestCase):
+    def test_every_entry_has_a_colour_of_its_own(self):
+        self.assertLen({plots.color(i) for i in range(10)}, 10)
+        self.assertEqual(plots.color(10), plots.color(0))
+
+    def test_bars_and_lines_have_its_colours(self):
+        fig = plots.grouped_bars({"a": [[1]], "b": [[2]]}, "x", "y")
+        faces = [bars[0].get_facecolor() for bars in fig.axes[0].containers]
+        self.assertAllClose(
+            faces, [colors.to_rgba(c) for c in plots.PALETTE[:2]]
+        )
 
 
 class KeepProbabilitiesTest(tf.test.TestCase):
@@ -249,14 +275,14 @@ class ClusteredSimilarityTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(ax.get_title(), "title")
         self.assertEqual(bar.get_ylabel(), "similarity")
 
-    def test_red_lines_lie_between_clusters(self):
+    def test_white_lines_lie_between_clusters(self):
         clusters = [1, -1, 0, 1, 0, 0]
         ax = plots.clustered_similarity(np.ones((6, 6)), clusters).axes[0]
         lines = {tuple(np.ravel(line.get_xydata())) for line in ax.lines}
         edges = [2.5, 4.5]
         expected = {(0, e, 1, e) for e in edges} | {(e, 0, e, 1) for e in edges}
         self.assertEqual(lines, expected)
-        self.assertEqual({line.get_color() for line in ax.lines}, {"red"})
+        self.assertEqual({line.get_color() for line in ax.lines}, {"white"})
 
     @parameterized.parameters([[0, 0, 0]], [[-1, -1, -1]])
     def test_a_single_group_has_no_line(self, clusters):
@@ -281,28 +307,35 @@ class SaveTest(tf.test.TestCase):
         self.file = os.path.join(folder, "figure.png")
         self.fig = plots.grouped_bars({"a": [[1.0, 2.0]]}, "xy", "y")
 
-    def test_writes_the_figure_as_png_and_no_other_file(self):
+    def test_writes_the_figure_as_png_and_pdf_and_no_other_file(self):
         plots.save(self.fig, self.file)
         with open(self.file, "rb") as f:
             self.assertEqual(f.read(8), b"\x89PNG\r\n\x1a\n")
         self.assertAllEqual(image.imread(self.file), pixels(self.fig))
-        folder, name = os.path.split(self.file)
-        self.assertEqual(os.listdir(folder), [name])
+        folder = os.path.dirname(self.file)
+        self.assertCountEqual(os.listdir(folder), ["figure.png", "figure.pdf"])
+        with open(os.path.join(folder, "figure.pdf"), "rb") as f:
+            first = f.read()
+        self.assertStartsWith(first, b"%PDF-")
+        plots.save(self.fig, self.file)
+        with open(os.path.join(folder, "figure.pdf"), "rb") as f:
+            self.assertEqual(f.read(), first)  # no date in it
+
+    def test_a_file_may_be_smaller_and_without_a_pdf(self):
+        plots.save(self.fig, self.file, dpi=50, pdf=False)
+        self.assertAllEqual(image.imread(self.file), pixels(self.fig, 50))
+        self.assertEqual(os.listdir(os.path.dirname(self.file)), ["figure.png"])
 
     def test_a_killed_save_leaves_the_earlier_figure(self):
         plots.save(self.fig, self.file)
         before = pixels(self.fig)
 
-        def killed(_, file, **kwargs):
-            with open(file, "wb") as f:
-                f.write(b"\x89PNG")
-            raise KeyboardInterrupt
-
+        other = plots.grouped_bars({"a": [[5.0, 2.0]]}, "xy", "y")
         with (
-            mock.patch.object(figure.Figure, "savefig", killed),
+            mock.patch.object(os, "replace", side_effect=KeyboardInterrupt),
             self.assertRaises(KeyboardInterrupt),
         ):
-            plots.save(self.fig, self.file)
+            plots.save(other, self.file)
         self.assertAllEqual(image.imread(self.file), before)
 
     def test_leaves_pyplot_alone(self):
@@ -393,7 +426,9 @@ class ValuesBesideChanceTest(tf.test.TestCase):
             {"layer": "b", "value": 0.2, "chance": 0.25, "p": 0.7},
             {"layer": "c", "value": None, "chance": None, "p": None},
         ]
+        rows[0] |= {"margin": 0.1, "n": 3}
         fig = plots.values_beside_chance({f"pair {i}": rows for i in range(4)})
+        self.assertIn("n = 3 repeats", fig.get_supxlabel())
         drawn = [ax for ax in fig.axes if ax.axison]
         self.assertLen(drawn, 4)
         for ax in drawn:
@@ -402,7 +437,8 @@ class ValuesBesideChanceTest(tf.test.TestCase):
             self.assertTrue(np.isnan(heights[2]))
             (star,) = ax.texts
             self.assertEqual(star.get_position()[0], 0)
-            (lines,) = ax.collections
+            (bars, lines) = ax.collections
+            self.assertAllClose(bars.get_segments()[0], [[0, 40], [0, 60]])
             levels = [y for (_, y), _ in lines.get_segments()[:2]]
             self.assertAllClose(levels, [25, 25])
 

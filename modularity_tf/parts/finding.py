@@ -138,6 +138,29 @@ class Finding:
             )
 
 
+def load(file, model=None):
+    """Reads a finding of whatever kind.
+
+    Args:
+        file: Str or path.
+        model: As in `Finding.load`.
+
+    Returns:
+        `Finding`, of the class that wrote the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As in `Finding.load`.
+    """
+    with open(file, "rb") as f:
+        try:
+            with np.load(f, allow_pickle=False) as archive:
+                kind = json.loads(str(archive["header"]))["kind"]
+        except Exception:  # a damaged file can raise anything: `load` says why
+            kind = None
+    return Finding.kinds.get(kind, Finding).load(file, model)
+
+
 def as_html(table):
     """Returns a `rich.table.Table` as HTML, for notebooks."""
     with open(os.devnull, "w") as nowhere:

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from matplotlib import figure
 
+from modularity_tf import plots
 from reproduce.bena2021 import arms, findings, parity_mnist
 
 _NETWORKS = {"plain": "(a)", "bottleneck": "(b), bottleneck"}
@@ -32,39 +32,41 @@ def draw(records):
 
 
 def _title(repeats):
-    """Returns data, arm, demand and number of repeats, in words."""
-    first, n = repeats[0][0], len(repeats)
+    """Returns data, arm and demand, in words."""
+    first = repeats[0][0]
     parts = [first["data"]]
     if first["arm"] != "ours":
         parts.append(arms.ARMS[first["arm"]].title)
     if first["demand"] != findings.PAPERS_DEMAND:
         parts.append(f"m = {first['demand']}")
-    spread = f"n = {n}, shaded: ± 1 standard deviation" if n > 1 else "n = 1"
-    return f"{', '.join(parts)} ({spread})"
+    return ", ".join(parts)
 
 
 def _panels(rows, columns, title):
-    fig = figure.Figure((0.5 + 4.2 * columns, 0.6 + 2.8 * rows))
-    fig.set_layout_engine("constrained")
-    if columns < 3:  # no room for one line
-        title = title.replace("): ", "):\n")
-    fig.suptitle(title)
+    fig = plots.new_figure(0.5 + 4.2 * columns, 0.6 + 2.8 * rows, title)
     axes = fig.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.grid(alpha=0.3)
     return fig, axes
 
 
-def _band(ax, x, values, label=None, color="C0", style="o-"):
-    """Draws a mean and, shaded, a standard deviation over the repeats."""
+def _explain(fig, repeats):
+    plots.explain(
+        fig,
+        f"Mean of n = {len(repeats)} repeats"
+        + ("; shaded: its 95 % interval." if len(repeats) > 1 else "."),
+    )
+
+
+def _band(ax, x, values, label=None, color=None, style="o-"):
+    """Draws a mean and, shaded, its 95 % interval over the repeats."""
     values = np.asarray(values, "float64")
-    mean = values.mean(axis=0)
+    mean, color = values.mean(axis=0), color or plots.color(0)
     ax.plot(x, mean, style, color=color, label=label, markersize=4)
     if len(values) > 1:
-        sd = values.std(axis=0, ddof=1)
-        ax.fill_between(
-            x, mean - sd, mean + sd, color=color, alpha=0.2, linewidth=0
-        )
+        margin = plots.interval_margin(values)
+        low, high = mean - margin, mean + margin
+        ax.fill_between(x, low, high, color=color, alpha=0.2)
 
 
 def _level(ax, value, text):
@@ -118,8 +120,8 @@ def _specialization(repeats, title):
         )
         for ax, x in zip(row, (p, q), strict=False):
             _band(ax, x, roles.mean(axis=-1), "mean of both")
-            _band(ax, x, roles[..., 0], "sender", "C2", "^--")
-            _band(ax, x, roles[..., 1], "receiver", "C3", "v--")
+            _band(ax, x, roles[..., 0], "sender", plots.color(2), "^--")
+            _band(ax, x, roles[..., 1], "receiver", plots.color(3), "v--")
             level = [findings.untrained(sweep[0], m) for sweep in repeats]
             if not np.isnan(np.mean(level)):
                 ax.plot(x[0], np.mean(level), "xk", label="untrained")
@@ -129,12 +131,19 @@ def _specialization(repeats, title):
         _band(row[2], p, rest, "mean of both")
         _level(row[2], 0.5, "half")
         row[0].set_ylabel(findings.TITLES[m])
-        row[1].axvline(findings.HIGH_Q[m], color="0.6", linestyle=":")
+        row[1].axvline(
+            findings.HIGH_Q[m],
+            color="0.6",
+            linestyle=":",
+            label="threshold of the claim",
+        )
         row[1].set_xlabel("structural modularity Q")
         row[2].set_ylabel("part of the rise above p = 1")
         _by_p(row[0], p)
         _by_p(row[2], p)
     axes[0, 0].legend(fontsize=8)
+    axes[0, 1].legend(axes[0, 1].lines[-1:], ["threshold of the claim"])
+    _explain(fig, repeats)
     return fig
 
 
@@ -146,13 +155,14 @@ def _raw_metrics(repeats, title):
             [[findings.raw(r, m) for r in sweep] for sweep in repeats]
         )
         _band(ax, p, both[..., 0], "own digit")
-        _band(ax, p, both[..., 1], "other digit", "C1", "s--")
+        _band(ax, p, both[..., 1], "other digit", plots.color(2), "s--")
         ax.set_ylabel(findings.TITLES[m])
         _by_p(ax, p)
     axes[0, 0].axhline(
         repeats[0][0]["chance"], color="0.6", linestyle=":", label="chance"
     )
     axes[0, 0].legend()
+    _explain(fig, repeats)
     return fig
 
 
@@ -164,8 +174,10 @@ def _accuracy(repeats, title):
             for sweep in repeats
             for r in sweep
         ]
-        ax.plot(*zip(*points, strict=True), "ox"[i], color=f"C{i}", label=label)
-    ax.axhline(100 * findings.GOOD, color="0.6", linestyle=":")
+        style = {"color": plots.color(2 * i), "label": label}
+        ax.plot(*zip(*points, strict=True), "ox"[i], **style)
+    style = {"color": "0.6", "linestyle": ":"}
+    ax.axhline(100 * findings.GOOD, label="good networks", **style)
     ax.set_ylabel("accuracy [%]")
     _by_p(ax, _fractions(repeats))
     ax.legend()
@@ -180,7 +192,8 @@ def _weighted(repeats, title):
             for sweep in repeats
             for r in sweep
         ]
-        ax.plot(*zip(*points, strict=True), "o", markersize=4)
+        style = {"color": plots.color(0), "markersize": 4}
+        ax.plot(*zip(*points, strict=True), "o", **style)
         ax.set(xlabel="Q weighted by |w|", ylabel=findings.TITLES[m])
     return fig
 
@@ -199,8 +212,8 @@ def _roles(repeats, title):
             [[findings.deciding(r, network) for r in s] for s in repeats]
         )
         for role, label, color, style in (
-            (1, "receiver", "C3", "v--"),
-            (0, "sender", "C2", "^--"),
+            (1, "receiver", plots.color(3), "v--"),
+            (0, "sender", plots.color(2), "^--"),
         ):
             for ax, values in zip(column, (100 * told, decides), strict=True):
                 _band(ax, p, values[..., role], label, color, style)
@@ -212,6 +225,7 @@ def _roles(repeats, title):
         for ax in column:
             _by_p(ax, p)
     axes[0, 0].legend(fontsize=8)
+    _explain(fig, repeats)
     return fig
 
 
@@ -234,12 +248,12 @@ def _masks(repeats, title):
             [findings.specialized({"plain": one}, "mask") for one in sweep]
             for sweep in found
         ]
-        _band(row[0], p, values, label, f"C{i}")
+        _band(row[0], p, values, label, plots.color(i))
         accuracy = [
             [100 * np.mean(one["mask_accuracy"]) for one in sweep]
             for sweep in found
         ]
-        _band(row[1], p, accuracy, label, f"C{i}")
+        _band(row[1], p, accuracy, label, plots.color(i))
     null = [[r["plain"]["permuted"]["mask"] for r in s] for s in repeats]
     _band(row[0], p, null, "95 % of random modules", "0.5", "s:")
     row[0].set_ylabel("specialization")
@@ -253,7 +267,7 @@ def _masks(repeats, title):
         own = [[np.trace(one["mask"]) / 2 for one in s] for s in found]
         good = [[np.mean(one["mask_accuracy"]) for one in s] for s in found]
         _band(row[2], q, own, "its module's share M(n, n)")
-        _band(row[2], q, good, "accuracy", "C1", "s--")
+        _band(row[2], q, good, "accuracy", plots.color(1), "s--")
         row[2].set(xscale="log", xlabel="q, share of weights kept")
         row[2].set_xticks(q, [f"{share:g}" for share in q])
         row[2].minorticks_off()
@@ -261,6 +275,7 @@ def _masks(repeats, title):
         row[2].legend(fontsize=8)
     else:
         row[2].set_axis_off()
+    _explain(fig, repeats)
     return fig
 
 
@@ -275,7 +290,11 @@ def _links(repeats, title):
             [r["controls"][control] if control else r["plain"] for r in sweep]
             for sweep in sweeps
         ]
-        style = {"label": label, "color": f"C{i}", "style": "osv^D"[i] + "-"}
+        style = {
+            "label": label,
+            "color": plots.color(i),
+            "style": "osv^D"[i] + "-",
+        }
         moved = [
             [1e3 * one["rewired"] / one["steps"] for one in s] for s in found
         ]
@@ -295,6 +314,7 @@ def _links(repeats, title):
     for ax in row:
         _by_p(ax, p)
     row[0].legend(fontsize=7)
+    _explain(fig, repeats)
     return fig
 
 
@@ -305,7 +325,7 @@ def _bits(groups, title):
     seeds = set.intersection(*(set(repeats) for repeats in groups.values()))
     p = _fractions([*next(iter(groups.values())).values()])
     for i, fraction in enumerate(p):
-        style = {"label": f"p = {fraction:.2g}", "color": f"C{i % 10}"}
+        style = {"label": f"p = {fraction:.2g}", "color": plots.color(i)}
         for ax, m in zip(axes.flat, findings.MEASURES, strict=False):
             values = [
                 [findings.along(r[seed], m)[i] for r in groups.values()]
@@ -322,6 +342,7 @@ def _bits(groups, title):
     for ax in axes.flat:
         ax.set_xlabel("bits to send, log2(m)")
     axes[0, 0].legend(fontsize=7)
+    _explain(fig, seeds)
     return fig
 
 
@@ -332,7 +353,7 @@ def _demand(groups, title):
         repeats = [*by_seed.values()]
         p = [record["p"] for record in repeats[0]]
         label = f"{math.log2(demand):.2g} bits (m = {demand})"
-        style = {"label": label, "color": f"C{i}"}
+        style = {"label": label, "color": plots.color(i)}
         for ax, m in zip(axes.flat, findings.MEASURES, strict=False):
             _band(ax, p, [findings.along(s, m) for s in repeats], **style)
             ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
@@ -344,4 +365,5 @@ def _demand(groups, title):
     for ax in axes.flat:
         _by_p(ax, p)
     axes[0, 0].legend()
+    _explain(fig, repeats)
     return fig

@@ -4,7 +4,7 @@ import numpy as np
 
 from modularity_tf import comparison, plots
 from reproduce.comparing import stages
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped, mean
 
 PAIRS = {
@@ -96,7 +96,7 @@ def draw(records):
     for title, repeats in grouped(records, "data").items():
         figures["figA_by_layer"] = plots.values_beside_chance(
             {
-                f"{title}: {first}, {second}": [
+                _caption(title, first, second): [
                     _mean_row(repeats, first, second, layer)
                     for layer in layers(repeats[0])
                 ]
@@ -106,7 +106,7 @@ def draw(records):
         names = repeats[0]["class_names"]
         figures["figB_by_class"] = plots.confusion_matrices(
             {
-                method: mean(
+                titles.title_of(method): mean(
                     [r["comparison"]["shares"][method] for r in repeats], 0
                 )
                 for method in stages.METHODS
@@ -115,10 +115,24 @@ def draw(records):
             f"{title}: units of a class's own weights that are its neurons",
             unit="% of the units",
             axis_names=("weights of class", "neurons of class"),
+            repeats=len(repeats),
         )
     return figures
 
 
+def _caption(title, first, second):
+    first, second = map(titles.title_of, (first, second))
+    return f"{title}: {first},\n{second}"
+
+
 def _mean_row(repeats, first, second, layer):
-    value, chance = mean([means(r, first, second, layer) for r in repeats], 0)
-    return {"layer": layer, "value": value, "chance": chance, "p": None}
+    found = np.array([means(r, first, second, layer) for r in repeats])
+    value, chance = mean(found, 0)
+    return {
+        "layer": layer,
+        "value": value,
+        "chance": chance,
+        "p": None,
+        "margin": float(plots.interval_margin(found[:, 0])),
+        "n": len(repeats),
+    }

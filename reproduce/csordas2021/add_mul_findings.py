@@ -9,6 +9,7 @@ import numpy as np
 from modularity_tf import plots
 from reproduce.csordas2021 import arithmetic_data, arithmetic_findings
 from reproduce.csordas2021.arithmetic_data import FULL
+from reproduce.harness import titles
 
 TASKS = arithmetic_data.AddMul.tasks
 PERFORMED = (*TASKS, "neither")
@@ -134,7 +135,7 @@ def _add_behaviour(found, records):
 
 def draw(records):
     """Returns figures 1, 10, 11 and 12, drawn from the records alone."""
-    kind = records[0]["network"].upper()
+    kind = titles.title_of(records[0]["network"])
     title = f"addition and multiplication, {kind}"
     layers = records[0]["layers"]
     mean = {
@@ -145,16 +146,23 @@ def draw(records):
     figures = common.sharing_figure(records, TASKS, title, "fig01")
     figures |= common.accuracy_figure(records, TASKS, title, "fig10")
     figures["fig11_weights_kept"] = plots.grouped_bars(
-        {task: np.array([r["kept"][task] for r in records]) for task in TASKS},
+        {
+            titles.title_of(task): np.array([r["kept"][task] for r in records])
+            for task in TASKS
+        },
         layers,
         "weights kept",
         title,
     )
     figures["fig12_performed_operation"] = plots.confusion_matrices(
-        {f"mask: {mask}": matrix for mask, matrix in mean.items()},
-        TASKS,
+        {
+            f"mask: {titles.title_of(mask)}": matrix
+            for mask, matrix in mean.items()
+        },
+        [titles.title_of(task) for task in TASKS],
         title,
-        predicted_names=PERFORMED,
+        predicted_names=[titles.title_of(task) for task in PERFORMED],
         kind="operation",
+        repeats=len(records),
     )
     return figures

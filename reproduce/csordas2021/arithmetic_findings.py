@@ -7,7 +7,7 @@ import numpy as np
 
 from modularity_tf import plots
 from reproduce.csordas2021.arithmetic_data import FULL
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 
 
 def sharing(records, task, key="share"):
@@ -123,11 +123,14 @@ def sharing_figure(records, tasks, title, name):
     if searches:
         figures[f"alpha_search_{name}"] = plots.alpha_search(searches, title)
     fig = plots.grouped_bars(
-        {task: 100 * sharing(records, task) for task in tasks},
+        {titles.title_of(task): 100 * sharing(records, task) for task in tasks},
         [*records[0]["layers"], "total"],
         "weights shared [%]",
         title,
-        {task: 100 * sharing(records, task, "expected") for task in tasks},
+        {
+            titles.title_of(task): 100 * sharing(records, task, "expected")
+            for task in tasks
+        },
     )
     return {**figures, f"{name}_sharing": fig}
 
@@ -136,7 +139,7 @@ def accuracy_figure(records, tasks, title, name):
     """Returns the figure of each task's accuracy under every mask."""
     shown = records[0]["accuracy"]
     groups = {
-        task: 100
+        titles.title_of(task): 100
         * np.array(
             [
                 [r["dense"][task], *(r["accuracy"][m][task] for m in shown)]
@@ -145,6 +148,6 @@ def accuracy_figure(records, tasks, title, name):
         )
         for task in tasks
     }
-    labels = ["no mask", *(m.replace("not ", "\u00ac ") for m in shown)]
+    labels = ["no mask", *map(titles.title_of, shown)]
     fig = plots.grouped_bars(groups, labels, "accuracy [%]", title)
     return {f"{name}_accuracy": fig}

@@ -12,12 +12,10 @@ from modularity_tf import plots
 from modularity_tf.parts import confusion
 from reproduce.csordas2021.cifar_stages import RECALIBRATED
 from reproduce.csordas2021.cnn import CONTROL
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped
 
-# Of each kind of network: what figures call it, and the number of that with
-# the confusion differences.
-TITLES = {"cnn": "simple CNN", "cnn_nodropout": "simple CNN without dropout"}
+# Of each kind of network: the figure with the confusion differences.
 NUMBERS = {"cnn": "19", "cnn_nodropout": "20", "resnet": "21"}
 # The threshold of the removed class's drop, its source, the paper's number.
 DROPS = {
@@ -38,12 +36,6 @@ CONFUSIONS = (
 def kind_of(name):
     """Returns the kind of a network: "resnet" for one of any depth."""
     return "resnet" if name.startswith("resnet") else name
-
-
-def title_of(name):
-    """Returns what figures call a network: ResNet-20, say."""
-    depth = name.removeprefix("resnet").replace("_", ", ")
-    return TITLES.get(name) or f"ResNet-{depth}"
 
 
 def drops(record):
@@ -207,34 +199,36 @@ def _claims_of_network(name, repeats):
 def draw(records):
     """Returns figures 6, 18, 19, 20 and 21, drawn from the records alone."""
     title = records[0]["data"]
-    seeds = len(grouped(records, "seed"))
-    seeds = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
     names = records[0]["class_names"]
     by_network = grouped(records, "network")
     tasks = [task for task in records[0]["masks"] if task != CONTROL]
     pairs = {
-        title_of(name): np.array([target_and_other_drops(r) for r in repeats])
+        name: np.array([target_and_other_drops(r) for r in repeats])
         for name, repeats in by_network.items()
     }
     figures = {
         "fig06a_relative_drop": plots.grouped_bars(
-            {name: 100 * pair[:, 0] for name, pair in pairs.items()},
+            {
+                titles.title_of(name): 100 * pair[:, 0]
+                for name, pair in pairs.items()
+            },
             tasks,
             "relative drop of the class [%]",
-            f"{title}: a class without its exclusive weights, {seeds}",
+            f"{title}: a class without its exclusive weights",
         ),
         "fig06b_other_classes": plots.grouped_bars(
             {
-                name: 100 * share_of_drop(pair[:, 1], pair[:, 0])
+                titles.title_of(name): 100
+                * share_of_drop(pair[:, 1], pair[:, 0])
                 for name, pair in pairs.items()
             },
             tasks,
             "largest other drop [% of the class's]",
-            f"{title}: what the other classes lose, {seeds}",
+            f"{title}: what the other classes lose",
         ),
     }
     for name, repeats in by_network.items():
-        of_network = f"{title}, {title_of(name)}"
+        of_network = f"{title}, {titles.title_of(name)}"
         searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
         if searches:
             figures[f"alpha_search_{name}"] = plots.alpha_search(
@@ -247,15 +241,17 @@ def draw(records):
         figures[f"fig18_confusion_control_{name}"] = plots.confusion_matrices(
             {"mask trained on all classes": mean[CONTROL]},
             names,
-            f"{of_network}, {seeds}",
+            of_network,
+            repeats=len(repeats),
         )
         number = NUMBERS[kind_of(name)]
         figures[f"fig{number}_confusion_difference_{name}"] = (
             plots.confusion_matrices(
                 {f"without {t}": mean[t] - mean[CONTROL] for t in tasks},
                 names,
-                f"{of_network}: change against the control mask, {seeds}",
+                f"{of_network}: change against the control mask",
                 difference=True,
+                repeats=len(repeats),
             )
         )
     return figures

@@ -7,17 +7,12 @@ presentation and seed.
 import numpy as np
 
 from reproduce.csordas2021 import arithmetic_data, arithmetic_findings
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped
 
 TASKS = arithmetic_data.DoubleAdd.tasks
 FNN = arithmetic_data.FNN_PRESENTATIONS
 LSTM = arithmetic_data.LSTM_PRESENTATIONS
-SHOWN = {
-    "passes": "a pair a pass",
-    "together": "pairs together",
-    "in_turn": "pairs in turn",
-}
 NUMBERS = {  # presentation: figures of accuracy and of sharing
     "passes": ("fig02a", "fig13a"),
     "together": ("fig02b", "fig13b"),
@@ -105,7 +100,7 @@ def draw(records):
     figures = {}
     for name, repeats in grouped(records, "presentation").items():
         kind = "FNN" if name in FNN else "LSTM"
-        title = f"double addition, {kind}, {SHOWN[name]}"
+        title = f"double addition, {kind}, {titles.title_of(name)}"
         accuracy, sharing = NUMBERS[name]
         figures |= arithmetic_findings.accuracy_figure(
             repeats, TASKS, title, accuracy

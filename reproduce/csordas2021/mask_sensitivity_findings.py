@@ -7,7 +7,7 @@ one a seed; a point is a network and a beta.
 import numpy as np
 
 from modularity_tf import plots
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 
 NEAR = 3.5  # "near the chosen value": within this factor, of 3 or so a step
 
@@ -109,7 +109,7 @@ def draw(records):
     names = records[0]["size_networks"]
     shared, expected = (
         {
-            "add": 100
+            titles.title_of("add"): 100
             * np.array(
                 [[addition(r, name, key) for name in names] for r in records]
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from modularity_tf import plots
 from reproduce.csordas2021.mask_stability_stages import ALL_LAYERS, FNN
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped, mean
 
 PARTS = {False: "a part of the task", True: "the whole task"}
@@ -95,17 +95,13 @@ def draw(records):
             for whole, title in PARTS.items()
         }
 
-    seeds = len(grouped(records, "seed"))
-    repeats = (
-        f"mean of {seeds} networks each" if seeds > 1 else "one network each"
-    )
     data = "; ".join(grouped(records, "data"))
     return {
         "figB1_stability": plots.grouped_bars(
             percent("jaccard"),
-            [f"{name}: {layer}" for name, layer in places],
+            [f"{titles.title_of(name)}: {layer}" for name, layer in places],
             "intersection over union [%]",
-            f"{data}\ntwo masks of one task from two seeds, {repeats}",
+            f"{data}\ntwo masks of one task from two seeds",
             percent("expected_jaccard"),
         )
     }

@@ -11,7 +11,7 @@ from matplotlib import figure
 
 from modularity_tf import plots
 from reproduce.csordas2021.mathematics_stages import ALL, EASY, HARD, LEVELS
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped
 
 
@@ -152,7 +152,7 @@ def draw(records):
                 name: percent(HARD, name)
                 for name in ("no mask", "mask of all levels", "mask of easy")
             },
-            [*shown],
+            [titles.title_of(module) for module in shown],
             "accuracy on hard questions [%]",
             "Mathematics: what the mask of easy questions keeps",
         ),
@@ -168,12 +168,16 @@ def draw(records):
             for kind in kinds
         }
         figures[f"figA_levels_{module}"] = plots.grouped_bars(
-            groups, LEVELS, "accuracy [%]", f"Mathematics, {module}"
+            groups,
+            LEVELS,
+            "accuracy [%]",
+            f"Mathematics, {titles.title_of(module)}",
         )
         searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
         if searches:
             figures[f"alpha_search_{module}"] = plots.alpha_search(
-                searches, f"Mathematics, {module}: masks of all levels"
+                searches,
+                f"Mathematics, {titles.title_of(module)}: masks of all levels",
             )
     return figures
 

@@ -10,10 +10,9 @@ from modularity_tf import plots
 from reproduce.csordas2021.scan_data import SIMPLE
 from reproduce.csordas2021.scan_stages import TOKENS
 from reproduce.csordas2021.sequence_stages import AGAIN
-from reproduce.harness import claim
+from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped
 
-NAMES = {"lstm": "LSTM", "transformer": "Transformer"}
 JUMP = "addprim_jump"
 
 
@@ -76,7 +75,7 @@ def claims(records):
 
 
 def _claims_of_network(name, repeats):
-    found = claim.Claims(NAMES[name])
+    found = claim.Claims(titles.title_of(name))
     found.add(
         "the network masters the full problem: test accuracy on simple",
         [r["dense"][SIMPLE] for r in repeats],
@@ -191,7 +190,7 @@ def draw(records):
 
     def bars(kinds, title, names=by_network):
         groups = {
-            f"{NAMES[name]}, {kind}": percent(name, kind)
+            f"{titles.title_of(name)}, {kind}": percent(name, kind)
             for kind in kinds
             for name in names
         }
@@ -208,12 +207,15 @@ def draw(records):
     }
     for name, repeats in by_network.items():
         figures[f"figA_controls_{name}"] = bars(
-            [*values[name][0][0]], f"SCAN, {NAMES[name]}: controls", [name]
+            [*values[name][0][0]],
+            f"SCAN, {titles.title_of(name)}: controls",
+            [name],
         )
         searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
         if searches:
             figures[f"alpha_search_{name}"] = plots.alpha_search(
-                searches, f"SCAN, {NAMES[name]}: masks of all commands"
+                searches,
+                f"SCAN, {titles.title_of(name)}: masks of all commands",
             )
         figures[f"fig04b_removed_{name}"] = plots.grouped_bars(
             {
@@ -224,6 +226,7 @@ def draw(records):
             },
             TOKENS,
             "output weights removed [%]",
-            f"SCAN, {NAMES[name]}: what the mask of simple has besides",
+            f"SCAN, {titles.title_of(name)}: "
+            "what the mask of simple has besides",
         )
     return figures

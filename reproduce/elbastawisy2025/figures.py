@@ -1,7 +1,6 @@
 """The figures of neuron_subselection, from its records alone."""
 
 import numpy as np
-from matplotlib import figure
 
 from modularity_tf import plots
 from reproduce.elbastawisy2025.findings import (
@@ -13,7 +12,7 @@ from reproduce.elbastawisy2025.findings import (
     ratio,
     subnetwork_accuracy,
 )
-from reproduce.harness.records import grouped
+from reproduce.harness.records import grouped, mean
 
 _SHARING = {  # method, question: number of the figure
     ("threshold", "specialize"): "fig01",
@@ -55,7 +54,7 @@ def draw(records):
                         repeats, method, title, scale
                     )
         if "sweep" in first:
-            figures[f"sweep_{name}"] = _sweep(first["sweep"], title)
+            figures[f"sweep_{name}"] = _sweep(repeats, title)
         figures[f"reliability_{name}"] = plots.reliability(
             {
                 f"T = {t:.2f}": first["calibration"]["bins"][bins]
@@ -178,31 +177,47 @@ def _ablation_matrices(repeats, method, title, scale):
         f"{title}, {METHODS[method]}: change of the confusion matrix",
         difference=True,
         unit=unit,
+        repeats=len(repeats),
     )
 
 
-def _sweep(points, title):
+def _sweep(repeats, title):
     """Draws sharing by masking against the upper threshold, for each tau."""
-    fig = figure.Figure((11.0, 4.0))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(f"{title}: masking")
+    fig = plots.new_figure(11.0, 4.0, f"{title}: masking")
     axes = fig.subplots(1, 2)
+    taus = sorted({point["tau"] for point in repeats[0]["sweep"]})
     for ax, key, of in zip(
         axes, ("of_layer", "share"), ("all neurons", "the active"), strict=True
     ):
-        for i, tau in enumerate(sorted({point["tau"] for point in points})):
-            rows = [point for point in points if point["tau"] == tau]
-            x = [point["t_high"] for point in rows]
+        for i, tau in enumerate(taus):
+            points = [
+                [point for point in r["sweep"] if point["tau"] == tau]
+                for r in repeats
+            ]
+            x = [point["t_high"] for point in points[0]]
             for kind, name, style in (
                 ("different", "classes", "o-"),
                 ("same", "halves", "s--"),
             ):
-                y = [p[f"{kind}_{key}"] for p in rows]
-                y = [np.nan if value is None else 100 * value for value in y]
-                label = f"{name}, tau = {tau}"
-                ax.plot(x, y, style, color=f"C{i}", label=label)
+                values = 100 * np.array(
+                    [[p[f"{kind}_{key}"] for p in own] for own in points],
+                    "float64",
+                )
+                ax.errorbar(
+                    x,
+                    mean(values, 0),
+                    plots.interval_margin(values),
+                    fmt=style,
+                    color=plots.color(i),
+                    label=f"{name}, tau = {tau}",
+                    markersize=4,
+                    capsize=2,
+                )
         ax.set_xscale("log")
         ax.grid(alpha=0.3)
         ax.set(xlabel="t_high", ylabel=f"shared, of {of} [%]")
     axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    plots.explain(
+        fig, f"Mean of n = {len(repeats)} repeats, with its 95 % interval."
+    )
     return fig

@@ -58,7 +58,7 @@ def archive(folder, results_folder):
             f"{folder} was made with code that no commit holds ({unsure}): "
             "commit it, and run again in a new --output_dir."
         )
-    flag_file = _flag_file(experiment, config)
+    flag_file = flag_file_of(experiment, config)
     content = {
         "experiment": experiment.name,
         "flags": flag_file,
@@ -194,11 +194,14 @@ def _check_is_whole(folder, experiment, config, made):
         )
 
 
-def _flag_file(experiment, config):
+def flag_file_of(experiment, config):
     """Returns the name of the flag file that describes a run.
 
     It gives the same folder, and the run does all it asks for, perhaps more.
     Among several the one that asks for most.
+
+    Raises:
+        ValueError: If there is none.
     """
     found = {}
     for file in sorted(FLAGS_FOLDER.glob(f"{experiment.name}_*.flags")):

@@ -1,8 +1,8 @@
 """Artefacts: what stages leave in the run folder, each written whole or not.
 
-A Keras model is a file `NAME.keras`, a `WeightMask` `NAME.npz`, JSON values
-`NAME.json`. A dict with models or masks among its values is a folder
-`NAME.parts` with an artefact for each key.
+A Keras model is a file `NAME.keras`, a finding (a `WeightMask` say) `NAME.npz`,
+JSON values `NAME.json`. A dict with models or findings among its values is a
+folder `NAME.parts` with an artefact for each key.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import shutil
 
 import keras
 
-from modularity_tf.masking import weight_mask
+from modularity_tf.parts import finding
 
 _PARTS = ".parts"
 
@@ -21,7 +21,7 @@ def write(artefact, place, owner="", made=None):
     """Writes an artefact; it appears at once, or not at all.
 
     Args:
-        artefact: Keras model, `WeightMask`, JSON values or a dict of such.
+        artefact: Keras model, finding, JSON values or a dict of such.
         place: Path of the artefact, without its suffix.
         owner: Str, the run and stage that it is of. A file `NAME.sum` beside it
             then tells it from what anything else wrote.
@@ -152,7 +152,7 @@ def _read_json(path):
 
 _READERS = {
     ".keras": keras.saving.load_model,
-    ".npz": weight_mask.WeightMask.load,
+    ".npz": finding.load,
     ".json": _read_json,
 }
 
@@ -160,7 +160,7 @@ _READERS = {
 def _suffix(artefact):
     if isinstance(artefact, keras.Model):
         return ".keras"
-    if isinstance(artefact, weight_mask.WeightMask):
+    if isinstance(artefact, finding.Finding):
         return ".npz"
     if isinstance(artefact, dict):
         kinds = {_suffix(part) for part in artefact.values()}

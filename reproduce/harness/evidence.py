@@ -85,9 +85,9 @@ def _experiments_table(archives, experiments):
     ]
     for name, _, figures in experiments:
         own = {k: a for k, a in archives.items() if a["experiment"] == name}
-        cells = [f"`reproduce.{name}`", ", ".join(figures)]
+        first = [f"`reproduce.{name}`", ", ".join(figures)]
         if not own:
-            lines.append(_row([*cells, "", "", "no result archived yet", ""]))
+            lines.append(_row([*first, "", "", "no result archived yet", ""]))
         for key, archive in own.items():
             main = [one for one in archive["claims"] if one["main"]]
             said = "; ".join(
@@ -95,10 +95,10 @@ def _experiments_table(archives, experiments):
                 for one in main
             )
             seeds = archive["seeds"]
-            cost = f"{len(seeds)}, {_time(archive)}"
+            took = f"{len(seeds)}, {cost(archive)}"
             verdicts = claim.tally(archive["claims"]).split(": ")[1]
-            lines.append(_row([*cells, f"`{key}`", cost, verdicts, said]))
-            cells = ["", ""]
+            lines.append(_row([*first, f"`{key}`", took, verdicts, said]))
+            first = ["", ""]
     return _block(lines)
 
 
@@ -138,45 +138,50 @@ def _size(key):
     return "paper's size" if key.endswith("_paper") else "reduced"
 
 
-def _time(archive):
-    """Returns the time of all stages, in words."""
+def cost(archive):
+    """Returns the time of all stages of a run, in words."""
     config = archive["config"]
     machine = " and ".join(archive["made"]["machines"])
     cores = config["cpus_per_task"]
     if not cores and (found := re.search(r"(\d+) cores", machine)):
         cores = int(found[1]) / config["workers"]
-    unit = "one core" if cores == 1 else f"{cores:g} cores"
-    return f"{training.duration(archive['made']['seconds'])} of {unit}"
+    taken = training.duration(archive["made"]["seconds"])
+    if not cores:  # only Linux tells the machine
+        return taken
+    return f"{taken} of " + ("one core" if cores == 1 else f"{cores:g} cores")
+
+
+def cells(one):
+    """Returns a claim, as `checked` returns it, in words: a dict by column."""
+    sign = "≥" if one["at_least"] else "≤"
+    return {
+        "statement": one["statement"],
+        "paper": one["paper"],
+        "ours": _value(one),
+        "null": _null(one),
+        "threshold": f"{sign} {claim.number(one, one['threshold'])}, "
+        f"{one['source']}",
+        "verdict": one["verdict"],
+    }
+
+
+def claims_table(claims):
+    """Returns claims, as `checked` returns them, as lines of Markdown."""
+    return [
+        "| statement | paper | ours | null | threshold | verdict |",
+        "|---|---|---|---|---|---|",
+        *(_row([*cells(one).values()]) for one in claims),
+    ]
 
 
 def _claims_table(archive):
-    lines = [
-        "| statement | paper | ours | null | threshold | verdict |",
-        "|---|---|---|---|---|---|",
-    ]
-    for one in archive["claims"]:
-        sign = "≥" if one["at_least"] else "≤"
-        threshold = (
-            f"{sign} {claim.number(one, one['threshold'])}, {one['source']}"
-        )
-        lines.append(
-            _row(
-                [
-                    one["statement"],
-                    one["paper"],
-                    _value(one),
-                    _null(one),
-                    threshold,
-                    one["verdict"],
-                ]
-            )
-        )
+    lines = claims_table(archive["claims"])
     commits = ", ".join(archive["made"]["commits"])
     lines += [
         "",
         f"*`{archive['flags']}.flags`, seeds "
         f"{', '.join(map(str, archive['seeds']))}; mean and 95 % interval over "
-        f"seeds; {_time(archive)}, {'; '.join(archive['made']['machines'])}; "
+        f"seeds; {cost(archive)}, {'; '.join(archive['made']['machines'])}; "
         f"commit {commits}.*",
     ]
     return _block(lines)

@@ -4,6 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 
+import rich.table
 import tensorflow as tf
 from absl import app, logging
 
@@ -20,6 +21,34 @@ LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
 
 
 @dataclasses.dataclass(frozen=True)
+class Table:
+    """Numbers that are no claims, in words.
+
+    Attributes:
+        title: Str.
+        columns: Tuple of str.
+        rows: List of tuples of str.
+        note: Str, below the table.
+    """
+
+    title: str
+    columns: tuple
+    rows: list
+    note: str = ""
+
+    def as_rich(self):
+        """Returns it as a `rich.table.Table`."""
+        table = rich.table.Table(
+            title=self.title, title_justify="left", caption=self.note or None
+        )
+        for name in self.columns:
+            table.add_column(name)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """An experiment of a paper, as functions of its configuration.
 
@@ -32,6 +61,8 @@ class Experiment:
             phase to `training.Phase`, which the estimate times.
         claims: Function from the records to `claim.Claims`.
         draw: Function from the records to a dict of figures.
+        tables: Function from the records to a list of `Table`, what a report
+            shows beside claims.
     """
 
     name: str
@@ -40,10 +71,14 @@ class Experiment:
     phases: Callable
     claims: Callable
     draw: Callable
+    tables: Callable = lambda records: []
 
 
 def carry_out(experiment, config):
     """Plans an experiment and does what the configuration asks for.
+
+    Returns:
+        `Run`, or `None` after an estimate.
 
     Raises:
         ValueError: For a user's mistake, before anything is trained.
@@ -53,8 +88,8 @@ def carry_out(experiment, config):
     if config.stage == "figures":
         run.check_results()  # before the folder is made
         with run:
-            run.draw(experiment.draw)
-        return
+            run.draw(experiment.draw, experiment.tables)
+        return run
     run.console.print(config.text(), highlight=False, soft_wrap=True)
     records = experiment.plan(run)
     is_shared = config.workers > 1 or config.address
@@ -63,7 +98,7 @@ def carry_out(experiment, config):
     if config.dry_run:
         run.estimate(experiment.phases(config))
         engine.check_memory(config, training.peak_memory())
-        return
+        return None
     with run:
         left = sum(run.steps_left().values())
         if (left and is_shared) or left > LONG_RUN_STEPS:
@@ -71,15 +106,25 @@ def carry_out(experiment, config):
             engine.check_memory(config, training.peak_memory())
         if is_shared:
             engine.carry_out(experiment, run)
-        run.finish(run.carry_out(records), experiment.claims, experiment.draw)
+        run.finish(
+            run.carry_out(records),
+            experiment.claims,
+            experiment.draw,
+            experiment.tables,
+        )
+    return run
 
 
-def main(experiment):
+def main(experiment, then=None):
     """Runs a binary: flags, configuration, experiment.
 
     A user's mistake (`ValueError`) or a full or missing disk (`OSError`) ends
     the process with status 1 and one line on standard error; `-v 1` shows the
     traceback as well. An interrupt ends it with status 130.
+
+    Args:
+        experiment: `Experiment`.
+        then: Function of the `Run` when it is finished, or `None`.
     """
 
     def absl_main(argv):
@@ -89,7 +134,9 @@ def main(experiment):
             config = harness_config.config_from_flags(experiment.config)
             if config.cpus_per_task and config.workers == 1:
                 training.limit_threads(config.cpus_per_task)
-            carry_out(experiment, config)
+            run = carry_out(experiment, config)
+            if then is not None and run is not None:
+                then(run)
         except (ValueError, OSError, *_DISK_ERRORS) as error:
             logging.debug("", exc_info=True)
             sys.exit("Error: " + " ".join(str(error).split()))

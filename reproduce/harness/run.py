@@ -21,10 +21,15 @@ import sys
 import time
 
 import tensorflow as tf
-from matplotlib import image
 
 from modularity_tf import plots
-from reproduce.harness import artefacts, claim, provenance, training
+from reproduce.harness import (
+    artefacts,
+    claim,
+    evidence,
+    provenance,
+    training,
+)
 from reproduce.harness.progress import Progress
 from reproduce.harness.stage import Stage, resolve
 
@@ -186,7 +191,7 @@ class Run:
             "at any moment, the same command goes on from where it was."
         )
 
-    def finish(self, records, claims, draw):
+    def finish(self, records, claims, draw, tables=None):
         """Writes results.json, draws the figures and prints the claims.
 
         Results that cover less than those there are, fewer seeds say, go to a
@@ -197,6 +202,7 @@ class Run:
             claims: Function from the records to `claim.Claims`.
             draw: Function from the records to a dict from figure name to
                 `matplotlib.figure.Figure`.
+            tables: Function from the records to a list of `Table`, or `None`.
         """
         results = {
             "config": dataclasses.asdict(self.config),
@@ -209,7 +215,7 @@ class Run:
         folder = self._results_folder()
         folder.mkdir(exist_ok=True)
         artefacts.write(results, folder / "results")
-        self.draw(draw)
+        self.draw(draw, tables)
 
     def check_results(self):
         """Returns the path of results.json.
@@ -225,30 +231,54 @@ class Run:
             )
         return path
 
-    def draw(self, draw):
+    def draw(self, draw, tables=None):
         """Draws the figures from results.json alone, and prints the claims.
+
+        Figures go to PNG and PDF files and to TensorBoard's first page,
+        claims and configuration to its text tab.
 
         Args:
             draw: As in `finish`.
+            tables: As in `finish`.
 
         Raises:
             ValueError: If there is no results.json, or it is damaged.
         """
         path = self.check_results()
         folder, results = path.parent, read_results(path)
-        with tf.summary.create_file_writer(
-            str(folder / "logs" / "figures")
-        ).as_default(step=0):
+        logs = folder / "logs" / "figures"
+        with tf.summary.create_file_writer(str(logs)).as_default(step=0):
+            self._write_texts(results)
             for name, figure in draw(results["records"]).items():
                 file = folder / f"{name}.png"
                 plots.save(figure, file)
-                tf.summary.image(name, image.imread(file)[None])
+                # Upper case comes before the curves of the training.
+                tf.summary.image(f"Figures/{name}", _on_screen(file))
                 self.console.print(f"drawn: {name}.png", highlight=False)
-        self.console.print(claim.table(results["claims"]))
-        self.console.print(claim.tally(results["claims"]), highlight=False)
+        for each in tables(results["records"]) if tables else ():
+            self.console.print(each.as_rich())
+        if results["claims"]:
+            self.console.print(claim.table(results["claims"]))
+            self.console.print(claim.tally(results["claims"]), highlight=False)
         self.console.print(
-            f"{path}; tensorboard --logdir {self.folder}", soft_wrap=True
+            f"{path}; tensorboard --logdir {self.folder}, or for figures and "
+            f"claims alone --logdir {logs}",
+            soft_wrap=True,
         )
+
+    def _write_texts(self, results):
+        """Writes claims and configuration to TensorBoard."""
+        if results["claims"]:
+            lines = [
+                claim.tally(results["claims"]),
+                "",
+                *evidence.claims_table(results["claims"]),
+            ]
+            tf.summary.text("claims", "\n".join(lines))
+        settings = {**results["config"], **results.get("versions", {})}
+        rows = [f"| {name} | {value} |" for name, value in settings.items()]
+        header = ["| setting | value |", "|---|---|"]
+        tf.summary.text("configuration", "\n".join(header + rows))
 
     def _reported(self, stage):
         """Returns a result, and frees what it was computed from."""
@@ -341,6 +371,17 @@ class Run:
             f"({' '.join(sys.argv[:1])})"
         )
         self._lock.flush()
+
+
+def _on_screen(file):
+    """Returns the picture in a PNG file at half its size, a batch of one.
+
+    For a screen: drawing it again would take as long as the file did.
+    """
+    picture = tf.io.decode_png(tf.io.read_file(str(file)))[None]
+    half = [max(1, size // 2) for size in picture.shape[1:3]]
+    small = tf.image.resize(picture, half, "area")
+    return tf.cast(tf.round(small), tf.uint8)
 
 
 def read_results(path):

@@ -10,9 +10,8 @@ latter two go through `soundness.check`. The functions take the `Config` of
 import dataclasses
 
 import numpy as np
-from matplotlib import figure
 
-from modularity_tf import WeightMask, soundness
+from modularity_tf import WeightMask, plots, soundness
 from modularity_tf.masking import find_weights, weight_scores
 from modularity_tf.soundness import sharing_of_sets
 from reproduce.harness import claim, records, training
@@ -328,15 +327,14 @@ def claims(records_of_seeds):
 def draw(records_of_seeds):
     """Returns the figure, drawn from the records alone."""
     sources = _sources(records_of_seeds)
-    fig = figure.Figure((3.0 * len(sources), 4.0))
-    fig.set_layout_engine("constrained")
+    fig = plots.new_figure(3.0 * len(sources), 4.0)
     axes = fig.subplots(1, len(sources), squeeze=False, sharey=True)[0]
     colors = {
-        "separate true": "tab:blue",
-        "shared true": "tab:green",
+        "separate true": plots.PALETTE[0],
+        "shared true": plots.PALETTE[9],
         "undetermined false": "lightgray",
-        "separate false": "tab:red",
-        "shared false": "darkred",
+        "separate false": plots.PALETTE[6],
+        "shared false": plots.PALETTE[2],
     }
     for ax, (name, get) in zip(axes, sources.items()):
         total = _sum([get(record) for record in records_of_seeds])

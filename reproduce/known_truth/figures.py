@@ -118,7 +118,12 @@ def _of_methods(networks):
         },
         "Precision among the weights that a method ranks first",
     )
-    return {name: fig for name, fig in figures.items() if fig is not None}
+    figures = {name: fig for name, fig in figures.items() if fig is not None}
+    counts = sorted({len(records) for records in networks.values()})
+    n = " or ".join(map(str, counts))
+    for fig in figures.values():
+        plots.explain(fig, f"Means over n = {n} networks of each case.")
+    return figures
 
 
 def _false_alarms(networks, names, titles):
@@ -213,7 +218,11 @@ def _controls(controls):
             cases.TITLES[case]: [
                 {
                     "layer": name,
-                    "value": mean([r["answers"][m]["value"] for r in records]),
+                    "value": mean(_answers(records, m)),
+                    "margin": float(
+                        plots.interval_margin(_answers(records, m))
+                    ),
+                    "n": len(records),
                     "chance": mean(
                         [r["answers"][m]["chance"] for r in records]
                     ),
@@ -225,6 +234,12 @@ def _controls(controls):
         },
         "units shared, or modularity Q [%]",
     )
+
+
+def _answers(records, method):
+    """Returns what a method says, one value a record."""
+    found = [r["answers"][method]["value"] for r in records]
+    return np.array(found, "float64")
 
 
 def _median(values):

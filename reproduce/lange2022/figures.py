@@ -197,7 +197,7 @@ def _scores(records):
             own = [r for r in records["networks"] if r["kind"] == kind]
             for mine in grouped(own, "seed").values():
                 x = [r["strength"] for r in mine]
-                ax.plot(x, [r[key] for r in mine], lw=0.7)
+                ax.plot(x, [r[key] for r in mine], lw=0.7, color=plots.color(0))
             strengths = grouped(own, "strength")
             centre, error = np.transpose(
                 [
@@ -212,19 +212,26 @@ def _scores(records):
                 ax.set_xscale("log")
             if key == "accuracy":
                 least = records["min_accuracy"]
-                ax.axhline(least, color="C3", lw=0.8, linestyle=":")
+                ax.axhline(least, color=plots.color(2), lw=0.8, linestyle=":")
                 ax.set_title(KIND_NAMES[kind])
             ax.grid(alpha=0.3)
         row[0].set_ylabel(name)
     for ax, kind in zip(axes[-1], KINDS, strict=True):
         ax.set_xlabel("probability" if kind == "dropout" else "strength")
     handles = [
-        lines.Line2D([], [], color="C0", lw=0.7, label="one seed"),
+        lines.Line2D([], [], color=plots.color(0), lw=0.7, label="one seed"),
         lines.Line2D(
             [], [], color="black", lw=2, label="mean ± standard error"
         ),
         lines.Line2D([], [], color="0.6", lw=2, label="untrained"),
-        lines.Line2D([], [], color="C3", lw=0.8, ls=":", label="dropped below"),
+        lines.Line2D(
+            [],
+            [],
+            color=plots.color(2),
+            lw=0.8,
+            ls=":",
+            label="dropped below",
+        ),
     ]
     fig.legend(
         handles=handles, loc="outside lower center", ncols=4, frameon=False

@@ -71,6 +71,25 @@ class FindingTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(os.listdir(self.file.parent), ["found.npz"])
 
     @parameterized.parameters(*FINDINGS)
+    def test_a_file_tells_its_kind(self, name):
+        given = FINDINGS[name]
+        given.save(self.file)
+        found = finding.load(self.file)
+        self.assertIs(type(found), type(given))
+        self.assertEqual(content(found), content(given))
+        finding.load(self.file, model())
+        with self.assertRaises(ValueError):
+            finding.load(self.file, model(name="other"))
+
+    def test_a_file_of_no_finding_is_named(self):
+        np.savez(self.file, x=np.zeros(3))
+        message = f"{self.file} holds no Finding: it has no header"
+        with self.assertRaisesRegex(ValueError, message):
+            finding.load(self.file)
+        with self.assertRaises(FileNotFoundError):
+            finding.load(f"{self.file}.other")
+
+    @parameterized.parameters(*FINDINGS)
     def test_a_file_of_another_kind_is_named(self, name):
         FINDINGS[name].save(self.file)
         for other in FINDINGS.values():

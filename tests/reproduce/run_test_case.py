@@ -1,12 +1,15 @@
 """Runs an experiment at a tiny size, for the tests of the binaries."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import tempfile
+from unittest import mock
 
 import tensorflow as tf
 
+from modularity_tf import plots
 from reproduce.harness import experiment
 
 
@@ -26,6 +29,9 @@ class RunTestCase(tf.test.TestCase):
         """
         folder = self.enterContext(tempfile.TemporaryDirectory())
         config = dataclasses.replace(config, output_dir=folder)
+        # Files for print take longer than all the rest.
+        small = functools.partial(plots.save, dpi=50, pdf=False)
+        self.enterContext(mock.patch.object(plots, "save", small))
         experiment.carry_out(module.EXPERIMENT, config)
         (run,) = pathlib.Path(folder).iterdir()
         results = json.loads((run / "results.json").read_text())

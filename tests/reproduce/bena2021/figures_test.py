@@ -53,13 +53,14 @@ class FiguresTest(tf.test.TestCase):
         self.assertAllClose(q, [0.05, 0.2])
         self.assertAllClose(own, [0.65, 0.65])
 
-    def test_a_title_tells_the_arm_and_the_number_of_repeats(self):
-        one = sweep(arm="table1")
-        title = figures.draw(one)["fig04_accuracy"].get_suptitle()
-        self.assertIn("digits, Table 1 (n = 1)", title)
-        two = sweep() + sweep(seed=1)
-        title = figures.draw(two)["fig04_accuracy"].get_suptitle()
-        self.assertIn("digits (n = 2, shaded", title)
+    def test_a_title_tells_the_arm_and_a_line_the_number_of_repeats(self):
+        for records, arm, repeats in (
+            (sweep(arm="table1"), "digits, Table 1:", "n = 1 repeats."),
+            (sweep() + sweep(seed=1), "digits:", "n = 2 repeats; shaded"),
+        ):
+            drawn = figures.draw(records)["fig02_specialization"]
+            self.assertStartsWith(drawn.get_suptitle(), arm)
+            self.assertIn(repeats, drawn.get_supxlabel())
 
 
 if __name__ == "__main__":

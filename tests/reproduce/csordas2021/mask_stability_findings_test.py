@@ -76,12 +76,12 @@ class DrawTest(absltest.TestCase):
         ]
         (figure,) = findings.draw(records).values()
         (ax,) = figure.axes
-        self.assertEndsWith(ax.get_title(), "mean of 2 networks each")
+        self.assertIn("n = 2", figure.get_supxlabel())
         self.assertEqual(
             [tick.get_text() for tick in ax.get_xticklabels()],
             [
                 f"{name}: {layer}"
-                for name in ("cnn", "fnn")
+                for name in ("CNN with dropout", "feedforward network")
                 for layer in ("conv1", "classifier", "all layers")
             ],
         )

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from modularity_tf import NeuronSelection, UnitClusters
 from modularity_tf.masking import weight_mask
 from reproduce.harness import artefacts
 from tests.reproduce.harness import toy
@@ -41,6 +42,14 @@ class ArtefactsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found, MASK)
         self.assertEqual(found.provenance, MASK.provenance)
         self.assertEqual(self.files(), ["thing.npz"])
+
+    def test_neurons_and_clusters_come_back_as_what_they_are(self):
+        neurons = NeuronSelection({"d": np.array([True, False])})
+        clusters = UnitClusters("d", "covariance", np.eye(2), [0, 1], 0.5)
+        found = self.write_and_read({"n": neurons, "c": clusters})
+        self.assertEqual(found["n"], neurons)
+        self.assertIsInstance(found["c"], UnitClusters)
+        self.assertAllEqual(found["c"].clusters, [0, 1])
 
     def test_a_model_comes_back_with_its_weights(self):
         model = toy.network()

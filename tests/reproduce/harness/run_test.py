@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 from matplotlib import figure
+from tensorflow.python.summary import summary_iterator
 
 from modularity_tf.masking import weight_mask
 from reproduce.harness import artefacts, experiment, provenance
@@ -271,10 +272,31 @@ class ResultsTest(RunTestCase):
         self.assertEqual(results["versions"]["keras"], keras.__version__)
         self.assertEqual(results["claims"][0]["verdict"], "agrees")
         picture = folder / "fig01_nothing.png"
+        self.assertTrue(picture.with_suffix(".pdf").exists())
+        self.check_tensorboard(folder / "logs" / "figures", results)
         picture.unlink()
         self.planned(seeds=(3, 4)).draw(draw)  # from the file alone
         self.assertTrue(picture.exists())
         self.assertEqual(drawn[0], drawn[1])
+
+    def check_tensorboard(self, folder, results):
+        """Checks what its first page and its text tab show."""
+        (file,) = folder.iterdir()
+        found = {
+            value.tag: value.tensor.string_val
+            for event in summary_iterator.summary_iterator(str(file))
+            for value in event.summary.value
+        }
+        width, height, png = found["Figures/fig01_nothing"][:3]
+        self.assertEqual((width, height), (b"150", b"150"))
+        self.assertStartsWith(png, b"\x89PNG")
+        (claims,) = found["claims"]
+        self.assertIn(
+            f"| {results['claims'][0]['statement']} |", claims.decode()
+        )
+        self.assertIn("1 claims: 1 agrees", claims.decode())
+        (settings,) = found["configuration"]
+        self.assertIn("| size | 3 |", settings.decode())
 
     def test_results_tell_how_the_stages_were_made(self):
         with self.planned() as run:

@@ -33,13 +33,13 @@ class DrawTest(parameterized.TestCase):
         before = [0.08, 0.1, 0.12, 0.04, 0.05, 0.06]
         self.assertAlmostEqual(band.get_height(), 6 * np.std(before))
 
-    def test_clusters_are_told_apart_by_red_lines(self):
+    def test_clusters_are_told_apart_by_white_lines(self):
         fig = figures.draw(unit_records.drawable())["fig03_modularity"]
         (example, *_) = [ax for ax in fig.axes if ax.images]
         lines = [line.get_xydata()[0] for line in example.lines]
         self.assertLen(lines, 2)
         self.assertEqual(lines[0][1], 2.5)
-        self.assertEqual(example.lines[0].get_color(), "red")
+        self.assertEqual(example.lines[0].get_color(), "white")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,53 @@
+"""What networks, tasks and masks are called where a reader sees them."""
+
+import re
+
+TITLES = {
+    "cnn": "CNN with dropout",
+    "cnn_nodropout": "CNN without dropout",
+    "fnn": "feedforward network",
+    "lstm": "LSTM",
+    "transformer": "Transformer",
+    "add": "addition",
+    "mul": "multiplication",
+    "full": "all tasks",
+    "pair1": "first pair",
+    "pair2": "second pair",
+    "passes": "a pair a pass",
+    "together": "pairs together",
+    "in_turn": "pairs in turn",
+    "weights": "weights of the class alone",
+    "bayesian": "neurons by the Bayesian rule",
+    "threshold": "neurons above the percentile",
+    "units": "clusters of units",
+    "add_or_sub": "adding or subtracting",
+}
+
+
+def title_of(name):
+    """Returns the title of a code name, or the name if it has none.
+
+    "not NAME", an inverted mask, is the title behind a sign of negation.
+
+    Args:
+        name: Str.
+    """
+    if name.startswith("not "):
+        return f"\u00ac {title_of(name.removeprefix('not '))}"
+    if residual := re.fullmatch(r"resnet(\d+)(_recalibrated)?", name):
+        depth, recalibrated = residual.groups()
+        return f"ResNet-{depth}" + (", recalibrated" if recalibrated else "")
+    return TITLES.get(name, name)
+
+
+def in_statement(statement):
+    """Returns a claim's statement with titles for the names it begins with.
+
+    Args:
+        statement: Str, "cnn: masks ..." or "cnn - cnn_nodropout: ...".
+    """
+    names, colon, rest = statement.partition(": ")
+    if not colon:
+        return statement
+    names = " less ".join(map(title_of, names.split(" - ")))
+    return f"{names}: {rest}"

@@ -1,0 +1,107 @@
+r"""Which weights, neurons and units of your own model do what?
+
+Finds them in a trained model, checks them on other examples than they were
+found on, and writes a page. Killed at any moment, the same command goes on
+behind the last finished question.
+
+python -m reproduce.inspect --model=trained.keras --data=data.npz \
+    --questions=weights,neurons,units --task_label=3
+"""
+
+import dataclasses
+
+from modularity_tf.units import similarity
+from reproduce.harness import config as harness_config
+from reproduce.harness import experiment, report
+from reproduce.own_model import findings, stages, subject
+
+field = harness_config.field
+QUESTIONS = ("weights", "neurons", "units")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(harness_config.Config):
+    """Every field is a flag.
+
+    A run is named by what the files of model and data hold, not by their
+    paths: another model of the same name has a run folder of its own.
+    """
+
+    model: str = field("", "File of a compiled model, `model.save(FILE)`.")
+    data: str = field(
+        "",
+        "File of arrays x and y (x0, x1, ... for several inputs), "
+        "`np.savez(FILE, x=x, y=y)`; best data that it was not trained on.",
+    )
+    questions: tuple[str, ...] = field(
+        QUESTIONS, "What to ask.", part=True, one_of=QUESTIONS, distinct=True
+    )
+    task_label: tuple[int, ...] = field(
+        (),
+        "Classes to ask for; each class if empty.",
+        part=True,
+        at_least=0,
+        distinct=True,
+    )
+    checked: float = field(
+        0.3,
+        "Share of the examples that findings are checked on, not made from.",
+        above=0,
+        less_than=1,
+    )
+    mask_steps: int = field(
+        0, "Steps of each mask; 0 for as many as it needs.", at_least=0
+    )
+    alpha: float = field(
+        0.0, "Penalty on each logit; 0 to choose it by a search.", at_least=0
+    )
+    percentile: float = field(
+        70.0,
+        "A class uses the neurons above this percentile of their layer.",
+        at_least=0,
+        at_most=100,
+    )
+    measure: str = field(
+        "covariance", "When units are alike.", one_of=similarity.MEASURES
+    )
+    random_parts: int = field(
+        20, "Random parts beside each finding.", at_least=2
+    )
+    removals: int = field(
+        100, "Removals of each size in a check, at most.", at_least=1
+    )
+
+    def digest(self):
+        """Returns eight hexadecimal digits of a hash of what names a run.
+
+        Raises:
+            ValueError: If there is no such file.
+        """
+        held = {
+            name: subject.digest(name, getattr(self, name))
+            for name in ("model", "data")
+        }
+        return harness_config.Config.digest(dataclasses.replace(self, **held))
+
+
+EXPERIMENT = experiment.Experiment(
+    name="inspect",
+    config=Config,
+    plan=stages.plan,
+    phases=stages.phases,
+    claims=findings.claims,
+    draw=findings.draw,
+    tables=findings.tables,
+)
+
+
+def write_report(run):
+    """Writes the page of a run into its folder, and says where."""
+    folder = run.check_results().parent
+    page = report.page([report.load(folder, folder)])
+    report.write(page, folder / "report.html")
+    run.console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    experiment.main(EXPERIMENT, write_report)

@@ -1,0 +1,282 @@
+"""What is asked of a model: weights, neurons, units, and are they sound?"""
+
+import dataclasses
+import functools
+import math
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import modularity_tf as mtf
+from modularity_tf.masking import find_weights as weights_rule
+from modularity_tf.masking import mask_sampling
+from modularity_tf.parts import activations
+from modularity_tf.parts import weights as model_weights
+from reproduce.harness import records, report, training
+from reproduce.own_model import subject as subjects
+
+ALL = "all"  # the mask of the whole task
+_TRIALS = 6  # masks of a usual search for the penalty
+_CALL_STEPS = 50  # that `find_weights` takes at once
+_MOST_UNITS = 256  # of a similarity matrix that is drawn
+_CHECK_STEPS, _NEURON_STEPS, _UNIT_STEPS = 500, 20, 200  # as long, about
+
+
+def plan(run):
+    """Plans the questions, and returns the records, one a seed."""
+    report.import_packages()  # the page comes last
+    config = run.config
+    subject = _subject(config)
+    labels = subjects.check_labels(subject, config.task_label, config.questions)
+    return [_plan_seed(run, seed, subject, labels) for seed in config.seeds]
+
+
+def phases(config):
+    """Returns what the estimate times: steps of a mask."""
+    subject = _subject(config)
+    masked = mtf.MaskedModel(subject.model, None, 1e-5, 0.9)
+    masked.compile(
+        "adam", loss=subject.model.loss, steps_per_execution=_CALL_STEPS
+    )
+    rows, _ = subject.parts(config.checked, 0)
+    x, y = subject.data(rows[:128])
+    batch = tf.data.Dataset.from_tensors((_as_tuple(x), y))
+    batches = batch.repeat()
+
+    def work(count):
+        masked.fit(batches, steps_per_epoch=count * _CALL_STEPS, verbose=0)
+
+    return {"mask": training.Phase(work, _CALL_STEPS)}
+
+
+def _as_tuple(x):
+    """Returns several inputs as a tuple: `tf.data` would stack a list."""
+    return tuple(x) if isinstance(x, list) else x
+
+
+def _subject(config):
+    return subjects.load(config.model, config.data)
+
+
+def _plan_seed(run, seed, subject, labels):
+    config = run.config
+    found, checked = subject.parts(config.checked, seed)
+    record = {
+        "seed": seed,
+        "model": subject.model.name,
+        "examples": {"found": len(found), "checked": len(checked)},
+    }
+    stage = functools.partial(run.stage, seed=seed)
+
+    def add(question, name, finding, label=None):
+        soundness = stage(
+            f"seed{seed}/soundness/{question}_{name}",
+            _check,
+            finding,
+            label,
+            steps=_CHECK_STEPS,
+        )
+        record.setdefault(question, {})[name] = run.combine(
+            _record_of_set, finding, soundness
+        )
+
+    if "weights" in config.questions:
+        steps = config.mask_steps or _mask_steps()
+        everything = stage(
+            f"seed{seed}/weights/{ALL}",
+            _mask,
+            None,
+            None,
+            steps=_TRIALS * steps,
+            phase="mask",
+        )
+        add("weights", ALL, everything)
+        for label in labels:
+            rest = stage(
+                f"seed{seed}/weights/without_{label}",
+                _mask,
+                everything,
+                label,
+                steps=steps,
+                phase="mask",
+            )
+            own = stage(
+                f"seed{seed}/weights/only_{label}",
+                _only,
+                everything,
+                rest,
+                label,
+            )
+            add("weights", str(label), own, label)
+    if "neurons" in config.questions:
+        for label in labels:
+            chosen = stage(
+                f"seed{seed}/neurons/{label}",
+                _neurons,
+                label,
+                steps=_NEURON_STEPS,
+            )
+            add("neurons", str(label), chosen, label)
+    if "units" in config.questions:
+        for name, is_trained in (("units", True), ("untrained_units", False)):
+            clusters = stage(
+                f"seed{seed}/{name}", _units, is_trained, steps=_UNIT_STEPS
+            )
+            record[name] = run.combine(_record_of_units, clusters)
+    return record
+
+
+def _mask_steps():
+    """Returns the steps of one mask, as `find_weights` chooses them."""
+    falls = mask_sampling.logit(weights_rule.STARTS[0])
+    steps = weights_rule.FALLS * falls / weights_rule.LEARNING_RATE
+    return 500 * math.ceil(steps / 500)
+
+
+def _mask(stage, everything, label):
+    """Returns the mask of the task, or of the task without a class."""
+    config, subject = stage.config, _subject(stage.config)
+    settings = {"alpha": config.alpha or "auto"}
+    if everything is not None:
+        told = everything.provenance
+        settings = {key: told[key] for key in ("alpha", "keep_probability")}
+    task = "all classes" if label is None else f"without class {label}"
+    rows, _ = subject.parts(config.checked, stage.seed)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        mask = mtf.find_weights(
+            subject.model,
+            subject.data(rows, without=label),
+            task=task,
+            steps=config.mask_steps or None,
+            seed=stage.derive_seed("mask"),
+            callbacks=[_Progress(stage)],
+            verbose=0,
+            **settings,
+        )
+    texts = [str(w.message) for w in told if w.category is UserWarning]
+    provenance = {**mask.provenance, "warnings": texts}
+    return dataclasses.replace(mask, provenance=provenance)
+
+
+def _only(stage, everything, rest, label):
+    """Returns the weights that a class alone needs."""
+    own = everything - rest
+    provenance = {**own.provenance, "task": f"class {label} alone"}
+    return dataclasses.replace(own, provenance=provenance)
+
+
+def _neurons(stage, label):
+    """Returns the hidden neurons of a class."""
+    config, subject = stage.config, _subject(stage.config)
+    rows, _ = subject.parts(config.checked, stage.seed)
+    return mtf.find_neurons(
+        subject.model,
+        subject.data(rows),
+        label,
+        layers=_hidden(subject.model),
+        percentile=config.percentile,
+    )
+
+
+def _units(stage, is_trained):
+    """Returns the clusters of each hidden layer's units, by name."""
+    config, subject = stage.config, _subject(stage.config)
+    rows, _ = subject.parts(config.checked, stage.seed)
+    model = subject.model if is_trained else _untrained(stage)
+    if model is None:
+        return {}
+    found = mtf.find_units(
+        model,
+        subject.data(rows),
+        measure=config.measure,
+        loss=subject.model.loss,
+        seed=stage.derive_seed("units"),
+    )
+    return {layer.replace("/", "."): each for layer, each in found.items()}
+
+
+def _check(stage, finding, label):
+    """Returns what `soundness.check` says; `None` of an empty finding."""
+    if not finding.keep_fraction > 0:
+        return None
+    config, subject = stage.config, _subject(stage.config)
+    _, rows = subject.parts(config.checked, stage.seed)
+    found = mtf.soundness.check(
+        finding,
+        subject.model,
+        subject.data(rows, label),
+        untrained=_untrained(stage),
+        random_parts=config.random_parts,
+        removals=config.removals,
+        seed=stage.derive_seed("check"),
+    )
+    return found.as_dict()
+
+
+def _untrained(stage):
+    """Returns a copy of the model with fresh weights, or `None`."""
+    # Keras draws the seeds of fresh weights from Python's global generator.
+    keras.utils.set_random_seed(stage.derive_seed("untrained"))
+    try:
+        return model_weights.clone(_subject(stage.config).model)
+    except ValueError:
+        return None
+
+
+def _hidden(model):
+    """Returns the paths of hidden layers with neurons; `None` for all."""
+    neuronal = {*activations.neuron_layers(model)}
+    return [p for p in activations.unit_layers(model) if p in neuronal] or None
+
+
+def _record_of_set(finding, soundness):
+    told = finding.provenance
+    return {
+        "layers": {
+            path: [int(value.sum()), value.size]
+            for path, value in finding.values.items()
+        },
+        **{
+            key: told[key]
+            for key in ("alpha", "keep_probability", "warnings")
+            if key in told
+        },
+        "soundness": soundness,
+    }
+
+
+def _record_of_units(clusters):
+    found = {}
+    for each in clusters.values():
+        matrix = None
+        if len(each.clusters) <= _MOST_UNITS:
+            matrix = np.round(each.similarity, 4).tolist()
+        found[each.layer] = {
+            "measure": each.measure,
+            "q": each.modularity,
+            "clusters": each.clusters.tolist(),
+            "similarity": matrix,
+        }
+    return records.without_nan(found)
+
+
+class _Progress(keras.callbacks.Callback):
+    """Counts steps of masks; a long search makes its stage longer."""
+
+    def __init__(self, stage):
+        super().__init__()
+        self._stage, self._done, self._batch = stage, 0, -1
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._batch = -1
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps, self._batch = batch - self._batch, batch
+        self._done += steps
+        if (more := self._done - self._stage.steps) > 0:
+            self._stage.steps += more
+            self._stage.run.progress.extend(more)
+        self._stage.run.progress.advance(steps)

@@ -1,0 +1,50 @@
+r"""Writes a report: one page with what runs found, beside the papers' claims.
+
+A run is a run folder, or the name of an archive in results/; without any, the
+page has all archives. It needs no server and no network.
+
+python -m reproduce.report runs/cifar_ablation-digits-0a1b2c3d
+python -m reproduce.report --compare cifar_ablation_quick \
+    cifar_ablation_mnist_quick --output=two.html
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+
+from reproduce.harness import report
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def main(argv):
+    values = flags.FLAGS
+    try:
+        report.import_packages()  # before the figures are drawn
+        folder = pathlib.Path(values.results_dir)
+        arguments = argv[1:]
+        if not arguments and not values.compare:
+            arguments = [path.stem for path in sorted(folder.glob("*.json"))]
+            if not arguments:
+                raise ValueError(f"--results_dir={folder} has no archive.")
+        output = pathlib.Path(values.output)
+        if not output.absolute().parent.is_dir():
+            raise ValueError(
+                f"--output={output}: there is no folder {output.parent}"
+            )
+        runs = [report.load(argument, folder) for argument in arguments]
+        report.write(report.page(runs, values.compare), output)
+    except (ValueError, OSError) as error:
+        sys.exit("Error: " + " ".join(str(error).split()))
+    size = output.stat().st_size / 2**20
+    sys.stdout.write(f"{output}: {len(runs)} runs, {size:.1f} MiB\n")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("output", "report.html", "File of the page.")
+    flags.DEFINE_bool("compare", False, "Two runs side by side.")
+    flags.DEFINE_string(
+        "results_dir", str(ROOT / "results"), "Folder of the archives."
+    )
+    app.run(main)

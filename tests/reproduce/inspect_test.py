@@ -1,0 +1,107 @@
+"""A user's model, asked at a tiny size."""
+
+import dataclasses
+import json
+import pathlib
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+import modularity_tf as mtf
+from modularity_tf.parts import finding
+from reproduce import inspect
+from reproduce.harness import experiment, report
+from tests.reproduce.own_model.brought import BroughtTestCase, blobs, network
+
+
+class InspectTest(BroughtTestCase):
+    def test_leaves_findings_tables_figures_and_a_page(self):
+        run = experiment.carry_out(inspect.EXPERIMENT, self.config())
+        inspect.write_report(run)
+        model = network()
+        masks = {
+            name: finding.load(run.folder / f"seed0/weights/{name}.npz", model)
+            for name in ("all", "without_1", "only_1")
+        }
+        self.assertIsInstance(masks["all"], mtf.WeightMask)
+        self.assertEqual(masks["only_1"], masks["all"] - masks["without_1"])
+        self.assertEqual(
+            masks["all"].provenance["alpha"],
+            masks["without_1"].provenance["alpha"],
+        )
+        neurons = finding.load(run.folder / "seed0/neurons/1.npz", model)
+        self.assertIsInstance(neurons, mtf.NeuronSelection)
+        self.assertEqual([*neurons.values], ["hidden"])  # not the outputs
+        units = run.folder / "seed0/units.parts/hidden.npz"
+        self.assertIsInstance(finding.load(units), mtf.UnitClusters)
+        results = json.loads((run.folder / "results.json").read_text())
+        (record,) = results["records"]
+        self.assertEqual([*record["weights"]], ["all", "1"])
+        rows = record["weights"]["all"]["soundness"]["rows"]
+        whole = next(r for r in rows if r["what"] == "the whole model")
+        self.assertEqual(whole["value"], 1.0)
+        self.assertEqual(whole["n"], record["examples"]["checked"])
+        self.assertIn(
+            "the part of the untrained twin", {row["what"] for row in rows}
+        )
+        page = (run.folder / "report.html").read_text()
+        for text in ("Are the findings sound?", "neurons of class 1", "hidden"):
+            self.assertIn(text, page)
+        self.assertNotIn("undetermined if it does not", page)  # no claims
+        for name in ("weights_by_layer.png", "units_hidden.pdf"):
+            self.assertTrue((run.folder / name).exists())
+        # The same command again computes nothing.
+        with (
+            mock.patch.object(mtf, "find_weights", self.fail),
+            mock.patch.object(mtf.soundness, "check", self.fail),
+        ):
+            experiment.carry_out(inspect.EXPERIMENT, self.config())
+
+    def test_goes_on_behind_the_last_finished_question(self):
+        config = self.config(questions=("neurons", "units"))
+        with (
+            mock.patch.object(mtf, "find_units", side_effect=KeyboardInterrupt),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            experiment.carry_out(inspect.EXPERIMENT, config)
+        with mock.patch.object(mtf, "find_neurons", self.fail):
+            run = experiment.carry_out(inspect.EXPERIMENT, config)
+        self.assertTrue((run.folder / "results.json").exists())
+
+    def test_a_run_is_named_by_what_the_files_hold(self):
+        digest = self.config().digest()
+        other = self.folder / "other.keras"
+        other.write_bytes(pathlib.Path(self.model).read_bytes())
+        config = dataclasses.replace(self.config(), model=str(other))
+        self.assertEqual(config.digest(), digest)
+        x, y = blobs(seed=1)
+        np.savez(self.data, x=x, y=y)
+        self.assertNotEqual(self.config().digest(), digest)
+
+
+class CommandLineTest(BroughtTestCase):
+    def test_mistakes_end_it_with_one_line(self):
+        cases = {
+            "--questions must be one value or more, one of weights, neurons, "
+            "units, got 'layers'.": ["--questions=layers"],
+            "--model is needed: the path of a file.": ["--model="],
+            "--model=nowhere.keras: there is no such file.": [
+                "--model=nowhere.keras"
+            ],
+        }
+        with mock.patch.object(report, "import_packages"):
+            for message, args in cases.items():
+                flags = experiment.app.flags.FlagValues()
+                experiment.harness_config.define_flags(inspect.Config, flags)
+                flags(["inspect", f"--data={self.data}", *args])
+                with self.assertRaises(ValueError) as raised:
+                    config = experiment.harness_config.config_from_flags(
+                        inspect.Config, flags
+                    )
+                    experiment.carry_out(inspect.EXPERIMENT, config)
+                self.assertEqual(str(raised.exception), message)
+
+
+if __name__ == "__main__":
+    tf.test.main()
