@@ -14,6 +14,7 @@ test: .venv/stamp
 lint: .venv/stamp
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/mypy
 
 # The exact versions that Bazel installs: those of .venv, which has nothing else.
 lock: .venv/stamp
@@ -23,6 +24,10 @@ lock: .venv/stamp
 # python3 -m http.server --directory site
 docs: .venv-docs/stamp
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
+# The wheel, in dist/, tried out in an environment and a folder of its own.
+wheel:
+	.ci/wheel
 
 # The stamp comes last: an install that was cut short starts again from nothing.
 .venv/stamp: requirements.txt requirements-dev.txt

@@ -58,7 +58,9 @@ def on_files(files, config):
         files.append(File.generated(config, path, **content))
 
     start = (ROOT / "README.md").read_text("utf-8")
-    start = start.replace("](docs/", "](").replace("](results)", "](results.md)")
+    start = start.replace("](docs/", "](").replace(
+        "](results)", "](results.md)"
+    )
     add("index.md", content=start)
     for name in AT_THE_TOP:
         add(name, abs_src_path=str(ROOT / name))
@@ -145,9 +147,9 @@ def _results(archives):
     """Returns the page of the files in results/."""
     lines = [
         "# Results as files",
-        "What finished runs found, with configuration, seeds, versions, records "
-        "and claims. `python -m reproduce.archive` writes these files and the "
-        "tables of all pages.",
+        "What finished runs found, with configuration, seeds, versions, "
+        "records and claims. `python -m reproduce.archive` writes these files "
+        "and the tables of all pages.",
         "| experiment | flags | seeds | claims | file |\n|---|---|---|---|---|",
     ]
     for path in archives:

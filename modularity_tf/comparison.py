@@ -41,7 +41,11 @@ def compare(
     are among the findings their unused units count nowhere, and `among` says
     which others do.
 
-    >>> compare({"weights": mask, "neurons": cats, "units": clusters}, model)
+    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
+    >>> clusters = mtf.find_units(model, (images, labels))
+    >>> same = mtf.compare({"neurons": threes, "units": clusters}, model)
+    >>> [row["layer"] for row in same.rows]
+    ['hidden', 'all layers']
 
     Args:
         findings: Dict from name to `WeightMask`, `NeuronSelection`,
@@ -106,6 +110,13 @@ def compare(
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """What findings have in common, layer by layer.
+
+    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
+    >>> fives = mtf.find_neurons(model, (images, labels), label=5)
+    >>> same = mtf.compare({"3": threes, "5": fives}, model)
+    >>> same.rows[0]["measure"]
+    'shared'
+    >>> figure = same.plot()
 
     Attributes:
         rows: Tuple of dicts: `layer`, `first` and `second`, the names of two

@@ -87,8 +87,12 @@ def find_weights(
     such one, else the loss, on a scale from 0, the model with all these weights
     removed, to 1, the model as it is.
 
-    >>> mask = find_weights(model, (images, labels))
+    >>> mask = mtf.find_weights(
+    ...     model, (images, labels), alpha=1e-5, keep_probability=0.9, verbose=0
+    ... )
     >>> subnetwork = mask.apply(model)  # a plain Keras model
+    >>> mask.keep_fraction < 0.9
+    True
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.

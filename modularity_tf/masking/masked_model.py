@@ -38,10 +38,10 @@ class MaskedModel(frozen_model.FrozenModel):
 
     Train it as any Keras model:
 
-    >>> masked = MaskedModel(model)
+    >>> masked = mtf.MaskedModel(model, seed=0)
     >>> masked.compile(loss="sparse_categorical_crossentropy")
-    >>> masked.fit(task_images, task_labels, epochs=20)
-    >>> mask = masked.weight_mask(task="no cats")
+    >>> history = masked.fit(images, labels, 128, epochs=20, verbose=0)
+    >>> mask = masked.weight_mask(task="digits")
     >>> subnetwork = mask.apply(model)
 
     Choosing `alpha` and the learning rate. A logit starts at

@@ -29,13 +29,14 @@ class ScoredModel(frozen_model.FrozenModel):
     `MaskedModel`, so masks of different tasks have the same size. The wrapped
     model runs in inference mode, and its weights are never written to.
 
-    >>> scored = ScoredModel(model, share=0.05)
+    >>> scored = mtf.ScoredModel(model, share=0.05, seed=0)
     >>> scored.compile(
     ...     keras.optimizers.SGD(0.1, momentum=0.9),
     ...     loss="sparse_categorical_crossentropy",
     ... )
-    >>> scored.fit(task_images, task_labels)
-    >>> mask = scored.weight_mask(task="the first digit")
+    >>> history = scored.fit(images, labels, verbose=0)
+    >>> scored.weight_mask(task="digits").keep_fraction  # 118 of 2368
+    0.04983108108108108
 
     Scores start uniform in (-b, b), b = 1 / sqrt(fan in), fan in being the
     weight's number of rows (Kaiming-uniform with a = sqrt(5), PyTorch's rule

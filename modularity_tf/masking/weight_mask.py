@@ -33,8 +33,11 @@ class WeightMask(part_set.PartSet):
 
     Example:
 
-    >>> needed_for_cats = full - without_cats
-    >>> blind = (~needed_for_cats).apply(model)  # a plain Keras model
+    >>> kernel = model.get_layer("hidden").kernel.numpy()
+    >>> large = mtf.WeightMask({"hidden/kernel": abs(kernel) > 0.1})
+    >>> pruned = large.apply(model)  # a plain Keras model
+    >>> (large | ~large).keep_fraction
+    1.0
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2

@@ -30,8 +30,8 @@ def find_neurons(
     layer or a channel of a convolution; how active it is, is the mean of its
     activation's magnitude.
 
-    >>> cats = find_neurons(model, (images, labels), label=3)
-    >>> blind = cats.remove_from(model)  # a plain Keras model
+    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
+    >>> blind = threes.remove_from(model)  # a plain Keras model
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.

@@ -28,6 +28,11 @@ class NeuronSelection(part_set.PartSet):
 
     With the set algebra, `sharing`, `iou`, `shuffled`, `save` and `load` of
     every `PartSet`.
+
+    >>> some = mtf.NeuronSelection({"hidden": np.arange(32) < 8})
+    >>> some.keep_fraction
+    0.25
+    >>> without = some.remove_from(model)  # a plain Keras model
     """
 
     KIND = "neurons"
@@ -107,6 +112,12 @@ class NeuronMask(finding.Finding):
     """A three-way decision: forced on, forced off, or unchanged.
 
     It comes from where `on` comes from: `provenance`.
+
+    >>> data = images, labels
+    >>> found = mtf.find_neurons(model, data, label=3, method="bayesian")
+    >>> (found.on & found.off).keep_fraction
+    0.0
+    >>> forced = found.apply(model)  # a plain Keras model
 
     Attributes:
         on: `NeuronSelection`, the active neurons.

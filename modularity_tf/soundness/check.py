@@ -72,8 +72,10 @@ def check(
     `check` trains nothing. Findings of other seeds are made by
     `[find_weights(model, data, seed=s) for s in range(5)]`.
 
-    >>> found = check(masks[0], model, (images, labels), repeats=masks[1:])
-    >>> found.plot()
+    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
+    >>> of_3 = images[labels == 3], labels[labels == 3]
+    >>> found = mtf.soundness.check(threes, model, of_3, removals=10)
+    >>> figure = found.plot()
 
     Args:
         finding: `WeightMask` or `NeuronSelection` with a member or more.

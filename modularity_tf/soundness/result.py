@@ -12,6 +12,11 @@ from modularity_tf.parts import finding
 class Soundness:
     """What a check says of a finding, each number with its 95 % interval.
 
+    >>> some = mtf.NeuronSelection({"hidden": np.arange(32) < 16})
+    >>> found = mtf.soundness.check(some, model, (images, labels), removals=5)
+    >>> found.value("the part alone") < found.value("the whole model")
+    True
+
     Attributes:
         rows: Tuple of dicts: `quantity`, "faithfulness", "completeness" or
             "minimality"; `what` is measured; `value`; `low` and `high`, the

@@ -23,6 +23,11 @@ class Sharing:
     With a and b sets of parts, their overlap is |a & b| / sqrt(|a| |b|): 0 if
     they have nothing in common, 1 if they are equal.
 
+    >>> low, high = np.arange(100) < 20, np.arange(100) >= 80
+    >>> found = mtf.soundness.sharing([{"a": low}] * 3, [{"a": high}] * 3)
+    >>> found.overlap, found.ceiling
+    (0.0, 1.0)
+
     Attributes:
         overlap: Float, mean over pairs of an extraction of either task.
         floor: Float, the same for random sets of their sizes in each layer.
@@ -81,6 +86,13 @@ def sharing(own, other, *, needed=1.0, margin=MARGIN, level=LEVEL, seed=0):
 
     Errors that extractions of both tasks make alike can't be told from shared
     parts by counting, but by what happens without them: `needed`.
+
+    >>> low, high = np.arange(100) < 20, np.arange(100) >= 80
+    >>> own = [{"layer": low}] * 3
+    >>> mtf.soundness.sharing(own, [{"layer": high}] * 3).verdict
+    'separate'
+    >>> mtf.soundness.sharing(own, own).verdict
+    'shared'
 
     Args:
         own: List of dicts from name to boolean array, `WeightMask.values` say,

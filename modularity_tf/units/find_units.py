@@ -21,8 +21,8 @@ def find_units(
     similar inside and different from the others. What similar means is up to
     the measure.
 
-    >>> clusters = find_units(model, (images, labels))
-    >>> first = clusters["conv2"].members(0)  # a NeuronSelection
+    >>> clusters = mtf.find_units(model, (images, labels))
+    >>> first = clusters["hidden"].members(0)  # a NeuronSelection
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.

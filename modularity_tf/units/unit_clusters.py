@@ -32,6 +32,11 @@ class UnitClusters(finding.Finding):
 
     An immutable value: its arrays can't be written to.
 
+    >>> found = mtf.find_units(model, (images, labels))["hidden"]
+    >>> sum(found.sizes) + len(found.unused)
+    32
+    >>> first = found.members(0)  # a NeuronSelection
+
     Attributes:
         layer: Str, its path.
         measure: Str, one of `similarity.MEASURES`.

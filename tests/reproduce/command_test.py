@@ -1,0 +1,49 @@
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from absl.testing import absltest
+
+ROOT = pathlib.Path(__file__).parents[2]
+MAIN = "from reproduce import command; command.main()"
+
+
+class CommandTest(absltest.TestCase):
+    def run_command(self, *arguments):
+        """Runs `modularity` in an empty folder."""
+        return subprocess.run(
+            [sys.executable, "-c", MAIN, *arguments],
+            cwd=self.enterContext(tempfile.TemporaryDirectory()),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_lists_the_experiments(self):
+        done = self.run_command("--output_dir=elsewhere")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("python -m reproduce.cifar_ablation\n", done.stdout)
+
+    def test_runs_an_experiment_with_a_flag_file_of_the_package(self):
+        done = self.run_command(
+            "sharing_verdict",
+            "--flagfile=sharing_verdict_demo.flags",
+            "--dry_run",
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("sharing_verdict-", done.stdout)
+
+    def test_names_an_experiment_that_there_is_not(self):
+        done = self.run_command("cifar")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(
+            done.stderr,
+            "Error: 'cifar' is none of those that `modularity` lists.\n",
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()
