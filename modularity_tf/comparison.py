@@ -5,7 +5,10 @@ import dataclasses
 import itertools
 import math
 import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 import rich.table
 
@@ -16,6 +19,9 @@ from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import clustering
 from modularity_tf.units.unit_clusters import UnitClusters
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 MEASURES = {
     "shared": "share of the first's units that the second marks",
     "in one cluster": "largest share of the set's units in one cluster",
@@ -25,8 +31,14 @@ ALL = "all layers"
 
 
 def compare(
-    findings, model, *, at_least=None, among=None, permutations=999, seed=0
-):
+    findings: Mapping[str, Any],
+    model: keras.Model,
+    *,
+    at_least: float | None = None,
+    among: NeuronSelection | None = None,
+    permutations: int = 999,
+    seed: int = 0,
+) -> "Comparison":
     """Returns how far findings of a network mark the same units.
 
     Every finding is read as marks on the units of each hidden layer. A set of
@@ -128,9 +140,9 @@ class Comparison:
             weighed by the units that count.
     """
 
-    rows: tuple
+    rows: tuple[dict[str, Any], ...]
 
-    def table(self):
+    def table(self) -> rich.table.Table:
         """Returns the rows as a `rich.table.Table`."""
         table = rich.table.Table(title="Do findings mark the same units?")
         table.add_column("layer")
@@ -151,7 +163,7 @@ class Comparison:
                 )
         return table
 
-    def plot(self):
+    def plot(self) -> "Figure":
         """Returns value and chance of every row, a matplotlib `Figure`."""
         from modularity_tf import plots  # and matplotlib with it
 

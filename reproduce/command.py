@@ -22,18 +22,16 @@ def main():
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         name = sys.argv.pop(1)
         if not (_HERE / f"{name}.py").is_file():
-            sys.exit(
-                f"Error: {name!r} is none of those that `modularity` lists."
-            )
+            sys.exit(f"Error: `modularity` lists no experiment {name!r}.")
     sys.argv[1:] = [_found(argument) for argument in sys.argv[1:]]
     runpy.run_module(f"reproduce.{name}", run_name="__main__", alter_sys=True)
 
 
 def _found(argument):
-    """Returns an argument; of a flag file in the package with its whole path."""
+    """Returns an argument; that of a flag file leads into the package."""
     path = pathlib.Path(argument.removeprefix(_FLAGFILE))
     own = _HERE / "flags" / path.name
-    in_package = path.parent.as_posix() in (".", "reproduce/flags")
-    if argument.startswith(_FLAGFILE) and in_package and not path.exists():
-        return f"{_FLAGFILE}{own}" if own.is_file() else argument
-    return argument
+    is_own = path.parent.as_posix() in (".", "reproduce/flags")
+    if not argument.startswith(_FLAGFILE) or path.exists() or not is_own:
+        return argument
+    return f"{_FLAGFILE}{own}"

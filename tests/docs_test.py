@@ -2,10 +2,12 @@
 
 import doctest
 import functools
+import inspect
 import os
 import pathlib
 import re
 import tempfile
+import typing
 
 import keras
 import numpy as np
@@ -40,6 +42,7 @@ PAGES = {
     if any(True for _ in blocks(path))
 }
 # The names that the reference lists, by how a user writes them.
+LAYERS = [f"modularity_tf.layers.{name}" for name in layers.__all__]
 NAMES = {
     f"{module.__name__}.{name}": getattr(module, name)
     for module in (mtf, soundness, layers)
@@ -129,6 +132,15 @@ class DocstringsTest(InAnEmptyFolder):
         told = []
         doctest.DocTestRunner().run(example, out=told.append)
         self.assertEmpty("".join(told))
+
+    @parameterized.parameters(*sorted(set(NAMES) - set(LAYERS)))
+    def test_every_argument_of_a_public_name_has_a_type(self, name):
+        for found in typing.get_overloads(NAMES[name]) or [NAMES[name]]:
+            if isinstance(found, type):
+                found = found.__init__
+            _, *arguments = inspect.signature(found).parameters.values()
+            for each in arguments:
+                self.assertIsNot(each.annotation, each.empty, each.name)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -52,12 +53,20 @@ class Sharing:
     low: float
     high: float
     p: float
-    extractions: tuple
+    extractions: tuple[int, int]
     verdict: str
     reason: str
 
 
-def sharing(own, other, *, needed=1.0, margin=MARGIN, level=LEVEL, seed=0):
+def sharing(
+    own: Sequence[Mapping[str, np.ndarray]],
+    other: Sequence[Mapping[str, np.ndarray]],
+    *,
+    needed: float = 1.0,
+    margin: float = MARGIN,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Sharing:
     """Returns how much two tasks share, and whether that is more than nothing.
 
     Each task was extracted several times, with other seeds. With p(w) the

@@ -1,6 +1,7 @@
 """DeepR: the optimizer that trains and rewires sparse connections."""
 
 import warnings
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -81,21 +82,21 @@ class DeepR(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        optimizer,
-        learning_rate=0.01,
-        noise=0.0,
-        temperature=0.0,
-        l1=0.0,
-        wake_strength=1e-3,
-        gentle_wake=True,
-        grow="random",
-        rewire=True,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        seed=None,
-        name="deep_r",
-    ):
+        optimizer: keras.optimizers.Optimizer | str | dict[str, Any],
+        learning_rate: Any = 0.01,
+        noise: float = 0.0,
+        temperature: float = 0.0,
+        l1: float = 0.0,
+        wake_strength: float = 1e-3,
+        gentle_wake: bool = True,
+        grow: Literal["random", "gradient"] = "random",
+        rewire: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        seed: int | None = None,
+        name: str = "deep_r",
+    ) -> None:
         if not callable(learning_rate):
             learning_rate = checks.number("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name)

@@ -34,14 +34,14 @@ class CommandTest(absltest.TestCase):
             "--dry_run",
         )
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("sharing_verdict-", done.stdout)
+        self.assertIn("--sets=20 ", done.stdout)
 
     def test_names_an_experiment_that_there_is_not(self):
         done = self.run_command("cifar")
         self.assertEqual(done.returncode, 1)
         self.assertEqual(
             done.stderr,
-            "Error: 'cifar' is none of those that `modularity` lists.\n",
+            "Error: `modularity` lists no experiment 'cifar'.\n",
         )
 
 
