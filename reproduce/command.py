@@ -35,3 +35,7 @@ def _found(argument):
     if not argument.startswith(_FLAGFILE) or path.exists() or not is_own:
         return argument
     return f"{_FLAGFILE}{own}"
+
+
+if __name__ == "__main__":
+    main()

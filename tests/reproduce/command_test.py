@@ -7,14 +7,15 @@ import tempfile
 from absl.testing import absltest
 
 ROOT = pathlib.Path(__file__).parents[2]
-MAIN = "from reproduce import command; command.main()"
+COMMAND = "reproduce.command"
+EXPERIMENT = "reproduce.sharing_verdict"
 
 
 class CommandTest(absltest.TestCase):
     def run_command(self, *arguments):
         """Runs `modularity` in an empty folder."""
         return subprocess.run(
-            [sys.executable, "-c", MAIN, *arguments],
+            [sys.executable, "-m", COMMAND, *arguments],
             cwd=self.enterContext(tempfile.TemporaryDirectory()),
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
@@ -29,7 +30,7 @@ class CommandTest(absltest.TestCase):
 
     def test_runs_an_experiment_with_a_flag_file_of_the_package(self):
         done = self.run_command(
-            "sharing_verdict",
+            EXPERIMENT.rpartition(".")[2],
             "--flagfile=sharing_verdict_demo.flags",
             "--dry_run",
         )
