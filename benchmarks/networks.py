@@ -107,6 +107,28 @@ def resnet20(blocks=3):
     return keras.Model(image, layers.Dense(10, name="classifier")(x))
 
 
+def gpt2_small(length=64):
+    """Returns GPT-2 small (124 M weights), classifying by the last token."""
+    import keras_hub  # it takes seconds, and is in requirements-dev.txt alone
+
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=50_257,
+        num_layers=12,
+        num_heads=12,
+        hidden_dim=768,
+        intermediate_dim=3072,
+        max_sequence_length=length,
+    )
+    # With a length, so that `random_batches` knows what to draw.
+    tokens, padding = (
+        keras.Input((length,), dtype="int32", name=name)
+        for name in ("token_ids", "padding_mask")
+    )
+    states = backbone({"token_ids": tokens, "padding_mask": padding})
+    logits = layers.Dense(CLASSES, name="classifier")(states[:, -1])
+    return keras.Model({"token_ids": tokens, "padding_mask": padding}, logits)
+
+
 def application(build):
     """Builds a network of `keras.applications`, for small images."""
     for size in (32, 71, 75, 224, 331):
@@ -129,20 +151,23 @@ NETWORKS = {
     "transformer": Network(transformer, roles="transformer"),
     "resnet20": Network(resnet20),
 }
+# Those that no table has unless it is asked for.
+LARGE = {"gpt2_small": Network(gpt2_small)}
 
 
 def find(name):
-    """Returns the `Network` of a name in `NETWORKS` or `keras.applications`.
+    """Returns the `Network` of a name here or in `keras.applications`.
 
     Raises:
         ValueError: If there is none.
     """
-    if name in NETWORKS:
-        return NETWORKS[name]
+    known = {**NETWORKS, **LARGE}
+    if name in known:
+        return known[name]
     build = getattr(keras.applications, name, None)
     if not callable(build):
         raise ValueError(
-            f"No network {name!r}: there are {', '.join(NETWORKS)} and those "
+            f"No network {name!r}: there are {', '.join(known)} and those "
             "of keras.applications."
         )
     return Network(lambda: application(build))

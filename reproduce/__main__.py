@@ -56,10 +56,10 @@ def papers():
 
 
 def _order(number):
-    supplement, digits, letter = re.fullmatch(
-        "(S?)([0-9]+)([a-z]?)", number
+    appendix, digits, letter = re.fullmatch(
+        "([A-Z]?)([0-9]+)([a-z]?)", number
     ).groups()
-    return supplement, int(digits), letter
+    return appendix, int(digits), letter
 
 
 def _binaries():

@@ -2,7 +2,7 @@ r"""Which weights does each class need? CNNs on images (Csordas et al., 2021).
 
 Trains a CNN, a control mask on all classes and one mask for each class left
 out, and shows what becomes of a class when its exclusive weights are gone:
-section 5, appendix C.7.1 and C.7.2; figures 6, 18a, 18b, 19 and 20.
+section 5, appendix C.7; figures 6, 18, 19, 20 and, for residual networks, 21.
 
 python -m reproduce.cifar_ablation \
     --flagfile=reproduce/flags/cifar_ablation_demo.flags
@@ -20,6 +20,7 @@ FIGURES = {
     "18": "confusion under the mask of all classes",
     "19": "confusion without a class, simple CNN",
     "20": "the same, CNN without dropout",
+    "21": "the same, residual networks",
 }
 
 
@@ -32,9 +33,9 @@ class Config(mask_stages.Config):
     )
     networks: tuple[str, ...] = field(
         ("cnn", "cnn_nodropout"),
-        "Networks, with and without dropout.",
+        "Networks: simple, with and without dropout, or residual.",
         part=True,
-        one_of=tuple(cifar_stages.NETWORKS),
+        one_of=cifar_stages.NETWORKS,
         distinct=True,
     )
     classes: tuple[str, ...] = field(
@@ -43,6 +44,56 @@ class Config(mask_stages.Config):
         part=True,
         distinct=True,
     )
+    resnet_steps: int = field(
+        64_000,
+        "Steps of a residual network's weights.",
+        at_least=1,
+        multiple_of="log_steps",
+    )
+    resnet_lr: float = field(
+        0.1,
+        "SGD step of a residual network's weights; a tenth after half of the "
+        "steps, a hundredth after three quarters.",
+        above=0,
+    )
+    resnet_mask_batch_size: int = field(
+        256, "Examples a step of a residual network's masks.", at_least=1
+    )
+    resnet_mask_steps: int = field(
+        30_000,
+        "Steps of each mask of a residual network.",
+        at_least=1,
+        multiple_of="log_steps",
+    )
+    resnet_mask_lr: float = field(
+        0.03, "Adam step of the logits of a residual network.", above=0
+    )
+    resnet_beta: float = field(
+        2e-5,
+        "Penalty of a residual network's masks: each logit costs resnet_beta / "
+        "resnet_mask_batch_size.",
+        at_least=0,
+    )
+    recalibrate: bool = field(
+        False,
+        "Score residual networks a second time, their batch statistics "
+        "measured anew under each mask.",
+        part=True,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        mask_stages.check_samples(self, "resnet_mask_batch_size")
+        residual = set(self.networks) & set(cifar_stages.RESNETS)
+        if self.recalibrate and not residual:
+            raise ValueError(
+                "--recalibrate is for residual networks: --networks has none, "
+                f"got {','.join(self.networks)}."
+            )
+        if self.find_beta and residual and not self.resnet_beta:
+            raise ValueError(
+                "--find_beta starts at --resnet_beta, got --resnet_beta=0."
+            )
 
 
 EXPERIMENT = experiment.Experiment(

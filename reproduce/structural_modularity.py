@@ -10,7 +10,7 @@ python -m reproduce.structural_modularity \
 
 import dataclasses
 
-from reproduce.bena2021 import figures, findings, parity_mnist, stages
+from reproduce.bena2021 import arms, figures, findings, parity_mnist, stages
 from reproduce.harness import config as harness_config
 from reproduce.harness import experiment
 from reproduce.harness.config import field
@@ -32,8 +32,13 @@ class Config(harness_config.Config):
     """
 
     dataset: str = field("mnist", "Images.", one_of=("mnist", "digits"))
+    arm: str = field(
+        "ours",
+        "How the text is read: what it leaves open, and its Table 1.",
+        one_of=(*arms.ARMS,),
+    )
     links: tuple[int, ...] = field(
-        (1, 3, 10, 32, 100, 316, 1000, 3162, 10_000),
+        (1, 3, 8, 22, 60, 167, 464, 1292, 3594, 10_000),
         "Links from each module to the other, p * units**2.",
         part=True,
         at_least=1,
@@ -48,8 +53,17 @@ class Config(harness_config.Config):
     )
     controls: bool = field(
         True,
-        "Also the paper's controls, on the sparsest network.",
+        "Also untrained networks, masks of several sizes and networks whose "
+        "links train in other ways, for the fewest links.",
         part=True,
+    )
+    control_links: tuple[int, ...] = field(
+        (1,),
+        "Links at which networks whose links train in other ways are trained "
+        "besides.",
+        part=True,
+        at_least=1,
+        distinct=True,
     )
     units: int = field(100, "Hidden units of a module.", at_least=2)
     bottleneck: int = field(5, "Units of the bottleneck.", at_least=1)
@@ -78,10 +92,6 @@ class Config(harness_config.Config):
         "Random walk of the links at p = 0, standard deviation.",
         at_least=0,
     )
-    link_gentle_wake: bool = field(
-        False,
-        "Woken links start with small steps; else their first is --link_lrs.",
-    )
     link_l1: float = field(
         0.0,
         "L1 term of Bellec et al. on the links; the paper gives none.",
@@ -89,6 +99,25 @@ class Config(harness_config.Config):
     )
     mask_share: float = field(
         0.05, "Weights a mask keeps, q.", above=0, at_most=1
+    )
+    mask_shares: tuple[float, ...] = field(
+        (0.02, 0.05, 0.1, 0.2, 0.4),
+        "Values of q that are tried on the sparsest network, as a control.",
+        part=True,
+        above=0,
+        at_most=1,
+        distinct=True,
+    )
+    mask_repeats: int = field(
+        1,
+        "Masks of each digit, from other scores.",
+        part=True,
+        at_least=1,
+    )
+    mask_open_links: bool = field(
+        False,
+        "Also masks in which links do not compete and are always on.",
+        part=True,
     )
     mask_steps: int = field(
         234, "Steps of a mask's scores.", at_least=1, multiple_of="log_steps"

@@ -1,6 +1,7 @@
 """The weights of a model by path and role, however the model is written."""
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import inspect
@@ -164,19 +165,22 @@ def clone(model):
 
 
 def _clone(model):
-    try:
-        return keras.models.clone_model(model)
-    except TypeError:
-        # Keras's own config holds what many an `__init__` does not take.
-        config = model.get_config()
-        taken = inspect.signature(type(model).__init__).parameters
-        for name in ("name", "trainable", "dtype"):
-            if name not in taken:
-                config.pop(name, None)
-        copy = type(model).from_config(config)
+    with contextlib.suppress(TypeError):
+        copy = keras.models.clone_model(model)
+        # It copies a layer twice that is in the model and in a model inside.
+        if len(copy.weights) == len(model.weights):
+            return copy
+    config = model.get_config()
+    # Keras's own config holds what many an `__init__` does not take.
+    taken = inspect.signature(type(model).__init__).parameters
+    for name in ("name", "trainable", "dtype"):
+        if name not in taken:
+            config.pop(name, None)
+    copy = type(model).from_config(config)
+    if not copy.built:
         copy.build_from_config(model.get_build_config())
         copy.built = True
-        return copy
+    return copy
 
 
 def check_finite(model):

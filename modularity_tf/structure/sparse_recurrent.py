@@ -58,6 +58,9 @@ class SparseRecurrent(keras.layers.Layer):
             32 of them.
         link_scale: Positive float.
         dormant_gradients: Bool. That of the links, see `SparseDense`.
+        links_into: What links add to: "input", the product of input and
+            kernel, as above, or "state", the module's own state h before its
+            recurrent weights see it: h_n + sum over m of h_m W_mn.
         seed: Int in [0, 2**31) or `None`. The same seed draws the same links.
 
     Call arguments:
@@ -98,10 +101,15 @@ class SparseRecurrent(keras.layers.Layer):
         unroll=None,
         link_scale=0.1,
         dormant_gradients=False,
+        links_into="input",
         seed=None,
         **kwargs,
     ):
         _check_cells(cells)
+        if links_into not in ("input", "state"):
+            raise ValueError(
+                f'`links_into` must be "input" or "state", got {links_into!r}.'
+            )
         if steps is not None:
             steps = checks.integer("steps", steps, least=1)
         link_scale = checks.number("link_scale", link_scale, above=True)
@@ -116,6 +124,7 @@ class SparseRecurrent(keras.layers.Layer):
         self.unroll = unroll
         self.link_scale = link_scale
         self.dormant_gradients = dormant_gradients
+        self.links_into = links_into
         self.seed = seeds.check_seed(seed)
         self.supports_masking = True
         # As in Keras, last states are no weights: hidden from the tracker.
@@ -135,8 +144,10 @@ class SparseRecurrent(keras.layers.Layer):
         drawn = (drawn // 2).reshape(-1, 2).tolist()  # below 2 ** 31
         self._links = []
         for (source, target), (seed, weight_seed) in zip(pairs, drawn):
+            entry = _parts(self.cells[target])[0]
+            is_state = self.links_into == "state"
             link = sparse_dense.SparseDense(
-                _parts(self.cells[target])[0].kernel.shape[-1],
+                _units(entry) if is_state else entry.kernel.shape[-1],
                 self.connections,
                 use_bias=False,
                 kernel_initializer=keras.initializers.RandomUniform(
@@ -270,6 +281,7 @@ class SparseRecurrent(keras.layers.Layer):
             "unroll": self.unroll,
             "link_scale": self.link_scale,
             "dormant_gradients": self.dormant_gradients,
+            "links_into": self.links_into,
             "seed": self.seed,
         }
         return {**super().get_config(), **config}
@@ -398,6 +410,7 @@ class _Step:
         self.masked = [False] * len(layer.cells)
         self._widths = [_parts(c)[0].kernel.shape[-1] for c in layer.cells]
         self._sent = [_sent(cell) for cell in layer.cells]
+        self._into_state = layer.links_into == "state"
         self._sizes = [cell.state_size for cell in layer.cells]
         self._cells = [
             _Projected(cell, training, self.compute_dtype)
@@ -419,11 +432,17 @@ class _Step:
         sent = [state[i] for state, i in zip(states, self._sent)]
         new = []
         for n, (cell, state) in enumerate(zip(self._cells, states)):
-            total = arriving[n]
-            for m, h in enumerate(sent):
-                if m != n:
-                    total += ops.matmul(h, self._links[m, n])
-            nest = tree.pack_sequence_as(self._sizes[n], state)
+            carried = sum(
+                ops.matmul(h, self._links[m, n])
+                for m, h in enumerate(sent)
+                if m != n
+            )
+            total, seen = arriving[n], state
+            if self._into_state:
+                seen = [state[0] + carried, *state[1:]]
+            else:
+                total += carried
+            nest = tree.pack_sequence_as(self._sizes[n], seen)
             nest = nest if tree.is_nested(nest) else [nest]
             after = tree.flatten(cell(total, nest)[1])
             if self.masked[n]:

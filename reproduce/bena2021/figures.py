@@ -5,28 +5,49 @@ import math
 import numpy as np
 from matplotlib import figure
 
-from reproduce.bena2021 import findings
+from reproduce.bena2021 import arms, findings, parity_mnist
+
+_NETWORKS = {"plain": "(a)", "bottleneck": "(b), bottleneck"}
 
 
 def draw(records):
     """Returns figures 2 to 4 and those beside them, from the records alone."""
     groups = findings.by_demand(records)
     repeats = [*groups[min(groups)].values()]
-    title = repeats[0][0]["data"]
+    title = _title(repeats)
     figures = {
         "fig02_specialization": _specialization(repeats, title),
         "fig03_raw_metrics": _raw_metrics(repeats, title),
         "fig04_accuracy": _accuracy(repeats, title),
         "weighted_q": _weighted(repeats, title),
+        "sender_receiver": _roles(repeats, title),
+        "masks": _masks(repeats, title),
     }
+    if any("controls" in record for record in repeats[0]):
+        figures["links"] = _links(repeats, title)
     if len(groups) > 1:
         figures["demand"] = _demand(groups, title)
+        figures["demand_bits"] = _bits(groups, title)
     return figures
+
+
+def _title(repeats):
+    """Returns data, arm, demand and number of repeats, in words."""
+    first, n = repeats[0][0], len(repeats)
+    parts = [first["data"]]
+    if first["arm"] != "ours":
+        parts.append(arms.ARMS[first["arm"]].title)
+    if first["demand"] != findings.PAPERS_DEMAND:
+        parts.append(f"m = {first['demand']}")
+    spread = f"n = {n}, shaded: ± 1 standard deviation" if n > 1 else "n = 1"
+    return f"{', '.join(parts)} ({spread})"
 
 
 def _panels(rows, columns, title):
     fig = figure.Figure((0.5 + 4.2 * columns, 0.6 + 2.8 * rows))
     fig.set_layout_engine("constrained")
+    if columns < 3:  # no room for one line
+        title = title.replace("): ", "):\n")
     fig.suptitle(title)
     axes = fig.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
@@ -41,40 +62,79 @@ def _band(ax, x, values, label=None, color="C0", style="o-"):
     ax.plot(x, mean, style, color=color, label=label, markersize=4)
     if len(values) > 1:
         sd = values.std(axis=0, ddof=1)
-        ax.fill_between(x, mean - sd, mean + sd, color=color, alpha=0.2)
+        ax.fill_between(
+            x, mean - sd, mean + sd, color=color, alpha=0.2, linewidth=0
+        )
 
 
-def _by_p(ax):
+def _level(ax, value, text):
+    """Draws a dotted line across, and what it is."""
+    ax.axhline(value, color="0.5", linestyle=":", linewidth=1)
+    ax.annotate(
+        text,
+        (0.98, value),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color="0.4",
+    )
+
+
+def _fractions(repeats):
+    return [record["p"] for record in repeats[0]]
+
+
+def _percent(repeats, value):
+    """Returns 100 times a value of every record."""
+    return [[100 * value(record) for record in sweep] for sweep in repeats]
+
+
+def _by_p(ax, p):
     ax.set_xscale("log")
-    ax.set_xlabel("p")
+    ax.set_xlim(min(p) / 1.5, 1.5 * max(p))  # also where nothing is defined
+    ax.set_xlabel("p, share of the possible links")
 
 
 def _specialization(repeats, title):
-    """Draws the mean over modules, and the one that is more or less so.
+    """Draws specialization against p and Q, as it is and normalized.
 
     One module may decide while the other only sends, which a mean hides.
     """
-    fig, axes = _panels(3, 2, f"{title}: specialization of the modules")
-    p = [record["p"] for record in repeats[0]]
-    for (left, right), m in zip(axes, findings.MEASURES, strict=True):
-        modules = np.array(
-            [[findings.by_module(r, m) for r in sweep] for sweep in repeats]
+    fig, axes = _panels(3, 3, f"{title}: specialization of the modules")
+    p, q = _fractions(repeats), findings.structural_q(repeats[0])
+    demand = repeats[0][0]["demand"]
+    most = parity_mnist.ceilings(demand)
+    ceilings = {
+        "bottleneck": {
+            "knows its own digit alone": most["alone"],
+            "and what the other must send": most["told"],
+        },
+        "correlation": {"uncorrelated codes": most["correlation"]},
+    }
+    for row, m in zip(axes, findings.MEASURES, strict=True):
+        roles = np.array(
+            [[findings.by_role(r, m) for r in sweep] for sweep in repeats]
         )
-        level = np.mean([findings.untrained(sweep[0], m) for sweep in repeats])
-        q = findings.structural_q(repeats[0])
-        for ax, x in ((left, p), (right, q)):
-            _band(ax, x, modules.mean(axis=-1), "mean of both")
-            more, less = modules.max(axis=-1), modules.min(axis=-1)
-            thin = {"color": "C0", "linewidth": 0.8, "linestyle": "--"}
-            ax.plot(x, more.mean(axis=0), label="the modules, sorted", **thin)
-            ax.plot(x, less.mean(axis=0), **thin)
-            if not np.isnan(level):
-                ax.plot(x[0], level, "x", color="C1", label="untrained")
-        left.set_ylabel(findings.TITLES[m])
-        right.axvline(findings.HIGH_Q[m], color="0.6", linestyle=":")
-        right.set_xlabel("Q")
-        _by_p(left)
-    axes[0, 0].legend()
+        for ax, x in zip(row, (p, q), strict=False):
+            _band(ax, x, roles.mean(axis=-1), "mean of both")
+            _band(ax, x, roles[..., 0], "sender", "C2", "^--")
+            _band(ax, x, roles[..., 1], "receiver", "C3", "v--")
+            level = [findings.untrained(sweep[0], m) for sweep in repeats]
+            if not np.isnan(np.mean(level)):
+                ax.plot(x[0], np.mean(level), "xk", label="untrained")
+            for text, value in ceilings.get(m, {}).items():
+                _level(ax, value, text)
+        rest = [findings.normalized(sweep, m) for sweep in repeats]
+        _band(row[2], p, rest, "mean of both")
+        _level(row[2], 0.5, "half")
+        row[0].set_ylabel(findings.TITLES[m])
+        row[1].axvline(findings.HIGH_Q[m], color="0.6", linestyle=":")
+        row[1].set_xlabel("structural modularity Q")
+        row[2].set_ylabel("part of the rise above p = 1")
+        _by_p(row[0], p)
+        _by_p(row[2], p)
+    axes[0, 0].legend(fontsize=8)
     return fig
 
 
@@ -88,7 +148,7 @@ def _raw_metrics(repeats, title):
         _band(ax, p, both[..., 0], "own digit")
         _band(ax, p, both[..., 1], "other digit", "C1", "s--")
         ax.set_ylabel(findings.TITLES[m])
-        _by_p(ax)
+        _by_p(ax, p)
     axes[0, 0].axhline(
         repeats[0][0]["chance"], color="0.6", linestyle=":", label="chance"
     )
@@ -98,9 +158,7 @@ def _raw_metrics(repeats, title):
 
 def _accuracy(repeats, title):
     fig, ((ax,),) = _panels(1, 1, f"{title}: accuracy of every network")
-    for i, (network, label) in enumerate(
-        (("plain", "(a)"), ("bottleneck", "(b), bottleneck"))
-    ):
+    for i, (network, label) in enumerate(_NETWORKS.items()):
         points = [
             (r["p"], 100 * r[network]["accuracy"])
             for sweep in repeats
@@ -109,7 +167,7 @@ def _accuracy(repeats, title):
         ax.plot(*zip(*points, strict=True), "ox"[i], color=f"C{i}", label=label)
     ax.axhline(100 * findings.GOOD, color="0.6", linestyle=":")
     ax.set_ylabel("accuracy [%]")
-    _by_p(ax)
+    _by_p(ax, _fractions(repeats))
     ax.legend()
     return fig
 
@@ -124,6 +182,146 @@ def _weighted(repeats, title):
         ]
         ax.plot(*zip(*points, strict=True), "o", markersize=4)
         ax.set(xlabel="Q weighted by |w|", ylabel=findings.TITLES[m])
+    return fig
+
+
+def _roles(repeats, title):
+    """Draws who is told what the other must send, and who decides."""
+    fig, axes = _panels(2, 2, f"{title}: who is told, and who decides")
+    p, demand = _fractions(repeats), repeats[0][0]["demand"]
+    what = "parity" if demand == 2 else f"digit mod {demand}"
+    chance = parity_mnist.ceilings(demand)["residue"]
+    for column, (network, name) in zip(axes.T, _NETWORKS.items(), strict=True):
+        told = np.sort(
+            [[r[network]["message"] for r in sweep] for sweep in repeats]
+        )
+        decides = np.array(
+            [[findings.deciding(r, network) for r in s] for s in repeats]
+        )
+        for role, label, color, style in (
+            (1, "receiver", "C3", "v--"),
+            (0, "sender", "C2", "^--"),
+        ):
+            for ax, values in zip(column, (100 * told, decides), strict=True):
+                _band(ax, p, values[..., role], label, color, style)
+        _level(column[0], 100 * chance, "guessed from its own digit")
+        _level(column[1], 0.5, "chance")
+        column[0].set_title(name, fontsize=10)
+        column[0].set_ylabel(f"other's {what} read from states [%]")
+        column[1].set_ylabel("AUC: certain where it is asked")
+        for ax in column:
+            _by_p(ax, p)
+    axes[0, 0].legend(fontsize=8)
+    return fig
+
+
+def _masks(repeats, title):
+    """Draws what masks say: links always on, random modules, other sizes."""
+    fig, (row,) = _panels(1, 3, f"{title}: weight masks")
+    p = _fractions(repeats)
+    kinds = {"mask": "links compete", "open": "links always on"}
+    for i, (kind, label) in enumerate(kinds.items()):
+        if kind == "open" and "open" not in repeats[0][0]["plain"]:
+            continue
+        found = [
+            [
+                r["plain"]["open"] if kind == "open" else r["plain"]
+                for r in sweep
+            ]
+            for sweep in repeats
+        ]
+        values = [
+            [findings.specialized({"plain": one}, "mask") for one in sweep]
+            for sweep in found
+        ]
+        _band(row[0], p, values, label, f"C{i}")
+        accuracy = [
+            [100 * np.mean(one["mask_accuracy"]) for one in sweep]
+            for sweep in found
+        ]
+        _band(row[1], p, accuracy, label, f"C{i}")
+    null = [[r["plain"]["permuted"]["mask"] for r in s] for s in repeats]
+    _band(row[0], p, null, "95 % of random modules", "0.5", "s:")
+    row[0].set_ylabel("specialization")
+    row[1].set_ylabel("accuracy of the masked network [%]")
+    _by_p(row[0], p)
+    _by_p(row[1], p)
+    row[0].legend(fontsize=8)
+    if "shares" in repeats[0][0]:
+        found = [sweep[0]["shares"] for sweep in repeats]
+        q = [one["share"] for one in found[0]]
+        own = [[np.trace(one["mask"]) / 2 for one in s] for s in found]
+        good = [[np.mean(one["mask_accuracy"]) for one in s] for s in found]
+        _band(row[2], q, own, "its module's share M(n, n)")
+        _band(row[2], q, good, "accuracy", "C1", "s--")
+        row[2].set(xscale="log", xlabel="q, share of weights kept")
+        row[2].set_xticks(q, [f"{share:g}" for share in q])
+        row[2].minorticks_off()
+        row[2].set_title(f"at p = {p[0]:.2g}", fontsize=10)
+        row[2].legend(fontsize=8)
+    else:
+        row[2].set_axis_off()
+    return fig
+
+
+def _links(repeats, title):
+    """Draws what becomes of links, and what it gains, by the rule."""
+    fig, (row,) = _panels(1, 3, f"{title}: links of (a)")
+    sweeps = [[r for r in sweep if "controls" in r] for sweep in repeats]
+    p = [r["p"] for r in sweeps[0]]
+    rules = {"": "Deep-R", **arms.TITLES}
+    for i, (control, label) in enumerate(rules.items()):
+        found = [
+            [r["controls"][control] if control else r["plain"] for r in sweep]
+            for sweep in sweeps
+        ]
+        style = {"label": label, "color": f"C{i}", "style": "osv^D"[i] + "-"}
+        moved = [
+            [1e3 * one["rewired"] / one["steps"] for one in s] for s in found
+        ]
+        _band(row[0], p, moved, **style)
+        kept = [[100 * one["original"] for one in s] for s in found]
+        _band(row[1], p, kept, **style)
+        if control != "no_rewiring":
+            gains = [
+                [100 * findings.gain(r, control) for r in s] for s in sweeps
+            ]
+            _band(row[2], p, gains, **style)
+    _level(row[2], 0, "fixed links")
+    row[0].set_yscale("symlog", linthresh=0.1)
+    row[0].set_ylabel("links that moved in 1,000 steps")
+    row[1].set_ylabel("links that never died [%]")
+    row[2].set_ylabel("accuracy above fixed links [points]")
+    for ax in row:
+        _by_p(ax, p)
+    row[0].legend(fontsize=7)
+    return fig
+
+
+def _bits(groups, title):
+    """Draws specialization against the bits that a module must send."""
+    fig, axes = _panels(2, 2, f"{title}: against the bits to send")
+    x = [math.log2(demand) for demand in groups]
+    seeds = set.intersection(*(set(repeats) for repeats in groups.values()))
+    p = _fractions([*next(iter(groups.values())).values()])
+    for i, fraction in enumerate(p):
+        style = {"label": f"p = {fraction:.2g}", "color": f"C{i % 10}"}
+        for ax, m in zip(axes.flat, findings.MEASURES, strict=False):
+            values = [
+                [findings.along(r[seed], m)[i] for r in groups.values()]
+                for seed in sorted(seeds)
+            ]
+            _band(ax, x, values, **style)
+            ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
+        right = [
+            [100 * r[seed][i]["plain"]["accuracy"] for r in groups.values()]
+            for seed in sorted(seeds)
+        ]
+        _band(axes[1, 1], x, right, **style)
+    axes[1, 1].set_ylabel("accuracy of (a) [%]")
+    for ax in axes.flat:
+        ax.set_xlabel("bits to send, log2(m)")
+    axes[0, 0].legend(fontsize=7)
     return fig
 
 
@@ -144,6 +342,6 @@ def _demand(groups, title):
         _band(axes[1, 1], p, right, **style)
     axes[1, 1].set_ylabel("accuracy of (a) [%]")
     for ax in axes.flat:
-        _by_p(ax)
+        _by_p(ax, p)
     axes[0, 0].legend()
     return fig

@@ -46,11 +46,29 @@ def specialized(record, measure):
     return float(by_module(record, measure).mean())
 
 
+def receiver(record, network):
+    """Returns which module can better tell what the other must send.
+
+    Chosen by that alone, never by specialization.
+
+    Args:
+        record: Dict.
+        network: Str, "plain" or "bottleneck".
+    """
+    return int(np.argmax(record[network]["message"]))
+
+
+def by_role(record, measure):
+    """Returns the specialization of the sender and of the receiver."""
+    told = receiver(record, MEASURES[measure])
+    return by_module(record, measure)[[1 - told, told]]
+
+
 def untrained(record, measure):
-    """Returns that of the untrained network; NaN without controls."""
-    if "controls" not in record:
+    """Returns that of the untrained network; NaN if it was not measured."""
+    if "untrained" not in record:
         return math.nan
-    found = record["controls"]["untrained"]
+    found = record["untrained"]
     return specialized(dict.fromkeys(MEASURES.values(), found), measure)
 
 
@@ -101,6 +119,54 @@ def remaining(sweep, measure):
     return float(along(sweep, measure)[lower].max() / most)
 
 
+def normalized(sweep, measure):
+    """Returns (s(p) - s(1)) / (s(sparsest) - s(1)); NaN if s does not fall."""
+    values = along(sweep, measure)
+    height = values[0] - values[-1]
+    if sweep[-1]["p"] != 1 or not height > 0:
+        return np.full(len(values), math.nan)
+    return (values - values[-1]) / height
+
+
+def normalized_rest(sweep, measure):
+    """Returns the largest of `normalized` up to the paper's Q, below p = 1."""
+    lower = structural_q(sweep) <= HIGH_Q[measure]
+    lower &= np.array([r["p"] for r in sweep]) < 1
+    found = normalized(sweep, measure)[lower]
+    return float(found.max()) if len(found) else math.nan
+
+
+def beyond_random(sweep, measure):
+    """Returns specialization at the largest p < 1 less that of random halves.
+
+    Their 95 % quantile; NaN if it is not known.
+    """
+    below = [r for r in sweep if r["p"] < 1]
+    limit = below[-1]["plain"]["permuted"][measure] if below else None
+    if limit is None:
+        return math.nan
+    return specialized(below[-1], measure) - limit
+
+
+def deciding(record, network):
+    """Returns how well the sender's and the receiver's certainty decide."""
+    told = receiver(record, network)
+    return np.array(record[network]["decides"])[[1 - told, told]]
+
+
+def gain(record, control, against="no_rewiring"):
+    """Returns the accuracy of a network above that with another rule.
+
+    Args:
+        record: Dict with controls.
+        control: Str, a name in `arms.CONTROLS`, or "" for the network itself.
+        against: Str, such a name.
+    """
+    controls = record["controls"]
+    own = controls[control] if control else record["plain"]
+    return own["accuracy"] - controls[against]["accuracy"]
+
+
 def between_seeds(values):
     """Returns the mean distance of two repeats; NaN if there is one."""
     pairs = [abs(a - b) for a, b in itertools.combinations(values, 2)]
@@ -116,9 +182,11 @@ def claims(records):
             found.extend(_pattern_claims(sweeps))
             found.extend(_height_claims(sweeps))
             found.extend(_accuracy_claims(sweeps))
+            found.extend(_post_hoc_claims(sweeps))
         else:
             found.extend(_demand_claims(demand, sweeps))
         found.extend(_control_claims(demand, [s[0] for s in sweeps]))
+    found.extend(_bits_claims(by_demand(records)))
     return found
 
 
@@ -202,13 +270,115 @@ def _demand_claims(demand, sweeps):
     return found
 
 
+def _post_hoc_claims(sweeps):
+    """Returns claims whose statement or threshold came after a first run."""
+    found = claim.Claims("post hoc")
+    beyond = {"paper": "not asked", "percent": False}
+    for m in MEASURES:
+        roles = [by_role(s[0], m) for s in sweeps]
+        found.add(
+            f"{TITLES[m]}: at the sparsest the sender is more specialized than "
+            "the receiver, by",
+            [sender - told for sender, told in roles],
+            at_least=0.1,
+            null=0.0,
+            null_is="no effect",
+            **beyond,
+        )
+        found.add(
+            f"{TITLES[m]}: above p = 1, the largest at Q <= {HIGH_Q[m]} is a "
+            "part of that at the sparsest",
+            [normalized_rest(s, m) for s in sweeps],
+            at_most=0.5,
+            null=1.0,
+            null_is="no effect",
+            paper="little to none",
+        )
+    for m in ("mask", "correlation"):
+        found.add(
+            f"{TITLES[m]}: at the largest p below 1, more than 95 % of random "
+            "modules, by",
+            [beyond_random(s, m) for s in sweeps],
+            at_most=0.0,
+            null=0.0,
+            null_is="random modules",
+            paper="little to none",
+            percent=False,
+        )
+    for network, title in (("plain", "(a)"), ("bottleneck", "(b)")):
+        roles = [deciding(s[0], network) for s in sweeps]
+        found.add(
+            f"in {title} at the sparsest the receiver's certainty tells better "
+            "than the sender's that it is asked, by",
+            [told - sender for sender, told in roles],
+            at_least=0.1,
+            null=0.0,
+            null_is="no effect",
+            **beyond,
+        )
+    found.extend(_link_claims(sweeps))
+    return found
+
+
+def _link_claims(sweeps):
+    """Returns the claims on Deep-R at every p that has controls."""
+    found = claim.Claims()
+    fractions = sorted({r["p"] for s in sweeps for r in s if "controls" in r})
+    for p in fractions:
+        records = [
+            r for s in sweeps for r in s if r["p"] == p and "controls" in r
+        ]
+        for control, title in (
+            ("", "Deep-R"),
+            ("gentle_wake", "Deep-R whose woken links start gently"),
+            ("earliest", "Deep-R with the earliest code's walk and L1"),
+        ):
+            if control or p > fractions[0]:  # else a claim of its own
+                found.add(
+                    f"{title} against fixed links at p = {p:.2g}, accuracy "
+                    "gained",
+                    [gain(r, control) for r in records],
+                    at_least=0.05,
+                    null=0.0,
+                    null_is="no effect",
+                    paper="greatly",
+                )
+    return found
+
+
+def _bits_claims(groups):
+    """Returns the claims on specialization against the bits to send."""
+    found = claim.Claims()
+    if len(groups) < 3:  # a rank correlation of two is 1 or -1
+        return found
+    seeds = set.intersection(*(set(repeats) for repeats in groups.values()))
+    for m in MEASURES:
+        found.add(
+            f"{TITLES[m]}: specialization falls with the bits to send, rank "
+            "correlation",
+            [
+                rank_correlation(
+                    [*groups],
+                    [along(r[seed], m).mean() for r in groups.values()],
+                )
+                for seed in sorted(seeds)
+            ],
+            at_most=-0.5,
+            null=0.0,
+            null_is="no effect",
+            paper="an open question",
+            percent=False,
+        )
+    return found
+
+
 def _control_claims(demand, records):
     """Returns the claims on the controls, from the sparsest of each seed."""
     found = claim.Claims("" if demand == PAPERS_DEMAND else f"m = {demand}")
     records = [r for r in records if "controls" in r]
     if not records:
         return found
-    blank = [r["controls"]["untrained"] for r in records]
+    blank = [r["untrained"] for r in records]
     no_walk = [r["controls"]["no_walk"] for r in records]
     accuracy = np.array([r["plain"]["accuracy"] for r in records])
     correlation = np.array([specialized(r, "correlation") for r in records])

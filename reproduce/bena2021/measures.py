@@ -17,6 +17,7 @@ from reproduce.harness import records
 
 MODULES = (0, 1)
 _SCORE_BATCH = 1000
+_MASK_DEALS, _STATE_DEALS = 1000, 40  # random halves
 
 
 def alive(network):
@@ -32,10 +33,13 @@ def responses(network, pairs):
 
     Returns:
         Dict from "states0", "states1" (the last step's), "bottleneck0" and
-        "bottleneck1" (if any) and "decision" to float arrays.
+        "bottleneck1" (if any), "readout0", "readout1" and "decision" to float
+        arrays.
     """
     modules = network.get_layer("modules").output
     outputs = {f"states{n}": modules[n] for n in MODULES}
+    for n in MODULES:
+        outputs[f"readout{n}"] = network.get_layer(f"readout{n}").output
     outputs["decision"] = network.output
     names = {layer.name for layer in network.layers}
     for n in MODULES:
@@ -72,6 +76,48 @@ def readout_accuracy(fit, test, task, layer, module, digit):
     )
 
 
+def message_accuracy(fit, test, task, modulus):
+    """Returns how well each module's states tell what the other must send.
+
+    That is the other digit's residue mod m, its parity in the paper: a new
+    readout of the last states, on held-out pairs. A module alone guesses it
+    as often as `parity_mnist.ceilings` says, half the time in the paper.
+    """
+    return [
+        specialization.readout_accuracy(
+            fit[f"states{n}"],
+            task.fit.labels(1 - n) % modulus,
+            test[f"states{n}"],
+            task.test.labels(1 - n) % modulus,
+        )
+        for n in MODULES
+    ]
+
+
+def decides(found, pairs):
+    """Returns how well each module's certainty tells that it is asked.
+
+    Its certainty is its largest readout; the area under the ROC curve, 1/2 for
+    a module that is as certain when the other's digit is asked for. In a good
+    network either module answers half the pairs, whoever is told what.
+
+    Args:
+        found: What `responses` returned for the pairs.
+        pairs: `Pairs`.
+    """
+    from sklearn import metrics
+
+    return [
+        float(
+            metrics.roc_auc_score(
+                pairs.targets == pairs.labels(n),
+                found[f"readout{n}"].max(axis=1),
+            )
+        )
+        for n in MODULES
+    ]
+
+
 def state_measures(found_test, task, seed):
     """Returns M(n, k) by correlation, and as a CKA distance.
 
@@ -96,12 +142,16 @@ def state_measures(found_test, task, seed):
     return records.without_nan(found)
 
 
-def candidates(network):
+def candidates(network, links=True):
     """Returns the weights that compete for a mask, and their modules.
 
     Input weights and biases are left out, as in the paper, and dormant links,
     which have no weight. A link counts to the module that it feeds, a readout
     to the module that it reads.
+
+    Args:
+        network: As `modular_rnn.build` returns it.
+        links: Bool. `False` leaves links out: they are always on.
 
     Returns:
         `WeightMask`, and a dict from its paths to 0 or 1.
@@ -109,7 +159,8 @@ def candidates(network):
     module_of = {}
     for n in MODULES:
         module_of[f"modules/module{n}/recurrent_kernel"] = n
-        module_of[f"modules/link_{1 - n}_{n}/connection_strength"] = n
+        if links:
+            module_of[f"modules/link_{1 - n}_{n}/connection_strength"] = n
         module_of[f"readout{n}/kernel"] = n
     weights = model_weights.model_weights(network)
     mask = WeightMask(
@@ -123,16 +174,130 @@ def mask_measures(network, masks):
 
     Args:
         network: The network that they are of.
-        masks: What `train_mask` returned for either digit.
+        masks: List of repeats, each what `train_mask` returned for either
+            digit.
+
+    Returns:
+        Dict: "mask", M(n, k), and "mask_accuracy", means over the repeats,
+        and "mask_sd", the standard deviation of each module's specialization
+        over them, `None` for one repeat.
     """
     _, module_of = candidates(network)
-    shares = [
-        [*specialization.mask_shares(found["mask"], module_of).values()]
-        for found in masks
-    ]
+    shares = np.array(
+        [
+            [
+                [*specialization.mask_shares(one["mask"], module_of).values()]
+                for one in digits
+            ]
+            for digits in masks
+        ]
+    ).swapaxes(1, 2)
+    accuracies = [[one["accuracy"] for one in digits] for digits in masks]
     return {
-        "mask": np.transpose(shares).tolist(),
-        "mask_accuracy": [found["accuracy"] for found in masks],
+        "mask": shares.mean(axis=0).tolist(),
+        "mask_accuracy": np.mean(accuracies, axis=0).tolist(),
+        "mask_sd": _spread(shares) if len(masks) > 1 else None,
+    }
+
+
+def _spread(repeats):
+    """Returns each module's standard deviation over repeats of M(n, k)."""
+    own = np.diagonal(repeats, axis1=1, axis2=2)
+    other = np.diagonal(repeats[..., ::-1], axis1=1, axis2=2)
+    each = specialization.specialization(own, other)
+    return each.std(axis=0, ddof=1).tolist()
+
+
+def permuted_masks(masks, seed):
+    """Returns the specialization that random modules have, by masks.
+
+    The units of both modules are dealt out to two random halves. A weight
+    counts to the half of the unit that it feeds, a readout's to that which it
+    reads, as in `candidates`.
+
+    Args:
+        masks: What `train_mask` returned for either digit.
+        seed: Int.
+
+    Returns:
+        Float, the 95 % quantile of the mean over both halves.
+    """
+    counts = np.array([_unit_counts(one["mask"]) for one in masks])
+    counts = counts / counts.sum(axis=1, keepdims=True)
+
+    def halves(order):
+        return [counts[:, half].sum(axis=1) for half in order]
+
+    return _permuted(halves, counts.shape[1], _MASK_DEALS, seed)
+
+
+def permuted_states(found, task, seed):
+    """Returns that by correlation, see `permuted_masks`.
+
+    Args:
+        found: What `responses` returned for the pairs of `task.test`.
+        task: `Task`.
+        seed: Int.
+    """
+    states = np.concatenate([found[f"states{n}"] for n in MODULES], axis=1)
+
+    def halves(order):
+        return [
+            [
+                specialization.mean_correlation(
+                    states[:, half], task.test.labels(k)
+                )
+                for k in MODULES
+            ]
+            for half in order
+        ]
+
+    return _permuted(halves, states.shape[1], _STATE_DEALS, seed)
+
+
+def _permuted(halves, units, deals, seed):
+    """Returns the 95 % quantile over random halves; `None` if undefined."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(deals):
+        m = np.array(halves(np.split(rng.permutation(units), 2)))
+        own, other = np.diagonal(m), np.diagonal(m[:, ::-1])
+        found.append(specialization.specialization(own, other).mean())
+    return records.without_nan(float(np.quantile(found, 0.95)))
+
+
+def _unit_counts(mask):
+    """Returns how many of a mask's weights each unit has, both modules'."""
+    counts = []
+    for n in MODULES:
+        fed = [f"modules/module{n}/recurrent_kernel"]
+        fed.append(f"modules/link_{1 - n}_{n}/connection_strength")
+        kept = sum(mask.values[path].sum(axis=0) for path in fed)
+        counts.append(kept + mask.values[f"readout{n}/kernel"].sum(axis=1))
+    return np.concatenate(counts)
+
+
+def links_kept(network):
+    """Returns what has become of the links of a trained network.
+
+    Returns:
+        Dict: "steps", of its training; "rewired", how many links woke in
+        another place than where one died, all steps together; "original", the
+        share that never died; "age", the mean number of steps since they
+        woke, as a part of all steps.
+    """
+    optimizer, modules = network.optimizer, network.get_layer("modules")
+    steps = int(optimizer.iterations)
+    ages = [v.numpy() for v in optimizer.variables if v.path.endswith("_age")]
+    links = [modules.link(n, 1 - n).kernel.numpy() != 0 for n in MODULES]
+    ages = np.concatenate(
+        [age[on] for age, on in zip(ages, links, strict=True)]
+    )
+    return {
+        "steps": steps,
+        "rewired": int(optimizer.rewired),
+        "original": float(np.mean(ages >= steps)),
+        "age": float(np.mean(ages) / steps),
     }
 
 

@@ -11,6 +11,7 @@ SCALE = 0.1  # weights start uniform in (-SCALE, SCALE)
 # with one link learn more slowly: 0.870 validation accuracy where 0.3 gives
 # 0.925 (one seed; Adam 4e-3, batch 256, 1,638 steps).
 BRIGHTNESS = 0.3
+MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's pixels, 0 to 1
 
 
 @keras.saving.register_keras_serializable(package="reproduce")
@@ -48,6 +49,9 @@ def build(
     units=100,
     steps=5,
     bottleneck=None,
+    standardize=False,
+    links_into="input",
+    train_readouts=True,
     seed=0,
 ):
     """Returns the network of two recurrent modules, untrained.
@@ -65,6 +69,11 @@ def build(
         steps: Positive int, how long a digit is shown.
         bottleneck: Positive int or `None`, linear units between states and
             readout: 5 in architecture (b) of the paper.
+        standardize: Bool. Whether pixels from 0 to 1 are made (pixel - .1307)
+            / .3081, in place of 0 to `BRIGHTNESS`.
+        links_into: As in `SparseRecurrent`.
+        train_readouts: Bool. `False` keeps the readouts, not the bottlenecks,
+            as they were drawn.
         seed: Int >= 0. The same seed gives the same weights and links.
 
     Returns:
@@ -83,8 +92,11 @@ def build(
         return keras.initializers.RandomUniform(-SCALE, SCALE, next(seeds))
 
     digits = [keras.Input(input_shape, name=f"digit{n}") for n in (0, 1)]
+    scaling = {"scale": BRIGHTNESS / 255}
+    if standardize:
+        scaling = {"scale": 1 / (255 * DEVIATION), "offset": -MEAN / DEVIATION}
     pixels = [
-        keras.layers.Rescaling(BRIGHTNESS / 255, name=f"rescaling{n}")(
+        keras.layers.Rescaling(**scaling, name=f"rescaling{n}")(
             keras.layers.Flatten(name=f"flatten{n}")(digit)
         )
         for n, digit in enumerate(digits)
@@ -103,6 +115,7 @@ def build(
         connections,
         steps=steps,
         link_scale=SCALE,
+        links_into=links_into,
         seed=next(seeds),
         name="modules",
     )(pixels)
@@ -113,7 +126,10 @@ def build(
                 bottleneck, kernel_initializer=uniform(), name=f"bottleneck{n}"
             )(last)
         readout = keras.layers.Dense(
-            num_classes, kernel_initializer=uniform(), name=f"readout{n}"
+            num_classes,
+            kernel_initializer=uniform(),
+            trainable=train_readouts,
+            name=f"readout{n}",
         )
         readouts.append(readout(last))
     decision = CompetitiveMax(name="decision")(readouts)

@@ -1,5 +1,6 @@
 """Pairs of digits whose parities decide which of the two is the answer."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +80,53 @@ def target(digits, modulus=2):
     digits = np.asarray(digits, "int32")
     first = digits.sum(axis=-1) % modulus >= modulus / 2
     return np.where(first, digits[..., 0], digits[..., 1])
+
+
+def ceilings(modulus=2, accuracy=0.95):
+    """Returns what the measures of a perfectly specialized module come to.
+
+    A module that knows its own digit alone can still tell something of the
+    other's, because pairs are excluded: it is one of eight. Told the residue
+    mod m that the task needs, it can tell more. So (own - other) / (own +
+    other) can't come near 1. Enumerates the allowed pairs of digits, which
+    are equally likely.
+
+    Args:
+        modulus: One of `MODULI`, m.
+        accuracy: Float, how well the module tells its own digit.
+
+    Returns:
+        Dict: "alone" and "told", the bottleneck measure's specialization of a
+        module that knows its own digit, without and with the other's residue;
+        "correlation", that of states that are one code a digit, no two of
+        them correlated (codes that anti-correlate could exceed it);
+        "other_alone" and "other_told", how often these two modules tell the
+        other's digit, and "residue", how often the first tells its residue.
+    """
+    pairs = np.array([*itertools.product(range(10), repeat=2)])
+    pairs = pairs[is_allowed(pairs)]
+    own, other = pairs.T
+    residue = other % modulus
+    alone = _best_guess(own, other)
+    told = _best_guess(own * modulus + residue, other)
+    # Of two inputs with the same other digit, how often the own one is alike.
+    shared = (own[:, None] == own) & (other[:, None] == other)
+    alike = float(shared.sum() / (other[:, None] == other).sum())
+    chance = {"alone": alone, "told": told}
+    return {
+        **{k: (accuracy - v) / (accuracy + v) for k, v in chance.items()},
+        "correlation": (1 - alike) / (1 + alike),
+        "other_alone": alone,
+        "other_told": told,
+        "residue": _best_guess(own, residue),
+    }
+
+
+def _best_guess(known, wanted):
+    """Returns how often the likeliest value, given what is known, is right."""
+    counts = np.zeros((known.max() + 1, wanted.max() + 1), "int64")
+    np.add.at(counts, (known, wanted), 1)
+    return float(counts.max(axis=1).sum() / len(known))
 
 
 def is_allowed(digits):

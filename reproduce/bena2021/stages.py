@@ -10,9 +10,15 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from modularity_tf.masking import scored_model
+from modularity_tf.masking import frozen_model, scored_model
 from modularity_tf.structure import deep_r
-from reproduce.bena2021 import measures, modular_rnn, parity_mnist, schedules
+from reproduce.bena2021 import (
+    arms,
+    measures,
+    modular_rnn,
+    parity_mnist,
+    schedules,
+)
 from reproduce.data import images
 from reproduce.harness import config as harness_config
 from reproduce.harness import training
@@ -33,22 +39,23 @@ class Setting(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """Which network of a repeat: its architecture, and how links train.
+    """Which network of a repeat: its architecture, and what is changed.
 
     Attributes:
         bottleneck: Bool, architecture (b) of the paper rather than (a).
-        rewire: Bool. `False` keeps the links where they are.
-        walk: Bool. `False` leaves the links' random walk out.
+        control: Str, one of `arms.CONTROLS`, or "".
     """
 
     bottleneck: bool = False
-    rewire: bool = True
-    walk: bool = True
+    control: str = ""
 
 
 PLAIN = Kind()
 BOTTLENECK = Kind(bottleneck=True)
-CONTROLS = {"no_rewiring": Kind(rewire=False), "no_walk": Kind(walk=False)}
+_HELD_OUT = 12  # of so many training images one is, to stop on
+_STOP_PAIRS = 5000
+_ADADELTA = {"learning_rate": 0.5, "rho": 0.9, "epsilon": 1e-6}
+_RELATIVE = 1e-4  # the earliest code's walk and L1, as parts of the links' rate
 
 
 def settings(config):
@@ -61,10 +68,17 @@ def settings(config):
     ]
 
 
-def has_controls(config, setting):
-    """Returns whether a repeat has the controls: sparsest, least demand."""
+def is_sparsest(config, setting):
+    """Returns whether a repeat has the fewest links, and the least demand."""
     sparsest = min(config.demands), min(config.links)
-    return config.controls and sparsest == (setting.demand, setting.links)
+    return sparsest == (setting.demand, setting.links)
+
+
+def has_controls(config, setting):
+    """Returns whether networks whose links train in other ways go with it."""
+    if not config.controls or setting.demand != min(config.demands):
+        return False
+    return setting.links in {min(config.links), *config.control_links}
 
 
 def plan(run):
@@ -79,34 +93,32 @@ def plan_setting(run, setting):
     plan = _Plan(run, setting)
     plain = plan.network("plain/network", PLAIN)
     bottleneck = plan.network("bottleneck/network", BOTTLENECK)
+    masks = {"masks": plan.masks("plain", plain)}
+    if config.mask_open_links:
+        masks["open"] = plan.masks("plain/open", plain, links=False)
     record = {
         "data": data.title,
         "data_sha256": data.sha256,
         "chance": 1 / len(data.class_names),
+        "arm": config.arm,
         "p": setting.links / config.units**2,
         **setting._asdict(),
-        "plain": plan.stage(
-            "plain", measure_plain, setting, plain, plan.masks("plain", plain)
-        ),
+        "plain": plan.stage("plain", measure_plain, setting, plain, masks),
         "bottleneck": plan.stage(
             "bottleneck", measure_bottleneck, setting, bottleneck
         ),
     }
     if has_controls(config, setting):
-        blank = {
-            name: plan.stage(
-                f"controls/untrained/{name}", untrained_network, setting, kind
-            )
-            for name, kind in (("plain", PLAIN), ("bottleneck", BOTTLENECK))
-        }
-        masks = plan.masks("controls/untrained", blank["plain"])
         changed = {
-            name: plan.network(f"controls/{name}", kind)
-            for name, kind in CONTROLS.items()
+            name: plan.network(f"controls/{name}", Kind(control=name))
+            for name in arms.CONTROLS
         }
         record["controls"] = plan.stage(
-            "controls", measure_controls, setting, blank, masks, changed
+            "controls", measure_controls, setting, changed
         )
+    if config.controls and is_sparsest(config, setting):
+        record["untrained"] = plan.untrained()
+        record["shares"] = plan.shares(plain)
     return record
 
 
@@ -136,21 +148,46 @@ class _Plan:
             phase="networks",
         )
 
-    def masks(self, folder, network):
-        """Returns the stages of the masks for either digit."""
-        steps = self._run.config.mask_steps
+    def masks(self, folder, network, share=None, links=True):
+        """Returns the masks' stages: for each repeat, for either digit."""
+        config = self._run.config
+        repeats = config.mask_repeats if share is None else 1
         return [
-            self.stage(
-                f"{folder}/mask{k}",
-                train_mask,
-                self._setting,
-                network,
-                k,
-                steps=steps,
-                phase="masks",
-            )
-            for k in measures.MODULES
+            [
+                self.stage(
+                    f"{folder}/mask{k}" + (f"_{repeat}" if repeat else ""),
+                    train_mask,
+                    self._setting,
+                    network,
+                    Mask(share or config.mask_share, links, k, repeat),
+                    steps=config.mask_steps,
+                    phase="masks",
+                )
+                for k in measures.MODULES
+            ]
+            for repeat in range(repeats)
         ]
+
+    def untrained(self):
+        """Returns the stage that measures the networks before training."""
+        blank = {
+            name: self.stage(
+                f"untrained/{name}", untrained_network, self._setting, kind
+            )
+            for name, kind in (("plain", PLAIN), ("bottleneck", BOTTLENECK))
+        }
+        masks = self.masks("untrained", blank["plain"])
+        return self.stage(
+            "untrained", measure_untrained, self._setting, blank, masks
+        )
+
+    def shares(self, network):
+        """Returns the stage that measures masks of several sizes."""
+        masks = [
+            self.masks(f"shares/{share:g}", network, share)
+            for share in self._run.config.mask_shares
+        ]
+        return self.stage("shares", measure_shares, network, masks)
 
 
 def steps_of(config, kind):
@@ -166,12 +203,15 @@ class Task(NamedTuple):
         masks: `Pairs` of training images to train masks on.
         fit: `Pairs` of training images to fit readouts on.
         test: `Pairs` of test images, to score and to measure on.
+        stop: `Pairs` of training images that networks do not train on, to
+            stop on; `None` where they do not stop.
     """
 
     train: parity_mnist.Pairs
     masks: parity_mnist.Pairs
     fit: parity_mnist.Pairs
     test: parity_mnist.Pairs
+    stop: parity_mnist.Pairs | None
 
 
 @functools.lru_cache(maxsize=1)  # several stages in turn have the same
@@ -185,17 +225,29 @@ def draw_task(config, demand, seed):
         "fit": config.fit_pairs,
         "test": config.test_pairs,
     }
-    return Task(
-        **{
-            part: parity_mnist.draw(
-                data.test if part == "test" else data.train,
-                count,
-                harness_config.derive_seed(seed, "pairs", part),
-                demand,
-            )
-            for part, count in counts.items()
-        }
-    )
+    splits = dict.fromkeys(counts, data.train) | {"test": data.test}
+    if arms.arm_of(config).stop_at is not None:
+        counts["stop"] = _STOP_PAIRS
+        splits["train"], splits["stop"] = _held_out(data.train)
+    found = {
+        part: parity_mnist.draw(
+            splits[part],
+            count,
+            harness_config.derive_seed(seed, "pairs", part),
+            demand,
+        )
+        for part, count in counts.items()
+    }
+    return Task(**{"stop": None, **found})
+
+
+def _held_out(split):
+    """Returns the images of a split to train on, and those to stop on."""
+    count = len(split.labels) // _HELD_OUT
+    return [
+        images.Split(split.images[part], split.labels[part])
+        for part in (slice(count, None), slice(count))
+    ]
 
 
 def task_of(stage, setting):
@@ -205,66 +257,127 @@ def task_of(stage, setting):
 
 def untrained(config, setting, kind=PLAIN):
     """Returns a network before training, not compiled."""
-    data = images.load_once(config.dataset)
+    data, arm = images.load_once(config.dataset), arms.arm_of(config)
     return modular_rnn.build(
         data.train.images.shape[1:],
         setting.links,
         len(data.class_names),
         config.units,
         bottleneck=config.bottleneck if kind.bottleneck else None,
+        standardize=arm.standardize,
+        links_into=arm.links_into,
+        train_readouts=arm.train_readouts,
         seed=harness_config.derive_seed(setting.seed, "network"),
     )
 
 
-def compiled(config, setting, kind=PLAIN):
-    """Returns a compiled network before training."""
-    network = untrained(config, setting, kind)
-    fraction = setting.links / config.units**2
-    rate = keras.optimizers.schedules.CosineDecay(
-        config.network_lr, steps_of(config, kind), config.lr_end
-    )
+@functools.lru_cache(maxsize=8)
+def _compiled(config, links, kind):
+    # Tracing takes as long as a seventh of the training, with XLA a third: once
+    # for all repeats with as many links.
+    network = untrained(config, Setting(2, links, 0), kind)
     network.compile(
-        deep_r.DeepR(
-            keras.optimizers.Adam(rate),
-            schedules.learning_rate(
-                fraction, 1 / config.units**2, *config.link_lrs
-            ),
-            schedules.walk_noise(
-                fraction, config.link_noise if kind.walk else 0.0
-            ),
-            l1=config.link_l1,
-            gentle_wake=config.link_gentle_wake,
-            rewire=kind.rewire,
-            seed=harness_config.derive_seed(setting.seed, "links"),
-        ),
+        optimizer_of(config, links, kind),
         _LOSS,
         metrics=["accuracy"],
         steps_per_execution=_steps_a_call(config),
         jit_compile=config.jit_compile,
     )
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
+def optimizer_of(config, links, kind=PLAIN):
+    """Returns the optimizer of a network."""
+    arm, fraction = arms.arm_of(config, kind.control), links / config.units**2
+    link_rate = schedules.learning_rate(
+        fraction, 1 / config.units**2, *config.link_lrs
+    )
+    walk, l1 = config.link_noise, config.link_l1
+    if arm.relative_walk:
+        walk, l1 = _RELATIVE * link_rate, _RELATIVE
+    rate = keras.optimizers.schedules.CosineDecay(
+        config.network_lr, steps_of(config, kind), config.lr_end
+    )
+    if arm.decays:
+        rate, link_rate = (
+            keras.optimizers.schedules.ExponentialDecay(
+                start, config.log_steps, decay, staircase=True
+            )
+            for start, decay in zip(
+                (config.network_lr, link_rate), arm.decays, strict=True
+            )
+        )
+    modules = keras.optimizers.Adam(rate)
+    if arm.adadelta:
+        modules = keras.optimizers.Adadelta(**_ADADELTA)
+    return deep_r.DeepR(
+        modules,
+        link_rate,
+        schedules.walk_noise(fraction, walk if arm.walk else 0.0),
+        l1=l1,
+        gentle_wake=arm.gentle_wake,
+        rewire=arm.rewire,
+        seed=0,
+    )
+
+
+def compiled(config, setting, kind=PLAIN):
+    """Returns a compiled network before training.
+
+    The next repeat gets the same one, with other weights.
+    """
+    network = _compiled(config, setting.links, kind)
+    network.set_weights(untrained(config, setting, kind).get_weights())
+    optimizer = network.optimizer
+    frozen_model.reset_optimizer(optimizer, network.trainable_variables)
+    optimizer.seed_value.assign(
+        harness_config.derive_seed(setting.seed, "links")
+    )
     return network
 
 
 def untrained_network(stage, setting, kind):
-    """Returns a network as it is before training."""
-    return untrained(stage.config, setting, kind)
+    """Returns a network as it is before training, as `train_network` does."""
+    return {"network": untrained(stage.config, setting, kind)}
 
 
 def train_network(stage, setting, kind):
-    """Returns a trained network."""
-    config = stage.config
-    return stage.fit(
+    """Returns a trained network, and what has become of its links."""
+    config, task = stage.config, task_of(stage, setting)
+    callbacks = [LinkSummary(stage.log_dir / "links")]
+    if task.stop is not None:
+        callbacks.append(StopAt(arms.arm_of(config).stop_at, task.stop))
+    network = stage.fit(
         compiled(config, setting, kind),
         functools.partial(
-            parity_mnist.batches,
-            task_of(stage, setting).train,
-            config.batch_size,
-            None,
+            parity_mnist.batches, task.train, config.batch_size, None
         ),
         steps_of(config, kind),
         config.log_steps,
-        callbacks=[LinkSummary(stage.log_dir / "links")],
+        callbacks=callbacks,
     )
+    trained = untrained(config, setting, kind)
+    trained.set_weights(network.get_weights())
+    return {"network": trained, "links": measures.links_kept(network)}
+
+
+class StopAt(keras.callbacks.Callback):
+    """Stops training after the epoch in which an accuracy is reached.
+
+    Args:
+        accuracy: Float.
+        pairs: `Pairs` of images that the network does not train on.
+    """
+
+    def __init__(self, accuracy, pairs):
+        super().__init__()
+        self._accuracy, self._pairs = accuracy, pairs
+
+    def on_epoch_end(self, epoch, logs=None):
+        logits = measures.predict(self.model, self._pairs)
+        reached = measures.accuracy(logits, self._pairs.targets)
+        self.model.stop_training = reached >= self._accuracy
 
 
 class LinkSummary(keras.callbacks.Callback):
@@ -292,11 +405,27 @@ class LinkSummary(keras.callbacks.Callback):
         self._writer.close()
 
 
+class Mask(NamedTuple):
+    """Which mask of a network.
+
+    Attributes:
+        share: Float, the share of the weights that it keeps, q.
+        links: Bool. `False` leaves links out of the competition, always on.
+        digit: 0 or 1, the task.
+        repeat: Int, another start of the scores.
+    """
+
+    share: float
+    links: bool
+    digit: int
+    repeat: int
+
+
 @training.keep_last
-def scored(config, network):
+def scored(config, network, share, links):
     """Returns the compiled model whose scores choose weights of a network."""
     model = scored_model.ScoredModel(
-        network, config.mask_share, measures.candidates(network)[0]
+        network, share, measures.candidates(network, links)[0]
     )
     model.compile(
         keras.optimizers.SGD(config.mask_lr, config.mask_momentum),
@@ -315,87 +444,151 @@ def _steps_a_call(config):
     return steps if steps >= 16 else 1
 
 
-def train_mask(stage, setting, network, digit):
-    """Returns the mask of the weights that tell one digit, and how well."""
+def train_mask(stage, setting, trained, which):
+    """Returns the mask of the weights that tell one digit, and how well.
+
+    Args:
+        stage: `Stage`.
+        setting: `Setting`.
+        trained: What `train_network` returned.
+        which: `Mask`.
+    """
     config, task = stage.config, task_of(stage, setting)
     # One model for both digits: its training step is traced once.
-    model = scored(config, network)
-    model.reset(stage.derive_seed("scores", digit))
+    model = scored(config, trained["network"], which.share, which.links)
+    purpose = [which.digit] + [which.repeat] * bool(which.repeat)
+    model.reset(stage.derive_seed("scores", *purpose))
     stage.fit(
         model,
         functools.partial(
-            parity_mnist.batches, task.masks, config.batch_size, digit
+            parity_mnist.batches, task.masks, config.batch_size, which.digit
         ),
         config.mask_steps,
         config.log_steps,
     )
     logits = measures.predict(model, task.test)
     return {
-        "mask": model.weight_mask(f"digit {digit}"),
-        "accuracy": measures.accuracy(logits, task.test.labels(digit)),
+        "mask": model.weight_mask(f"digit {which.digit}"),
+        "accuracy": measures.accuracy(logits, task.test.labels(which.digit)),
     }
 
 
-def measure_plain(stage, setting, network, masks):
-    """Returns the record of architecture (a): masks and correlations."""
-    config, task = stage.config, task_of(stage, setting)
-    found = measures.responses(network, task.test)
-    epochs = config.network_steps / min(config.log_steps, config.network_steps)
-    return {
-        "accuracy": measures.accuracy(found["decision"], task.test.targets),
-        "rewired_per_epoch": int(network.optimizer.rewired) / epochs,
-        **measures.structure(network),
-        **measures.state_measures(found, task, stage.derive_seed("partners")),
-        **measures.mask_measures(network, masks),
-    }
-
-
-def measure_bottleneck(stage, setting, network):
-    """Returns the record of architecture (b): retrained readouts."""
-    task = task_of(stage, setting)
-    fit, test = (
-        measures.responses(network, part) for part in (task.fit, task.test)
-    )
-    return {
-        "accuracy": measures.accuracy(test["decision"], task.test.targets),
-        "bottleneck": measures.bottleneck_measure(fit, test, task),
-    }
-
-
-def measure_controls(stage, setting, blank, masks, changed):
-    """Returns the record of the controls.
+def measure_plain(stage, setting, trained, masks):
+    """Returns the record of architecture (a): masks and correlations.
 
     Args:
         stage: `Stage`.
         setting: `Setting`.
-        blank: Dict, untrained networks "plain" and "bottleneck".
-        masks: What `train_mask` returned for the first of these.
-        changed: Dict, networks that trained as in `CONTROLS`.
+        trained: What `train_network` returned.
+        masks: Dict: "masks" and, with links always on, "open", each a list of
+            repeats of what `train_mask` returned for either digit.
+    """
+    task, network = task_of(stage, setting), trained["network"]
+    fit, test = _responses(network, task)
+    record = {
+        **_whole(fit, test, task, setting),
+        **trained["links"],
+        **measures.structure(network),
+        **measures.state_measures(test, task, stage.derive_seed("partners")),
+        **measures.mask_measures(network, masks["masks"]),
+        "permuted": {
+            "mask": measures.permuted_masks(
+                masks["masks"][0], stage.derive_seed("halves")
+            ),
+            "correlation": measures.permuted_states(
+                test, task, stage.derive_seed("halves")
+            ),
+        },
+    }
+    if "open" in masks:
+        record["open"] = measures.mask_measures(network, masks["open"])
+    return record
+
+
+def measure_bottleneck(stage, setting, trained):
+    """Returns the record of architecture (b): retrained readouts."""
+    task = task_of(stage, setting)
+    fit, test = _responses(trained["network"], task)
+    return {
+        **_whole(fit, test, task, setting),
+        "bottleneck": measures.bottleneck_measure(fit, test, task),
+    }
+
+
+def measure_untrained(stage, setting, blank, masks):
+    """Returns the record of networks that have not been trained.
+
+    Args:
+        stage: `Stage`.
+        setting: `Setting`.
+        blank: Dict, "plain" and "bottleneck", what `untrained_network`
+            returned.
+        masks: List of repeats of what `train_mask` returned for the first.
     """
     task = task_of(stage, setting)
-    seed = stage.derive_seed("partners")
     (fit, test), narrow = (
-        [measures.responses(network, part) for part in (task.fit, task.test)]
-        for network in (blank["plain"], blank["bottleneck"])
+        _responses(blank[name]["network"], task)
+        for name in ("plain", "bottleneck")
     )
-    record = {
-        "untrained": {
-            "readout": [
-                measures.readout_accuracy(fit, test, task, "states", n, n)
-                for n in measures.MODULES
-            ],
-            "bottleneck": measures.bottleneck_measure(*narrow, task),
-            **measures.state_measures(test, task, seed),
-            **measures.mask_measures(blank["plain"], masks),
-        }
+    return {
+        "readout": [
+            measures.readout_accuracy(fit, test, task, "states", n, n)
+            for n in measures.MODULES
+        ],
+        "bottleneck": measures.bottleneck_measure(*narrow, task),
+        **measures.state_measures(test, task, stage.derive_seed("partners")),
+        **measures.mask_measures(blank["plain"]["network"], masks),
     }
-    for name, network in changed.items():
-        found = measures.responses(network, task.test)
+
+
+def measure_controls(stage, setting, changed):
+    """Returns the record of networks whose links train in other ways.
+
+    Args:
+        stage: `Stage`.
+        setting: `Setting`.
+        changed: Dict from a name in `arms.CONTROLS` to what `train_network`
+            returned.
+    """
+    task, record = task_of(stage, setting), {}
+    for name, trained in changed.items():
+        found = measures.responses(trained["network"], task.test)
         record[name] = {
             "accuracy": measures.accuracy(found["decision"], task.test.targets),
-            **measures.state_measures(found, task, seed),
+            **trained["links"],
+            **measures.state_measures(
+                found, task, stage.derive_seed("partners")
+            ),
         }
     return record
+
+
+def measure_shares(stage, trained, masks):
+    """Returns what masks of several sizes come to, a list of records.
+
+    Args:
+        stage: `Stage`.
+        trained: What `train_network` returned.
+        masks: List, for each of `--mask_shares` what `_Plan.masks` planned.
+    """
+    return [
+        {"share": share, **measures.mask_measures(trained["network"], found)}
+        for share, found in zip(stage.config.mask_shares, masks, strict=True)
+    ]
+
+
+def _responses(network, task):
+    """Returns what a network makes of the pairs to fit and to test on."""
+    return [measures.responses(network, part) for part in (task.fit, task.test)]
+
+
+def _whole(fit, test, task, setting):
+    """Returns how good a network is, who decides and who is told."""
+    return {
+        "accuracy": measures.accuracy(test["decision"], task.test.targets),
+        "decides": measures.decides(test, task.test),
+        "message": measures.message_accuracy(fit, test, task, setting.demand),
+    }
 
 
 def phases(config):
@@ -410,5 +603,7 @@ def phases(config):
     network = compiled(config, setting)
     return {
         "networks": training.phase(network, batches),
-        "masks": training.phase(scored(config, network), batches),
+        "masks": training.phase(
+            scored(config, network, config.mask_share, True), batches
+        ),
     }

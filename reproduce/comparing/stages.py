@@ -69,7 +69,7 @@ def plan_seed(run, data, seed):
 
 def phases(config):
     """Returns what the estimate times: training weights, training masks."""
-    return cifar_stages.phases(config, NETWORK)
+    return cifar_stages.phases_of(config, NETWORK)
 
 
 def compare_all(stage, network, control, without):

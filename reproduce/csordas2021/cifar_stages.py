@@ -1,8 +1,10 @@
 """Trains CNNs and their masks, class by class: stages of cifar_ablation.
 
-The functions take the `Config` of `reproduce.cifar_ablation`.
+The functions take the `Config` of `reproduce.cifar_ablation`, or another with
+the fields of `mask_stages.Config` and `dataset` where no network is residual.
 """
 
+import dataclasses
 import functools
 
 import keras
@@ -10,12 +12,23 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf.parts import confusion
-from reproduce.csordas2021 import cnn, mask_stages
+from reproduce.csordas2021 import (
+    augmentation,
+    cnn,
+    mask_stages,
+    recalibration,
+    resnet,
+    sgd,
+)
 from reproduce.csordas2021.cnn import CONTROL
 from reproduce.data import images
 from reproduce.harness import records, training
 
-NETWORKS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
+CNNS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
+RESNETS = {f"resnet{depth}": depth for depth in resnet.DEPTHS}
+NETWORKS = (*CNNS, *RESNETS)
+RECALIBRATED = "_recalibrated"
+_FEW = 10_000  # images that batch statistics are measured on
 
 
 def plan(run):
@@ -23,21 +36,26 @@ def plan(run):
     data = images.load_once(run.config.dataset)
     labels = left_out(run.config, data)
     return [
-        plan_network(run, data, labels, name, seed)
+        record
         for seed in run.config.seeds
         for name in run.config.networks
+        for record in plan_network(run, data, labels, name, seed)
     ]
 
 
 def plan_network(run, data, labels, name, seed):
-    """Plans the stages of one network and seed; returns the record to be."""
-    config, folder = run.config, f"{name}/seed{seed}"
+    """Plans the stages of one network and seed; returns the records to be.
+
+    One; with `--recalibrate` a second of a residual network, as if it were
+    another network: the same masks, scored with new batch statistics.
+    """
+    config, folder = settings_of(run.config, name), f"{name}/seed{seed}"
 
     def stage(what, *args, **kwargs):
         return run.stage(f"{folder}/{what}", *args, seed=seed, **kwargs)
 
     def mask(task, *args):
-        steps = {"steps": config.mask_steps, "phase": "masks"}
+        steps = {"steps": config.mask_steps, "phase": f"{name}: masks"}
         return stage(f"mask_{task}", *args, **steps)
 
     network = stage(
@@ -45,37 +63,48 @@ def plan_network(run, data, labels, name, seed):
         train_network,
         name,
         steps=config.network_steps,
-        phase="network",
+        phase=f"{name}: network",
     )
     dense = stage("scores_dense", score, network)
     search = None
     if config.find_beta:
         search = stage("alpha_search", find_alpha, network, dense)
     control = mask(CONTROL, train_control_mask, network, search)
-    masks, scores = {CONTROL: control}, {}
-    scores[CONTROL] = stage(f"scores_{CONTROL}", score, network, control)
+    masks = {CONTROL: control}
     for label in labels:
         task = data.class_names[label]
         masks[task] = mask(
             task, train_class_mask, network, control, search, label
         )
-        # A class's mask lacks the output layer, the control's does not.
-        scores[task] = stage(
-            f"scores_{task}", score_class, network, control, masks[task]
-        )
-    return {
-        "data": data.title,
-        "data_sha256": data.sha256,
-        "class_names": data.class_names,
-        "network": name,
-        "seed": seed,
-        "dense": dense,
-        "beta": run.combine(
-            functools.partial(mask_stages.found_beta, config), search
-        ),
-        "alpha_search": search,
-        "masks": run.combine(describe, masks, scores),
-    }
+
+    def record_of(name, what, *more):
+        scores = {
+            # A class's mask lacks the output layer, the control's does not.
+            task: stage(f"{what}_{task}", score, network, control, *more)
+            if task == CONTROL
+            else stage(
+                f"{what}_{task}", score_class, network, control, mask, *more
+            )
+            for task, mask in masks.items()
+        }
+        return {
+            "data": data.title,
+            "data_sha256": data.sha256,
+            "class_names": data.class_names,
+            "network": name,
+            "seed": seed,
+            "dense": dense,
+            "beta": run.combine(
+                functools.partial(mask_stages.found_beta, config), search
+            ),
+            "alpha_search": search if what == "scores" else None,
+            "masks": run.combine(describe, masks, scores),
+        }
+
+    found = [record_of(name, "scores")]
+    if name in RESNETS and run.config.recalibrate:
+        found.append(record_of(name + RECALIBRATED, "recalibrated", True))
+    return found
 
 
 def describe(masks, scores):
@@ -113,13 +142,51 @@ def left_out(config, data):
     return [data.class_names.index(name) for name in chosen]
 
 
+@functools.cache
+def settings_of(config, name):
+    """Returns the configuration of a network and its masks.
+
+    Args:
+        config: `Config`.
+        name: Str, one of `NETWORKS`, or that of the Keras model.
+
+    Returns:
+        `Config`; for a residual network its own values are those of all.
+    """
+    if name not in RESNETS:
+        return config
+    return dataclasses.replace(
+        config,
+        network_steps=config.resnet_steps,
+        network_lr=config.resnet_lr,
+        mask_batch_size=config.resnet_mask_batch_size,
+        mask_steps=config.resnet_mask_steps,
+        mask_lr=config.resnet_mask_lr,
+        beta=config.resnet_beta,
+    )
+
+
+def batches(config, name, split):
+    """Returns the function of random batches that training takes.
+
+    Residual networks and their masks see the images shifted and, but for
+    digits, mirrored.
+    """
+    if name not in RESNETS:
+        return functools.partial(images.batches, split)
+    return functools.partial(
+        augmentation.batches, split, flip=config.dataset == "cifar10"
+    )
+
+
 def train_network(stage, name):
-    """Returns the trained network of Table 2."""
+    """Returns the trained network."""
     data = images.load_once(stage.config.dataset)
     return mask_stages.train_network(
         stage,
         untrained(stage.config, data, name, stage.derive_seed("network")),
-        functools.partial(images.batches, data.train),
+        batches(stage.config, name, data.train),
+        settings_of(stage.config, name),
         validation_data=curve_batches(data.validation),
     )
 
@@ -152,6 +219,7 @@ def find_alpha(stage, network, dense):
             "validation_accuracy"
         ],
         dense["validation_accuracy"],
+        settings_of(stage.config, network.name),
     )
 
 
@@ -160,29 +228,49 @@ def alpha_of(search):
     return search and search["alpha"]
 
 
-def score(stage, network, mask=None):
-    """Returns the scores of a network, or of what a mask leaves of it."""
+def score(stage, network, mask=None, recalibrated=False):
+    """Returns the scores of a network, or of what a mask leaves of it.
+
+    Args:
+        stage: `Stage`.
+        network: Keras model.
+        mask: `WeightMask` or `None`.
+        recalibrated: Bool. Whether the batch statistics are measured anew
+            under the mask, on training images of all classes.
+    """
+    data = images.load_once(stage.config.dataset)
     model = mask.apply(network) if mask else network
-    return score_model(model, images.load_once(stage.config.dataset))
+    if recalibrated:
+        recalibration.recalibrate(model, data.train.images[:_FEW])
+    return score_model(model, data)
 
 
-def score_class(stage, network, control, mask):
+def score_class(stage, network, control, mask, recalibrated=False):
     """Returns the scores of a class's mask and the control's output layer."""
-    return score(stage, control.select("classifier").apply(network), mask)
+    part = control.select("classifier").apply(network)
+    return score(stage, part, mask, recalibrated)
 
 
 def untrained(config, data, name, seed):
-    """Returns the compiled network of Table 2 before training."""
-    network = cnn.build(
-        data.train.images.shape[1:], len(data.class_names), NETWORKS[name], seed
+    """Returns the compiled network before training."""
+    shape, classes = data.train.images.shape[1:], len(data.class_names)
+    if name not in RESNETS:
+        network = cnn.build(shape, classes, CNNS[name], seed)
+        return mask_stages.compile_network(config, network, **task_loss())
+    network = resnet.build(shape, classes, RESNETS[name], seed)
+    rate = sgd.stepped(config.resnet_lr, config.resnet_steps)
+    network.compile(
+        sgd.SGDWithL2(rate), jit_compile=config.jit_compile, **task_loss()
     )
-    return mask_stages.compile_network(config, network, **task_loss())
+    return network
 
 
 @training.keep_last
 def masked(config, network):
     """Returns the compiled masked network."""
-    return mask_stages.compile_masked(config, network, "all", **task_loss())
+    return mask_stages.compile_masked(
+        settings_of(config, network.name), network, "all", **task_loss()
+    )
 
 
 @training.keep_last
@@ -190,7 +278,11 @@ def masked_but_output(config, network, control):
     """Returns the compiled masked network, its output layer as in control."""
     output = control.select("classifier")
     return mask_stages.compile_masked(
-        config, network, "all", output, **task_loss()
+        settings_of(config, network.name),
+        network,
+        "all",
+        output,
+        **task_loss(),
     )
 
 
@@ -204,12 +296,13 @@ def task_loss():
 
 def train_mask(stage, model, split, alpha):
     """Returns the mask that keeps what the images of `split` need."""
-    data = images.load_once(stage.config.dataset)
+    data, name = images.load_once(stage.config.dataset), model.model.name
     return mask_stages.train_mask(
         stage,
         model,
-        functools.partial(images.batches, split),
+        batches(stage.config, name, split),
         alpha,
+        settings_of(stage.config, name),
         validation_data=curve_batches(data.validation),
     )
 
@@ -237,22 +330,29 @@ def score_model(model, data):
     }
 
 
-def phases(config, name=None):
-    """Returns what the estimate times: training weights, training masks.
+def phases(config):
+    """Returns what the estimate times, for each network."""
+    return {
+        f"{name}: {what}": phase
+        for name in config.networks
+        for what, phase in phases_of(config, name).items()
+    }
 
-    Args:
-        config: `Config`.
-        name: Str, the network; `None` for the first of the configuration.
-    """
-    data = images.load_once(config.dataset)
-    network = untrained(config, data, name or config.networks[0], seed=0)
-    batches = functools.partial(images.batches, data.train)
+
+def phases_of(config, name):
+    """Returns what is timed of one network: training weights, and masks."""
+    data, settings = (
+        images.load_once(config.dataset),
+        settings_of(config, name),
+    )
+    network = untrained(config, data, name, seed=0)
+    every = batches(config, name, data.train)
     return {
         "network": training.phase(
-            network, functools.partial(batches, config.batch_size, 0)
+            network, functools.partial(every, settings.batch_size, 0)
         ),
         "masks": training.phase(
             masked(config, network),
-            functools.partial(batches, config.mask_batch_size, 0),
+            functools.partial(every, settings.mask_batch_size, 0),
         ),
     }

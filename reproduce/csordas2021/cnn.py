@@ -42,17 +42,7 @@ def build(input_shape, num_classes, dropout=True, seed=0):
           Differs from the paper: returns logits, the softmax belongs to the
           loss. Differs from the authors' framework: biases start at 0.
     """
-    if len(input_shape) != 3 or min(input_shape[:2]) < 8 or input_shape[2] < 1:
-        raise ValueError(
-            "`input_shape` must be (height, width, channels), at least "
-            f"(8, 8, 1), got {input_shape!r}."
-        )
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ValueError(
-            f"`num_classes` must be a positive int, got {num_classes!r}."
-        )
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"`seed` must be an int >= 0, got {seed!r}.")
+    check_arguments(input_shape, num_classes, seed)
     seeds = np.random.SeedSequence(seed).generate_state(7).tolist()
     layers = [
         keras.Input(input_shape),
@@ -76,6 +66,21 @@ def build(input_shape, num_classes, dropout=True, seed=0):
     if not dropout:
         layers = [x for x in layers if not isinstance(x, keras.layers.Dropout)]
     return keras.Sequential(layers, name="cnn")
+
+
+def check_arguments(input_shape, num_classes, seed):
+    """Raises `ValueError` if an argument of `build` is out of its range."""
+    if len(input_shape) != 3 or min(input_shape[:2]) < 8 or input_shape[2] < 1:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), at least "
+            f"(8, 8, 1), got {input_shape!r}."
+        )
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(
+            f"`num_classes` must be a positive int, got {num_classes!r}."
+        )
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"`seed` must be an int >= 0, got {seed!r}.")
 
 
 def _conv(channels, seed, name):

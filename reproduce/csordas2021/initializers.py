@@ -28,3 +28,16 @@ def xavier_normal(seed):
     return keras.initializers.VarianceScaling(
         2.0, mode="fan_avg", distribution="untruncated_normal", seed=seed
     )
+
+
+def he_normal(seed):
+    """Returns the initializer normal(0, 2 / fan_out); the second: a variance.
+
+    For the kernels of residual networks.
+
+    Args:
+        seed: Int.
+    """
+    return keras.initializers.VarianceScaling(
+        2.0, mode="fan_out", distribution="untruncated_normal", seed=seed
+    )

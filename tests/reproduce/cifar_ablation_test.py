@@ -32,8 +32,27 @@ TINY = cifar_ablation.Config(
 
 class ConfigTest(parameterized.TestCase):
     @parameterized.named_parameters(
-        ("network", {"networks": ("vgg",)}, "of cnn, cnn_nodropout, got 'vgg'"),
+        (
+            "network",
+            {"networks": ("vgg",)},
+            "of cnn, cnn_nodropout, resnet8, .*, resnet110, got 'vgg'",
+        ),
         ("no_network", {"networks": ()}, "--networks must be one value or"),
+        (
+            "statistics",
+            {"recalibrate": True},
+            "--recalibrate is for residual networks: .* none, got cnn",
+        ),
+        (
+            "batch",
+            {"resnet_mask_batch_size": 3},
+            "--resnet_mask_batch_size=3 is smaller",
+        ),
+        (
+            "beta",
+            {"find_beta": True, "networks": ("resnet8",), "resnet_beta": 0.0},
+            "--find_beta starts at --resnet_beta, got --resnet_beta=0",
+        ),
         ("twice", {"classes": ("0", "0")}, "--classes must be distinct"),
     )
     def test_refuses(self, changes, message):

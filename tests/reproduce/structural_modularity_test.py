@@ -9,7 +9,7 @@ from absl.testing import parameterized
 
 from reproduce import structural_modularity
 from reproduce.bena2021 import findings, stages
-from reproduce.harness import experiment
+from reproduce.harness import archive, experiment
 from tests.reproduce import run_test_case
 
 TINY = structural_modularity.Config(
@@ -24,12 +24,17 @@ TINY = structural_modularity.Config(
     fit_pairs=100,
     test_pairs=100,
     log_steps=2,
+    mask_shares=(0.5,),
+    mask_open_links=True,
 )
 PICTURES = (
     "fig02_specialization",
     "fig03_raw_metrics",
     "fig04_accuracy",
     "weighted_q",
+    "sender_receiver",
+    "masks",
+    "links",
 )
 
 
@@ -49,14 +54,21 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
                 record["bottleneck"]["bottleneck"],
             ):
                 self.assertEqual(np.shape(measure), (2, 2))
-        untrained = sparse["controls"]["untrained"]
+            for network in ("plain", "bottleneck"):
+                found = record[network]
+                self.assertLen(found["message"], 2)
+                self.assertLen(found["decides"], 2)
+            shares = np.array(record["plain"]["open"]["mask"])
+            self.assertAllClose(shares.sum(axis=0), [1.0, 1.0])
+            self.assertEqual(record["plain"]["steps"], 4)
         for measure in findings.MEASURES:
-            self.assertEqual(np.shape(untrained[measure]), (2, 2))
-        for control in ("no_rewiring", "no_walk"):
-            self.assertEqual(
-                set(sparse["controls"][control]),
-                {"accuracy", "correlation", "cka_distance"},
-            )
+            self.assertEqual(np.shape(sparse["untrained"][measure]), (2, 2))
+        for found in sparse["controls"].values():
+            self.assertContainsSubset({"accuracy", "rewired"}, found)
+        self.assertEqual(sparse["controls"]["no_rewiring"]["rewired"], 0)
+        self.assertEqual([r["share"] for r in sparse["shares"]], [0.5])
+        # A hundred of these fit into an archive.
+        self.assertLess(len(json.dumps(archive.rounded(dense))), 1300)
         # Networks and masks stay; what is measured anew is the same.
         folder = run / "demand2/links1/seed0"
         self.assertTrue((folder / "plain/mask1.parts/mask.npz").exists())
@@ -89,6 +101,14 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
 
 class ConfigTest(parameterized.TestCase):
     @parameterized.named_parameters(
+        ("arm", {"arm": "theirs"}, "--arm must be one of ours, table1, "),
+        (
+            "control_links",
+            {"control_links": (0,)},
+            "--control_links must be .*at least 1",
+        ),
+        ("repeats", {"mask_repeats": 0}, "--mask_repeats must be at least 1"),
+        ("shares", {"mask_shares": (0.0,)}, "--mask_shares must be .*above 0"),
         ("dataset", {"dataset": "svhn"}, "--dataset must be one of mnist, dig"),
         ("no_link", {"links": (0,)}, "--links must be .*at least 1, got '0'"),
         (

@@ -76,9 +76,11 @@ class NoKernel(keras.layers.Layer):
 
 
 class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
-    @parameterized.named_parameters(("two", 2), ("three", 3))
-    def test_tanh_modules_match_equation_3_in_numpy(self, modules):
-        layer = make_layer(modules=modules)
+    @parameterized.named_parameters(
+        ("two", 2, "input"), ("three", 3, "input"), ("state", 3, "state")
+    )
+    def test_tanh_modules_match_equation_3_in_numpy(self, modules, into):
+        layer = make_layer(modules=modules, links_into=into)
         inputs = make_inputs(modules)
         outputs = layer(inputs)
         states = [np.zeros((3, units)) for units in SIZES[:modules]]
@@ -87,13 +89,29 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
             states = []
             for n, (cell, x) in enumerate(zip(layer.cells, inputs)):
                 kernel, recurrent, bias = cell.get_weights()
+                carried = sum(
+                    before[m] @ np.array(layer.link(m, n).kernel)
+                    for m in range(modules)
+                    if m != n
+                )
                 total = x @ kernel + bias + before[n] @ recurrent
-                for m in range(modules):
-                    if m != n:
-                        total += before[m] @ np.array(layer.link(m, n).kernel)
+                # "state" is what the paper's earliest public code does.
+                total += carried @ (
+                    recurrent if into == "state" else np.eye(SIZES[n])
+                )
                 states.append(np.tanh(total))
         for output, state in zip(outputs, states, strict=True):
             self.assertAllClose(output, state, atol=1e-5)
+
+    @parameterized.parameters("gru", "lstm", "stack")
+    def test_links_into_the_state_have_its_size(self, name):
+        layer = make_layer(name, links_into="state")
+        layer(make_inputs())
+        sizes = [2, 2] if name == "stack" else SIZES  # of each first cell
+        for m, n in ((0, 1), (1, 0)):
+            self.assertEqual(
+                layer.link(m, n).kernel.shape, (SIZES[m], sizes[n])
+            )
 
     @parameterized.parameters("tanh", "gru", "lstm", "stack")
     def test_links_are_further_inputs_of_any_cell(self, name):
@@ -388,6 +406,7 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
             "stateful": True,
             "unroll": False,
             "dormant_gradients": True,
+            "links_into": "state",
             "link_scale": 0.25,
             "seed": 9,
         }
@@ -427,6 +446,11 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         ("steps", {"steps": 0}, "`steps` must be a positive int, got 0"),
         ("scale", {"link_scale": 0.0}, "`link_scale` must be .* above 0"),
         ("seed", {"seed": -1}, "`seed` must be an int"),
+        (
+            "into",
+            {"links_into": "h"},
+            '`links_into` must be "input" or "state"',
+        ),
         ("count", {"connections": 13}, r"`connections` .* \[1, 12\] .* got 13"),
         ("one", {"modules": 1}, "`cells` must be a list of two or more"),
     )

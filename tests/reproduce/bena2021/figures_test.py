@@ -7,36 +7,59 @@ from tests.reproduce.bena2021.structure_records import controls, sweep
 class FiguresTest(tf.test.TestCase):
     def test_draws_every_figure_with_one_repeat_or_several(self):
         names = {"fig02_specialization", "fig03_raw_metrics"}
-        names |= {"fig04_accuracy", "weighted_q"}
+        names |= {"fig04_accuracy", "weighted_q", "sender_receiver", "masks"}
         one = sweep()
         self.assertEqual(set(figures.draw(one)), names)
         every = one + sweep(seed=1) + sweep(demand=4) + sweep(demand=4, seed=1)
         drawn = figures.draw(every)
-        self.assertEqual(set(drawn), names | {"demand"})
-        left, right = drawn["fig02_specialization"].axes[:2]
+        self.assertEqual(set(drawn), names | {"demand", "demand_bits"})
+        left, right, part = drawn["fig02_specialization"].axes[:3]
         (x, y), (q, _) = (ax.lines[0].get_data() for ax in (left, right))
         self.assertAllClose(x, [1e-4, 1e-3, 0.1, 1.0])
         self.assertAllClose(q, (1 - x) / (2 * (1 + x)))
         self.assertAllClose(y, [0.9, 0.4, 0.1, 0.0], atol=1e-12)
         self.assertEqual(left.get_xscale(), "log")
+        self.assertAllClose(
+            part.lines[0].get_ydata(), [1.0, 4 / 9, 1 / 9, 0.0], atol=1e-12
+        )
 
     def test_the_mean_does_not_hide_a_module_that_only_sends(self):
         records = sweep()
         for made in records:
             made["plain"]["mask"] = [[0.9, 0.1], [0.5, 0.5]]
         drawn = figures.draw(records)["fig02_specialization"]
-        mean, more, less = (ax.get_ydata() for ax in drawn.axes[2].lines)
+        mean, sender, receiver = (ax.get_ydata() for ax in drawn.axes[3].lines)
         self.assertAllClose(mean, [0.4] * 4)
-        self.assertAllClose(more, [0.8] * 4)
-        self.assertAllClose(less, [0.0] * 4)
+        self.assertAllClose(sender, [0.8] * 4)
+        self.assertAllClose(receiver, [0.0] * 4)
 
-    def test_untrained_networks_are_drawn_where_there_are_controls(self):
+    def test_ceilings_are_drawn(self):
+        axes = figures.draw(sweep())["fig02_specialization"].axes
+        for ax, expected in ((axes[0], (0.767, 0.583)), (axes[6], (0.778,))):
+            found = [line.get_ydata()[0] for line in ax.lines[3:]]
+            self.assertAllClose(found, expected, atol=1e-3)
+
+    def test_controls_are_drawn_where_there_are(self):
         records = sweep()
-        records[-1]["controls"] = controls(0.9, 0.5, 0.9, 0.3)
-        drawn = figures.draw(records)["fig02_specialization"]
-        for axes in drawn.axes[::2]:
-            x, y = axes.lines[-1].get_data()
+        records[-1].update(controls(0.9, 0.5, 0.9, 0.3))
+        drawn = figures.draw(records)
+        for ax in drawn["fig02_specialization"].axes[::3]:
+            x, y = ax.lines[3].get_data()
             self.assertAllClose((x[0], y[0]), (1e-4, 0.3))
+        # Deep-R, no walk, gentle wake, the earliest code; then fixed links.
+        gains = [line.get_ydata()[0] for line in drawn["links"].axes[2].lines]
+        self.assertAllClose(gains, [5.0, 0.0, 2.0, 3.0, 0.0], atol=1e-9)
+        q, own = drawn["masks"].axes[2].lines[0].get_data()
+        self.assertAllClose(q, [0.05, 0.2])
+        self.assertAllClose(own, [0.65, 0.65])
+
+    def test_a_title_tells_the_arm_and_the_number_of_repeats(self):
+        one = sweep(arm="table1")
+        title = figures.draw(one)["fig04_accuracy"].get_suptitle()
+        self.assertIn("digits, Table 1 (n = 1)", title)
+        two = sweep() + sweep(seed=1)
+        title = figures.draw(two)["fig04_accuracy"].get_suptitle()
+        self.assertIn("digits (n = 2, shaded", title)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
+from modularity_tf.masking import weight_mask
 from modularity_tf.structure import specialization
 from reproduce.bena2021 import measures, stages
 from tests.reproduce.bena2021.tiny import CONFIG, SETTING
@@ -47,6 +48,124 @@ class MeasuresTest(tf.test.TestCase):
             self.assertEqual({module_of[path] for path in own}, {n})
         self.assertLen(counts, 6)
         self.assertEqual(measures.alive(network), 6)
+        compete, _ = measures.candidates(network, links=False)
+        self.assertLen(compete.values, 4)
+        self.assertFalse([path for path in compete.values if "link" in path])
+
+    def masks(self, network, shares):
+        """Returns masks that keep so many readout weights of each module."""
+        digits = []
+        for counts in shares:
+            values = {
+                path: np.zeros_like(kept)
+                for path, kept in measures.candidates(network)[0].values.items()
+            }
+            for n, count in enumerate(counts):
+                values[f"readout{n}/kernel"].flat[:count] = True
+            mask = weight_mask.WeightMask(values)
+            digits.append({"mask": mask, "accuracy": 0.5 + 0.1 * len(digits)})
+        return digits
+
+    def test_shares_of_masks_are_means_over_repeats(self):
+        network = stages.untrained(CONFIG, SETTING)
+        repeats = [((8, 2), (2, 8)), ((6, 4), (4, 6))]
+        masks = [self.masks(network, shares) for shares in repeats]
+        found = measures.mask_measures(network, masks[:1])
+        self.assertAllClose(found["mask"], [[0.8, 0.2], [0.2, 0.8]])
+        self.assertIsNone(found["mask_sd"])
+        self.assertAllClose(found["mask_accuracy"], [0.5, 0.6])
+        found = measures.mask_measures(network, masks)
+        self.assertAllClose(found["mask"], [[0.7, 0.3], [0.3, 0.7]])
+        self.assertAllClose(found["mask_sd"], [0.4 / np.sqrt(2)] * 2)
+
+    def test_a_mask_of_one_module_is_not_one_of_random_halves(self):
+        network = stages.untrained(CONFIG, SETTING)
+        masks = self.masks(network, ((60, 0), (0, 60)))
+        limit = measures.permuted_masks(masks, seed=0)
+        # Six of twelve units in either half: 0 on average, at most 1.
+        self.assertGreater(limit, 0.1)
+        self.assertLess(limit, 1.0)
+        self.assertEqual(limit, measures.permuted_masks(masks, seed=0))
+        same = self.masks(network, ((60, 60), (60, 60)))
+        self.assertAllClose(measures.permuted_masks(same, seed=0), 0.0)
+
+    def test_a_weight_counts_to_the_unit_that_it_feeds_or_is_read_from(self):
+        network = stages.untrained(CONFIG, SETTING)
+        values = {
+            path: np.zeros_like(kept)
+            for path, kept in measures.candidates(network)[0].values.items()
+        }
+        values["modules/module0/recurrent_kernel"][:, 2] = True
+        values["modules/link_1_0/connection_strength"][4, 3] = True
+        values["readout1/kernel"][5] = True
+        found = measures._unit_counts(weight_mask.WeightMask(values))
+        expected = np.zeros(12)
+        expected[[2, 3, 11]] = 6, 1, 10
+        self.assertAllEqual(found, expected)
+
+    def test_states_of_random_halves_are_less_specialized(self):
+        rng = np.random.default_rng(0)
+        codes = rng.normal(size=(10, 6))
+        found = {
+            f"states{n}": codes[self.task.test.labels(n)]
+            for n in measures.MODULES
+        }
+        own = measures.state_measures(found, self.task, seed=0)["correlation"]
+        own = np.mean(
+            specialization.specialization(
+                np.diagonal(own), np.diagonal(np.fliplr(own))
+            )
+        )
+        limit = measures.permuted_states(found, self.task, seed=0)
+        self.assertLess(limit, own)
+        alike = {f"states{n}": np.ones((150, 6)) for n in measures.MODULES}
+        self.assertIsNone(measures.permuted_states(alike, self.task, seed=0))
+
+    def test_the_message_is_the_others_residue_on_held_out_pairs(self):
+        rng = np.random.default_rng(0)
+        fit, test = (
+            {
+                "states0": np.eye(4)[part.labels(1) % 4],
+                "states1": rng.normal(size=(len(part.rows), 4)),
+            }
+            for part in (self.task.fit, self.task.test)
+        )
+        found = measures.message_accuracy(fit, test, self.task, 4)
+        self.assertEqual(found[0], 1.0)
+        self.assertLess(found[1], 0.6)
+
+    def test_a_module_decides_that_is_certain_where_it_is_asked(self):
+        pairs = self.task.test
+        asked = [pairs.targets == pairs.labels(n) for n in measures.MODULES]
+        readouts = np.zeros((2, 150, 10))
+        readouts[0, :, 3] = np.where(asked[0], 5.0, 1.0)
+        readouts[1, :, 3] = 2.0  # sends alone
+        found = {f"readout{n}": readouts[n] for n in measures.MODULES}
+        self.assertAllClose(measures.decides(found, pairs), [1.0, 0.5])
+        # Between the two lies the share of pairs of certainties in order.
+        certain = np.random.default_rng(0).normal(size=150)
+        found["readout1"] = np.repeat(certain[:, None], 10, axis=1)
+        order = certain[asked[1]][:, None] > certain[~asked[1]]
+        self.assertAllClose(
+            measures.decides(found, pairs), [1.0, np.mean(order)]
+        )
+
+    def test_what_becomes_of_links_is_read_from_the_optimizer(self):
+        network = stages.compiled(CONFIG, SETTING)
+        optimizer = network.optimizer
+        optimizer.iterations.assign(10)
+        optimizer.rewired.assign(4)
+        ages = [v for v in optimizer.variables if v.path.endswith("_age")]
+        for age in ages:  # of six links, five are as old as training
+            age.assign(np.full(age.shape, 10.0))
+        on = np.argwhere(network.get_layer("modules").link(1, 0).kernel)[0]
+        value = ages[1].numpy()
+        value[*on] = 4.0
+        ages[1].assign(value)
+        self.assertAllClose(
+            measures.links_kept(network),
+            {"steps": 10, "rewired": 4, "original": 5 / 6, "age": 0.9},
+        )
 
     def test_states_that_do_not_vary_have_no_measure(self):
         states = {f"states{n}": np.ones((150, 6)) for n in measures.MODULES}

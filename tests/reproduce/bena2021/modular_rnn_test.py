@@ -81,6 +81,13 @@ class ModularRnnTest(parameterized.TestCase, tf.test.TestCase):
         for output, value in zip(found, [*states, *readouts], strict=True):
             self.assertAllClose(output, value, atol=1e-4)
 
+    def test_pixels_are_standardized_if_asked(self):
+        model = network(standardize=True)
+        pixel = keras.Model(model.inputs, model.get_layer("rescaling1").output)
+        digits = pixels()
+        expected = (digits[1].reshape(6, -1) / 255 - 0.1307) / 0.3081
+        self.assertAllClose(pixel(digits), expected, atol=1e-5)
+
     def test_the_most_certain_module_decides(self):
         readouts = [
             np.array([[1.0, 0.0, 0.0], [0.0, 5.0, -9.0], [1.0, 1.0, 1.0]]),

@@ -3,7 +3,9 @@ import itertools
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from scipy import linalg
 
+from modularity_tf.structure import specialization as measures
 from reproduce.bena2021 import parity_mnist
 from reproduce.data import images
 
@@ -50,6 +52,49 @@ class ParityMnistTest(tf.test.TestCase, parameterized.TestCase):
                 told_apart.add((one[side] % modulus, other[side] % modulus))
         residues = itertools.permutations(range(modulus), 2)
         self.assertEqual(told_apart, set(residues))
+
+    def test_ceilings_are_those_of_an_enumeration(self):
+        allowed = _ALLOWED.tolist()
+        for modulus in parity_mnist.MODULI:
+            found = parity_mnist.ceilings(modulus)
+            alone = told = residue = 0
+            for a in range(10):
+                others = [b for first, b in allowed if first == a]
+                alone += 1  # any of the eight is as likely
+                left = [b % modulus for b in others]
+                told += len(set(left))  # one guess for each message
+                residue += max(left.count(r) for r in left)
+            self.assertAllClose(found["other_alone"], alone / 80)
+            self.assertAllClose(found["other_told"], told / 80)
+            self.assertAllClose(found["residue"], residue / 80)
+        # Pairs of inputs of the same other digit, with codes 0 or 1 alike.
+        same = [a == c for a, b in allowed for c, d in allowed if b == d]
+        self.assertAllClose(
+            found["correlation"], (1 - np.mean(same)) / (1 + np.mean(same))
+        )
+
+    def test_ceilings_of_the_papers_task(self):
+        found = parity_mnist.ceilings()
+        names = ("other_alone", "other_told", "residue")
+        self.assertAllClose([found[n] for n in names], [1 / 8, 1 / 4, 1 / 2])
+        names = ("alone", "told", "correlation")
+        self.assertAllClose(
+            [found[n] for n in names], [0.767, 0.583, 0.778], atol=1e-3
+        )
+
+    def test_uncorrelated_codes_reach_the_ceiling_of_correlations(self):
+        pairs = np.repeat(_ALLOWED, 40, axis=0)
+        # Rows of a Hadamard matrix without the first: no two correlate.
+        codes = linalg.hadamard(16)[1:11].astype("float64")
+        own, other = (
+            measures.mean_correlation(codes[pairs[:, 0]], pairs[:, k])
+            for k in (0, 1)
+        )
+        self.assertAllClose(
+            measures.specialization(own, other),
+            parity_mnist.ceilings()["correlation"],
+            atol=0.01,
+        )
 
     def test_pairs_are_allowed_and_carry_their_digits(self):
         split = _split()

@@ -7,22 +7,31 @@ def record(p, spec, seed=0, demand=2, accuracy=0.95, **kwargs):
         [0.5 + spec / 2, 0.5 - spec / 2],
         [0.5 - spec / 2, 0.5 + spec / 2],
     ]
-    plain = {
+    whole = {
         "accuracy": accuracy,
+        "message": [0.6, 0.9],  # module 1 receives
+        "decides": [0.2, 0.8],
+    }
+    plain = {
+        **whole,
+        **links(),
+        "permuted": {"mask": 0.05, "correlation": 0.02},
         "q_weighted": 0.4,
         "mask": measure,
         "correlation": measure,
         "cka_distance": measure,
         "mask_accuracy": [0.9, 0.8],
+        "mask_sd": None,
     }
     return {
         "data": "digits",
         "chance": 0.1,
+        "arm": "ours",
         "p": p,
         "seed": seed,
         "demand": demand,
         "plain": plain,
-        "bottleneck": {"accuracy": accuracy, "bottleneck": measure},
+        "bottleneck": {**whole, "bottleneck": measure},
         **kwargs,
     }
 
@@ -45,19 +54,31 @@ def several(values=(0.9, 0.4, 0.1, 0.0), **kwargs):
     ]
 
 
+def links():
+    """Returns what became of links."""
+    return {"steps": 1000, "rewired": 20, "original": 0.5, "age": 0.7}
+
+
 def controls(accuracy, mask_accuracy, readout, spec=0.2):
+    """Returns what the sparsest records have besides."""
     measure = [
         [0.5 + spec / 2, 0.5 - spec / 2],
         [0.5 - spec / 2, 0.5 + spec / 2],
     ]
+    control = {"accuracy": accuracy, "correlation": measure, **links()}
+    masks = {"mask": measure, "mask_accuracy": [mask_accuracy] * 2}
     return {
         "untrained": {
-            "mask_accuracy": [mask_accuracy] * 2,
+            **masks,
             "readout": [readout] * 2,
             "bottleneck": measure,
-            "mask": measure,
             "correlation": measure,
         },
-        "no_rewiring": {"accuracy": accuracy, "correlation": measure},
-        "no_walk": {"accuracy": accuracy, "correlation": measure},
+        "controls": {
+            "no_rewiring": control,
+            "no_walk": control,
+            "gentle_wake": {**control, "accuracy": accuracy + 0.02},
+            "earliest": {**control, "accuracy": accuracy + 0.03},
+        },
+        "shares": [{"share": share, **masks} for share in (0.05, 0.2)],
     }

@@ -15,5 +15,6 @@ CONFIG = structural_modularity.Config(
     fit_pairs=100,
     test_pairs=150,
     log_steps=2,
+    mask_shares=(0.1, 0.5),
 )
 SETTING = stages.Setting(2, 3, 0)

@@ -87,6 +87,32 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(nulls["drops most"], 1 / 3)
         self.assertAlmostEqual(nulls["relative to the"], 0.05)
 
+    @parameterized.parameters(("resnet110", 0.6), ("cnn", 0.4))
+    def test_residual_networks_must_drop_further(self, network, threshold):
+        found = verdicts([record(network, seed) for seed in range(2)])
+        (claim,) = (v for k, v in found.items() if "relative to the" in k)
+        self.assertEqual(claim["threshold"], threshold)
+
+    def test_the_paper_says_nothing_of_new_statistics(self):
+        for name, number in (("resnet8", "> 95 %"), ("cnn", "> 95 %")):
+            claim, *_ = verdicts([record(name)]).values()
+            self.assertEqual(
+                (claim["paper"], claim["source"]), (number, "paper")
+            )
+        found = verdicts([record("resnet8_recalibrated")]).values()
+        self.assertEqual({c["paper"] for c in found}, {"no number given"})
+        self.assertEqual({c["source"] for c in found}, {"ours"})
+
+    @parameterized.parameters(0.0, -0.1)
+    def test_where_no_class_drops_others_have_no_share_of_it(self, target):
+        made = record(target=target, other=0.1)
+        (claim,) = (v for k, v in verdicts([made]).items() if "another" in k)
+        self.assertEqual(
+            (claim["mean"], claim["verdict"]), (None, "undetermined")
+        )
+        bars = cifar_findings.draw([made])["fig06b_other_classes"].axes[0]
+        self.assertTrue(np.isnan([b.get_height() for b in bars.patches]).all())
+
     def test_one_seed_has_no_verdict(self):
         found = {v["verdict"] for v in verdicts([record()]).values()}
         self.assertEqual(found, {"one seed"})
@@ -101,7 +127,7 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(control["mean"], 0.875)
 
 
-class DrawTest(absltest.TestCase):
+class DrawTest(parameterized.TestCase):
     def test_figures_are_numbered_as_in_the_paper(self):
         records = [record("cnn"), record("cnn_nodropout", target=0.3)]
         figures = cifar_findings.draw(records)
@@ -116,6 +142,9 @@ class DrawTest(absltest.TestCase):
                 "fig20_confusion_difference_cnn_nodropout",
             },
         )
+        title = figures["fig19_confusion_difference_cnn"].get_suptitle()
+        self.assertStartsWith(title, "made up, simple CNN: change")
+        self.assertEndsWith(title, ", one seed")
         bars = figures["fig06a_relative_drop"].axes[0].patches
         np.testing.assert_allclose(
             [bar.get_height() for bar in bars], [50] * 3 + [30] * 3
@@ -124,6 +153,23 @@ class DrawTest(absltest.TestCase):
         titles = [ax.get_title() for ax in panels if ax.get_title()]
         self.assertEqual(
             titles, ["without cat", "without dog", "without truck"]
+        )
+
+    def test_residual_networks_are_told_by_their_depth(self):
+        depths = {"8": "8", "110": "110", "110_recalibrated": "110, recal"}
+        made = [record(f"resnet{d}", s) for s in (0, 1) for d in depths]
+        figures = cifar_findings.draw(made)
+        for depth, words in depths.items():
+            difference = figures[f"fig21_confusion_difference_resnet{depth}"]
+            control = figures[f"fig18_confusion_control_resnet{depth}"]
+            for figure in (difference, control):
+                title = figure.get_suptitle()
+                self.assertStartsWith(title, f"made up, ResNet-{words}")
+                self.assertEndsWith(title, ", mean of 2 seeds")
+        legend = figures["fig06a_relative_drop"].axes[0].get_legend()
+        self.assertEqual(
+            [text.get_text() for text in legend.get_texts()],
+            ["ResNet-8", "ResNet-110", "ResNet-110, recalibrated"],
         )
 
 

@@ -27,5 +27,13 @@ class XavierNormalTest(tf.test.TestCase):
         self.assertAllClose(beyond, 0.0455, atol=0.005)
 
 
+class HeNormalTest(tf.test.TestCase):
+    def test_has_the_variance_of_two_over_fan_out(self):
+        values = np.array(initializers.he_normal(0)((3, 3, 40, 80)))
+        self.assertAllClose(values.std(), np.sqrt(2 / (9 * 80)), rtol=0.02)
+        beyond = np.mean(np.abs(values) > 2 * values.std())
+        self.assertAllClose(beyond, 0.0455, atol=0.005)
+
+
 if __name__ == "__main__":
     tf.test.main()

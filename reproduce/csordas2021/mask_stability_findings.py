@@ -1,0 +1,111 @@
+"""How alike are masks of one task from two seeds? Claims and a figure.
+
+Everything here is computed from the records of `reproduce.mask_stability`, one
+a network and seed.
+"""
+
+import numpy as np
+
+from modularity_tf import plots
+from reproduce.csordas2021.mask_stability_stages import ALL_LAYERS, FNN
+from reproduce.harness import claim
+from reproduce.harness.records import grouped, mean
+
+PARTS = {False: "a part of the task", True: "the whole task"}
+
+
+def stability(record, whole, key="jaccard", layer=ALL_LAYERS):
+    """Returns how alike two masks of one task are, the mean over tasks.
+
+    The ceiling for what two different tasks can be expected to share.
+
+    Args:
+        record: Dict.
+        whole: Bool. The mask of all that the network has learned, or those of
+            its parts: pairs of classes, single operations.
+        key: Str, the measure: "jaccard" or "share"; "expected_jaccard" and
+            "expected_share" are those of random masks of the same sizes.
+        layer: Str, `ALL_LAYERS` for all together.
+
+    Returns:
+        Float, NaN where nothing is masked or kept.
+    """
+    values = [
+        task["layers"].get(layer, {}).get(key)
+        for task in record["tasks"].values()
+        if task["whole"] == whole
+    ]
+    return float(mean(values))
+
+
+def layers_of(record):
+    """Returns the names of all layers with masks, those of any task."""
+    names = [
+        name
+        for task in record["tasks"].values()
+        for name in task["layers"]
+        if name != ALL_LAYERS
+    ]
+    return [*dict.fromkeys(names), ALL_LAYERS]
+
+
+def claims(records):
+    """Returns the paper's claims with thresholds fixed before any run."""
+    found = claim.Claims()
+    for name, repeats in grouped(records, "network").items():
+        parts = "one operation" if name == FNN else "two classes"
+        for whole, task in ((False, parts), (True, "the whole task")):
+            is_papers = name != FNN and not whole
+            found.add(
+                f"{name}: two masks of {task}, from two seeds, have most "
+                "weights in common (IoU)",
+                [stability(r, whole) for r in repeats],
+                main=not whole,
+                at_least=0.9,
+                paper="93.26 % ± 0.96 % (CIFAR-10)"
+                if is_papers
+                else claim.NO_NUMBER,
+                null=[stability(r, whole, "expected_jaccard") for r in repeats],
+                null_is="random masks of the same sizes",
+            )
+    return found
+
+
+def draw(records):
+    """Returns the figure of appendix B.1, drawn from the records alone."""
+    by_network = grouped(records, "network")
+    places = [
+        (name, layer)
+        for name, repeats in by_network.items()
+        for layer in layers_of(repeats[0])
+    ]
+
+    def percent(key):
+        return {
+            title: 100
+            * np.array(
+                [
+                    [
+                        stability(by_network[name][i], whole, key, layer)
+                        for name, layer in places
+                    ]
+                    for i in range(len(grouped(records, "seed")))
+                ]
+            )
+            for whole, title in PARTS.items()
+        }
+
+    seeds = len(grouped(records, "seed"))
+    repeats = (
+        f"mean of {seeds} networks each" if seeds > 1 else "one network each"
+    )
+    data = "; ".join(grouped(records, "data"))
+    return {
+        "figB1_stability": plots.grouped_bars(
+            percent("jaccard"),
+            [f"{name}: {layer}" for name, layer in places],
+            "intersection over union [%]",
+            f"{data}\ntwo masks of one task from two seeds, {repeats}",
+            percent("expected_jaccard"),
+        )
+    }

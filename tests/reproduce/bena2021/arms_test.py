@@ -1,0 +1,30 @@
+from types import SimpleNamespace
+
+from absl.testing import absltest
+
+from reproduce.bena2021 import arms
+
+
+class ArmsTest(absltest.TestCase):
+    def test_every_arm_but_ours_changes_something(self):
+        ours, *others = arms.ARMS.values()
+        self.assertEqual(ours, arms.Arm("ours"))
+        for arm in others:
+            self.assertNotEqual(arm._replace(title="ours"), ours)
+        self.assertLen({arm.title for arm in others}, len(others))
+
+    def test_a_control_changes_the_arm_it_is_a_control_of(self):
+        config = SimpleNamespace(arm="state_input")
+        self.assertEqual(arms.arm_of(config), arms.ARMS["state_input"])
+        fixed = arms.arm_of(config, "no_rewiring")
+        self.assertFalse(fixed.rewire)
+        self.assertEqual(fixed.links_into, "state")
+        for control in arms.CONTROLS:
+            self.assertNotEqual(
+                arms.arm_of(config, control), arms.arm_of(config)
+            )
+        self.assertEqual(arms.TITLES.keys(), arms.CONTROLS.keys())
+
+
+if __name__ == "__main__":
+    absltest.main()
