@@ -2,7 +2,7 @@ PYTHON ?= python3
 TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_CPP_MIN_LOG_LEVEL
 
-.PHONY: demo lint lock test
+.PHONY: demo docs lint lock test wheel
 
 demo: .venv/stamp
 	.venv/bin/python -m reproduce.cifar_ablation \
@@ -14,10 +14,20 @@ test: .venv/stamp
 lint: .venv/stamp
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/mypy
 
 # The exact versions that Bazel installs: those of .venv, which has nothing else.
 lock: .venv/stamp
 	.venv/bin/pip freeze --all --exclude pip > requirements_lock.txt
+
+# The site, in site; a broken link is an error. To look at it:
+# python3 -m http.server --directory site
+docs: .venv-docs/stamp
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
+# The wheel, in dist/, tried out in an environment and a folder of its own.
+wheel:
+	.ci/wheel
 
 # The stamp comes last: an install that was cut short starts again from nothing.
 .venv/stamp: requirements.txt requirements-dev.txt
@@ -25,4 +35,10 @@ lock: .venv/stamp
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check \
 	    -r requirements-dev.txt
+	touch $@
+
+.venv-docs/stamp: requirements-docs.txt
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check \
+	    -r requirements-docs.txt
 	touch $@

@@ -128,4 +128,9 @@ for name, change in changes.items():
         np.delete(np.diag(change), 3).mean(),
     )
 
-only_3.save("only_3.npz")
+# --- Keep it.
+
+only_3.save("only_3.npz")  # a bit a weight, with its provenance
+mask = modularity_tf.WeightMask.load("only_3.npz", model)  # refused if unfit
+subnetwork = mask.apply(model)  # a plain Keras model
+masked.save("masked.keras")  # to go on training

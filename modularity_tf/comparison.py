@@ -5,7 +5,10 @@ import dataclasses
 import itertools
 import math
 import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 import rich.table
 
@@ -16,6 +19,9 @@ from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import clustering
 from modularity_tf.units.unit_clusters import UnitClusters
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 MEASURES = {
     "shared": "share of the first's units that the second marks",
     "in one cluster": "largest share of the set's units in one cluster",
@@ -25,8 +31,14 @@ ALL = "all layers"
 
 
 def compare(
-    findings, model, *, at_least=None, among=None, permutations=999, seed=0
-):
+    findings: Mapping[str, Any],
+    model: keras.Model,
+    *,
+    at_least: float | None = None,
+    among: NeuronSelection | None = None,
+    permutations: int = 999,
+    seed: int = 0,
+) -> "Comparison":
     """Returns how far findings of a network mark the same units.
 
     Every finding is read as marks on the units of each hidden layer. A set of
@@ -41,7 +53,11 @@ def compare(
     are among the findings their unused units count nowhere, and `among` says
     which others do.
 
-    >>> compare({"weights": mask, "neurons": cats, "units": clusters}, model)
+    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
+    >>> clusters = mtf.find_units(model, (images, labels))
+    >>> same = mtf.compare({"neurons": threes, "units": clusters}, model)
+    >>> [row["layer"] for row in same.rows]
+    ['hidden', 'all layers']
 
     Args:
         findings: Dict from name to `WeightMask`, `NeuronSelection`,
@@ -107,6 +123,13 @@ def compare(
 class Comparison:
     """What findings have in common, layer by layer.
 
+    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
+    >>> fives = mtf.find_neurons(model, (images, labels), label=5)
+    >>> same = mtf.compare({"3": threes, "5": fives}, model)
+    >>> same.rows[0]["measure"]
+    'shared'
+    >>> figure = same.plot()
+
     Attributes:
         rows: Tuple of dicts: `layer`, `first` and `second`, the names of two
             findings; `units`, how many of the layer count; `marked`, how many
@@ -117,9 +140,9 @@ class Comparison:
             weighed by the units that count.
     """
 
-    rows: tuple
+    rows: tuple[dict[str, Any], ...]
 
-    def table(self):
+    def table(self) -> rich.table.Table:
         """Returns the rows as a `rich.table.Table`."""
         table = rich.table.Table(title="Do findings mark the same units?")
         table.add_column("layer")
@@ -140,7 +163,7 @@ class Comparison:
                 )
         return table
 
-    def plot(self):
+    def plot(self) -> "Figure":
         """Returns value and chance of every row, a matplotlib `Figure`."""
         from modularity_tf import plots  # and matplotlib with it
 

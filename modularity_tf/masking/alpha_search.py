@@ -64,12 +64,12 @@ def search_alpha(
 
     Example:
 
-    >>> def trial(alpha):
-    ...     masked.reset(seed=0, alpha=alpha)
-    ...     masked.fit(train_data, epochs=5)
-    ...     return accuracy(masked), masked.weight_mask().keep_fraction
-    >>> found = search_alpha(trial, accuracy(model))
-    >>> masked.reset(seed=0, alpha=found.alpha)
+    >>> from modularity_tf.masking import alpha_search
+    >>> def trial(alpha):  # in earnest: train a mask with it, and score it
+    ...     return 1 - 20 * alpha, 1e-4 / alpha
+    >>> found = alpha_search.search_alpha(trial, reference=1.0, start=1e-4)
+    >>> round(found.alpha, 6)
+    0.001778
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), C.2

@@ -5,6 +5,8 @@ import functools
 import itertools
 import math
 import warnings
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -43,26 +45,26 @@ _TOO_SMALL = "`data` has no batch of {} rows or more, one a mask."
 
 
 def find_weights(
-    model,
-    data,
-    validation_data=None,
+    model: keras.Model,
+    data: data_of_users.Data,
+    validation_data: data_of_users.Data | None = None,
     *,
-    task=None,
-    loss=None,
-    metrics=None,
-    layers=None,
-    roles="kernels",
-    alpha="auto",
-    keep_probability="auto",
-    num_samples=None,
-    batch_size=128,
-    steps=None,
-    learning_rate=LEARNING_RATE,
-    seed=0,
-    callbacks=(),
-    return_scores=False,
-    verbose=1,
-):
+    task: str | None = None,
+    loss: Any = None,
+    metrics: Any = None,
+    layers: str | Iterable[str] | None = None,
+    roles: str | Iterable[str] = "kernels",
+    alpha: float | Literal["auto"] = "auto",
+    keep_probability: float | Literal["auto"] = "auto",
+    num_samples: int | None = None,
+    batch_size: int = 128,
+    steps: int | None = None,
+    learning_rate: float = LEARNING_RATE,
+    seed: int = 0,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    return_scores: bool = False,
+    verbose: int = 1,
+) -> Any:  # a mask, or the tuple that `return_scores` asks for
     """Returns the weights of a trained model that a task needs.
 
     Learns a mask over the weights while these stay as they are: training of a
@@ -87,8 +89,12 @@ def find_weights(
     such one, else the loss, on a scale from 0, the model with all these weights
     removed, to 1, the model as it is.
 
-    >>> mask = find_weights(model, (images, labels))
+    >>> mask = mtf.find_weights(
+    ...     model, (images, labels), alpha=1e-5, keep_probability=0.9, verbose=0
+    ... )
     >>> subnetwork = mask.apply(model)  # a plain Keras model
+    >>> mask.keep_fraction < 0.9
+    True
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.
@@ -145,14 +151,14 @@ def find_weights(
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2,
           C.2
     """
-    starts = STARTS if _is_auto(keep_probability) else (keep_probability,)
+    starts: Any = STARTS if _is_auto(keep_probability) else (keep_probability,)
     learning_rate = checks.number("learning_rate", learning_rate, above=True)
     batch_size = checks.integer("batch_size", batch_size, least=1)
     if steps is not None:
         steps = checks.integer("steps", steps, least=1)
     if not _is_auto(alpha):
         alpha = checks.number("alpha", alpha)
-    first_alphas = _SMALL_ALPHAS if _is_auto(alpha) else (alpha,)
+    first_alphas: Any = _SMALL_ALPHAS if _is_auto(alpha) else (alpha,)
     masked = masked_model.MaskedModel(
         model, num_samples, first_alphas[0], starts[0], roles, layers, seed=seed
     )

@@ -13,6 +13,11 @@ class MaskedConv2D(masked_layer.MaskedLayer, keras.layers.Conv2D):
     entry for each entry of the kernel, shape `(height, width, input_channels,
     filters)`. All else is as in `MaskedDense`.
 
+    >>> from modularity_tf import layers
+    >>> layer = layers.MaskedConv2D(4, 3, seed=0)
+    >>> layer(images.reshape(-1, 8, 8, 1), training=True).shape
+    TensorShape([1797, 6, 6, 4])
+
     Args:
         filters: Positive int, number of output channels.
         kernel_size: Int or two ints, height and width of the kernel.

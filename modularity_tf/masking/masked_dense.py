@@ -14,6 +14,11 @@ class MaskedDense(masked_layer.MaskedLayer, keras.layers.Dense):
     `mask_logits > 0`. Weights and mask train together: for a trained model
     whose weights stay, see `MaskedModel`.
 
+    >>> from modularity_tf import layers
+    >>> layer = layers.MaskedDense(3, seed=0)
+    >>> layer(images, training=True).shape
+    TensorShape([1797, 3])
+
     Args:
         units: Positive int, size of the last output axis.
         num_samples: Positive int. The batch is cut into so many parts, each

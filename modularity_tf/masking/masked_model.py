@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -38,10 +40,10 @@ class MaskedModel(frozen_model.FrozenModel):
 
     Train it as any Keras model:
 
-    >>> masked = MaskedModel(model)
+    >>> masked = mtf.MaskedModel(model, seed=0)
     >>> masked.compile(loss="sparse_categorical_crossentropy")
-    >>> masked.fit(task_images, task_labels, epochs=20)
-    >>> mask = masked.weight_mask(task="no cats")
+    >>> history = masked.fit(images, labels, 128, epochs=20, verbose=0)
+    >>> mask = masked.weight_mask(task="digits")
     >>> subnetwork = mask.apply(model)
 
     Choosing `alpha` and the learning rate. A logit starts at
@@ -94,17 +96,17 @@ class MaskedModel(frozen_model.FrozenModel):
 
     def __init__(
         self,
-        model,
-        num_samples=4,
-        alpha=DEFAULT_ALPHA,
-        keep_probability=0.9,
-        roles="kernels",
-        layers=None,
-        fixed_mask=None,
-        temperature=1.0,
-        seed=None,
-        **kwargs,
-    ):
+        model: keras.Model,
+        num_samples: int | None = 4,
+        alpha: float = DEFAULT_ALPHA,
+        keep_probability: float = 0.9,
+        roles: str | Iterable[str] = "kernels",
+        layers: str | Iterable[str] | None = None,
+        fixed_mask: weight_mask.WeightMask | None = None,
+        temperature: float = 1.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         mask_sampling.check_arguments(num_samples, alpha, temperature)
         initial_logit = mask_sampling.logit(keep_probability)
         roles, layers = _as_saved(roles), _as_saved(layers)
@@ -163,17 +165,17 @@ class MaskedModel(frozen_model.FrozenModel):
         return self.mask_logits
 
     @property
-    def alpha(self):
+    def alpha(self) -> float:
         """Float, the penalty on each logit."""
         return float(str(self._alpha.numpy()))  # 0.001, not 0.00100000005
 
     @property
-    def smallest_batch(self):
+    def smallest_batch(self) -> int:
         """Int, the rows that a training batch must have: one a mask."""
         return self.num_samples or 2
 
     @property
-    def seed(self):
+    def seed(self) -> int:
         """Int, the seed of the mask samples."""
         return int(self.sampler_state.numpy()[0])
 
@@ -241,7 +243,9 @@ class MaskedModel(frozen_model.FrozenModel):
         self._warn_of_a_poor_mask(arguments)
         return history
 
-    def reset(self, seed=None, alpha=None):
+    def reset(
+        self, seed: int | None = None, alpha: float | None = None
+    ) -> None:
         """Makes the mask and the optimizer as they were before training.
 
         For the next task of the same model: the compiled step is kept, which
@@ -269,7 +273,7 @@ class MaskedModel(frozen_model.FrozenModel):
                 self.optimizer, self.trainable_variables
             )
 
-    def untrained_twin(self):
+    def untrained_twin(self) -> Self:
         """Returns the same masking of the network as it was before training.
 
         The control for a finding: what a mask finds in random weights. The
@@ -283,7 +287,7 @@ class MaskedModel(frozen_model.FrozenModel):
         config["fixed_mask"] = self.fixed_mask
         return type(self)(**config)
 
-    def weight_mask(self, task=None):
+    def weight_mask(self, task: str | None = None) -> weight_mask.WeightMask:
         """Returns what was learned: the mask of every weight with logits.
 
         Weights under `fixed_mask` are not part of it.
@@ -315,7 +319,7 @@ class MaskedModel(frozen_model.FrozenModel):
         }
         return weight_mask.WeightMask(values, provenance)
 
-    def summary(self, print_fn=print):
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Prints the share of weights kept in each masked tensor and in all.
 
         Args:

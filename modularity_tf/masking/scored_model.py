@@ -1,5 +1,7 @@
 """ScoredModel: find the few weights of a model that do a task (edge-popup)."""
 
+from typing import Any, Literal
+
 import keras
 import numpy as np
 from keras import ops
@@ -29,13 +31,14 @@ class ScoredModel(frozen_model.FrozenModel):
     `MaskedModel`, so masks of different tasks have the same size. The wrapped
     model runs in inference mode, and its weights are never written to.
 
-    >>> scored = ScoredModel(model, share=0.05)
+    >>> scored = mtf.ScoredModel(model, share=0.05, seed=0)
     >>> scored.compile(
     ...     keras.optimizers.SGD(0.1, momentum=0.9),
     ...     loss="sparse_categorical_crossentropy",
     ... )
-    >>> scored.fit(task_images, task_labels)
-    >>> mask = scored.weight_mask(task="the first digit")
+    >>> history = scored.fit(images, labels, verbose=0)
+    >>> scored.weight_mask(task="digits").keep_fraction  # 118 of 2368
+    0.04983108108108108
 
     Scores start uniform in (-b, b), b = 1 / sqrt(fan in), fan in being the
     weight's number of rows (Kaiming-uniform with a = sqrt(5), PyTorch's rule
@@ -74,14 +77,14 @@ class ScoredModel(frozen_model.FrozenModel):
 
     def __init__(
         self,
-        model,
-        share=0.05,
-        candidates=None,
-        scope="model",
-        signed=True,
-        seed=None,
-        **kwargs,
-    ):
+        model: keras.Model,
+        share: float = 0.05,
+        candidates: weight_mask.WeightMask | None = None,
+        scope: Literal["model", "weight"] = "model",
+        signed: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         checks.number("share", share, above=True, most=1)
         if not isinstance(signed, bool):
             raise ValueError(f"`signed` must be a bool, got {signed!r}.")
@@ -132,7 +135,7 @@ class ScoredModel(frozen_model.FrozenModel):
             values[path] = weight * ops.cast(mask, weight.dtype)
         return self._functional(values, inputs)
 
-    def reset(self, seed=None):
+    def reset(self, seed: int | None = None) -> None:
         """Draws the scores anew and makes the optimizer as before training.
 
         For the next task of the same model: the compiled step is kept.
@@ -153,7 +156,7 @@ class ScoredModel(frozen_model.FrozenModel):
                 self.optimizer, self.trainable_variables
             )
 
-    def weight_mask(self, task=None):
+    def weight_mask(self, task: str | None = None) -> weight_mask.WeightMask:
         """Returns what was learned: which candidates have the top scores.
 
         Args:

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -9,6 +11,9 @@ import numpy as np
 from modularity_tf.masking import frozen_model
 from modularity_tf.parts import activations, checks, part_set
 from modularity_tf.parts import weights as model_weights
+
+if TYPE_CHECKING:  # it imports this module
+    from modularity_tf.neurons.selection import NeuronSelection
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -33,8 +38,11 @@ class WeightMask(part_set.PartSet):
 
     Example:
 
-    >>> needed_for_cats = full - without_cats
-    >>> blind = (~needed_for_cats).apply(model)  # a plain Keras model
+    >>> kernel = model.get_layer("hidden").kernel.numpy()
+    >>> large = mtf.WeightMask({"hidden/kernel": abs(kernel) > 0.1})
+    >>> pruned = large.apply(model)  # a plain Keras model
+    >>> (large | ~large).keep_fraction
+    1.0
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
@@ -42,7 +50,7 @@ class WeightMask(part_set.PartSet):
 
     KIND = "weights"
 
-    def select(self, layers):
+    def select(self, layers: str | Iterable[str]) -> "WeightMask":
         """Returns the part of the mask that lies in the named layers.
 
         Args:
@@ -54,7 +62,7 @@ class WeightMask(part_set.PartSet):
         chosen = model_weights.select_layers(self.values, layers)
         return WeightMask(chosen, self.provenance)
 
-    def inverted(self, keep_layers=()):
+    def inverted(self, keep_layers: str | Iterable[str] = ()) -> "WeightMask":
         """Returns the complement, but for some layers that stay as they are.
 
         Args:
@@ -68,7 +76,7 @@ class WeightMask(part_set.PartSet):
             {p: v if p in stays else ~v for p, v in self.values.items()}
         )
 
-    def halves(self):
+    def halves(self) -> tuple["WeightMask", "WeightMask"]:
         """Returns the mask of the first half of the layers, and the second.
 
         Applied alone, each leaves the other half of the network whole: where
@@ -79,12 +87,13 @@ class WeightMask(part_set.PartSet):
         """
         layers = list(dict.fromkeys(p.rpartition("/")[0] for p in self.values))
         first = layers[: -(-len(layers) // 2)]
-        halves = {}, {}
+        halves: tuple[dict, dict] = {}, {}
         for path, value in self.values.items():
             halves[path.rpartition("/")[0] not in first][path] = value
-        return tuple(WeightMask(half, self.provenance) for half in halves)
+        one, other = (WeightMask(half, self.provenance) for half in halves)
+        return one, other
 
-    def check_fits(self, model):
+    def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first path that `model` has otherwise.
 
         The mask may cover a part of the model's weights.
@@ -108,7 +117,7 @@ class WeightMask(part_set.PartSet):
                     f"{path!r} has shape {shape}, the mask {value.shape}."
                 )
 
-    def apply(self, model):
+    def apply(self, model: keras.Model) -> keras.Model:
         """Returns a copy of `model` in which removed weights are zero.
 
         Args:
@@ -135,7 +144,7 @@ class WeightMask(part_set.PartSet):
         )
         return clone
 
-    def remove_from(self, model):
+    def remove_from(self, model: keras.Model) -> keras.Model:
         """Returns a copy of `model` without the weights of the mask.
 
         Args:
@@ -150,7 +159,9 @@ class WeightMask(part_set.PartSet):
         """
         return (~self).apply(model)
 
-    def units(self, model, at_least=None):
+    def units(
+        self, model: keras.Model, at_least: float | None = None
+    ) -> "NeuronSelection":
         """Returns the neurons whose incoming weights the mask keeps.
 
         Args:

@@ -1,7 +1,10 @@
 """find_neurons: which neurons of a trained model does a class use?"""
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Literal, overload
 
+import keras
 import numpy as np
 
 from modularity_tf.neurons import selection, statistics
@@ -12,6 +15,28 @@ from modularity_tf.parts import weights as model_weights
 METHODS = ("threshold", "bayesian")
 
 
+@overload
+def find_neurons(
+    model: keras.Model,
+    data: data_of_users.Data,
+    label: int,
+    *,
+    layers: str | Iterable[str] | None = ...,
+    method: Literal["threshold"] = ...,
+    percentile: float = ...,
+) -> selection.NeuronSelection: ...
+@overload
+def find_neurons(
+    model: keras.Model,
+    data: data_of_users.Data,
+    label: int,
+    *,
+    layers: str | Iterable[str] | None = ...,
+    method: Literal["bayesian"],
+    t_high: float = ...,
+    t_low: float = ...,
+    tau: float = ...,
+) -> selection.NeuronMask: ...
 def find_neurons(
     model,
     data,
@@ -30,8 +55,8 @@ def find_neurons(
     layer or a channel of a convolution; how active it is, is the mean of its
     activation's magnitude.
 
-    >>> cats = find_neurons(model, (images, labels), label=3)
-    >>> blind = cats.remove_from(model)  # a plain Keras model
+    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
+    >>> blind = threes.remove_from(model)  # a plain Keras model
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.

@@ -7,6 +7,8 @@ References:
 
 import dataclasses
 import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -21,6 +23,11 @@ from modularity_tf.parts import (
     part_set,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from modularity_tf.masking.weight_mask import WeightMask
+
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
 class NeuronSelection(part_set.PartSet):
@@ -28,11 +35,16 @@ class NeuronSelection(part_set.PartSet):
 
     With the set algebra, `sharing`, `iou`, `shuffled`, `save` and `load` of
     every `PartSet`.
+
+    >>> some = mtf.NeuronSelection({"hidden": np.arange(32) < 8})
+    >>> some.keep_fraction
+    0.25
+    >>> without = some.remove_from(model)  # a plain Keras model
     """
 
     KIND = "neurons"
 
-    def select(self, layers):
+    def select(self, layers: str | Iterable[str]) -> "NeuronSelection":
         """Returns the part of the selection that lies in the named layers.
 
         Args:
@@ -46,7 +58,7 @@ class NeuronSelection(part_set.PartSet):
             {path: self.values[path] for path in chosen}, self.provenance
         )
 
-    def apply(self, model):
+    def apply(self, model: keras.Model) -> keras.Model:
         """Returns the model with these neurons, the others of their layers off.
 
         See `subnetworks.build_subnetwork`.
@@ -56,7 +68,9 @@ class NeuronSelection(part_set.PartSet):
         """
         return subnetworks.build_subnetwork(model, self)
 
-    def remove_from(self, model, incoming=False):
+    def remove_from(
+        self, model: keras.Model, incoming: bool = False
+    ) -> keras.Model:
         """Returns the model without what these neurons pass on.
 
         See `subnetworks.ablate`.
@@ -67,7 +81,9 @@ class NeuronSelection(part_set.PartSet):
         """
         return subnetworks.ablate(model, self, incoming)
 
-    def weights(self, model, incoming=True, outgoing=True):
+    def weights(
+        self, model: keras.Model, incoming: bool = True, outgoing: bool = True
+    ) -> "WeightMask":
         """Returns the weights of these neurons, a `WeightMask` over kernels.
 
         Args:
@@ -81,7 +97,7 @@ class NeuronSelection(part_set.PartSet):
         """
         return subnetworks.weights_of(model, self, incoming, outgoing)
 
-    def check_fits(self, model):
+    def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first layer that `model` has otherwise.
 
         Args:
@@ -107,6 +123,12 @@ class NeuronMask(finding.Finding):
     """A three-way decision: forced on, forced off, or unchanged.
 
     It comes from where `on` comes from: `provenance`.
+
+    >>> data = images, labels
+    >>> found = mtf.find_neurons(model, data, label=3, method="bayesian")
+    >>> (found.on & found.off).keep_fraction
+    0.0
+    >>> forced = found.apply(model)  # a plain Keras model
 
     Attributes:
         on: `NeuronSelection`, the active neurons.
@@ -137,14 +159,14 @@ class NeuronMask(finding.Finding):
         )
 
     @property
-    def provenance(self):
+    def provenance(self) -> Mapping[str, Any]:
         """Dict of JSON values that says where the decision comes from."""
         return self.on.provenance
 
-    def check_fits(self, model):
+    def check_fits(self, model: keras.Model) -> None:
         self.on.check_fits(model)
 
-    def apply(self, model):
+    def apply(self, model: keras.Model) -> keras.Model:
         """Returns the model with these neurons forced on and off.
 
         See `subnetworks.build_subnetwork`.
@@ -154,11 +176,13 @@ class NeuronMask(finding.Finding):
         """
         return subnetworks.build_subnetwork(model, self)
 
-    def remove_from(self, model, incoming=False):
+    def remove_from(
+        self, model: keras.Model, incoming: bool = False
+    ) -> keras.Model:
         """As `on.remove_from`: without the neurons that are forced on."""
         return self.on.remove_from(model, incoming)
 
-    def table(self):
+    def table(self) -> rich.table.Table:
         table = rich.table.Table(title="NeuronMask")
         table.add_column("where")
         for column in ("neurons", "on", "off", "unchanged"):
@@ -170,7 +194,7 @@ class NeuronMask(finding.Finding):
             )
         return table
 
-    def plot(self):
+    def plot(self) -> "Figure":
         from modularity_tf import plots  # and matplotlib with it
 
         return plots.grouped_bars(

@@ -129,6 +129,10 @@ def class_statistics(model, data, num_classes, layers=None):
     magnitude is what `magnitudes` returns. One pass over the data; memory is
     that of a batch.
 
+    >>> from modularity_tf.neurons import selection, statistics
+    >>> found = statistics.class_statistics(model, (images, labels), 10)
+    >>> threes = selection.threshold_neurons(found, 3, percentile=70)
+
     Args:
         model: Built `keras.Model`.
         data: Arrays `(inputs, labels)` or batches of them, as in

@@ -8,6 +8,11 @@ from modularity_tf.parts import checks
 def confusion_matrix(labels, predictions, num_classes):
     """Returns how the examples of each class were classified.
 
+    >>> from modularity_tf.parts import confusion
+    >>> confusion.confusion_matrix([0, 0, 1, 1], [0, 1, 1, 1], 2)
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+
     Args:
         labels: Int array of shape `(examples,)`, in [0, num_classes).
         predictions: Int array of the same shape: the class predicted.
@@ -47,6 +52,10 @@ def confusion_matrix(labels, predictions, num_classes):
 
 def relative_drop(reference, confusion):
     """Returns the share of each class's accuracy that was lost.
+
+    >>> from modularity_tf.parts import confusion
+    >>> confusion.relative_drop(np.eye(2), np.array([[0.25, 0.75], [0, 1]]))
+    array([0.75, 0.  ])
 
     Args:
         reference: Confusion matrix, shape `(classes, classes)`, before.

@@ -1,8 +1,16 @@
 """Data as users have it: arrays `(x, y)`, datasets, batches of any kind."""
 
+import collections.abc
+import typing
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+# Arrays `(x, y)`, or batches of them.
+Data: typing.TypeAlias = (
+    collections.abc.Iterable[typing.Any] | keras.utils.PyDataset
+)
 
 BATCH_SIZE = 256  # in which arrays are gone through
 

@@ -3,9 +3,15 @@
 import json
 import os
 import zipfile
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import keras
 import numpy as np
 import rich.console
+import rich.table
+
+if TYPE_CHECKING:  # matplotlib is imported to draw
+    from matplotlib.figure import Figure
 
 _FORMAT, _VERSION = "modularity_tf", 1  # of the files
 
@@ -19,13 +25,14 @@ class Finding:
     """
 
     KIND = ""  # what a file holds, for its header and messages
-    kinds = {}  # to the class of each, so that one can make another
+    # To the class of each, so that one can make another.
+    kinds: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         Finding.kinds.setdefault(cls.KIND, cls)  # not a user's subclass
 
-    def check_fits(self, model):
+    def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first thing that `model` has otherwise.
 
         Args:
@@ -33,15 +40,15 @@ class Finding:
         """
         raise NotImplementedError
 
-    def table(self):
+    def table(self) -> rich.table.Table:
         """Returns the finding layer by layer, a `rich.table.Table`."""
         raise NotImplementedError
 
-    def plot(self):
+    def plot(self) -> "Figure":
         """Returns a picture of the finding, a matplotlib `Figure`."""
         raise NotImplementedError
 
-    def save(self, file):
+    def save(self, file: str | os.PathLike[str]) -> None:
         """Writes the finding to one compressed `.npz` file.
 
         The file appears whole or not at all.
@@ -72,7 +79,9 @@ class Finding:
         os.replace(partial, file)
 
     @classmethod
-    def load(cls, file, model=None):
+    def load(
+        cls, file: str | os.PathLike[str], model: keras.Model | None = None
+    ) -> Self:
         """Reads a finding that `save` wrote.
 
         Args:

@@ -117,6 +117,12 @@ class Overlap:
 def overlaps(first, second):
     """Returns the overlap of two sets, layer by layer.
 
+    >>> from modularity_tf.parts import overlap
+    >>> one, other = np.arange(8) < 4, np.arange(8) >= 3
+    >>> both = overlap.overlaps({"hidden": one}, {"hidden": other})["total"]
+    >>> both.share, both.expected_share
+    (0.25, 0.625)
+
     Args:
         first: Mapping from the name of a layer or weight to a boolean array,
             True for its members; `WeightMask.values`, say.

@@ -5,11 +5,16 @@ import collections.abc
 import dataclasses
 import math
 import types
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import rich.table
 
 from modularity_tf.parts import checks, finding, overlap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,8 +37,8 @@ class PartSet(finding.Finding):
         ValueError: If an array is not boolean, or `provenance` is not JSON.
     """
 
-    values: dict
-    provenance: dict = dataclasses.field(default_factory=dict)
+    values: Mapping[str, np.ndarray]
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     KIND = "parts"  # what they are
 
@@ -62,22 +67,22 @@ class PartSet(finding.Finding):
         provenance = finding.as_provenance(self.provenance)
         object.__setattr__(self, "provenance", provenance)
 
-    def __or__(self, other):
+    def __or__(self, other: Self) -> Self:
         return self._combine(other, np.logical_or)
 
-    def __and__(self, other):
+    def __and__(self, other: Self) -> Self:
         return self._combine(other, np.logical_and)
 
-    def __sub__(self, other):
+    def __sub__(self, other: Self) -> Self:
         return self._combine(other, np.greater)
 
-    def __invert__(self):
+    def __invert__(self) -> Self:
         return type(self)(
             {p: ~value for p, value in self.values.items()},
             _of_model(self, self),
         )
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return (
             type(other) is type(self)
             and self.values.keys() == other.values.keys()
@@ -87,7 +92,7 @@ class PartSet(finding.Finding):
             )
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self):  # a read-only `values` can't be pickled or copied
         return type(self), (dict(self.values), self.provenance)
@@ -99,23 +104,23 @@ class PartSet(finding.Finding):
         )
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Int, the number of parts, in the set or not."""
         return sum(value.size for value in self.values.values())
 
     @property
-    def keep_fraction(self):
+    def keep_fraction(self) -> float:
         """Float in [0, 1], the share of parts in the set; NaN for none."""
         return overlap.ratio(sum(_counts(self).values()), self.size)
 
-    def keep_fractions(self):
+    def keep_fractions(self) -> dict[str, float]:
         """Returns the share of parts kept of each tensor, keyed by path."""
         return {
             path: overlap.ratio(count, self.values[path].size)
             for path, count in _counts(self).items()
         }
 
-    def sharing(self, reference, per_tensor=False):
+    def sharing(self, reference: Self, per_tensor: bool = False) -> Any:
         """Returns s(t, r) = |t & r| / |t|, t this set, r the reference.
 
         Not symmetric. 0 / 0, for an empty set, is NaN.
@@ -137,7 +142,7 @@ class PartSet(finding.Finding):
         """
         return self._measure(reference, "share", per_tensor)
 
-    def iou(self, other, per_tensor=False):
+    def iou(self, other: Self, per_tensor: bool = False) -> Any:
         """Returns the intersection over union, |a & b| / |a | b|.
 
         Symmetric. 0 / 0, for two empty sets, is NaN. Arguments, result and
@@ -149,7 +154,7 @@ class PartSet(finding.Finding):
         """
         return self._measure(other, "jaccard", per_tensor)
 
-    def overlap(self, other, per_tensor=False):
+    def overlap(self, other: Self, per_tensor: bool = False) -> Any:
         """Returns what two sets share, beside what random sets would.
 
         Args:
@@ -167,7 +172,7 @@ class PartSet(finding.Finding):
         total = found.pop("total")
         return found if per_tensor else total
 
-    def table(self):
+    def table(self) -> rich.table.Table:
         table = rich.table.Table(title=self._title())
         for column in ("where", self.KIND, "in the set", "share"):
             table.add_column(
@@ -183,7 +188,7 @@ class PartSet(finding.Finding):
             table.add_row(path, str(size), str(count), share)
         return table
 
-    def plot(self):
+    def plot(self) -> "Figure":
         from modularity_tf import plots  # and matplotlib with it
 
         return plots.shares_by_layer(
@@ -195,7 +200,7 @@ class PartSet(finding.Finding):
             self._title(),
         )
 
-    def shuffled(self, seed):
+    def shuffled(self, seed: int) -> Self:
         """Returns a random set with as many members in each tensor.
 
         The control for a finding: what a set of this size does by chance.

@@ -69,6 +69,10 @@ def model_weights(model):
     statistics such as a BatchNormalization's moving mean are not. A weight
     that several layers share appears once.
 
+    >>> from modularity_tf.parts import weights
+    >>> [*weights.model_weights(model)]
+    ['hidden/kernel', 'hidden/bias', 'output/kernel', 'output/bias']
+
     Args:
         model: Built `keras.Model`.
 

@@ -1,10 +1,14 @@
 """check: is a finding sound, and what does it share with others?"""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
+import keras
 import numpy as np
 
-from modularity_tf.parts import checks, performance
+from modularity_tf.parts import checks, part_set, performance
+from modularity_tf.parts.data import Data
 from modularity_tf.soundness import (
     arguments,
     evaluation,
@@ -17,29 +21,30 @@ from modularity_tf.soundness import (
 SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of the curve
 GROUPS = (0.01, 0.1)  # shares of the finding that are removed at once
 LIKE_RANDOM = 0.05  # share of random parts that may do as well as a finding
+_Parts = TypeVar("_Parts", bound=part_set.PartSet)
 _CURVE_REPEATS = 5  # random parts a size
 _FEW = 20  # removals to find out how many must go at once,
 _GROWTH = 4  # so many times more if too few did
 
 
 def check(
-    finding,
-    model,
-    data,
+    finding: _Parts,
+    model: keras.Model,
+    data: Data,
     *,
-    loss=None,
-    metrics=None,
-    untrained=None,
-    scores=None,
-    repeats=(),
-    others=None,
-    incoming=False,
-    examples=2000,
-    random_parts=20,
-    removals=100,
-    tolerance=0.01,
-    seed=0,
-):
+    loss: Any = None,
+    metrics: Any = None,
+    untrained: keras.Model | None = None,
+    scores: Mapping[str, np.ndarray] | None = None,
+    repeats: Sequence[_Parts] = (),
+    others: Mapping[str, Sequence[_Parts]] | None = None,
+    incoming: bool = False,
+    examples: int = 2000,
+    random_parts: int = 20,
+    removals: int = 100,
+    tolerance: float = 0.01,
+    seed: int = 0,
+) -> result.Soundness:
     """Returns whether a finding is what its task needs, beside controls.
 
     A finding is a set of weights or neurons. Each number has a 95 % interval
@@ -72,8 +77,10 @@ def check(
     `check` trains nothing. Findings of other seeds are made by
     `[find_weights(model, data, seed=s) for s in range(5)]`.
 
-    >>> found = check(masks[0], model, (images, labels), repeats=masks[1:])
-    >>> found.plot()
+    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
+    >>> of_3 = images[labels == 3], labels[labels == 3]
+    >>> found = mtf.soundness.check(threes, model, of_3, removals=10)
+    >>> figure = found.plot()
 
     Args:
         finding: `WeightMask` or `NeuronSelection` with a member or more.

@@ -2,15 +2,24 @@
 
 import dataclasses
 import json
+from typing import TYPE_CHECKING, Any
 
 import rich.table
 
 from modularity_tf.parts import finding
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @dataclasses.dataclass(frozen=True)
 class Soundness:
     """What a check says of a finding, each number with its 95 % interval.
+
+    >>> some = mtf.NeuronSelection({"hidden": np.arange(32) < 16})
+    >>> found = mtf.soundness.check(some, model, (images, labels), removals=5)
+    >>> found.value("the part alone") < found.value("the whole model")
+    True
 
     Attributes:
         rows: Tuple of dicts: `quantity`, "faithfulness", "completeness" or
@@ -26,17 +35,17 @@ class Soundness:
         settings: Dict: what performance is, and the arguments.
     """
 
-    rows: tuple
-    curve: tuple
-    sharing: tuple
-    settings: dict
+    rows: tuple[dict[str, Any], ...]
+    curve: tuple[dict[str, Any], ...]
+    sharing: tuple[dict[str, Any], ...]
+    settings: dict[str, Any]
 
     @property
-    def verdicts(self):
+    def verdicts(self) -> dict[str, str]:
         """Dict from the name of an other task to its verdict, a str."""
         return {row["other"]: row["verdict"] for row in self.sharing}
 
-    def value(self, what):
+    def value(self, what: str) -> float:
         """Returns the value of the first row of `what`, a float.
 
         Raises:
@@ -48,12 +57,12 @@ class Soundness:
         known = [row["what"] for row in self.rows]
         raise ValueError(f"`what` must be one of {known}, got {what!r}.")
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """Returns all of it as a dict of JSON values, `None` for NaN."""
         found = json.dumps(dataclasses.asdict(self))
         return json.loads(found, parse_constant=lambda _: None)
 
-    def table(self):
+    def table(self) -> rich.table.Table:
         """Returns the numbers as a `rich.table.Table`."""
         table = rich.table.Table(
             title=f"Is the finding sound? Performance: {self.settings['name']}"
@@ -98,7 +107,7 @@ class Soundness:
                 table.add_row(key, _percent(row[key]))
         return table
 
-    def plot(self):
+    def plot(self) -> "Figure":
         """Returns a picture of it, a matplotlib `Figure`."""
         from modularity_tf import plots  # and matplotlib with it
 

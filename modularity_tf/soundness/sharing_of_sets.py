@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +23,11 @@ class Sharing:
 
     With a and b sets of parts, their overlap is |a & b| / sqrt(|a| |b|): 0 if
     they have nothing in common, 1 if they are equal.
+
+    >>> low, high = np.arange(100) < 20, np.arange(100) >= 80
+    >>> found = mtf.soundness.sharing([{"a": low}] * 3, [{"a": high}] * 3)
+    >>> found.overlap, found.ceiling
+    (0.0, 1.0)
 
     Attributes:
         overlap: Float, mean over pairs of an extraction of either task.
@@ -47,12 +53,20 @@ class Sharing:
     low: float
     high: float
     p: float
-    extractions: tuple
+    extractions: tuple[int, int]
     verdict: str
     reason: str
 
 
-def sharing(own, other, *, needed=1.0, margin=MARGIN, level=LEVEL, seed=0):
+def sharing(
+    own: Sequence[Mapping[str, np.ndarray]],
+    other: Sequence[Mapping[str, np.ndarray]],
+    *,
+    needed: float = 1.0,
+    margin: float = MARGIN,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Sharing:
     """Returns how much two tasks share, and whether that is more than nothing.
 
     Each task was extracted several times, with other seeds. With p(w) the
@@ -81,6 +95,13 @@ def sharing(own, other, *, needed=1.0, margin=MARGIN, level=LEVEL, seed=0):
 
     Errors that extractions of both tasks make alike can't be told from shared
     parts by counting, but by what happens without them: `needed`.
+
+    >>> low, high = np.arange(100) < 20, np.arange(100) >= 80
+    >>> own = [{"layer": low}] * 3
+    >>> mtf.soundness.sharing(own, [{"layer": high}] * 3).verdict
+    'separate'
+    >>> mtf.soundness.sharing(own, own).verdict
+    'shared'
 
     Args:
         own: List of dicts from name to boolean array, `WeightMask.values` say,

@@ -1,6 +1,7 @@
 """DeepR: the optimizer that trains and rewires sparse connections."""
 
 import warnings
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -30,6 +31,18 @@ class DeepR(keras.optimizers.Optimizer):
     `LearningRateScheduler` do, changes the other optimizer's rate by the same
     factor, after a rate of 0 too. If that one follows a schedule, it keeps it,
     and a warning says so. Assigning a schedule changes `learning_rate` alone.
+
+    >>> from modularity_tf import layers
+    >>> sparse = keras.Sequential(
+    ...     [
+    ...         layers.SparseDense(32, connections=0.1, activation="relu"),
+    ...         keras.layers.Dense(10, activation="softmax"),
+    ...     ]
+    ... )
+    >>> sparse.compile(mtf.DeepR("adam"), "sparse_categorical_crossentropy")
+    >>> history = sparse.fit(images, labels, verbose=0)
+    >>> int(np.count_nonzero(sparse.layers[0].kernel))  # a tenth, as before
+    205
 
     Args:
         optimizer: `keras.optimizers.Optimizer`, name or config, for the other
@@ -69,21 +82,21 @@ class DeepR(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        optimizer,
-        learning_rate=0.01,
-        noise=0.0,
-        temperature=0.0,
-        l1=0.0,
-        wake_strength=1e-3,
-        gentle_wake=True,
-        grow="random",
-        rewire=True,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        seed=None,
-        name="deep_r",
-    ):
+        optimizer: keras.optimizers.Optimizer | str | dict[str, Any],
+        learning_rate: Any = 0.01,
+        noise: float = 0.0,
+        temperature: float = 0.0,
+        l1: float = 0.0,
+        wake_strength: float = 1e-3,
+        gentle_wake: bool = True,
+        grow: Literal["random", "gradient"] = "random",
+        rewire: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        seed: int | None = None,
+        name: str = "deep_r",
+    ) -> None:
         if not callable(learning_rate):
             learning_rate = checks.number("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name)

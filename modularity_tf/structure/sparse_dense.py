@@ -32,6 +32,13 @@ class SparseDense(keras.layers.Layer):
     rewires them; under any other optimizer they stay where they are: one that
     would cross zero is kept just above it.
 
+    >>> from modularity_tf import layers
+    >>> layer = layers.SparseDense(32, connections=100, seed=0)
+    >>> layer(images).shape
+    TensorShape([1797, 32])
+    >>> int(np.count_nonzero(layer.kernel))
+    100
+
     Args:
         units: Positive int, size of the last output axis.
         connections: How many are active: an int, the number itself, or a

@@ -34,6 +34,12 @@ class SparseRecurrent(keras.layers.Layer):
     module's input is False, of a padded step say, that module's states stay
     as they are, as in `keras.layers.RNN`; the others go on and see them.
 
+    >>> from modularity_tf import layers
+    >>> cells = [keras.layers.SimpleRNNCell(5), keras.layers.GRUCell(4)]
+    >>> joined = layers.SparseRecurrent(cells, connections=3, steps=2)
+    >>> [states.shape for states in joined([images, images])]
+    [TensorShape([1797, 5]), TensorShape([1797, 4])]
+
     Args:
         cells: List of two or more Keras cells with a `kernel` for their input
             and one state `h` first: `SimpleRNNCell`, `GRUCell`, `LSTMCell`,

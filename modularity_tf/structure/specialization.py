@@ -18,6 +18,10 @@ def specialization(own, other):
 
     A measure below 0, as a mean correlation can be by chance, counts as 0.
 
+    >>> from modularity_tf.structure import specialization
+    >>> specialization.specialization([0.9, 0.5], [0.1, 0.5])
+    array([0.8, 0. ])
+
     Args:
         own: Float array, M(n, n): what module n has to do with its own task.
         other: Float array of the same shape, M(n, 1 - n).
@@ -173,6 +177,10 @@ def cka(first, second, unbiased=False):
     With centred activations X and Y: |Y'X|^2 / (|X'X| |Y'Y|), Frobenius
     norms. No matrix of examples by examples is formed.
 
+    >>> from modularity_tf.structure import specialization
+    >>> round(specialization.cka(images, 2 * images), 6)
+    1.0
+
     Args:
         first: Float array of shape `(examples, units)`.
         second: Float array of shape `(examples, other_units)`, of the same
@@ -250,6 +258,10 @@ def cka_distance(states, groups, seed):
 
 def structural_modularity(fraction):
     """Returns the Q of two dense modules, Q = (1 - p) / (2 (1 + p)).
+
+    >>> from modularity_tf.structure import specialization
+    >>> specialization.structural_modularity([0.0, 1.0])
+    array([0.5, 0. ])
 
     Args:
         fraction: Float array p in [0, 1], the share of the possible links

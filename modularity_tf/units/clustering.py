@@ -29,6 +29,11 @@ def modularity(similarity, clusters):
     Q = Tr(P' A P) - Tr(P' A 1 1' A P), where A is the similarity without its
     diagonal, divided by its sum, and P says which unit is in which cluster.
 
+    >>> from modularity_tf.units import clustering
+    >>> blocks = np.kron(np.eye(2), np.ones((3, 3)))
+    >>> float(clustering.modularity(blocks, [0, 0, 0, 1, 1, 1]))
+    0.5
+
     Args:
         similarity: Array of shape `(n, n)`, symmetric, not negative.
         clusters: Int array of shape `(n,)`; units of label -1 are left out,
@@ -75,6 +80,10 @@ def num_clusters(clusters):
     """Returns the effective number of clusters, exp(entropy of their sizes).
 
     exp(-sum_c r_c log r_c), r_c the share of units in cluster c.
+
+    >>> from modularity_tf.units import clustering
+    >>> round(float(clustering.num_clusters([0, 0, 1, 1])), 6)
+    2.0
 
     Args:
         clusters: Int array of shape `(n,)`; label -1 is left out.
@@ -187,6 +196,11 @@ def find_clusters(similarities, steps=1000, entropy=0.15, seed=0, restarts=0):
 
     `spectral_clusters`, then `refine_clusters`.
 
+    >>> from modularity_tf.units import clustering
+    >>> blocks = np.kron(np.eye(2), np.ones((3, 3)))
+    >>> clustering.find_clusters(blocks)
+    array([0, 0, 0, 1, 1, 1])
+
     Args:
         similarities: Array of shape `(n, n)`, or a stack `(m, n, n)`:
             symmetric, not negative. The diagonal does not matter.
@@ -214,6 +228,10 @@ def agreement(a, b):
 
     By clusim, with its default alpha = 0.9. Units that are unused (-1) in
     either are left out: they neither agree nor disagree.
+
+    >>> from modularity_tf.units import clustering
+    >>> clustering.agreement([0, 0, 1, 1], [1, 1, 0, 0])
+    1.0
 
     Args:
         a: Int array of shape `(n,)`.

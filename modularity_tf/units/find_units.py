@@ -1,28 +1,34 @@
 """find_units: which units of a trained model act alike?"""
 
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
 from modularity_tf.parts import activations
+from modularity_tf.parts.data import Data
 from modularity_tf.units import clustering, similarity, unit_clusters
 
 
 def find_units(
-    model,
-    data,
+    model: keras.Model,
+    data: Data,
     *,
-    layers=None,
-    measure="covariance",
-    loss=None,
-    steps=1000,
-    restarts=10,
-    seed=0,
-):
+    layers: str | Iterable[str] | None = None,
+    measure: str = "covariance",
+    loss: Any = None,
+    steps: int = 1000,
+    restarts: int = 10,
+    seed: int = 0,
+) -> dict[str, unit_clusters.UnitClusters]:
     """Returns which units of each layer of a trained model act alike.
 
     The units of a layer are split into clusters of maximal modularity Q,
     similar inside and different from the others. What similar means is up to
     the measure.
 
-    >>> clusters = find_units(model, (images, labels))
-    >>> first = clusters["conv2"].members(0)  # a NeuronSelection
+    >>> clusters = mtf.find_units(model, (images, labels))
+    >>> first = clusters["hidden"].members(0)  # a NeuronSelection
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.

@@ -7,6 +7,8 @@ References:
 
 import collections.abc
 import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -25,12 +27,20 @@ from modularity_tf.parts import (
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import clustering, similarity
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class UnitClusters(finding.Finding):
     """The clusters of the units of a layer.
 
     An immutable value: its arrays can't be written to.
+
+    >>> found = mtf.find_units(model, (images, labels))["hidden"]
+    >>> sum(found.sizes) + len(found.unused)
+    32
+    >>> first = found.members(0)  # a NeuronSelection
 
     Attributes:
         layer: Str, its path.
@@ -47,7 +57,7 @@ class UnitClusters(finding.Finding):
     similarity: np.ndarray
     clusters: np.ndarray
     modularity: float
-    provenance: dict = dataclasses.field(default_factory=dict)
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     KIND = "clusters of units"
 
@@ -68,11 +78,11 @@ class UnitClusters(finding.Finding):
         )
 
     @property
-    def sizes(self):
+    def sizes(self) -> list[int]:
         """List of int, the units in each cluster."""
         return np.bincount(self.clusters[self.clusters >= 0]).tolist()
 
-    def members(self, cluster):
+    def members(self, cluster: int) -> selection.NeuronSelection:
         """Returns the units of one cluster, a `NeuronSelection`.
 
         Args:
@@ -87,7 +97,7 @@ class UnitClusters(finding.Finding):
             {"cluster": label, "measure": self.measure, **self.provenance},
         )
 
-    def check_fits(self, model):
+    def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` if the model has no such layer of such a size.
 
         Args:
@@ -103,7 +113,7 @@ class UnitClusters(finding.Finding):
                 f"{sorted(units)}."
             )
 
-    def table(self):
+    def table(self) -> rich.table.Table:
         table = rich.table.Table(
             title=f"{self.layer} by {self.measure}, Q = {self.modularity:.3f}"
         )
@@ -115,16 +125,16 @@ class UnitClusters(finding.Finding):
         return table
 
     @property
-    def num_clusters(self):
+    def num_clusters(self) -> float:
         """Float, the effective number of clusters (equation 8)."""
         return clustering.num_clusters(self.clusters)
 
     @property
-    def unused(self):
+    def unused(self) -> np.ndarray:
         """Int array, the indices of the units similar to no other."""
         return np.flatnonzero(self.clusters < 0)
 
-    def plot(self):
+    def plot(self) -> "Figure":
         """Returns the similarity sorted by cluster, a matplotlib `Figure`."""
         from modularity_tf import plots  # and matplotlib with it
 

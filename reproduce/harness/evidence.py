@@ -13,7 +13,7 @@ files in results/ say, and nothing that was typed:
 import json
 import re
 
-from reproduce.harness import claim, training
+from reproduce.harness import claim, titles, training
 
 _LABEL = re.compile("(?:fig0*)?([^_]*)")  # of fig06a_relative_drop: 6a
 _PART = re.compile(
@@ -79,8 +79,8 @@ def _claim_of(archive, statement):
 
 def _experiments_table(archives, experiments):
     lines = [
-        "| experiment | figures | flags | seeds, time | claims | the main ones "
-        "|",
+        "| experiment | figures | flags | seeds, time | claims | one of the "
+        "main ones |",
         "|---|---|---|---|---|---|",
     ]
     for name, _, figures in experiments:
@@ -89,11 +89,9 @@ def _experiments_table(archives, experiments):
         if not own:
             lines.append(_row([*first, "", "", "no result archived yet", ""]))
         for key, archive in own.items():
-            main = [one for one in archive["claims"] if one["main"]]
-            said = "; ".join(
-                f"{one['statement']}: **{_value(one)}** ({_null(one)})"
-                for one in main
-            )
+            one = next(one for one in archive["claims"] if one["main"])
+            statement = titles.in_statement(one["statement"])
+            said = f"{statement}: **{_value(one)}** ({_null(one)})"
             seeds = archive["seeds"]
             took = f"{len(seeds)}, {cost(archive)}"
             verdicts = claim.tally(archive["claims"]).split(": ")[1]

@@ -16,7 +16,9 @@ CLAIMS = [
         paper="|low|",
         main=True,
     ),
-    claim.Claim("one seed", (1.5,), 1, True, 1.0, "as many", percent=False),
+    claim.Claim(
+        "one seed", (1.5,), 1, True, 1.0, "as many", percent=False, main=True
+    ),
     claim.Claim("unknown", (float("nan"),) * 2, 1, True, 1.0, "as many"),
 ]
 
