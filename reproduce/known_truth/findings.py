@@ -10,7 +10,7 @@ from reproduce.known_truth.figures import scores
 NEVER_LEARNED = "random scores"
 # Where weights are natural or cancel each other, and compiled heads.
 _HARDER = ("pairs", *cases.OTHERS)
-_MAIN = ("simple", "pairs", "attention_pairs", "trained_apart")
+_MAIN = ("simple", "silent_32", "pairs", "attention_pairs", "trained_apart")
 # Weights that were trained are redundant: the truth are those in use, and how
 # many of them a task could do without is not known.
 _REDUNDANT = ("trained", "recurrent")
