@@ -209,6 +209,14 @@ py_library(
         labels = re.findall(r'"([:@/]+.*)"', self.target("modularity_tf/b:z"))
         self.assertEqual({*labels} - {"@pypi//tensorflow_probability"}, {label})
 
+    def test_does_not_depend_on_what_types_alone_need(self):
+        self.write(
+            "modularity_tf/b/z.py",
+            "import numpy\nif TYPE_CHECKING:\n    from modularity_tf.a import x",
+        )
+        target = self.target("modularity_tf/b:z")
+        self.assertEqual(re.findall('"[:@/]+.*"', target), ['"@pypi//numpy"'])
+
     @parameterized.named_parameters(
         ("a_name", "'reproduce.run'", ["run_lib"]),
         (

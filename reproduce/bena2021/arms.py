@@ -4,10 +4,11 @@ None is tuned. What is a number of the experiment (steps, batches) is in the
 flag file of the arm.
 """
 
-from typing import NamedTuple
+import dataclasses
 
 
-class Arm(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Arm:
     """How a network is built and trained.
 
     Attributes:
@@ -70,4 +71,5 @@ TITLES = {
 
 def arm_of(config, control=""):
     """Returns the `Arm` of a configuration, changed as a control, if any."""
-    return ARMS[config.arm]._replace(**CONTROLS.get(control, {}))
+    changes = CONTROLS.get(control, {})
+    return dataclasses.replace(ARMS[config.arm], **changes)

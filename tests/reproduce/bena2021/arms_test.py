@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 from absl.testing import absltest
@@ -10,7 +11,7 @@ class ArmsTest(absltest.TestCase):
         ours, *others = arms.ARMS.values()
         self.assertEqual(ours, arms.Arm("ours"))
         for arm in others:
-            self.assertNotEqual(arm._replace(title="ours"), ours)
+            self.assertNotEqual(dataclasses.replace(arm, title="ours"), ours)
         self.assertLen({arm.title for arm in others}, len(others))
 
     def test_a_control_changes_the_arm_it_is_a_control_of(self):
