@@ -212,7 +212,8 @@ py_library(
     def test_does_not_depend_on_what_types_alone_need(self):
         self.write(
             "modularity_tf/b/z.py",
-            "import numpy\nif TYPE_CHECKING:\n    from modularity_tf.a import x",
+            "import numpy\n"
+            "if TYPE_CHECKING:\n    from modularity_tf.a import x",
         )
         target = self.target("modularity_tf/b:z")
         self.assertEqual(re.findall('"[:@/]+.*"', target), ['"@pypi//numpy"'])
