@@ -40,6 +40,9 @@ PICTURES = (
 
 class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
+        # Twenty small models would be traced, for a few steps each.
+        tf.config.run_functions_eagerly(True)
+        self.addCleanup(tf.config.run_functions_eagerly, False)
         run, results = self.run_tiny(structural_modularity, TINY, PICTURES)
         sparse, dense = results["records"]
         self.assertEqual([sparse["p"], dense["p"]], [1 / 36, 1.0])
