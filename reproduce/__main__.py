@@ -9,12 +9,12 @@ import re
 import rich.console
 from absl import app, flags
 
+from reproduce.harness import titles
+
 _HERE = pathlib.Path(__file__).parent
 RESULTS = _HERE.parent / "results"
 # Figures of the papers that show no result.
 DRAWINGS = {
-    "Csordas et al., 2021": {},
-    "Elbastawisy & Afrin, 2025": {},
     "Lange et al., 2022": {
         "1": "what a module is",
         "2": "the eight measures of similarity",
@@ -40,8 +40,11 @@ def papers():
         binary's name, `None` for drawings.
     """
     found = {
-        paper: [(number, shows, None) for number, shows in figures.items()]
-        for paper, figures in DRAWINGS.items()
+        paper: [
+            (number, shows, None)
+            for number, shows in DRAWINGS.get(paper, {}).items()
+        ]
+        for paper in titles.PAPERS
     }
     for name, _, constants in _binaries():
         if paper := constants.get("PAPER"):

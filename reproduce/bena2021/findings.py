@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from modularity_tf.structure import specialization
+from reproduce.bena2021 import measures
 from reproduce.harness import claim
 from reproduce.harness.records import grouped
 
@@ -31,14 +32,14 @@ PAPERS_DEMAND = 2  # the modulus of its task
 def raw(record, measure):
     """Returns the mean over both modules of M(n, n) and of M(n, 1 - n)."""
     m = np.array(record[MEASURES.get(measure, "plain")][measure], "float64")
-    return np.diagonal(m).mean(), np.diagonal(m[:, ::-1]).mean()
+    own, other = measures.own_and_other(m)
+    return own.mean(), other.mean()
 
 
 def by_module(record, measure):
     """Returns the specialization of each module."""
     m = np.array(record[MEASURES[measure]][measure], "float64")
-    own, other = np.diagonal(m), np.diagonal(m[:, ::-1])
-    return specialization.specialization(own, other)
+    return measures.by_module(m)
 
 
 def specialized(record, measure):

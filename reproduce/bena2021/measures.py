@@ -20,6 +20,20 @@ _SCORE_BATCH = 1000
 _MASK_DEALS, _STATE_DEALS = 1000, 40  # random halves
 
 
+def own_and_other(m):
+    """Returns M(n, n) and M(n, 1 - n) of each module, `(..., 2)` each.
+
+    Args:
+        m: Float array `(..., 2, 2)`, M(n, k).
+    """
+    return [np.diagonal(each, axis1=-2, axis2=-1) for each in (m, m[..., ::-1])]
+
+
+def by_module(m):
+    """Returns the specialization of each module, see `own_and_other`."""
+    return specialization.specialization(*own_and_other(m))
+
+
 def alive(network):
     """Returns the number of active links, both directions together."""
     links = network.get_layer("modules")
@@ -202,10 +216,7 @@ def mask_measures(network, masks):
 
 def _spread(repeats):
     """Returns each module's standard deviation over repeats of M(n, k)."""
-    own = np.diagonal(repeats, axis1=1, axis2=2)
-    other = np.diagonal(repeats[..., ::-1], axis1=1, axis2=2)
-    each = specialization.specialization(own, other)
-    return each.std(axis=0, ddof=1).tolist()
+    return by_module(repeats).std(axis=0, ddof=1).tolist()
 
 
 def permuted_masks(masks, seed):
@@ -261,8 +272,7 @@ def _permuted(halves, units, deals, seed):
     found = []
     for _ in range(deals):
         m = np.array(halves(np.split(rng.permutation(units), 2)))
-        own, other = np.diagonal(m), np.diagonal(m[:, ::-1])
-        found.append(specialization.specialization(own, other).mean())
+        found.append(by_module(m).mean())
     return records.without_nan(float(np.quantile(found, 0.95)))
 
 

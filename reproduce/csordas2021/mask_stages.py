@@ -10,6 +10,7 @@ from modularity_tf.masking import alpha_search, callbacks, masked_model
 from reproduce.harness import config as harness_config
 
 field = harness_config.field
+AGAIN = "_again"  # a mask of the same task, extracted from another seed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from reproduce.csordas2021 import (
     sequence_stages,
     sequences,
 )
-from reproduce.csordas2021.sequence_stages import AGAIN
+from reproduce.csordas2021.mask_stages import AGAIN
 
 MODULES, LEVELS = mathematics_data.MODULES, mathematics_data.LEVELS
 EASY, HARD = LEVELS[0], LEVELS[-1]

@@ -7,9 +7,9 @@ and seed.
 import numpy as np
 
 from modularity_tf import plots
+from reproduce.csordas2021.mask_stages import AGAIN
 from reproduce.csordas2021.scan_data import SIMPLE
 from reproduce.csordas2021.scan_stages import TOKENS
-from reproduce.csordas2021.sequence_stages import AGAIN
 from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped
 

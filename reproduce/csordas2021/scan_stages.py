@@ -13,8 +13,8 @@ from reproduce.csordas2021 import (
     sequence_stages,
     sequences,
 )
+from reproduce.csordas2021.mask_stages import AGAIN
 from reproduce.csordas2021.scan_data import SIMPLE
-from reproduce.csordas2021.sequence_stages import AGAIN
 
 NETWORKS = ("lstm", "transformer")
 SPLITS = scan_data.SPLITS[1:]  # those that generalization is tested on

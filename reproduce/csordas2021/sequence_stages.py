@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from reproduce.csordas2021 import mask_stages, sequence_scores, sequences
+from reproduce.csordas2021.mask_stages import AGAIN
 from reproduce.harness import records, training
 
-AGAIN = "_again"  # a mask of the same task, extracted from another seed
 # Biases and embeddings are never masked; layer normalization is.
 ROLES = {"lstm": "kernels", "transformer": "transformer"}
 

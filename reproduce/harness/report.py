@@ -21,12 +21,6 @@ from reproduce.harness import (
 )
 from reproduce.harness import run as harness_run
 
-PAPERS = {  # the package of an experiment's stages
-    "csordas2021": "Csordas et al., 2021",
-    "elbastawisy2025": "Elbastawisy & Afrin, 2025",
-    "lange2022": "Lange et al., 2022",
-    "bena2021": "Bena & Goodman, 2021",
-}
 OWN = "Experiments of our own"
 OWN_MODEL = "Your model"
 _DPI = 100  # of pictures in the page
@@ -71,8 +65,9 @@ class Reported:
     @property
     def paper(self):
         """Str, whose figures these are."""
-        package = self.experiment.plan.__module__.split(".")[1]
-        return {**PAPERS, "own_model": OWN_MODEL}.get(package, OWN)
+        if self.experiment.name == "inspect":
+            return OWN_MODEL
+        return getattr(_binary(self.experiment), "PAPER", OWN)
 
 
 def import_packages():
@@ -128,7 +123,9 @@ def load(argument, results_folder):
     if folder is not None:
         name = folder.resolve().name
         parent = folder.resolve().parent.name
-        whole = f"{parent}/{name}" if name.startswith("part-") else name
+        whole = (
+            f"{parent}/{name}" if name.startswith(harness_run.PART) else name
+        )
         name, experiment = whole, whole.split("-")[0]
     if experiment is None:
         raise ValueError(f"{file} does not tell its experiment.")
@@ -187,7 +184,7 @@ def _check_pair(runs):
 
 def _papers(runs):
     """Returns the runs by paper, as the template takes them."""
-    order = [OWN_MODEL, *PAPERS.values(), OWN]
+    order = [OWN_MODEL, *titles.PAPERS, OWN]
     by_paper = {paper: [] for paper in order}
     for run in runs:
         by_paper[run.paper].append(_section(run))
@@ -406,7 +403,7 @@ def _deviations():
     found = {}
     for part in _FIDELITY.read_text("utf-8").split("\n## ")[1:]:
         heading, _, text = part.partition("\n")
-        for paper in PAPERS.values():
+        for paper in titles.PAPERS:
             if heading.startswith(paper):
                 found[paper] = parser.render(text.replace("](", "](docs/"))
     return found

@@ -2,6 +2,13 @@
 
 import re
 
+# The papers, in the order of a reader: `PAPER` of their binaries.
+PAPERS = (
+    "Csordas et al., 2021",
+    "Elbastawisy & Afrin, 2025",
+    "Lange et al., 2022",
+    "Bena & Goodman, 2021",
+)
 TITLES = {
     "cnn": "CNN with dropout",
     "cnn_nodropout": "CNN without dropout",

@@ -4,8 +4,8 @@ from absl.testing import absltest
 from modularity_tf import WeightMask
 from reproduce import scan
 from reproduce.csordas2021 import mask_stages, scan_stages
+from reproduce.csordas2021.mask_stages import AGAIN
 from reproduce.csordas2021.scan_data import SIMPLE
-from reproduce.csordas2021.sequence_stages import AGAIN
 
 
 def mask(*rows):
