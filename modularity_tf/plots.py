@@ -145,7 +145,7 @@ def confusion_matrices(
     return fig
 
 
-def grouped_bars(groups, labels, ylabel, title="", chance=None):
+def grouped_bars(groups, labels, ylabel, title="", chance=None, ceiling=None):
     """Draws bars side by side: means over the repeats.
 
     Error bars are 95 % intervals of the mean, by Student's t; the figure says
@@ -158,6 +158,8 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None):
         title: Str.
         chance: Dict from legend entry to array like its group: what random
             sets would give, a black line across each bar (the mean).
+        ceiling: The same for what the set of one task and seed has in common
+            with the set of the same task from another seed, a dashed line.
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -181,15 +183,22 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None):
             color=color(i),
             hatch="//" if i >= len(PALETTE) else None,
         )
-        if chance and name in chance:
-            level = np.mean(chance[name], axis=0)
-            ends = x - width / 2, x + width / 2
-            label = (
-                None
-                if "random" in ax.get_legend_handles_labels()[1]
-                else "random"
-            )
-            ax.hlines(level, *ends, color="black", linewidth=2, label=label)
+        for label, levels, line in (
+            ("random", chance, "solid"),
+            ("same task,\nanother seed", ceiling, "dashed"),
+        ):
+            if levels and name in levels:
+                ax.hlines(
+                    np.mean(levels[name], axis=0),
+                    x - width / 2,
+                    x + width / 2,
+                    color="black",
+                    linewidth=2,
+                    linestyle=line,
+                    label=label
+                    if label not in ax.get_legend_handles_labels()[1]
+                    else None,
+                )
     ax.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     ax.axhline(0, color="black", linewidth=0.8)
     ax.grid(axis="y", alpha=0.3)

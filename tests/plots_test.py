@@ -154,6 +154,21 @@ class GroupedBarsTest(tf.test.TestCase):
                 self.assertAllClose(segment, expected)
             self.assertLen(lines.get_segments(), 3)
 
+    def test_a_ceiling_is_a_dashed_line_across_each_bar(self):
+        fig = plots.grouped_bars(
+            {"a": [[1, 2], [3, 4]]},
+            ["x", "y"],
+            "shared [%]",
+            chance={"a": [[1, 1], [1, 1]]},
+            ceiling={"a": [[5, 6], [7, 8]]},
+        )
+        *_, lines = fig.axes[0].collections
+        heights = [segment[0][1] for segment in lines.get_segments()]
+        self.assertAllClose(heights, [6, 7])
+        self.assertIsNotNone(lines.get_linestyle()[0][1])  # dashes
+        labels = fig.axes[0].get_legend_handles_labels()[1]
+        self.assertEqual(labels[:2], ["random", "same task,\nanother seed"])
+
     def test_chance_is_a_line_across_each_bar(self):
         fig = plots.grouped_bars(
             {"a": [[1, 2], [3, 4]], "b": [[5, 6]]},

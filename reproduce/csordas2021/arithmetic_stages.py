@@ -20,6 +20,7 @@ from reproduce.csordas2021 import (
     mask_stages,
 )
 from reproduce.csordas2021.arithmetic_data import FULL
+from reproduce.csordas2021.mask_stages import AGAIN
 from reproduce.harness import config as harness_config
 from reproduce.harness import records, training
 
@@ -173,6 +174,12 @@ def plan_record(run, subject, seed, **more):
         task: plan_mask(run, subject, seed, network, task, alpha)
         for task in (FULL, *subject.tasks)
     }
+    again = {
+        task: plan_mask(
+            run, subject, seed, network, task, alpha, f"mask_{task}{AGAIN}"
+        )
+        for task in subject.tasks
+    }
     applied = {
         **masks,
         **{
@@ -194,12 +201,20 @@ def plan_record(run, subject, seed, **more):
         "accuracy": accuracy,
         **more,
     }
-    record = run.combine(complete, config, subject, record, masks)
+    record = run.combine(complete, config, subject, record, masks, again)
     return record, network, masks
 
 
-def complete(config, subject, record, masks):
-    """Returns a record with what it has of the masks."""
+def complete(config, subject, record, masks, again):
+    """Returns a record with what it has of the masks.
+
+    Args:
+        config: `Config`.
+        subject: `Subject`.
+        record: Dict.
+        masks: Dict from task to `WeightMask`.
+        again: The same, from another seed.
+    """
     search = record["alpha_search"]
     tasks = {task: masks[task].values for task in subject.tasks}
     found = {
@@ -218,11 +233,13 @@ def complete(config, subject, record, masks):
                 {
                     "share": both.share,
                     "expected": both.expected_share,
+                    "ceiling": twice[layer].share,
                     "jaccard": both.jaccard,
                 }
-                for both in found.values()
+                for layer, both in found.items()
             ]
             for task, found in overlap.sharing_with_others(tasks).items()
+            for twice in [overlap.overlaps(tasks[task], again[task].values)]
         },
         "excess": dataclasses.asdict(
             overlap.overlap_of_repeats([tuple(tasks.values())])

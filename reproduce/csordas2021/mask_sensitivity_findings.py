@@ -27,7 +27,8 @@ def addition(record, network, key="sharing"):
     Args:
         record: Dict.
         network: Str.
-        key: Str; "expected" gives that of random masks of the same sizes.
+        key: Str; "expected" gives that of random masks of the same sizes,
+            "ceiling" that of the mask of addition from another seed.
     """
     (point,) = at(record, network, [record["beta"]])
     return _numbers(point[key])["add"]
@@ -107,17 +108,22 @@ def draw(records):
             f"addition and multiplication, {network}",
         )
     names = records[0]["size_networks"]
-    shared, expected = (
+    shared, expected, ceiling = (
         {
             titles.title_of("add"): 100
             * np.array(
                 [[addition(r, name, key) for name in names] for r in records]
             )
         }
-        for key in ("sharing", "expected")
+        for key in ("sharing", "expected", "ceiling")
     )
     figures["fig09_sharing_by_size"] = plots.grouped_bars(
-        shared, names, "weights shared [%]", "the mask of addition", expected
+        shared,
+        names,
+        "weights shared [%]",
+        "the mask of addition",
+        expected,
+        ceiling,
     )
     return figures
 

@@ -6,6 +6,7 @@ The functions take the `Config` of `reproduce.mask_sensitivity`.
 from modularity_tf import WeightMask
 from modularity_tf.parts import overlap
 from reproduce.csordas2021 import arithmetic_data, arithmetic_stages
+from reproduce.csordas2021.mask_stages import AGAIN
 from reproduce.harness import records
 
 
@@ -65,11 +66,14 @@ def plan_points(run, seed):
 def plan_point(run, subject, seed, network, dense, beta):
     """Plans the masks of one network and beta; returns the point to be."""
     alpha = beta / run.config.mask_batch_size
-    masks, scores = {}, {}
+    masks, again, scores = {}, {}, {}
     for task in arithmetic_data.AddMul.tasks:
         name = f"{task}_beta{beta:g}"
-        masks[task] = arithmetic_stages.plan_mask(
-            run, subject, seed, network, task, alpha, f"mask_{name}"
+        masks[task], again[task] = (
+            arithmetic_stages.plan_mask(
+                run, subject, seed, network, task, alpha, f"mask_{name}{time}"
+            )
+            for time in ("", AGAIN)
         )
         scores[task] = arithmetic_stages.plan_stage(
             run,
@@ -82,10 +86,10 @@ def plan_point(run, subject, seed, network, dense, beta):
             task,
         )
     point = {"network": subject.name, "beta": beta, "dense": dense}
-    return run.combine(complete, point, scores, masks)
+    return run.combine(complete, point, scores, masks, again)
 
 
-def complete(point, scores, masks):
+def complete(point, scores, masks, again):
     """Returns a point with what it has of the masks."""
     shared = overlap.sharing_with_others(
         {task: mask.values for task, mask in masks.items()}
@@ -99,6 +103,12 @@ def complete(point, scores, masks):
         ),
         "expected": records.without_nan(
             {task: found.expected_share for task, found in total.items()}
+        ),
+        "ceiling": records.without_nan(
+            {
+                task: mask.overlap(again[task]).share
+                for task, mask in masks.items()
+            }
         ),
         "histograms": {
             task: histogram(mask, f"the mask of {task}")

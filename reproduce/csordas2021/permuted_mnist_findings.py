@@ -15,13 +15,13 @@ NUMBERS = {2.0: "fig03", 0.0: "fig15a", -1.0: "fig15b"}
 _RANDOM = "random masks of the same sizes"
 
 
-def share(record, task, key="shared"):
+def share(result, key="shared"):
     """Returns the share of a task's weights that earlier tasks use too.
 
     Array of shape `(layers + 1,)`, all layers together the last; with
     `key="expected"` that of a random mask of as many weights a layer.
     """
-    layers = record["tasks"][task]["layers"]
+    layers = result["layers"]
     part = [layer[key] for layer in layers]
     kept = [layer["kept"] for layer in layers]
     with np.errstate(invalid="ignore"):
@@ -67,12 +67,20 @@ def _add_unbiased(found, repeats):
     """Adds the claims on starts that favour no weights: figure 3."""
     found.add(
         "little sharing while there is room (second task)",
-        [share(r, 1)[-1] for r in repeats],
+        [share(r["tasks"][1])[-1] for r in repeats],
         main=True,
         at_most=0.25,
         paper="only little",
-        null=[share(r, 1, "expected")[-1] for r in repeats],
+        null=[share(r["tasks"][1], "expected")[-1] for r in repeats],
         null_is=_RANDOM,
+    )
+    found.add(
+        "another task shares less with the first than that task learned once "
+        "more, by",
+        [(share(r["again"]) - share(r["tasks"][1]))[-1] for r in repeats],
+        at_least=0.0,
+        null=0.0,
+        null_is="all tasks alike",
     )
     found.add(
         "the output layer fills first: more used than any other, mean over "
@@ -92,7 +100,10 @@ def _claims_of_start(logit, repeats, plain):
 
     def more(layer, key="shared"):
         return [
-            (share(r, -1, key) - share(plain[r["seed"]], -1, key))[layer]
+            (
+                share(r["tasks"][-1], key)
+                - share(plain[r["seed"]]["tasks"][-1], key)
+            )[layer]
             for r in repeats
         ]
 
@@ -110,12 +121,12 @@ def _claims_of_start(logit, repeats, plain):
         )
     found.add(
         "still far from 100 % sharing",
-        [share(r, -1)[-1] for r in repeats],
+        [share(r["tasks"][-1])[-1] for r in repeats],
         main=True,
         at_most=0.5,
         source="paper",
         paper="more than half unique",
-        null=[share(r, -1, "expected")[-1] for r in repeats],
+        null=[share(r["tasks"][-1], "expected")[-1] for r in repeats],
         null_is=_RANDOM,
     )
     return found
@@ -128,11 +139,13 @@ def draw(records):
         labels = [*repeats[0]["layers"], "total"]
         tasks = range(2, len(repeats[0]["tasks"]), 2)
         tasks = tasks or [1]
+        shown = {"task 1, once more": [r["again"] for r in repeats]}
+        for task in tasks:
+            shown[f"task {task + 1}"] = [r["tasks"][task] for r in repeats]
         groups, chance = (
             {
-                f"task {task + 1}": 100
-                * np.array([share(r, task, key) for r in repeats])
-                for task in tasks
+                name: 100 * np.array([share(result, key) for result in results])
+                for name, results in shown.items()
             }
             for key in ("shared", "expected")
         )

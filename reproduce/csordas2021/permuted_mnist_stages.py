@@ -15,6 +15,7 @@ from modularity_tf.masking import frozen_model
 from modularity_tf.parts import overlap
 from reproduce.csordas2021 import continual, mask_stages, permuted_pixels
 from reproduce.csordas2021.continual import OLD_LOGIT
+from reproduce.csordas2021.mask_stages import AGAIN
 from reproduce.data import images
 from reproduce.harness import training
 
@@ -32,11 +33,11 @@ def plan(run):
 def plan_repeat(run, data, new_logit, seed):
     """Plans all tasks of one start and seed; returns the record to be."""
     config, folder = run.config, f"new_logit{new_logit:g}/seed{seed}"
-    model, masks, results = None, [], []
+    models, masks, results = [], [], []
     for task in range(config.tasks):
         # The first task is the same wherever the free logits start after it.
         place = folder if task else f"first_task/seed{seed}"
-        needs = (task, new_logit, model) if task else (task,)
+        needs = (task, new_logit, models[-1]) if task else (task,)
         model = run.stage(
             f"{place}/task{task}",
             train_task,
@@ -45,6 +46,7 @@ def plan_repeat(run, data, new_logit, seed):
             steps=config.task_steps,
             phase="tasks",
         )
+        models.append(model)
         masks.append(
             run.stage(f"{place}/mask{task}", kept_weights, model, seed=seed)
         )
@@ -52,6 +54,16 @@ def plan_repeat(run, data, new_logit, seed):
             run.stage(f"{place}/result{task}", measure, model, task, seed=seed)
         )
     at_end = run.stage(f"{folder}/at_end", recall, model, *masks, seed=seed)
+    again = run.stage(
+        f"{folder}/again",
+        train_task,
+        0,
+        new_logit,
+        models[0],
+        seed=seed,
+        steps=config.task_steps,
+        phase="tasks",
+    )
     return {
         "data": data.title,
         "classes": len(data.class_names),
@@ -59,6 +71,9 @@ def plan_repeat(run, data, new_logit, seed):
         "seed": seed,
         "layers": run.combine(layer_names, masks[0]),
         "tasks": results,
+        "again": run.stage(
+            f"{folder}/result_again", measure, again, 0, seed=seed
+        ),
         "accuracy_at_end": at_end,
     }
 
@@ -73,7 +88,7 @@ def train_task(stage, task, new_logit=None, before=None):
 
     Args:
         stage: `Stage`.
-        task: Int, the task.
+        task: Int, the task. The first one after itself has other batches.
         new_logit: Float, where the logits of free weights start.
         before: Keras model, after the task before; it is not changed. `None`
             for the first task.
@@ -89,7 +104,8 @@ def train_task(stage, task, new_logit=None, before=None):
             layer.start_task(fresh, OLD_LOGIT, new_logit)
     frozen_model.reset_optimizer(model.optimizer, model.trainable_variables)
     train = permuted(stage, data.train, task)
-    batch_seed = stage.derive_seed("batches", task)
+    order = task if task or before is None else AGAIN
+    batch_seed = stage.derive_seed("batches", order)
     validation = permuted(stage, data.validation, task)
     few = validation.images[:1000].astype("float32"), validation.labels[:1000]
     stage.fit(

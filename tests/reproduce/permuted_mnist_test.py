@@ -51,7 +51,7 @@ class MainTest(run_test_case.RunTestCase):
         # What the record says of sharing is what the masks say.
         for task, earlier in ((1, masks[0]), (2, masks[0] | masks[1])):
             expected = masks[task].sharing(earlier)
-            found = permuted_mnist_findings.share(plain, task)
+            found = permuted_mnist_findings.share(plain["tasks"][task])
             self.assertAllClose(found[-1], expected)
             first = (
                 masks[task].select("hidden1").sharing(earlier.select("hidden1"))

@@ -8,7 +8,8 @@ def record(network="fnn", does=0.7, neither=0.2, kept=(100, 300)):
     """Returns a record; `does`, `neither`: under the other one's mask."""
     asked = 1 - does - neither
     sharing = [
-        {"share": share, "expected": 0.1} for share in (0.6, 0.2, 0.4, 0.3)
+        {"share": share, "expected": 0.1, "ceiling": 0.9}
+        for share in (0.6, 0.2, 0.4, 0.3)
     ]
     accuracy = {"add": 0.99, "mul": 0.97}
     low = {"add": 0.3, "mul": 0.1}
@@ -82,7 +83,7 @@ class ClaimsTest(parameterized.TestCase):
         for task in ("add", "mul"):
             made["sharing"][task] = made["sharing"][task][1:]
         statements = [c.statement for c in add_mul_findings.claims([made])]
-        self.assertLen(statements, 6)
+        self.assertLen(statements, 7)
         self.assertFalse([s for s in statements if "hidden" in s])
 
     def test_weights_of_multiplication_are_counted_against_addition(self):

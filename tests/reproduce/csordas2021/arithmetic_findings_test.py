@@ -7,7 +7,9 @@ TASKS = ("a", "b")
 
 
 def record(full=0.98, own=0.97, other=0.1, **more):
+    entry = {"share": 0.3, "expected": 0.1, "ceiling": 0.8}
     return {
+        "sharing": {"a": [entry], "b": [entry]},
         "digits": 2,
         "dense": {"a": 1.0, "b": 1.0},
         "accuracy": {
@@ -65,7 +67,7 @@ class CommonClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(claim["null"], 0.15)
 
     def test_pairs_that_are_held_out_are_a_claim_if_there_are_any(self):
-        self.assertLen(checked([record()]), 2)
+        self.assertLen(checked([record()]), 3)
         made = [record(held_out={"a": 0.5, "b": 0.7})] * 2
         found = checked(made)
         (claim,) = (c for s, c in found.items() if "held out" in s)

@@ -61,6 +61,8 @@ class PlanTest(tf.test.TestCase):
             "network",
             "scores_dense",
             *(f"mask_{task}" for task in ("full", "add", "mul")),
+            "mask_add_again",
+            "mask_mul_again",
             *(f"scores_{task}" for task in ("full", "add", "mul")),
             "scores_not_add",
             "scores_not_mul",
@@ -68,7 +70,7 @@ class PlanTest(tf.test.TestCase):
         )
         self.assertCountEqual(run.stages, [f"fnn/seed3/{n}" for n in names])
         self.assertEqual(
-            run.steps_left(), {"fnn: network": 20, "fnn: masks": 60, None: 0}
+            run.steps_left(), {"fnn: network": 20, "fnn: masks": 100, None: 0}
         )
         self.assertEqual({s.seed for s in run.stages.values()}, {3})
 
@@ -107,21 +109,38 @@ class CompleteTest(tf.test.TestCase):
         subject = arithmetic_stages.Subject("x", "passes", ())
         for search, beta in ((None, 1e-2), ({"alpha": 0.5}, 16.0)):
             record = {"alpha_search": search}
-            found = arithmetic_stages.complete(TINY, subject, record, masks)
+            found = arithmetic_stages.complete(
+                TINY, subject, record, masks, masks
+            )
             self.assertEqual(found["beta"], beta)
         self.assertEqual(found["layers"], ["hidden1"])
         self.assertEqual(found["kept"]["pair1"], [2])
         total = found["sharing"]["pair1"][-1]
         self.assertAllClose((total["share"], total["expected"]), (1, 0.5))
 
+    def test_the_ceiling_is_what_a_task_shares_with_its_mask_found_again(self):
+        masks = dict.fromkeys(("full", "pair1", "pair2"), _Mask())
+        again = {"pair1": _Mask(kept=1), "pair2": _Mask()}
+        subject = arithmetic_stages.Subject("x", "passes", ())
+        found = arithmetic_stages.complete(
+            TINY, subject, {"alpha_search": None}, masks, again
+        )["sharing"]
+        self.assertEqual([e["ceiling"] for e in found["pair1"]], [0.5, 0.5])
+        self.assertEqual([e["ceiling"] for e in found["pair2"]], [1, 1])
+
     def test_what_a_mask_without_weights_shares_is_none(self):
         masks = dict.fromkeys(("full", "pair1", "pair2"), _Mask())
         masks["pair1"] = _Mask(kept=0)
         subject = arithmetic_stages.Subject("x", "passes", ())
         found = arithmetic_stages.complete(
-            TINY, subject, {"alpha_search": None}, masks
+            TINY, subject, {"alpha_search": None}, masks, masks
         )
-        nothing = {"share": None, "expected": None, "jaccard": 0.0}
+        nothing = {
+            "share": None,
+            "expected": None,
+            "ceiling": None,
+            "jaccard": 0.0,
+        }
         self.assertEqual(found["sharing"]["pair1"], [nothing] * 2)
         self.assertIsNone(found["excess"]["mean"])
         json.dumps(found, allow_nan=False)

@@ -6,7 +6,7 @@ from reproduce.csordas2021 import double_add_findings
 
 def record(presentation="passes", seed=0, share=0.15, expected=0.05, loss=0.05):
     """Returns a record; `loss`: without the other pair's weights."""
-    sharing = [{"share": share, "expected": expected}] * 3
+    entry = {"share": share, "expected": expected, "ceiling": 0.7}
     return {
         "presentation": presentation,
         "seed": seed,
@@ -21,7 +21,7 @@ def record(presentation="passes", seed=0, share=0.15, expected=0.05, loss=0.05):
             "not pair1": {"pair1": 0.2, "pair2": 1 - loss},
             "not pair2": {"pair1": 0.8 * (1 - loss), "pair2": 0.1},
         },
-        "sharing": {"pair1": sharing, "pair2": sharing},
+        "sharing": {"pair1": [entry] * 3, "pair2": [entry] * 3},
     }
 
 
@@ -51,6 +51,13 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(found["mean"], share)
         self.assertAlmostEqual(found["null"], 0.05)
 
+    @parameterized.parameters((0.15, "agrees"), (0.75, "differs"))
+    def test_two_masks_of_one_task_are_the_ceiling(self, share, verdict):
+        made = [record(seed=seed, share=share) for seed in range(2)]
+        (found,) = (c for s, c in checked(made).items() if "share less" in s)
+        self.assertEqual(found["verdict"], verdict)
+        self.assertAlmostEqual(found["mean"], 0.7 - share)
+
     @parameterized.parameters((0.05, "agrees"), (0.3, "differs"))
     def test_a_pair_does_without_the_others_weights(self, loss, verdict):
         made = [record(seed=seed, loss=loss) for seed in range(2)]
@@ -68,7 +75,7 @@ class ClaimsTest(parameterized.TestCase):
         np.testing.assert_allclose(claim["values"], [0.02, 0.02])
         self.assertEqual((claim["verdict"], claim["n"]), ("agrees", 2))
         self.assertAlmostEqual(claim["null"], 0.03)
-        self.assertLen([s for s in found if s.startswith("in_turn: ")], 4)
+        self.assertLen([s for s in found if s.startswith("in_turn: ")], 5)
 
 
 class DrawTest(absltest.TestCase):

@@ -11,6 +11,7 @@ def point(network, beta, sharing, expected=0.1):
         "accuracy": {"add": 0.9, "mul": 0.8},
         "sharing": {"add": sharing, "mul": sharing},
         "expected": {"add": expected, "mul": expected / 2},
+        "ceiling": {"add": 0.95, "mul": 0.95},
     }
 
 

@@ -14,7 +14,7 @@ def layer(shared, kept=100, expected=10, occupied=150):
     }
 
 
-def record(new_logit=2.0, seed=0, first=10, output=20, filled=180):
+def record(new_logit=2.0, seed=0, first=10, output=20, filled=180, again=60):
     """Returns a record of three tasks with two layers.
 
     Args:
@@ -23,6 +23,8 @@ def record(new_logit=2.0, seed=0, first=10, output=20, filled=180):
         first: Int, weights of 100 that the first layer shares.
         output: Int, weights of 100 that the output layer shares.
         filled: Int, weights of 200 that are used in the output layer.
+        again: Int, weights of 100 that either layer shares when the first task
+            is learned once more.
     """
     task = {
         "accuracy": 0.95,
@@ -35,6 +37,7 @@ def record(new_logit=2.0, seed=0, first=10, output=20, filled=180):
         "seed": seed,
         "layers": ["hidden1", "output"],
         "tasks": [task] * 3,
+        "again": {"accuracy": 0.95, "layers": [layer(again)] * 2},
         "accuracy_at_end": [0.95] * 3,
     }
 
@@ -49,8 +52,10 @@ class ShareTest(absltest.TestCase):
         made = record(first=10, output=40)
         made["tasks"][1]["layers"][1] = layer(40, kept=300, expected=30)
         share = permuted_mnist_findings.share
-        np.testing.assert_allclose(share(made, 1), [0.1, 40 / 300, 50 / 400])
-        chance = share(made, 1, "expected")
+        np.testing.assert_allclose(
+            share(made["tasks"][1]), [0.1, 40 / 300, 50 / 400]
+        )
+        chance = share(made["tasks"][1], "expected")
         np.testing.assert_allclose(chance, [0.1, 0.1, 0.1])
 
 
@@ -61,6 +66,15 @@ class ClaimsTest(parameterized.TestCase):
         (found,) = (c for s, c in checked(made).items() if "fills first" in s)
         self.assertEqual(found["verdict"], verdict)
         self.assertAlmostEqual(found["mean"], (filled - 150) / 200)
+
+    @parameterized.parameters((60, 0.45, "agrees"), (10, -0.05, "differs"))
+    def test_the_first_task_once_more_is_the_ceiling(
+        self, again, mean, verdict
+    ):
+        made = [record(seed=seed, again=again) for seed in range(2)]
+        (found,) = (c for s, c in checked(made).items() if "once more" in s)
+        self.assertAlmostEqual(found["mean"], mean)
+        self.assertEqual(found["verdict"], verdict)
 
     def test_starts_are_compared_seed_by_seed(self):
         plain = [record(2.0, seed, 10 * seed, 10 * seed) for seed in (1, 2)]
@@ -105,7 +119,7 @@ class DrawTest(absltest.TestCase):
         )
         bars = figures["fig15_logit0.5_sharing"].axes[0].patches
         np.testing.assert_allclose(
-            [bar.get_height() for bar in bars], [30, 20, 25]
+            [bar.get_height() for bar in bars], [60, 60, 60, 30, 20, 25]
         )
 
 

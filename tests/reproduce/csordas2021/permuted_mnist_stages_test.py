@@ -28,6 +28,8 @@ class PlanTest(tf.test.TestCase):
             ],
         )
         first = run.stages["first_task/seed0/task0"]
+        again = run.stages["new_logit-1/seed0/again"]
+        self.assertEqual(again.needs, (0, -1.0, first))
         for start in (2, -1):
             second = run.stages[f"new_logit{start}/seed0/task1"]
             self.assertIs(second.needs[-1], first)
