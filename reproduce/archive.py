@@ -3,7 +3,9 @@ r"""Archives finished runs, and writes their numbers into the documents.
 Each run folder becomes results/NAME.json, NAME that of its flag file (of what
 was run as a part of a larger run, the folder part-DIGEST in it). The
 claims in results/ are computed anew from the records there, as the code has
-them by now, and the marked parts of README.md and docs/ written from them.
+them by now, and the marked parts of README.md and docs/ written from them. So
+are the pictures of that archive in docs/images/NAME, each the figure of that
+name; a new one begins as an empty file. `--draw` draws those of all archives.
 
 python -m reproduce.archive runs/add_mul-7f940141
 """
@@ -17,6 +19,7 @@ from reproduce import __main__ as listing
 from reproduce.harness import archive, evidence
 
 ROOT = pathlib.Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
 
 
 def documents():
@@ -45,9 +48,16 @@ def write_documents(results_folder):
 def main(argv):
     results_folder = pathlib.Path(flags.FLAGS.results_dir)
     try:
+        drawn = set()
         for folder in argv[1:]:
             path = archive.archive(pathlib.Path(folder), results_folder)
+            drawn.add(path)
             sys.stdout.write(f"{folder}: {path}\n")
+        if flags.FLAGS.draw:
+            drawn.update(results_folder.glob("*.json"))
+        for path in sorted(drawn):
+            for picture in archive.draw(path, IMAGES / path.stem):
+                sys.stdout.write(f"drawn: {picture}\n")
         changed = [
             path
             for path in sorted(results_folder.glob("*.json"))
@@ -63,4 +73,5 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "results_dir", str(ROOT / "results"), "Folder of the archives."
     )
+    flags.DEFINE_bool("draw", False, "Draw the pictures of all archives anew.")
     app.run(main)

@@ -124,10 +124,10 @@ class PagesTest(InAnEmptyFolder):
                     self.assertIn(source, path.read_text("utf-8"))
 
     def test_every_picture_has_its_command_in_the_gallery(self):
-        gallery = (ROOT / "docs" / "gallery.md").read_text("utf-8")
-        pictures = (ROOT / "docs" / "images").glob("*.png")
-        for path in sorted(pictures):
-            self.assertIn(f"](images/{path.name})", gallery)
+        docs = ROOT / "docs"
+        gallery = (docs / "gallery.md").read_text("utf-8")
+        for path in sorted(docs.rglob("images/**/*.png")):
+            self.assertIn(f"]({path.relative_to(docs).as_posix()})", gallery)
         for flags in re.findall(r"--flagfile=(\S+)", gallery):
             self.assertTrue((ROOT / flags).exists(), flags)
 

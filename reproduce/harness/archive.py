@@ -8,6 +8,7 @@ import pathlib
 from absl import flags
 from matplotlib import pyplot
 
+from modularity_tf import plots
 from reproduce.harness import config as harness_config
 from reproduce.harness.run import PART, Run, read_results
 
@@ -24,6 +25,7 @@ _KEYS = (
     "claims",
     "records",
 )
+PICTURE_DPI = 130  # of the documents
 DIGITS = 4  # of the records' numbers: a figure shows no more
 
 
@@ -95,6 +97,36 @@ def refresh(path):
     if new != old:
         path.write_text(new, "utf-8")
     return new != old
+
+
+def draw(path, folder):
+    """Draws anew the pictures that the documents show of an archive.
+
+    Args:
+        path: Path of the archive.
+        folder: Path of a folder of PNG files, each named as a figure is. Other
+            figures are not drawn.
+
+    Returns:
+        List of the paths of the pictures.
+
+    Raises:
+        ValueError: If a picture is none of the experiment's figures.
+    """
+    pictures = sorted(folder.glob("*.png"))
+    if not pictures:
+        return pictures
+    content = json.loads(path.read_text("utf-8"))
+    figures = experiment_of(content["experiment"]).draw(content["records"])
+    for picture in pictures:
+        if picture.stem not in figures:
+            raise ValueError(
+                f"{picture} is no figure of {path.name}, which has: "
+                f"{', '.join(sorted(figures))}."
+            )
+        plots.save(figures[picture.stem], picture, dpi=PICTURE_DPI, pdf=False)
+    pyplot.close("all")
+    return pictures
 
 
 def experiment_of(name):

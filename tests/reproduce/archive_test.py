@@ -60,6 +60,19 @@ class ResultsTest(parameterized.TestCase):
         self.assertEqual(json.loads(json.dumps(claims)), found["claims"])
         self.assertTrue(any(one["main"] for one in claims))
 
+    @parameterized.parameters(
+        *(
+            path.name
+            for path in archive_binary.IMAGES.iterdir()
+            if path.is_dir()
+        )
+    )
+    def test_the_pictures_of_an_archive_are_among_its_figures(self, name):
+        file = FILES[0].with_name(f"{name}.json")
+        figures = json.loads(file.read_text("utf-8"))["figures"]
+        shown = [p.stem for p in (archive_binary.IMAGES / name).iterdir()]
+        self.assertContainsSubset(shown, figures)
+
 
 if __name__ == "__main__":
     absltest.main()

@@ -69,6 +69,19 @@ class ArchiveTest(tf.test.TestCase):
         before = self.archive(folder).read_bytes()
         self.assertEqual(self.archive(folder).read_bytes(), before)
 
+    def test_pictures_of_the_documents_are_drawn_from_the_archive(self):
+        path, pictures = self.archive(self.run_toy()), self.folder / "toy_small"
+        self.assertEqual(archive.draw(path, pictures), [])
+        pictures.mkdir()
+        (figure, *_) = json.loads(path.read_text())["figures"]
+        picture = pictures / f"{figure}.png"
+        picture.touch()
+        self.assertEqual(archive.draw(path, pictures), [picture])
+        self.assertGreater(picture.stat().st_size, 0)
+        (pictures / "fig99.png").touch()
+        with self.assertRaisesRegex(ValueError, "fig99.png is no figure of"):
+            archive.draw(path, pictures)
+
     def test_claims_are_refreshed_as_the_code_has_them(self):
         path = self.archive(self.run_toy())
         before = path.read_text()
