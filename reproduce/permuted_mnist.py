@@ -20,7 +20,7 @@ from reproduce.harness.config import field
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {
-    "3": "weights shared after every second task",
+    "3": "weights shared with earlier tasks",
     "15a": "masks that prefer old weights, new ones from 0",
     "15b": "the same, new ones from -1",
 }

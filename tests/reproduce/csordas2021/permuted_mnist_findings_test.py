@@ -119,7 +119,7 @@ class DrawTest(absltest.TestCase):
         )
         bars = figures["fig15_logit0.5_sharing"].axes[0].patches
         np.testing.assert_allclose(
-            [bar.get_height() for bar in bars], [60, 60, 60, 30, 20, 25]
+            [bar.get_height() for bar in bars], [60, 60, 60, *2 * (30, 20, 25)]
         )
 
 
