@@ -98,6 +98,23 @@ def _by_p(ax, p):
     ax.set_xlabel("p, share of the possible links")
 
 
+def _by_q(ax, q):
+    """Gives an axis of Q the scale of log(1/2 - Q): Q ends close to 1/2."""
+
+    def stretched(q):
+        return -np.log10(np.maximum(0.5 - q, 1e-9))
+
+    def back(x):
+        return 0.5 - 10.0**-x
+
+    ax.set_xscale("function", functions=(stretched, back))
+    low, high = back(stretched(min(q)) - 0.15), back(stretched(max(q)) + 0.15)
+    ax.set_xlim(low, high)
+    ticks = [t for t in (0, 0.4, 0.49, 0.499, 0.4999) if low <= t <= high]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_xlabel("structural modularity Q")
+
+
 def _specialization(repeats, title):
     """Draws specialization against p and Q, as it is and normalized.
 
@@ -137,7 +154,7 @@ def _specialization(repeats, title):
             linestyle=":",
             label="threshold of the claim",
         )
-        row[1].set_xlabel("structural modularity Q")
+        _by_q(row[1], q)
         row[2].set_ylabel("part of the rise above p = 1")
         _by_p(row[0], p)
         _by_p(row[2], p)

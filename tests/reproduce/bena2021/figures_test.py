@@ -35,6 +35,12 @@ class FiguresTest(tf.test.TestCase):
 
     def test_ceilings_are_drawn(self):
         axes = figures.draw(sweep())["fig02_specialization"].axes
+        # Q close to 1/2 is as far from its neighbours as any other.
+        scale = axes[1].transData.transform
+        places = [scale((q, 0))[0] for q in (0.4, 0.49, 0.499)]
+        self.assertAlmostEqual(
+            places[1] - places[0], places[2] - places[1], places=3
+        )
         for ax, expected in ((axes[0], (0.767, 0.583)), (axes[6], (0.778,))):
             found = [line.get_ydata()[0] for line in ax.lines[3:]]
             self.assertAllClose(found, expected, atol=1e-3)
