@@ -1,7 +1,6 @@
 """Runs an experiment at a tiny size, for the tests of the binaries."""
 
 import dataclasses
-import functools
 import json
 import pathlib
 import tempfile
@@ -37,13 +36,7 @@ class RunTestCase(tf.test.TestCase):
         results = json.loads((run / "results.json").read_text())
         self.assertNotEmpty(results["claims"])
         json.dumps(results, allow_nan=False)  # NaN would be no JSON
-        before = {p.stem: p.read_bytes() for p in run.glob("*.png")}
-        self.assertEqual(set(before), set(pictures))
-        # Drawn again, from the records alone.
-        for picture in run.glob("*.png"):
-            picture.unlink()
-        again = dataclasses.replace(config, stage="figures")
-        experiment.carry_out(module.EXPERIMENT, again)
-        after = {p.stem: p.read_bytes() for p in run.glob("*.png")}
-        self.assertEqual(before, after)
+        # Drawn from results.json alone, see `Run.draw`.
+        drawn = {path.stem for path in run.glob("*.png")}
+        self.assertEqual(drawn, set(pictures))
         return run, results
