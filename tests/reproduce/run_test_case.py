@@ -1,6 +1,7 @@
 """Runs an experiment at a tiny size, for the tests of the binaries."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import tempfile
