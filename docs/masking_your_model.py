@@ -104,11 +104,12 @@ def confusion_of(mask):
 
 
 control = confusion_of(everything)
-# The controls: as many weights by chance, and all but the mask.
+# The controls: the mask of all digits less as many of its weights by chance,
+# and all weights but the mask's.
+by_chance = everything - only_3.shuffled(seed=0, within=everything)
 changes = {
     "without 3": confusion_of(without_3) - control,
-    "random mask of that size": confusion_of(without_3.shuffled(seed=0))
-    - control,
+    "without as many others": confusion_of(by_chance) - control,
     "complement of the mask": confusion_of(~without_3) - control,
 }
 plots.save(

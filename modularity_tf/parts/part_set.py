@@ -200,32 +200,35 @@ class PartSet(finding.Finding):
             self._title(),
         )
 
-    def shuffled(self, seed: int) -> Self:
+    def shuffled(self, seed: int, within: Self | None = None) -> Self:
         """Returns a random set with as many members in each tensor.
 
         The control for a finding: what a set of this size does by chance.
 
         Args:
             seed: Int, at least 0.
+            within: A set that holds this one, to draw the members from: what
+                the finding was chosen among. `None` for all there are.
 
         Returns:
             A set of this type, without provenance.
 
         Raises:
-            ValueError: If `seed` is no such int.
+            ValueError: If `seed` is no such int, or `within` lacks a member.
         """
         seed = checks.integer("seed", seed)
+        if within is not None and any(
+            map(np.any, (self - within).values.values())
+        ):
+            raise ValueError("`within` must hold every member of this set.")
         seeds = np.random.SeedSequence(seed).spawn(len(self.values))
-        return type(self)(
-            {
-                path: np.random.default_rng(s)
-                .permutation(value.reshape(-1))
-                .reshape(value.shape)
-                for s, (path, value) in zip(
-                    seeds, self.values.items(), strict=True
-                )
-            }
-        )
+        drawn = {}
+        for s, (path, value) in zip(seeds, self.values.items(), strict=True):
+            rng, drawn[path] = np.random.default_rng(s), np.zeros_like(value)
+            chosen = np.True_ if within is None else within.values[path]
+            chosen = np.broadcast_to(chosen, value.shape)
+            drawn[path][chosen] = rng.permutation(value[chosen])
+        return type(self)(drawn)
 
     def get_config(self):
         packed = [np.packbits(value) for value in self.values.values()]

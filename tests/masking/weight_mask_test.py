@@ -222,6 +222,16 @@ class ShuffledTest(tf.test.TestCase):
         self.assertEqual(shuffled, mask.shuffled(seed=0))
         self.assertNotEqual(shuffled, mask.shuffled(seed=1))
 
+    def test_weights_are_drawn_among_those_of_another_mask(self):
+        whole = random_mask(0)
+        part = whole & random_mask(1)
+        drawn = part.shuffled(seed=0, within=whole)
+        self.assertEqual(drawn.keep_fractions(), part.keep_fractions())
+        self.assertNotEqual(drawn, part)
+        self.assertEqual(drawn & whole, drawn)
+        with self.assertRaisesRegex(ValueError, "`within` must hold every"):
+            whole.shuffled(seed=0, within=part)
+
     def test_tensors_of_one_shape_are_shuffled_apart(self):
         value = np.arange(100) < 50
         mask = weight_mask.WeightMask({"a": value, "b": value}).shuffled(0)
