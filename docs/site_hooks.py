@@ -29,6 +29,7 @@ AT_THE_TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 # Links that leave docs/, and where they lead on the site.
 LINKS = {
     "../README.md": "index.md",
+    "../README.md#experiments": "index.md#experiments",
     "../results": "results.md",
     **{f"../{name}": name for name in AT_THE_TOP},
 }
