@@ -79,9 +79,9 @@ def find_weights(
     all of them. And they keep weights that do nothing but cancel each other,
     because to lose one is worse than to keep both. Instead, half of each batch
     sees soft masks, numbers from 0 to 1, under which such weights sink
-    together. The other half sees the thresholded mask, which is the one
-    returned, so that soft masks can't do what that one can't. `num_samples=4` and
-    `keep_probability=0.9` are the paper's. When masks with small penalties do
+    together. The other half sees the thresholded mask, which is the one that
+    is returned, so that soft masks can't do what that one can't.
+    `num_samples=4` and `keep_probability=0.9` are the paper's. When masks with small penalties do
     not keep the performance, the next one starts at a higher keep probability
     (`STARTS`). docs/known_truth.md has the comparison.
 

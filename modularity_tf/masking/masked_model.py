@@ -58,8 +58,9 @@ class MaskedModel(frozen_model.FrozenModel):
         model: Built `keras.Model`, trained. It is not changed.
         num_samples: Positive int, masks that are drawn for each training
             batch; a batch can't be smaller. The paper uses 4, or 8 for hard
-            tasks. `None` draws none: half of a batch sees the weights times sigmoid(l), the
-            other half those with l > 0. See `find_weights`, which does that.
+            tasks. `None` draws none: half of a batch sees the weights times
+            sigmoid(l), the other half those with l > 0. `find_weights` does
+            that.
         alpha: Float, at least 0. Penalty on each logit. The default is the
             paper's beta of 1e-4 at a batch size of 128.
         keep_probability: Float in (0, 1). The chance that a weight is kept
