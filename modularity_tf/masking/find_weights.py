@@ -81,9 +81,9 @@ def find_weights(
     sees soft masks, numbers from 0 to 1, under which such weights sink
     together. The other half sees the thresholded mask, which is the one that
     is returned, so that soft masks can't do what that one can't.
-    `num_samples=4` and `keep_probability=0.9` are the paper's. When masks with small penalties do
-    not keep the performance, the next one starts at a higher keep probability
-    (`STARTS`). docs/known_truth.md has the comparison.
+    `num_samples=4` and `keep_probability=0.9` are the paper's. When masks with
+    small penalties do not keep the performance, the next one starts at a
+    higher keep probability (`STARTS`). docs/known_truth.md has the comparison.
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, on a scale from 0, the model with all these weights
