@@ -29,6 +29,7 @@ AT_THE_TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 # Links that leave docs/, and where they lead on the site.
 LINKS = {
     "../README.md": "index.md",
+    "../README.md#experiments": "index.md#experiments",
     "../results": "results.md",
     **{f"../{name}": name for name in AT_THE_TOP},
 }
@@ -104,9 +105,9 @@ def _names(library):
     """Returns the page of all public names, with a line on each."""
     lines = [
         "# Reference",
-        "What `import modularity_tf as mtf` brings. In the examples of the "
-        "reference `model` is a small network that was trained on `images` "
-        "and `labels`, scikit-learn's digits.",
+        "These are the names that `import modularity_tf as mtf` brings. In the "
+        "examples of the reference, `model` is a small network that was "
+        "trained on `images` and `labels`, scikit-learn's digits.",
         "| name | what it is |\n|---|---|",
     ]
     for name in library.exports:
@@ -147,9 +148,10 @@ def _results(archives):
     """Returns the page of the files in results/."""
     lines = [
         "# Results as files",
-        "What finished runs found, with configuration, seeds, versions, "
-        "records and claims. `python -m reproduce.archive` writes these files "
-        "and the tables of all pages.",
+        "Each file has what a finished run found: its configuration, seeds, "
+        "versions, records (every number that a figure shows) and claims. "
+        "`python -m reproduce.archive` writes these files, and from them the "
+        "tables of all pages.",
         "| experiment | flags | seeds | claims | file |\n|---|---|---|---|---|",
     ]
     for path in archives:

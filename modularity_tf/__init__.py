@@ -2,16 +2,16 @@
 
     find_weights(model, data)         -> WeightMask, weights that a task needs
     find_neurons(model, data, label)  -> NeuronSelection, neurons of a class
-    find_units(model, data)           -> {layer: UnitClusters}, units alike
+    find_units(model, data)           -> {layer: UnitClusters}, similar units
     compare({name: finding}, model)   -> Comparison: do they mark the same?
     soundness.check(finding, model, data) -> Soundness: is it what it seems?
 
-Findings are values: save, load, plot, check_fits, provenance; sets of parts
-also | & - ~, overlap, shuffled, apply, remove_from. Below them, for experts:
-MaskedModel and ScoredModel (masks in training), DeepR with
-layers.SparseDense and layers.SparseRecurrent (links that are rewired),
-layers.MaskedDense and layers.MaskedConv2D, and the rooms masking, neurons,
-units, structure.
+Findings are values with save, load, plot, check_fits and provenance. Sets of
+weights or neurons also have | & - ~, overlap, shuffled, apply and remove_from.
+Below these functions, for experts, are MaskedModel and ScoredModel (masks in
+training), the optimizer DeepR with layers.SparseDense and
+layers.SparseRecurrent (connections that move in training), layers.MaskedDense
+and layers.MaskedConv2D, and the packages masking, neurons, units and structure.
 """
 
 import keras

@@ -45,13 +45,12 @@ def compare(
     neurons marks its members, a `NeuronMask` those that are on, a `WeightMask`
     the units of which it keeps many incoming weights (`WeightMask.units`), and
     clusters give each unit a label. Each pair of findings is compared in each
-    layer that both know, by the measure that fits the two, beside what is
-    left of it when the marks of the second are dealt out anew.
+    layer that both know, by the measure that fits the two, and beside it
+    stands its mean when the marks of the second are dealt out anew.
 
-    Units that never vary can't be marked by what they do, and two findings
-    that leave them out agree on nothing. They must not count: where clusters
-    are among the findings their unused units count nowhere, and `among` says
-    which others do.
+    Units that never vary are no evidence: two findings that both leave them
+    out do not agree for that. Where clusters are among the findings, their
+    unused units do not count; `among` says which units do.
 
     >>> threes = mtf.find_neurons(model, (images, labels), label=3)
     >>> clusters = mtf.find_units(model, (images, labels))
@@ -64,10 +63,13 @@ def compare(
             `NeuronMask`, `UnitClusters` or a dict of these by layer; two or
             more.
         model: Built `keras.Model` that all of them fit.
-        at_least: As in `WeightMask.units`.
+        at_least: Float in (0, 1], the share of a unit's incoming weights from
+            which a mask marks the unit. `None`: more than the mask keeps of
+            the whole layer.
         among: `NeuronSelection` of the units that count; `None` for all but
             those that clusters leave unused.
-        permutations: Positive int.
+        permutations: Positive int, how often the marks of the second finding
+            are dealt out anew.
         seed: Int, not negative, of the permutations.
 
     Returns:
@@ -131,13 +133,14 @@ class Comparison:
     >>> figure = same.plot()
 
     Attributes:
-        rows: Tuple of dicts: `layer`, `first` and `second`, the names of two
-            findings; `units`, how many of the layer count; `marked`, how many
-            of these the first marks, and the second; `measure`, a key of
-            `MEASURES`; `value`; `chance`, its mean where the second is dealt
-            out anew; `p`, how likely it is then to be as high. All three are
-            `None` where a set is empty. The layer "all layers" is their mean,
-            weighed by the units that count.
+        rows: Tuple of dicts, one for each layer and pair of findings:
+            `layer`; `first` and `second`, the names of the two findings;
+            `units`, how many units of the layer count; `marked`, how many of
+            these the first marks, and the second; `measure`, a key of
+            `MEASURES`; `value`; `chance`, the mean of `value` when the marks
+            of the second are dealt out anew; `p`, how often it is then as
+            high. The last three are `None` where a set is empty. The layer
+            "all layers" has their mean, weighed by the units that count.
     """
 
     rows: tuple[dict[str, Any], ...]

@@ -1,4 +1,8 @@
-"""Lists the experiments: python -m reproduce [--output_dir=runs]."""
+"""Lists the experiments, how to start each, and what has been run.
+
+python -m reproduce
+python -m reproduce --output_dir=runs
+"""
 
 import ast
 import collections
@@ -13,6 +17,11 @@ from reproduce.harness import titles
 
 _HERE = pathlib.Path(__file__).parent
 RESULTS = _HERE.parent / "results"
+_HOW = """
+An experiment is small with --flagfile=reproduce/flags/NAME_demo.flags (a minute
+or two), larger with NAME_quick.flags, and the paper's with NAME_paper.flags. A
+claim is a statement of a paper, tested on our numbers. --help of an experiment
+says what it does and lists its flags."""
 # Figures of the papers that show no result.
 DRAWINGS = {
     "Lange et al., 2022": {
@@ -115,8 +124,13 @@ def main(argv):
         console.print(f"    {title} Figures {', '.join(figures)}.")
         for line in state(flags.FLAGS.output_dir, name):
             console.print(f"    {line}", markup=False)
+    console.print(_HOW, markup=False)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("output_dir", "runs", "Folder of the run folders.")
+    flags.DEFINE_string(
+        "output_dir",
+        "runs",
+        "Folder in which each run has a folder of its own.",
+    )
     app.run(main)

@@ -1,4 +1,4 @@
-r"""Do two operations on shared inputs use separate weights? Masks tell.
+r"""Do two operations use separate weights? (Csordas et al., 2021)
 
 Trains a network to add and to multiply modulo 10 ** digits, then a mask for
 each operation, and shows what the masks share and what they perform: Csordas

@@ -1,9 +1,9 @@
 r"""Archives finished runs, and writes their numbers into the documents.
 
-Each run folder becomes results/NAME.json, NAME that of its flag file (of what
-was run as a part of a larger run, the folder part-DIGEST in it). The
-claims in results/ are computed anew from the records there, as the code has
-them by now, and the marked parts of README.md and docs/ written from them. So
+Each run folder becomes results/NAME.json, where NAME is that of its flag file.
+(A part of a larger run is in the folder part-DIGEST of that run.) The claims
+in results/ are computed anew from the records there, as the code defines them
+by now, and the marked parts of README.md and docs/ are written from them. So
 are the pictures of that archive in docs/images/NAME, each the figure of that
 name; a new one begins as an empty file. `--draw` draws those of all archives.
 

@@ -29,24 +29,26 @@ class Config(mask_stages.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     dataset: str = field(
-        "cifar10", "Images.", one_of=("cifar10", "mnist", "digits")
+        "cifar10", "Data set of images.", one_of=("cifar10", "mnist", "digits")
     )
     networks: tuple[str, ...] = field(
         ("cnn", "cnn_nodropout"),
-        "Networks: simple, with and without dropout, or residual.",
+        "Networks to train: the simple CNN with or without dropout, or "
+        "residual networks.",
         part=True,
         one_of=cifar_stages.NETWORKS,
         distinct=True,
     )
     classes: tuple[str, ...] = field(
         (),
-        "Classes to leave out, one mask each; all if empty.",
+        "Names of the classes to leave out, one mask for each; all classes "
+        "if empty.",
         part=True,
         distinct=True,
     )
     resnet_steps: int = field(
         64_000,
-        "Steps of a residual network's weights.",
+        "Training steps of a residual network.",
         at_least=1,
         multiple_of="log_steps",
     )
@@ -57,16 +59,20 @@ class Config(mask_stages.Config):
         above=0,
     )
     resnet_mask_batch_size: int = field(
-        256, "Examples a step of a residual network's masks.", at_least=1
+        256,
+        "Examples in a training step of a residual network's mask.",
+        at_least=1,
     )
     resnet_mask_steps: int = field(
         30_000,
-        "Steps of each mask of a residual network.",
+        "Training steps of each mask of a residual network.",
         at_least=1,
         multiple_of="log_steps",
     )
     resnet_mask_lr: float = field(
-        0.03, "Adam step of the logits of a residual network.", above=0
+        0.03,
+        "Learning rate of Adam for the logits of a residual network's masks.",
+        above=0,
     )
     resnet_beta: float = field(
         2e-5,

@@ -1,8 +1,9 @@
-r"""Do weights, neurons and units tell the same story? No paper's experiment.
+r"""Do weights, neurons and units tell the same story? Our own question.
 
-Trains a CNN and finds, for each class, the weights that it alone needs (a
-mask of all classes less that without it) and the neurons that it uses, and
-the clusters of units that act alike; then how far they mark the same units.
+Trains a CNN and finds, for each class, the weights that it alone needs (those
+in a mask of all classes but not in a mask without it) and the neurons that it
+uses, and also the clusters of units that act alike. Then it measures how far
+these findings mark the same units. No paper has this experiment.
 
 python -m reproduce.compare_methods \
     --flagfile=reproduce/flags/compare_methods_demo.flags
@@ -26,22 +27,26 @@ class Config(mask_stages.Config):
     """Every field is a flag."""
 
     dataset: str = field(
-        "mnist", "Images.", one_of=("mnist", "cifar10", "digits")
+        "mnist", "Data set of images.", one_of=("mnist", "cifar10", "digits")
     )
     t_high: float = field(
-        0.55, "Bayesian: surely above it, a neuron is on.", above=0
+        0.55,
+        "Bayesian rule: a neuron whose mean is surely above this is on.",
+        above=0,
     )
     measure: str = field(
         "covariance",
-        "How units are alike.",
+        "Measure of how alike two units are, for the clusters.",
         one_of=("covariance", "input_sensitivity", "output_sensitivity"),
     )
-    restarts: int = field(10, "Of the search for clusters.", at_least=0)
+    restarts: int = field(
+        10, "Restarts of the search for clusters.", at_least=0
+    )
     cluster_images: int = field(
-        2000, "Test images for the clusters, at most.", at_least=2
+        2000, "Largest number of test images for the clusters.", at_least=2
     )
     permutations: int = field(
-        999, "Of the null of every comparison.", at_least=19
+        999, "Permutations for the null of every comparison.", at_least=19
     )
 
 

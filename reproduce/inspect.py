@@ -1,8 +1,9 @@
 r"""Which weights, neurons and units of your own model do what?
 
-Finds them in a trained model, checks them on other examples than they were
-found on, and writes a page. Killed at any moment, the same command goes on
-behind the last finished question.
+Finds them in a trained model, checks the findings on other examples than they
+were made from, and writes a page, report.html, into a folder under
+--output_dir. If the command is killed, run it again: it continues after the
+last finished question. Needs `pip install '.[report]'`.
 
 python -m reproduce.inspect --model=trained.keras --data=data.npz \
     --questions=weights,neurons,units --task_label=3
@@ -27,33 +28,44 @@ class Config(harness_config.Config):
     paths: another model of the same name has a run folder of its own.
     """
 
-    model: str = field("", "File of a compiled model, `model.save(FILE)`.")
+    model: str = field(
+        "", "File of your compiled model, written by `model.save(FILE)`."
+    )
     data: str = field(
         "",
         "File of arrays x and y (x0, x1, ... for several inputs), "
         "`np.savez(FILE, x=x, y=y)`; best data that it was not trained on.",
     )
     questions: tuple[str, ...] = field(
-        QUESTIONS, "What to ask.", part=True, one_of=QUESTIONS, distinct=True
+        QUESTIONS,
+        "Which questions to ask.",
+        part=True,
+        one_of=QUESTIONS,
+        distinct=True,
     )
     task_label: tuple[int, ...] = field(
         (),
-        "Classes to ask for; each class if empty.",
+        "Numbers of the classes to ask about; all classes if empty.",
         part=True,
         at_least=0,
         distinct=True,
     )
     checked: float = field(
         0.3,
-        "Share of the examples that findings are checked on, not made from.",
+        "Share of the examples that is held out, to check findings on.",
         above=0,
         less_than=1,
     )
     mask_steps: int = field(
-        0, "Steps of each mask; 0 for as many as it needs.", at_least=0
+        0,
+        "Training steps of each mask; 0 for as many as the learning rate "
+        "asks for.",
+        at_least=0,
     )
     alpha: float = field(
-        0.0, "Penalty on each logit; 0 to choose it by a search.", at_least=0
+        0.0,
+        "Penalty on each logit of a mask; 0 to choose it by a search.",
+        at_least=0,
     )
     percentile: float = field(
         70.0,
@@ -62,13 +74,17 @@ class Config(harness_config.Config):
         at_most=100,
     )
     measure: str = field(
-        "covariance", "When units are alike.", one_of=similarity.MEASURES
+        "covariance",
+        "Measure of how alike two units are.",
+        one_of=similarity.MEASURES,
     )
     random_parts: int = field(
-        20, "Random parts beside each finding.", at_least=2
+        20,
+        "Number of random parts that each finding is compared with.",
+        at_least=2,
     )
     removals: int = field(
-        100, "Removals of each size in a check, at most.", at_least=1
+        100, "Largest number of removals of each size in a check.", at_least=1
     )
 
     def digest(self):

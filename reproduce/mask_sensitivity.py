@@ -35,18 +35,19 @@ class Config(arithmetic_stages.Config):
     network: str = field("fnn", "Kind of the networks.", one_of=("fnn",))
     sizes: tuple[int, ...] = field(
         arithmetic_networks.SIZES["big"],
-        "Without effect here: see --beta_networks and --size_networks.",
+        "Has no effect in this experiment: see --beta_networks and "
+        "--size_networks.",
         at_least=1,
     )
     betas: tuple[float, ...] = field(
         (1e-5, 3e-5, 1e-4, 3e-4, 1e-3),
-        "Penalties of figure 8.",
+        "Strengths of the penalty in figure 8.",
         above=0,
         distinct=True,
     )
     beta_networks: tuple[str, ...] = field(
         ("800x800x800x800", "2000x2000x2000x2000"),
-        "Hidden layers of the networks of figure 8, two at most.",
+        "Hidden layers of the networks of figure 8, at most two networks.",
         distinct=True,
     )
     size_networks: tuple[str, ...] = field(
@@ -61,7 +62,7 @@ class Config(arithmetic_stages.Config):
     )
     mask_files: tuple[str, ...] = field(
         (),
-        "Masks (.npz) for figure 7; those of this run if empty.",
+        "Files of masks (.npz) for figure 7; the masks of this run if empty.",
         part=True,
         distinct=True,
     )

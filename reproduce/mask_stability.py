@@ -1,4 +1,4 @@
-r"""How alike are masks of one task from two seeds? (Csordas et al., 2021).
+r"""How alike are masks of one task from two seeds? (Csordas et al., 2021)
 
 Trains every mask of a network twice, which differ in their samples and in the
 order of the data, and compares the two beside random masks of the same sizes:
@@ -32,12 +32,14 @@ class Config(arithmetic_stages.Config):
 
     dataset: str = field(
         "cifar10",
-        "What CNNs learn; add_mul if there is only the arithmetic network.",
+        "Data set that CNNs learn; add_mul if there is only the network "
+        "that calculates.",
         one_of=("cifar10", "mnist", "digits", "add_mul"),
     )
     networks: tuple[str, ...] = field(
         ("cnn_nodropout",),
-        "CNNs, with and without dropout, and the network that calculates.",
+        "Networks to train: the CNN with or without dropout, or fnn, the "
+        "network that calculates.",
         part=True,
         one_of=(*cifar_stages.CNNS, mask_stability_stages.FNN),
         distinct=True,
@@ -51,7 +53,9 @@ class Config(arithmetic_stages.Config):
     network: str = field(
         "fnn", "Kind of the network that calculates.", one_of=("fnn",)
     )
-    mask_lr: float = field(1e-3, "Adam step of the logits.", above=0)
+    mask_lr: float = field(
+        1e-3, "Learning rate of Adam for the logits of a mask.", above=0
+    )
 
     def __post_init__(self):
         super().__post_init__()

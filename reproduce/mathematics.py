@@ -1,8 +1,8 @@
 r"""Do harder questions need more weights? Mathematics (Csordas et al., 2021).
 
-Trains a Transformer a module on easy, medium and hard questions, then masks on
-all of them and on the easy ones, and shows what the masks keep of the hard
-ones: section 4, appendix C.6.2; figures 5 and 17.
+Trains one Transformer for each module on easy, medium and hard questions, then
+masks on all of them and on the easy ones, and shows how well the masks answer
+the hard ones: section 4, appendix C.6.2; figures 5 and 17.
 
 python -m reproduce.mathematics \
     --flagfile=reproduce/flags/mathematics_demo.flags
@@ -21,7 +21,7 @@ FIGURES = {
     "17": "examples of questions",
 }
 
-_EACH = "One for all modules, or one each in the order " + ", ".join(
+_EACH = "One value for all modules, or one for each in the order " + ", ".join(
     mathematics_stages.MODULES
 )
 
@@ -32,7 +32,7 @@ class Config(harness_config.Config):
 
     modules: tuple[str, ...] = field(
         mathematics_stages.MODULES,
-        "Modules, a network each.",
+        "Modules of the data set; each has a network of its own.",
         part=True,
         one_of=mathematics_stages.MODULES,
         distinct=True,
@@ -41,63 +41,88 @@ class Config(harness_config.Config):
         656_666, "Questions of each level to train on.", at_least=1
     )
     validation_size: int = field(
-        10_000, "Questions of each level to validate.", at_least=2
+        10_000, "Questions of each level to validate on.", at_least=2
     )
-    data_seed: int = field(0, "Of the questions.", at_least=0)
+    data_seed: int = field(0, "Seed of the questions.", at_least=0)
     batch_sizes: tuple[int, ...] = field(
         (256, 512, 128, 256, 128),
-        f"Examples a network step. {_EACH}.",
+        f"Examples in a training step of the network. {_EACH}.",
         at_least=1,
     )
     network_steps: tuple[int, ...] = field(
         (30_000, 200_000, 40_000, 30_000, 200_000),
-        f"Steps of the weights. {_EACH}.",
+        f"Training steps of each network. {_EACH}.",
         at_least=1,
         multiple_of="log_steps",
     )
-    network_lr: float = field(1e-4, "Adam step of the weights.", above=0)
+    network_lr: float = field(
+        1e-4, "Learning rate of Adam for the weights of a network.", above=0
+    )
     warmup_steps: tuple[int, ...] = field(
         (0, 5000, 0, 0, 5000),
-        f"Steps until that is reached. {_EACH}.",
+        f"Warm-up steps until --network_lr is reached. {_EACH}.",
         at_least=0,
     )
     mask_batch_sizes: tuple[int, ...] = field(
-        (256, 400, 128, 256, 256), f"Examples a mask step. {_EACH}.", at_least=1
+        (256, 400, 128, 256, 256),
+        f"Examples in a training step of a mask. {_EACH}.",
+        at_least=1,
     )
     mask_steps: tuple[int, ...] = field(
         (30_000, 50_000, 40_000, 30_000, 50_000),
-        f"Steps of each mask. {_EACH}.",
+        f"Training steps of each mask. {_EACH}.",
         at_least=1,
         multiple_of="log_steps",
     )
     mask_lrs: tuple[float, ...] = field(
         (0.03, 0.02, 0.03, 0.03, 0.02),
-        f"Adam step of the logits. {_EACH}.",
+        f"Learning rate of Adam for the logits of a mask. {_EACH}.",
         above=0,
     )
     betas: tuple[float, ...] = field(
         (2e-5, 1e-6, 1e-5, 3e-6, 1e-6),
-        f"Penalty: each logit costs beta / mask batch size. {_EACH}.",
+        "Strength of the penalty: each logit of a mask costs beta / mask "
+        f"batch size. {_EACH}.",
         at_least=0,
     )
     find_beta: bool = field(
         False, "Find beta by the rule of appendix C.2, starting at --betas."
     )
-    num_samples: int = field(8, "Mask samples a batch.", at_least=1)
-    keep_probability: float = field(
-        0.9, "At the start of a mask.", above=0, less_than=1
+    num_samples: int = field(
+        8, "Masks that are drawn for each batch.", at_least=1
     )
-    clip_norm: float = field(1.0, "Limit of the gradient's norm.", above=0)
+    keep_probability: float = field(
+        0.9,
+        "Probability that a weight is kept, at the start of mask training.",
+        above=0,
+        less_than=1,
+    )
+    clip_norm: float = field(
+        1.0,
+        "Largest norm of the gradient; a larger one is scaled down.",
+        above=0,
+    )
     log_steps: int = field(
         500,
-        "Steps between points in TensorBoard; divides the others.",
+        "Steps between two points in TensorBoard; must divide the numbers "
+        "of steps.",
         at_least=1,
     )
-    model_size: int = field(256, "The Transformer's width.", at_least=1)
-    inner_size: int = field(512, "Its inner layers' units.", at_least=1)
-    heads: int = field(4, "Its attention heads.", at_least=1)
-    layers: int = field(3, "Layers of either half.", at_least=1)
-    dropout: float = field(0.1, "Its dropout.", at_least=0, less_than=1)
+    model_size: int = field(
+        256, "Width of the Transformer (d_model).", at_least=1
+    )
+    inner_size: int = field(
+        512, "Units of the Transformer's feed-forward layers.", at_least=1
+    )
+    heads: int = field(4, "Attention heads of the Transformer.", at_least=1)
+    layers: int = field(
+        3,
+        "Layers of the Transformer's encoder, and of its decoder.",
+        at_least=1,
+    )
+    dropout: float = field(
+        0.1, "Dropout rate of the Transformer.", at_least=0, less_than=1
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -1,4 +1,4 @@
-r"""Which neurons does a class use? Neuron subselection in CNNs.
+r"""Which neurons does a class use? (Elbastawisy & Afrin, 2025)
 
 Trains a CNN, selects the neurons of each class by thresholding and by Bayesian
 masking, and shows what classes share and what removing their neurons does:
@@ -32,7 +32,7 @@ class Config(harness_config.Config):
 
     datasets: tuple[str, ...] = field(
         ("mnist", "cifar10"),
-        "Images.",
+        "Data set of images.",
         part=True,
         one_of=("mnist", "cifar10", "digits"),
         distinct=True,
@@ -47,37 +47,50 @@ class Config(harness_config.Config):
     )
     experiments: tuple[str, ...] = field(
         ("sharing", "ablation"),
-        "Experiments 1 and 2 of the text.",
+        "Which of the report's two experiments to run.",
         part=True,
         one_of=("sharing", "ablation"),
         distinct=True,
     )
     select_on: str = field(
         "train",
-        "Data that select the neurons; test as the authors.",
+        "Images that select the neurons; the authors select on test images.",
         one_of=("train", "test"),
     )
-    batch_size: int = field(128, "Images a step.", at_least=1)
+    batch_size: int = field(128, "Images in a training step.", at_least=1)
     network_steps: int = field(
-        10_000, "Steps of the weights.", at_least=1, multiple_of="log_steps"
+        10_000,
+        "Training steps of each network.",
+        at_least=1,
+        multiple_of="log_steps",
     )
-    network_lr: float = field(1e-3, "RMSprop step of the weights.", above=0)
+    network_lr: float = field(
+        1e-3, "Learning rate of RMSprop for the weights of a network.", above=0
+    )
     percentile: float = field(
         70.0,
-        "Thresholding: neurons above it are active; relative masking.",
+        "Thresholding: neurons above this percentile of their layer are "
+        "active. Relative masking: t_high is this percentile.",
         at_least=0,
         less_than=100,
     )
-    t_high: float = field(0.55, "Masking: surely above it, a neuron is on.")
-    t_low: float = field(1e-5, "Masking: surely below it, a neuron is off.")
+    t_high: float = field(
+        0.55, "Masking: a neuron whose mean is surely above this is on."
+    )
+    t_low: float = field(
+        1e-5, "Masking: a neuron whose mean is surely below this is off."
+    )
     tau: float = field(
         0.8,
-        "Masking: how sure a decision must be.",
+        "Masking: probability from which a decision counts as sure.",
         at_least=0.5,
         less_than=1,
     )
     pairs: int = field(
-        10, "Random pairs of classes, as the text.", at_least=1, at_most=45
+        10,
+        "Number of random pairs of classes; the report has 10.",
+        at_least=1,
+        at_most=45,
     )
     permutations: int = field(
         200,
@@ -87,15 +100,18 @@ class Config(harness_config.Config):
     )
     score_images: int = field(
         0,
-        "Validation and test images to score on, each; 0 for all.",
+        "Number of validation images, and of test images, to score on; 0 "
+        "for all.",
         at_least=0,
     )
     null_images: int = field(
-        500, "Images of a class in the permutation test, at most.", at_least=2
+        500,
+        "Largest number of images of a class in the permutation test.",
+        at_least=2,
     )
     log_steps: int = field(
         500,
-        "Steps between points in TensorBoard; divides network_steps.",
+        "Steps between two points in TensorBoard; must divide --network_steps.",
         at_least=1,
     )
 

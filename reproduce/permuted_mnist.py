@@ -30,29 +30,46 @@ FIGURES = {
 class Config(config.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
-    dataset: str = field("mnist", "Images.", one_of=("mnist", "digits"))
-    tasks: int = field(11, "Permutations; the first is none.", at_least=2)
+    dataset: str = field(
+        "mnist", "Data set of images.", one_of=("mnist", "digits")
+    )
+    tasks: int = field(
+        11,
+        "Number of tasks; each has its pixels permuted, but for the first.",
+        at_least=2,
+    )
     sizes: tuple[int, ...] = field(
         (800, 800, 64), "Units of the hidden layers.", at_least=1
     )
     new_logits: tuple[float, ...] = field(
         (2.0, 0.0, -1.0),
-        "Where the logits of free weights start; those of used ones at 2.",
+        "Initial logits of weights that no task uses yet; those of used "
+        "weights start at 2.",
         part=True,
         distinct=True,
     )
-    batch_size: int = field(128, "Images a step.", at_least=1)
+    batch_size: int = field(128, "Images in a training step.", at_least=1)
     task_steps: int = field(
-        30_000, "Steps of each task.", at_least=1, multiple_of="log_steps"
+        30_000,
+        "Training steps of each task.",
+        at_least=1,
+        multiple_of="log_steps",
     )
-    task_lr: float = field(1e-2, "Adam step, weights and logits.", above=0)
+    task_lr: float = field(
+        1e-2, "Learning rate of Adam for weights and logits.", above=0
+    )
     beta: float = field(
-        1.28e-3, "Penalty: each logit costs beta / batch_size.", at_least=0
+        1.28e-3,
+        "Strength of the penalty: each logit of a mask costs beta / "
+        "batch_size.",
+        at_least=0,
     )
-    num_samples: int = field(8, "Mask samples a batch.", at_least=1)
+    num_samples: int = field(
+        8, "Masks that are drawn for each batch.", at_least=1
+    )
     log_steps: int = field(
         500,
-        "Steps between points in TensorBoard; divides task_steps.",
+        "Steps between two points in TensorBoard; must divide --task_steps.",
         at_least=1,
     )
 

@@ -1,7 +1,8 @@
-r"""Known truth: do these methods find what is really there? No paper's.
+r"""Do these methods find what is really there? Networks of known truth.
 
-Hides modules in networks whose every weight is known, has each method look
-for the weights that one output needs, and scores them on the same truth.
+Builds networks of which it is known, weight by weight, what does what. Each
+method looks for the weights that one output needs, and is scored by that
+truth. No paper has this experiment; docs/known_truth.md has the results.
 
 python -m reproduce.planted --flagfile=reproduce/flags/planted_demo.flags
 """
@@ -29,7 +30,7 @@ class Config(config.Config):
 
     seeds: tuple[int, ...] = field(
         tuple(range(10)),
-        "Seeds; a network a case each.",
+        "Seeds; each makes one network of each case.",
         part=True,
         at_least=0,
         less_than=2**31,
@@ -41,7 +42,7 @@ class Config(config.Config):
             for case in (*cases.CASES, *cases.CONTROLS)
             if case not in cases.LOUDER
         ),
-        "What is planted.",
+        "Cases: which kinds of networks to build.",
         part=True,
         one_of=cases.ALL,
         distinct=True,
@@ -63,12 +64,16 @@ class Config(config.Config):
         distinct=True,
     )
     examples: int = field(
-        4000, "Inputs to train on, at most half of all.", at_least=8
+        4000,
+        "Largest number of inputs to train on; never more than half of all.",
+        at_least=8,
     )
     mask_steps: int = field(
-        0, "Steps of each mask; 0 for the default of find_weights.", at_least=0
+        0,
+        "Training steps of each mask; 0 for the default of find_weights.",
+        at_least=0,
     )
-    popup_epochs: int = field(10, "Epochs of edge-popup.", at_least=1)
+    popup_epochs: int = field(10, "Training epochs of edge-popup.", at_least=1)
 
 
 EXPERIMENT = experiment.Experiment(

@@ -1,7 +1,8 @@
 r"""Writes a report: one page with what runs found, beside the papers' claims.
 
-A run is a run folder, or the name of an archive in results/; without any, the
-page has all archives. It needs no server and no network.
+Give run folders, or names of archives in results/; without any, the page has
+all archives. It opens without a server or a network. Needs
+`pip install '.[report]'`.
 
 python -m reproduce.report runs/cifar_ablation-digits-0a1b2c3d
 python -m reproduce.report --compare cifar_ablation_quick \
@@ -42,8 +43,10 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("output", "report.html", "File of the page.")
-    flags.DEFINE_bool("compare", False, "Two runs side by side.")
+    flags.DEFINE_string("output", "report.html", "File to write the page to.")
+    flags.DEFINE_bool(
+        "compare", False, "Whether to show two runs side by side."
+    )
     flags.DEFINE_string(
         "results_dir", str(ROOT / "results"), "Folder of the archives."
     )

@@ -1,7 +1,8 @@
-r"""Is the verdict of soundness.check on sharing right? No paper's.
+r"""How often is the verdict of soundness.check on sharing right?
 
-Two tasks share parts, or don't, by construction: counts how often "shared" and
-"separate" are said, and how often wrongly.
+Draws pairs of tasks of which it is known by construction what they share, and
+counts how often the verdict is "shared" or "separate", and how often that is
+wrong. No paper has this experiment.
 
 python -m reproduce.sharing_verdict \
     --flagfile=reproduce/flags/sharing_verdict_demo.flags
@@ -24,28 +25,33 @@ class Config(config.Config):
 
     seeds: tuple[int, ...] = field(
         tuple(range(10)),
-        "Seeds; one a network of each kind.",
+        "Seeds; each makes one network of each kind.",
         part=True,
         at_least=0,
         less_than=2**31,
         distinct=True,
     )
     sets: int = field(
-        100, "Pairs of tasks of each kind of errors and quality.", at_least=1
+        100,
+        "Pairs of tasks that are drawn for each kind of errors and each "
+        "quality.",
+        at_least=1,
     )
     methods: tuple[str, ...] = field(
         calibration.METHODS,
-        "Who looks for weights in planted networks.",
+        "Methods that look for weights in planted networks.",
         part=True,
         one_of=calibration.METHODS,
         distinct=True,
     )
-    extractions: int = field(4, "Extractions of each task.", at_least=1)
+    extractions: int = field(4, "Findings of each task.", at_least=1)
     mask_seeds: int = field(
-        2**31, "Learned masks for seeds below this alone.", at_least=0
+        2**31, "Masks are learned only for seeds below this.", at_least=0
     )
     mask_steps: int = field(
-        0, "Steps of each mask; 0 for the default of find_weights.", at_least=0
+        0,
+        "Training steps of each mask; 0 for the default of find_weights.",
+        at_least=0,
     )
 
 

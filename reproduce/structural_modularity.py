@@ -1,8 +1,9 @@
-r"""Does structure force function? Two modules, few links between them.
+r"""Does structure force function? Two modules (Bena & Goodman, 2021).
 
-Trains two recurrent modules that see a digit each on a task that makes them
-exchange a bit, with one link each way up to all of them, and measures how far
-each module does its own digit alone: Bena and Goodman (2021); figures 2 to 4.
+Trains two recurrent modules on a task for which they must exchange a bit. Each
+module sees one digit. The number of links between them goes from one each way
+to all, and the experiment measures how far each module deals with its own digit
+alone: Bena and Goodman (2021); figures 2 to 4.
 
 python -m reproduce.structural_modularity \
     --flagfile=reproduce/flags/structural_modularity_demo.flags
@@ -31,78 +32,99 @@ class Config(harness_config.Config):
     train good networks at every sparsity.
     """
 
-    dataset: str = field("mnist", "Images.", one_of=("mnist", "digits"))
+    dataset: str = field(
+        "mnist", "Data set of images.", one_of=("mnist", "digits")
+    )
     arm: str = field(
         "ours",
-        "How the text is read: what it leaves open, and its Table 1.",
+        "Choice of the settings that the paper leaves open, or those of its"
+        " Table 1.",
         one_of=(*arms.ARMS,),
     )
     links: tuple[int, ...] = field(
         (1, 3, 8, 22, 60, 167, 464, 1292, 3594, 10_000),
-        "Links from each module to the other, p * units**2.",
+        "Numbers of links from each module to the other; all possible ones "
+        "are units**2, and p is the share of them.",
         part=True,
         at_least=1,
         distinct=True,
     )
     demands: tuple[int, ...] = field(
         (2,),
-        "The task's modulus m: log2(m) bits to exchange.",
+        "Modulus m of the task, for which the modules must exchange log2(m)"
+        " bits.",
         part=True,
         one_of=parity_mnist.MODULI,
         distinct=True,
     )
     controls: bool = field(
         True,
-        "Also untrained networks, masks of several sizes and networks whose "
-        "links train in other ways, for the fewest links.",
+        "Whether to run the controls with the fewest links: untrained "
+        "networks, masks of several sizes, and networks whose links train "
+        "in other ways.",
         part=True,
     )
     control_links: tuple[int, ...] = field(
         (1,),
-        "Links at which networks whose links train in other ways are trained "
-        "besides.",
+        "Numbers of links at which networks are also trained whose links "
+        "train in other ways.",
         part=True,
         at_least=1,
         distinct=True,
     )
-    units: int = field(100, "Hidden units of a module.", at_least=2)
-    bottleneck: int = field(5, "Units of the bottleneck.", at_least=1)
-    batch_size: int = field(256, "Pairs a step.", at_least=1)
-    network_steps: int = field(
-        2340, "Steps of a network.", at_least=1, multiple_of="log_steps"
+    units: int = field(100, "Hidden units of each module.", at_least=2)
+    bottleneck: int = field(
+        5,
+        "Units of the bottleneck between a module and its readout.",
+        at_least=1,
     )
-    bottleneck_steps: int = field(
-        3276,
-        "Steps of a network with a bottleneck, which learns later.",
+    batch_size: int = field(
+        256, "Pairs of images in a training step.", at_least=1
+    )
+    network_steps: int = field(
+        2340,
+        "Training steps of a network.",
         at_least=1,
         multiple_of="log_steps",
     )
-    network_lr: float = field(3e-3, "Adam step of the modules.", above=0)
+    bottleneck_steps: int = field(
+        3276,
+        "Training steps of a network with a bottleneck, which learns later.",
+        at_least=1,
+        multiple_of="log_steps",
+    )
+    network_lr: float = field(
+        3e-3, "Learning rate of Adam for the modules.", above=0
+    )
     lr_end: float = field(
         0.1,
-        "What is left of it in the end; it falls as a cosine.",
+        "Share of --network_lr that is left at the end; the rate falls as a"
+        " cosine.",
         above=0,
         at_most=1,
     )
     link_lrs: tuple[float, ...] = field(
-        (0.1, 0.01), "Adam step of the links at p = 0 and at p = 1.", above=0
+        (0.1, 0.01),
+        "Learning rates of Adam for the links at p = 0 and at p = 1.",
+        above=0,
     )
     link_noise: float = field(
         1e-3,
-        "Random walk of the links at p = 0, standard deviation.",
+        "Standard deviation of the random walk of the links at p = 0.",
         at_least=0,
     )
     link_l1: float = field(
         0.0,
-        "L1 term of Bellec et al. on the links; the paper gives none.",
+        "L1 penalty of Bellec et al. on the links; the paper gives none.",
         at_least=0,
     )
     mask_share: float = field(
-        0.05, "Weights a mask keeps, q.", above=0, at_most=1
+        0.05, "Share q of the weights that a mask keeps.", above=0, at_most=1
     )
     mask_shares: tuple[float, ...] = field(
         (0.02, 0.05, 0.1, 0.2, 0.4),
-        "Values of q that are tried on the sparsest network, as a control.",
+        "Values of q that are tried on the network with the fewest links, "
+        "as a control.",
         part=True,
         above=0,
         at_most=1,
@@ -110,30 +132,40 @@ class Config(harness_config.Config):
     )
     mask_repeats: int = field(
         1,
-        "Masks of each digit, from other scores.",
+        "Number of masks for each digit, each from other initial scores.",
         part=True,
         at_least=1,
     )
     mask_open_links: bool = field(
         False,
-        "Also masks in which links do not compete and are always on.",
+        "Whether to train also masks in which links do not compete and are "
+        "always on.",
         part=True,
     )
     mask_steps: int = field(
-        234, "Steps of a mask's scores.", at_least=1, multiple_of="log_steps"
+        234,
+        "Training steps of the scores of a mask.",
+        at_least=1,
+        multiple_of="log_steps",
     )
-    mask_lr: float = field(0.1, "SGD step of the scores.", above=0)
+    mask_lr: float = field(0.1, "Learning rate of SGD for the scores.", above=0)
     mask_momentum: float = field(
         0.9,
-        "Momentum of that, as Ramanujan et al.; the paper gives none.",
+        "Momentum of SGD for the scores, as in Ramanujan et al.; the paper "
+        "gives none.",
         at_least=0,
         less_than=1,
     )
-    fit_pairs: int = field(10_000, "Pairs to fit readouts on.", at_least=100)
-    test_pairs: int = field(10_000, "Pairs to measure on.", at_least=100)
+    fit_pairs: int = field(
+        10_000, "Pairs of images to fit readouts on.", at_least=100
+    )
+    test_pairs: int = field(
+        10_000, "Pairs of images to measure on.", at_least=100
+    )
     log_steps: int = field(
         234,
-        "Steps between points in TensorBoard, an epoch; divides the steps.",
+        "Steps of an epoch, between two points in TensorBoard; must divide "
+        "the numbers of steps.",
         at_least=1,
     )
 

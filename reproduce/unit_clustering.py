@@ -1,4 +1,4 @@
-r"""Which units act alike? Clusters of maximal modularity (Lange et al., 2022).
+r"""Which units act alike? Clusters of units (Lange et al., 2022).
 
 Trains networks of two hidden layers under three kinds of regularisation,
 clusters the units of each layer by eight measures of similarity, and compares
@@ -43,58 +43,80 @@ class Config(harness_config.Config):
 
     seeds: tuple[int, ...] = field(
         tuple(range(9)),
-        "Seeds; one stack of networks each.",
+        "Seeds; for each, one network of every setting is trained.",
         part=True,
         at_least=0,
         less_than=2**31,
         distinct=True,
     )
-    dataset: str = field("mnist", "Images.", one_of=("mnist", "digits"))
+    dataset: str = field(
+        "mnist", "Data set of images.", one_of=("mnist", "digits")
+    )
     l2: tuple[float, ...] = field(
-        _logspace(-5, -1, 9), "L2 strengths, alone (Table 1).", above=0
+        _logspace(-5, -1, 9),
+        "Strengths of L2 where it is alone (Table 1).",
+        above=0,
     )
     l1: tuple[float, ...] = field(
-        _logspace(-5, -2, 7), "L1 strengths, with mild L2 (Table 1).", above=0
+        _logspace(-5, -2, 7),
+        "Strengths of L1, with mild L2 beside it (Table 1).",
+        above=0,
     )
     dropout: tuple[float, ...] = field(
         tuple(round(0.05 * i, 2) for i in range(1, 15)),
-        "Dropout rates, with mild L2 (Table 1).",
+        "Dropout rates, with mild L2 beside them (Table 1).",
         above=0,
         less_than=1,
     )
-    mild_l2: float = field(1e-5, "L2 beside L1 or dropout.", at_least=0)
+    mild_l2: float = field(
+        1e-5, "Strength of L2 beside L1 or dropout.", at_least=0
+    )
     sizes: tuple[int, ...] = field(
-        (64, 64), "Hidden units, two layers.", at_least=4
+        (64, 64), "Units of the two hidden layers.", at_least=4
     )
     untrained: int = field(
-        500, "Networks without training.", part=True, at_least=2
+        500, "Number of networks that are not trained.", part=True, at_least=2
     )
-    batch_size: int = field(200, "Images a step.", at_least=1)
+    batch_size: int = field(200, "Images in a training step.", at_least=1)
     network_steps: int = field(
-        137_500, "Steps of the weights.", at_least=1, multiple_of="log_steps"
+        137_500,
+        "Training steps of each network.",
+        at_least=1,
+        multiple_of="log_steps",
     )
-    network_lr: float = field(1e-3, "Adam step of the weights.", above=0)
+    network_lr: float = field(
+        1e-3, "Learning rate of Adam for the weights of a network.", above=0
+    )
     log_steps: int = field(
         275,
-        "Steps between points in TensorBoard; divides network_steps.",
+        "Steps between two points in TensorBoard; must divide --network_steps.",
         at_least=1,
     )
     call_steps: int = field(
         25,
-        "Steps of one compiled call; divides log_steps and network_steps.",
+        "Training steps of one compiled call; must divide --log_steps and "
+        "--network_steps.",
         names_run=False,
         at_least=1,
     )
     score_images: int = field(
-        0, "Test images for scores and similarities; 0 for all.", at_least=0
+        0,
+        "Number of test images for scores and similarities; 0 for all.",
+        at_least=0,
     )
     min_accuracy: float = field(
-        0.8, "Networks below are dropped.", at_least=0, at_most=1
+        0.8,
+        "Networks with a lower accuracy are dropped.",
+        at_least=0,
+        at_most=1,
     )
-    search_steps: int = field(1000, "Monte Carlo steps.", at_least=1)
+    search_steps: int = field(
+        1000, "Monte Carlo steps of the search for clusters.", at_least=1
+    )
     restarts: int = field(
         10,
-        "Of a better search for Q, beside that of the paper; 0 for none.",
+        "Restarts of a second, better search for Q beside that of the "
+        "paper; 0 for no such search.",
         at_least=0,
     )
     subsample: float = field(
@@ -104,7 +126,9 @@ class Config(harness_config.Config):
         at_least=0,
         at_most=1,
     )
-    permutations: int = field(20, "Of a pair's null distribution.", at_least=1)
+    permutations: int = field(
+        20, "Permutations for the null of a pair of clusterings.", at_least=1
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -67,23 +67,23 @@ def find_weights(
 ) -> Any:  # a mask, or the tuple that `return_scores` asks for
     """Returns the weights of a trained model that a task needs.
 
-    Learns a mask over the weights while these stay as they are: training of a
-    `MaskedModel`, with what it leaves to its user. The penalty `alpha` is the
-    largest with which the mask still keeps 95 % of the model's performance on
-    the validation data, which is the rule of the paper (C.2). The number of
-    steps follows the learning rate, and what `MaskHealth` says of the mask is
-    passed on as a `UserWarning`.
+    Learns a mask over the weights while these stay as they are. It trains a
+    `MaskedModel` and makes the choices that this leaves to its user. The
+    penalty `alpha` is the largest with which the mask still keeps 95 % of the
+    model's performance on the validation data, which is the rule of the paper
+    (C.2). The number of steps follows the learning rate, and what `MaskHealth`
+    says of the mask is passed on as a `UserWarning`.
 
-    Masks are not drawn, other than in the paper. Drawn ones break what they
-    are to find where a task needs many weights at once, as a parity does: no
-    sample is whole. And they keep weights that do nothing but cancel each
-    other: to lose one is worse than to keep both. Half of each batch sees soft
-    masks, numbers from 0 to 1, under which such weights sink together; the
-    other half sees the thresholded mask, which is what is returned, so that
-    soft masks can't do what that one can't. `num_samples=4` and
-    `keep_probability=0.9` are the paper's. When masks with small penalties do
-    not keep the performance, the next one starts at a higher keep probability
-    (`STARTS`). docs/known_truth.md has the comparison.
+    In contrast to the paper, masks are not drawn. Drawn masks fail where a
+    task needs many weights at once, as a parity does, because no sample keeps
+    all of them. And they keep weights that do nothing but cancel each other,
+    because to lose one is worse than to keep both. Instead, half of each batch
+    sees soft masks, numbers from 0 to 1, under which such weights sink
+    together. The other half sees the thresholded mask, which is the one that
+    is returned, so that soft masks can't do what that one can't.
+    `num_samples=4` and `keep_probability=0.9` are the paper's. When masks with
+    small penalties do not keep the performance, the next one starts at a
+    higher keep probability (`STARTS`). docs/known_truth.md has the comparison.
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, on a scale from 0, the model with all these weights
@@ -117,17 +117,18 @@ def find_weights(
             keeps the performance, or the best. The paper has 0.9.
         num_samples: Positive int, mask samples a batch, or `None`: no mask is
             drawn.
-        batch_size: Positive int, of arrays.
+        batch_size: Positive int, examples in a batch, where data are arrays.
         steps: Positive int, training steps of each mask. `None`: twenty times
             as many as a logit needs to fall from its start to 0, rounded up to
             a multiple of 500.
-        learning_rate: Positive float, of Adam.
-        seed: Int, not negative: of samples, batches and what is held out.
-        callbacks: Keras callbacks of every training. They hear of batches
-            once in up to 50 steps (`steps_per_execution`).
+        learning_rate: Positive float, the learning rate of Adam.
+        seed: Int, not negative, of samples, of the order of batches and of
+            what is held out.
+        callbacks: Keras callbacks for every training of a mask. Their batch
+            methods are called once in up to 50 steps (`steps_per_execution`).
         return_scores: Bool, whether to return also how much the task needs
             each weight, to rank them by.
-        verbose: 0 for no progress bar and no line a trial.
+        verbose: 0 for neither a progress bar nor a line for each trial.
 
     Returns:
         `WeightMask`. Its provenance has the performance of the mask and the

@@ -56,10 +56,11 @@ class MaskedModel(frozen_model.FrozenModel):
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.
-        num_samples: Positive int. Mask samples a training batch; a batch
-            can't be smaller. The paper uses 4, or 8 for hard tasks. `None`
-            draws none: half of a batch sees the weights times sigmoid(l), the
-            other half those with l > 0. See `find_weights`, which does that.
+        num_samples: Positive int, masks that are drawn for each training
+            batch; a batch can't be smaller. The paper uses 4, or 8 for hard
+            tasks. `None` draws none: half of a batch sees the weights times
+            sigmoid(l), the other half those with l > 0. `find_weights` does
+            that.
         alpha: Float, at least 0. Penalty on each logit. The default is the
             paper's beta of 1e-4 at a batch size of 128.
         keep_probability: Float in (0, 1). The chance that a weight is kept
@@ -73,8 +74,8 @@ class MaskedModel(frozen_model.FrozenModel):
             all of them, that of a layer with others inside theirs too.
         fixed_mask: `WeightMask` or `None`. Its weights have this mask, for
             good: no logits, no penalty, no part in `weight_mask()`.
-        temperature: Positive float tau. It scales gradients only, and does
-            nothing where no masks are drawn.
+        temperature: Positive float tau of the Gumbel-sigmoid. It scales
+            gradients only, and does nothing where no masks are drawn.
         seed: Int or `None`. The same seed draws the same masks.
 
     Call arguments:

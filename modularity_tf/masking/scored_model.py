@@ -19,7 +19,7 @@ _REMOVED = 1e-30
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
 class ScoredModel(frozen_model.FrozenModel):
-    """A trained model of which only the weights with the top scores are used.
+    """A trained model that uses only the weights with the highest scores.
 
     Each candidate weight w_i gets a score s_i, and training changes the
     scores only:

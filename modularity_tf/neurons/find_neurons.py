@@ -69,10 +69,14 @@ def find_neurons(
         method: "threshold": active are the neurons above a percentile of
             their layer. "bayesian": each neuron is surely on, surely off, or
             neither.
-        percentile: Float in [0, 100], of `threshold_neurons`.
-        t_high: As in `bayesian_neuron_mask`; goes with the scale of a layer.
-        t_low: As in `bayesian_neuron_mask`.
-        tau: As in `bayesian_neuron_mask`.
+        percentile: Float in [0, 100], of the method "threshold".
+        t_high: Float, or a dict of floats by layer path: with "bayesian", a
+            neuron whose mean is surely above this is on. It depends on the
+            scale of a layer's activations.
+        t_low: Float below `t_high`, or a dict of floats by layer path: with
+            "bayesian", a neuron whose mean is surely below this is off.
+        tau: Float in [0.5, 1), the probability from which "bayesian" takes a
+            decision for sure, or a dict of floats by layer path.
 
     Returns:
         `NeuronSelection`; for "bayesian" a `NeuronMask` of two, on and off.

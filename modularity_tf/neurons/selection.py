@@ -31,10 +31,16 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
 class NeuronSelection(part_set.PartSet):
-    """A set of neurons: layer path -> boolean array `(units,)`.
+    """A set of neurons: for each layer, which of its units belong to it.
 
-    With the set algebra, `sharing`, `iou`, `shuffled`, `save` and `load` of
-    every `PartSet`.
+    An immutable value. Two selections over the same layers have `a | b`,
+    `a & b` and `a - b`, and every selection has its complement `~a`. `overlap`
+    says what two of them share, and `shuffled` makes a random one of the same
+    size. `PartSet` has the other methods.
+
+    Args:
+        values: Dict from layer path to boolean array of shape `(units,)`.
+        provenance: Dict of JSON values that says where the set comes from.
 
     >>> some = mtf.NeuronSelection({"hidden": np.arange(32) < 8})
     >>> some.keep_fraction
@@ -59,7 +65,7 @@ class NeuronSelection(part_set.PartSet):
         )
 
     def apply(self, model: keras.Model) -> keras.Model:
-        """Returns the model with these neurons, the others of their layers off.
+        """Returns the model with only these neurons of their layers.
 
         See `subnetworks.build_subnetwork`.
 
@@ -120,9 +126,9 @@ class NeuronSelection(part_set.PartSet):
 
 @dataclasses.dataclass(frozen=True)
 class NeuronMask(finding.Finding):
-    """A three-way decision: forced on, forced off, or unchanged.
+    """Which neurons of a model to force on, to force off, or to leave as is.
 
-    It comes from where `on` comes from: `provenance`.
+    Its `provenance` is that of `on`.
 
     >>> data = images, labels
     >>> found = mtf.find_neurons(model, data, label=3, method="bayesian")
@@ -132,7 +138,7 @@ class NeuronMask(finding.Finding):
 
     Attributes:
         on: `NeuronSelection`, the active neurons.
-        off: `NeuronSelection`, disjoint from `on`.
+        off: `NeuronSelection`, the inactive neurons; no neuron is in both.
 
     Raises:
         ValueError: If they are not disjoint, or not over the same layers.
@@ -179,7 +185,7 @@ class NeuronMask(finding.Finding):
     def remove_from(
         self, model: keras.Model, incoming: bool = False
     ) -> keras.Model:
-        """As `on.remove_from`: without the neurons that are forced on."""
+        """Returns the model without what the neurons of `on` pass on."""
         return self.on.remove_from(model, incoming)
 
     def table(self) -> rich.table.Table:

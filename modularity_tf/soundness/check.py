@@ -53,8 +53,8 @@ def check(
     - Faithfulness: the performance of the part alone (`finding.apply`), beside
       the whole model, random parts with as many members in each layer, and the
       same part of an untrained network.
-    - Completeness: the performance of the rest (`finding.remove_from`), beside
-      that without random parts.
+    - Completeness: the performance without the part (`finding.remove_from`),
+      beside that without random parts.
     - Minimality: the share of the part's members without which it performs
       as well: taken out one by one, a hundredth and a tenth of them at once.
       As well means no more than `tolerance` below the part's own performance.

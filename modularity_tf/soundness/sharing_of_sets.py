@@ -30,9 +30,11 @@ class Sharing:
     (0.0, 1.0)
 
     Attributes:
-        overlap: Float, mean over pairs of an extraction of either task.
+        overlap: Float, the mean overlap of an extraction of the one task with
+            one of the other, over all such pairs. An extraction is a finding
+            of a task, made with a seed of its own.
         floor: Float, the same for random sets of their sizes in each layer.
-        ceiling: Float, the overlap of two extractions of one task, the
+        ceiling: Float, the mean overlap of two extractions of one task: the
             geometric mean of the two tasks; NaN for a single extraction.
         index: Float, `overlap` on a scale from 0, random sets, to 1, as much
             as two extractions of one task have in common beyond random sets.
@@ -42,8 +44,8 @@ class Sharing:
         p: Float, how often random sets of their sizes have as many parts in
             common as the parts in most extractions of either task.
         extractions: Two ints, how many there are of each task.
-        verdict: One of `VERDICTS`.
-        reason: Str, why.
+        verdict: "shared", "separate" or "undetermined".
+        reason: Str, why this is the verdict.
     """
 
     overlap: float
@@ -110,8 +112,9 @@ def sharing(
         needed: Float in [0, 1], how much the parts in common matter to the
             task, of which 1 is as much as any that were extracted; a lower
             bound at `level`.
-        margin: Float in (0, 1).
-        level: Float in (0, 1).
+        margin: Float in (0, 1), what still counts as next to nothing, of
+            `index` and of the ceiling.
+        level: Float in (0, 1), the significance level of each test.
         seed: Int, not negative, of the random sets.
 
     Returns:

@@ -13,14 +13,17 @@ from modularity_tf.structure import rewiring
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
 class DeepR(keras.optimizers.Optimizer):
-    """Deep-R for sparse connections, another optimizer for all else.
+    """Optimizer that trains and moves sparse connections (Deep-R).
 
-    Sparse are the variables that `SparseDense` and `SparseRecurrent` mark with
-    an attribute `active_connections`, their number of active connections; a
-    layer of one's own does so in its `build`. They have an Adam optimizer of
-    their own, whose rate `learning_rate` is, and rewire: one whose strength
-    would fall to 0 goes dormant, and a dormant one wakes, so that their number
-    stays. `rewiring.step` has the formula.
+    All other variables of the model are trained by another optimizer,
+    `optimizer`. The sparse variables are those of `SparseDense` and
+    `SparseRecurrent`. They have an Adam optimizer of their own with the rate
+    `learning_rate`, and are rewired: a connection whose strength would fall to
+    0 goes dormant, and a dormant one wakes in its place, so that the number of
+    active connections stays the same. `rewiring.step` has the formula.
+
+    A layer of one's own marks a variable as sparse by an attribute
+    `active_connections`, its number of active connections, set in `build`.
 
     All state lies in the optimizer's variables: the draws are a function of
     `seed_value` and `iterations`, so that training goes on from saved weights
@@ -47,7 +50,8 @@ class DeepR(keras.optimizers.Optimizer):
     Args:
         optimizer: `keras.optimizers.Optimizer`, name or config, for the other
             variables.
-        learning_rate: Float or schedule, of the sparse connections.
+        learning_rate: Float or schedule, the learning rate of the sparse
+            connections.
         noise: Float, at least 0: standard deviation of the random walk, at any
             learning rate. 0 switches it off.
         temperature: Float, at least 0: T of Bellec et al., who write the walk's
@@ -65,7 +69,7 @@ class DeepR(keras.optimizers.Optimizer):
         rewire: Bool. `False` keeps the connections where they are (control).
         beta_1: Float in [0, 1), decay of the first moment.
         beta_2: Float in [0, 1), decay of the second moment.
-        epsilon: Positive float.
+        epsilon: Positive float, the epsilon of Adam for the connections.
         seed: Int in [0, 2**31) or `None`. The same seed makes the same draws.
         name: Str.
 

@@ -45,7 +45,7 @@ class SparseDense(keras.layers.Layer):
             float in (0, 1], a fraction of `input_dim * units`. So 1 is one
             connection and 1.0 is all of them.
         activation: What `keras.activations.get` takes.
-        use_bias: Bool.
+        use_bias: Bool. Whether the layer has a bias.
         kernel_initializer: Where active weights, and all signs, start.
         bias_initializer: Where biases start.
         dormant_gradients: Bool. Whether dormant connections receive gradients

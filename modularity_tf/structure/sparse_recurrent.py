@@ -56,7 +56,7 @@ class SparseRecurrent(keras.layers.Layer):
         unroll: Bool. Whether to unroll the loop over time: faster, slower to
             trace, and only for a known number of steps. `None` unrolls up to
             32 of them.
-        link_scale: Positive float.
+        link_scale: Positive float, bound of the strengths at which links start.
         dormant_gradients: Bool. That of the links, see `SparseDense`.
         links_into: What links add to: "input", the product of input and
             kernel, as above, or "state", the module's own state h before its

@@ -23,9 +23,9 @@ def find_units(
 ) -> dict[str, unit_clusters.UnitClusters]:
     """Returns which units of each layer of a trained model act alike.
 
-    The units of a layer are split into clusters of maximal modularity Q,
-    similar inside and different from the others. What similar means is up to
-    the measure.
+    The units of a layer are split into clusters of maximal modularity Q:
+    similar to the units of their own cluster and different from the others.
+    The measure says what similar means.
 
     >>> clusters = mtf.find_units(model, (images, labels))
     >>> first = clusters["hidden"].members(0)  # a NeuronSelection
@@ -41,9 +41,11 @@ def find_units(
         measure: One of `similarity.MEASURES`.
         loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
             of `model`.
-        steps: Int, not negative, Monte Carlo steps of a search.
-        restarts: Int, not negative, of the search. The paper has none.
-        seed: Int, not negative, of the search.
+        steps: Int, not negative, number of Monte Carlo steps of the search for
+            clusters.
+        restarts: Int, not negative, how often the search starts again from
+            random clusters. The paper has no restarts.
+        seed: Int, not negative. The same seed makes the same search.
 
     Returns:
         Dict from layer path to `UnitClusters`.

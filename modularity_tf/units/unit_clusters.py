@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class UnitClusters(finding.Finding):
-    """The clusters of the units of a layer.
+    """The clusters into which the units of a layer fall.
 
     An immutable value: its arrays can't be written to.
 
@@ -45,10 +45,12 @@ class UnitClusters(finding.Finding):
     Attributes:
         layer: Str, its path.
         measure: Str, one of `similarity.MEASURES`.
-        similarity: Float64 array of shape `(units, units)`.
+        similarity: Float64 array of shape `(units, units)`, how alike each two
+            units are.
         clusters: Int array of shape `(units,)`; -1 for unused units, which
             are similar to no other.
-        modularity: Float, Newman's Q.
+        modularity: Float, Newman's Q: how much more of the similarity lies
+            inside the clusters than chance would have there.
         provenance: Dict of JSON values that says where they come from.
     """
 

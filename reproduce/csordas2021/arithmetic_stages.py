@@ -39,11 +39,13 @@ class Config(mask_stages.Config):
         at_least=1,
     )
     hidden_size: int = field(256, "Units of each LSTM layer.", at_least=1)
-    lstm_layers: int = field(2, "LSTM layers.", at_least=1)
-    mask_lr: float = field(1e-2, "Adam step of the logits.", above=0)
+    lstm_layers: int = field(2, "Layers of the LSTM.", at_least=1)
+    mask_lr: float = field(
+        1e-2, "Learning rate of Adam for the logits of a mask.", above=0
+    )
     held_out_fraction: float = field(
         0.0,
-        "Share of the operand pairs that are only tested.",
+        "Share of the pairs of operands that is held out for tests.",
         at_least=0,
         less_than=1,
     )

@@ -17,29 +17,52 @@ AGAIN = "_again"  # a mask of the same task, extracted from another seed
 class Config(harness_config.Config):
     """The flags of training a network, then masks; the paper's values (C.1)."""
 
-    batch_size: int = field(128, "Examples a network step.", at_least=1)
+    batch_size: int = field(
+        128, "Examples in a training step of the network.", at_least=1
+    )
     network_steps: int = field(
-        20_000, "Steps of the weights.", at_least=1, multiple_of="log_steps"
+        20_000,
+        "Training steps of each network.",
+        at_least=1,
+        multiple_of="log_steps",
     )
-    network_lr: float = field(1e-3, "Adam step of the weights.", above=0)
-    mask_batch_size: int = field(128, "Examples a mask step.", at_least=1)
+    network_lr: float = field(
+        1e-3, "Learning rate of Adam for the weights of a network.", above=0
+    )
+    mask_batch_size: int = field(
+        128, "Examples in a training step of a mask.", at_least=1
+    )
     mask_steps: int = field(
-        20_000, "Steps of each mask.", at_least=1, multiple_of="log_steps"
+        20_000,
+        "Training steps of each mask.",
+        at_least=1,
+        multiple_of="log_steps",
     )
-    mask_lr: float = field(1e-3, "Adam step of the logits.", above=0)
+    mask_lr: float = field(
+        1e-3, "Learning rate of Adam for the logits of a mask.", above=0
+    )
     beta: float = field(
-        1e-4, "Penalty: each logit costs beta / mask_batch_size.", at_least=0
+        1e-4,
+        "Strength of the penalty: each logit of a mask costs beta / "
+        "mask_batch_size.",
+        at_least=0,
     )
     find_beta: bool = field(
         False, "Find beta by the rule of appendix C.2, starting at --beta."
     )
-    num_samples: int = field(4, "Mask samples a batch.", at_least=1)
+    num_samples: int = field(
+        4, "Masks that are drawn for each batch.", at_least=1
+    )
     keep_probability: float = field(
-        0.9, "At the start of a mask.", above=0, less_than=1
+        0.9,
+        "Probability that a weight is kept, at the start of mask training.",
+        above=0,
+        less_than=1,
     )
     log_steps: int = field(
         500,
-        "Steps between points in TensorBoard; divides the others.",
+        "Steps between two points in TensorBoard; must divide the numbers "
+        "of steps.",
         at_least=1,
     )
 

@@ -73,11 +73,14 @@ class Config:
     """
 
     output_dir: str = field(
-        "runs", "Folder of the run folders.", names_run=False
+        "runs",
+        "Folder in which each run has a folder of its own.",
+        names_run=False,
     )
     seeds: tuple[int, ...] = field(
         (0,),
-        "Seeds; one repeat each.",
+        "Seeds of all random numbers; the experiment is repeated for each "
+        "of them.",
         part=True,
         at_least=0,
         less_than=2**31,
@@ -85,7 +88,8 @@ class Config:
     )
     stage: str = field(
         "all",
-        "What to do; `figures` draws again from results.json.",
+        "What to do: `all`, or `figures` to draw the figures again from "
+        "results.json.",
         names_run=False,
         one_of=("all", "figures"),
     )
@@ -96,30 +100,32 @@ class Config:
     )
     checkpoint_seconds: float = field(
         20.0,
-        "At least so long between two checkpoints of a stage.",
+        "Smallest number of seconds between two checkpoints of a training.",
         names_run=False,
         at_least=0,
     )
     workers: int = field(
         1,
-        "Processes of this machine that share the work.",
+        "Number of processes of this machine that share the work.",
         names_run=False,
         at_least=1,
     )
     address: str = field(
         "",
-        "Ray cluster that shares the work: auto, or ray://host:port.",
+        "Ray cluster that shares the work: `auto` for the one that runs on "
+        "this machine, or HOST:PORT.",
         names_run=False,
     )
     cpus_per_task: float = field(
         0.0,
-        "Cores of each task; 0 for a worker's share, or 1 on a cluster.",
+        "Cores for each task. 0 is an equal share for each worker, or 1 on "
+        "a cluster.",
         names_run=False,
         at_least=0,
     )
     gpus_per_task: float = field(
         0.0,
-        "GPUs of each task; 0.5 puts two on one.",
+        "GPUs for each task; with 0.5 two tasks share one.",
         names_run=False,
         at_least=0,
     )

@@ -172,7 +172,7 @@ class MainTest(parameterized.TestCase):
     def test_help_shows_the_flags_of_the_binary(self):
         _, out, _ = self.ended["help"]
         self.assertIn("--size: An int. Must be at least 1, at most 9.", out)
-        self.assertIn("--seeds: Seeds; one repeat each.", out)
+        self.assertIn("--seeds: Seeds of all random numbers;", out)
 
     def test_a_dry_run_succeeds_and_leaves_nothing(self):
         status, out, err = self.ended["dry"]
