@@ -478,7 +478,8 @@ class _Progress:
             rich_progress.BarColumn(),
             rich_progress.MofNCompleteColumn(),
             rich_progress.TimeRemainingColumn(),
-            console=rich_console.Console(stderr=True),
+            # In notebooks rich would ask for ipywidgets.
+            console=rich_console.Console(stderr=True, force_jupyter=False),
             transient=True,
         )
         self._task = None
