@@ -233,6 +233,9 @@ class NotebooksTest(InAnEmptyFolder):
         both = names["both"]
         self.assertGreater(both.share, both.expected_share)
         self.assertLess(both.p_value(), 0.05)
+        for row in names["same"].rows:
+            if row["measure"] == "in one cluster":
+                self.assertLess(row["value"], row["chance"] + 0.2)
         active, left = names["left_3"], names["left_cluster"]
         for part, side in ((active & left, 0), (active - left, 1)):
             fall = names["falls"](part)
