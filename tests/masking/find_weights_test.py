@@ -253,8 +253,9 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         _, told = find(self.model, (X, Y), alpha=0.0, steps=3)
         self.assertLen([t for t in told if "weights are kept: train" in t], 1)
 
-    def test_a_notebook_gets_the_lines_of_a_terminal_and_needs_no_widgets(self):
+    def test_a_notebook_gets_lines_and_no_bar(self):
         shown = io.StringIO()
+        shown.isatty = lambda: True  # as a notebook's
         with (
             mock.patch("rich.console._is_jupyter", return_value=True),
             contextlib.redirect_stderr(shown),
