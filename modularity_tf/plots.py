@@ -1,7 +1,8 @@
 """Figures from results, with matplotlib. Nothing here trains or reads files.
 
-Figures are made without pyplot: no global state, no window. Colours are those
-of `PALETTE`, which people tell apart whatever colours they see.
+Figures are made without pyplot: no global state, no window. A notebook shows
+one that is the last line of a cell. Colours are those of `PALETTE`, which
+people tell apart whatever colours they see.
 
 References:
     - Petroff, 2021, "Accessible Color Sequences for Data Visualization"
@@ -38,9 +39,16 @@ def color(number):
     return PALETTE[number % len(PALETTE)]
 
 
+class _Figure(figure.Figure):
+    """A figure that notebooks show: without pyplot they know no picture."""
+
+    def _repr_png_(self):
+        return as_png(self, self.dpi)
+
+
 def new_figure(width, height, title=""):
     """Returns an empty `matplotlib.figure.Figure`, sizes in inches."""
-    fig = figure.Figure((width, height), layout="constrained")
+    fig = _Figure((width, height), layout="constrained")
     if title:
         fig.suptitle(title)
     return fig

@@ -1,5 +1,6 @@
 """What README.md, docs/ and the docstrings show runs as it is written."""
 
+import ast
 import doctest
 import functools
 import importlib
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from matplotlib import figure
 from sklearn import datasets
 
 import modularity_tf as mtf
@@ -39,9 +41,12 @@ def blocks(path):
 
 
 PAGES = {
-    path.stem: path
+    path.relative_to(ROOT).with_suffix("").as_posix(): path
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     if any(True for _ in blocks(path))
+}
+NOTEBOOKS = {
+    path.stem: path for path in (ROOT / "docs" / "notebooks").glob("*.md")
 }
 # The names that the reference lists, by how a user writes them.
 LAYERS = [f"modularity_tf.layers.{name}" for name in layers.__all__]
@@ -60,6 +65,10 @@ EXAMPLES = {
     )
     if test.examples
 }
+
+
+def is_expression(statement):
+    return isinstance(statement, ast.Expr)
 
 
 @functools.cache
@@ -87,23 +96,39 @@ class InAnEmptyFolder(parameterized.TestCase):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.enterContext(tempfile.TemporaryDirectory()))
 
+    def run_page(self, path):
+        """Runs the blocks of a page.
+
+        Returns:
+            The names that they leave, and a list of what a notebook shows:
+            the values of blocks that end in an expression.
+        """
+        names, shown = {}, []
+        for reason, source, line in blocks(path):
+            if reason is not None:
+                continue
+            tree = ast.parse("\n" * line + source)  # lines as on the page
+            last = tree.body.pop() if is_expression(tree.body[-1]) else None
+            exec(compile(tree, path, "exec"), names)
+            if last is not None:
+                code = compile(ast.Expression(last.value), path, "eval")
+                shown.append(eval(code, names))
+        return names, shown
+
 
 class PagesTest(InAnEmptyFolder):
-    def run_page(self, name):
-        """Runs the blocks of a page and returns the names they leave."""
-        names = {}
-        for reason, source, line in blocks(PAGES[name]):
-            if reason is None:  # lines are numbered as on the page
-                code = compile("\n" * line + source, PAGES[name], "exec")
-                exec(code, names)
-        return names
-
-    @parameterized.parameters(*sorted(set(PAGES) - {"README"}))
+    @parameterized.parameters(
+        *sorted(
+            set(PAGES)
+            - {"README"}
+            - {f"docs/notebooks/{name}" for name in NOTEBOOKS}
+        )
+    )
     def test_the_blocks_of_a_page_run_one_after_the_other(self, name):
-        self.run_page(name)
+        self.run_page(PAGES[name])
 
     def test_the_example_finds_the_weights_of_one_class(self):
-        names = self.run_page("README")
+        names, _ = self.run_page(PAGES["README"])
         rest, test = names["rest"], names["blind"].evaluate
         images, labels = names["images"], names["labels"]
         self.assertGreater(test(images[rest], labels[rest])[1], 0.9)
@@ -130,6 +155,127 @@ class PagesTest(InAnEmptyFolder):
             self.assertIn(f"]({path.relative_to(docs).as_posix()})", gallery)
         for flags in re.findall(r"--flagfile=(\S+)", gallery):
             self.assertTrue((ROOT / flags).exists(), flags)
+
+
+class NotebooksTest(InAnEmptyFolder):
+    """What the notebooks say in words is what their cells show."""
+
+    def run_notebook(self, name):
+        """Runs a notebook, which must show figures, and returns its names."""
+        names, shown = self.run_page(NOTEBOOKS[name])
+        figures = [x for x in shown if isinstance(x, figure.Figure)]
+        self.assertNotEmpty(figures)
+        for each in figures:  # drawn as a notebook draws it
+            self.assertStartsWith(each._repr_png_(), b"\x89PNG")
+        return names
+
+    def test_there_is_a_test_for_each_notebook(self):
+        self.assertSameElements(
+            [f"test_{name}" for name in NOTEBOOKS],
+            [name.split("_says_")[0] for name in dir(self) if "_says_" in name],
+        )
+
+    @parameterized.parameters(*NOTEBOOKS)
+    def test_jupytext_knows_the_kernel_and_the_reader_the_command(self, name):
+        text = NOTEBOOKS[name].read_text("utf-8")
+        self.assertStartsWith(text, "---\njupyter:\n  jupytext:\n")
+        header = text.split("---\n")[1]
+        self.assertIn("\n  kernelspec:\n", header)
+        self.assertIn("language: python\n", header)
+        told = " ".join(text.split())
+        self.assertIn(f"`jupytext --to ipynb docs/notebooks/{name}.md`", told)
+        self.assertIn(f"`{name}.ipynb`", told)
+
+    def test_own_model_says_that_the_mask_is_enough_and_not_an_accident(self):
+        names = self.run_notebook("own_model")
+        value = names["sound"].value
+        self.assertGreater(value("the part alone"), 0.75)
+        self.assertLess(value("random parts alone"), 0.45)
+        self.assertLess(value("the part of the untrained twin"), 0.3)
+        self.assertLess(
+            value("without the part"), value("the whole model") - 0.1
+        )
+        self.assertGreater(value("without the part"), 0.15)  # not guessing
+        first, *_, last = (
+            row["value"]
+            for row in names["sound"].rows
+            if row["quantity"] == "minimality"
+        )
+        self.assertGreater(first, 0.6)
+        self.assertLess(last, 0.3)
+        self.assertLess(names["of_blank"], 0.01)
+        self.assertGreater(names["both"].share, 0.7)
+        self.assertLess(names["both"].expected_share, 0.4)
+        self.assertTrue(names["same"])
+
+    def test_class_ablation_says_that_a_part_of_the_fall_is_silence(self):
+        names = self.run_notebook("class_ablation")
+        own, others = names["own"], names["others"]
+        self.assertLess(names["without"][own].max(), -0.5)
+        self.assertLess(abs(names["without"][others].mean()), 0.05)
+        silenced, gone, at_random = (
+            -names[name][own].mean()
+            for name in ("without", "without_shut", "at_random")
+        )
+        self.assertGreater(silenced, gone + 0.1)
+        self.assertGreater(gone, at_random + 0.2)
+
+    def test_neurons_and_clusters_says_who_sees_the_division(self):
+        names = self.run_notebook("neurons_and_clusters")
+        q = {k: found.modularity for k, found in names["clusters"].items()}
+        self.assertLess(q["free"], 1.6 * q["untrained"])
+        self.assertGreater(q["priced"], 1.6 * q["untrained"])
+        self.assertLen(names["sides"], len(names["clusters"]["priced"].sizes))
+        falls = np.array([names["falls"](part) for part in names["sides"]])
+        falls = falls[np.argsort(falls[:, 1])]  # the left cluster is first
+        self.assertGreater(np.diag(falls).min(), 0.6)
+        self.assertLess(np.diag(falls[::-1]).max(), 0.15)
+        both = names["both"]
+        self.assertGreater(both.share, both.expected_share)
+        self.assertLess(both.p_value(), 0.05)
+        for row in names["same"].rows:
+            if row["measure"] == "in one cluster":
+                self.assertLess(row["value"], row["chance"] + 0.2)
+        active, left = names["left_3"], names["left_cluster"]
+        for part, side in ((active & left, 0), (active - left, 1)):
+            fall = names["falls"](part)
+            self.assertGreater(fall[side], fall[1 - side] + 0.2)
+
+    def test_known_truth_says_that_the_mask_finds_what_others_miss(self):
+        names = self.run_notebook("known_truth")
+        self.assertEqual(names["planted"].accuracy(0, names["needed"]), 1.0)
+        secret, found = names["secret"], names["found"]
+        self.assertGreater(secret.sharing(found["learned mask"]), 0.9)
+        self.assertGreater(found["learned mask"].sharing(secret), 0.85)
+        for name in ("single ablation", "|weight|", "random scores"):
+            self.assertLess(secret.sharing(found[name]), 0.8)
+        self.assertLess(secret.sharing(found["|weight|"]), 0.4)
+        self.assertLess(secret.sharing(names["nothing"]), 0.3)
+        self.assertLess(names["scored"]["average_precision"], 0.3)
+
+    def test_sparse_training_says_that_connections_find_the_digit(self):
+        names = self.run_notebook("sparse_training")
+        window, chance = names["window"], names["chance"]
+        self.assertEqual(chance, 0.25)
+        start, fixed, moving = (
+            strength[window].sum() / strength.sum()
+            for strength in names["maps"].values()
+        )
+        self.assertAlmostEqual(start, chance, delta=0.05)
+        self.assertBetween(fixed, 0.4, 0.75)
+        self.assertGreater(moving, 0.9)
+        self.assertEqual(
+            np.count_nonzero(names["kernel"](names["moving"])), 400
+        )
+        share, of = names["share"], names["kernel"](names["moving"])
+        self.assertBetween(share(of), share(names["start"]) + 0.1, 0.75)
+        self.assertGreater(share(names["strong"]), 0.85)
+        accuracy = names["accuracy"]
+        for model in (names["fixed"], names["moving"]):
+            self.assertLess(accuracy(model, window), 0.25)
+            self.assertAlmostEqual(
+                accuracy(model, ~window), accuracy(model), delta=0.05
+            )
 
 
 class DocstringsTest(InAnEmptyFolder):

@@ -353,6 +353,13 @@ class SaveTest(tf.test.TestCase):
             plots.save(other, self.file)
         self.assertAllEqual(image.imread(self.file), before)
 
+    def test_a_notebook_shows_a_figure_without_pyplot(self):
+        shown = plots.new_figure(2.0, 1.0)._repr_png_()
+        size = plots.DPI // 3  # of a screen: 100 dots an inch
+        self.assertEqual(
+            image.imread(io.BytesIO(shown)).shape[:2], (size, 2 * size)
+        )
+
     def test_leaves_pyplot_alone(self):
         plots.save(self.fig, self.file)
         plots.confusion_matrices({"a": np.eye(3)}, CLASSES)

@@ -474,12 +474,17 @@ class _Progress:
     """A bar for the mask in training, and a line for each that was trained."""
 
     def __init__(self):
+        console = rich_console.Console(stderr=True)
+        if console.is_jupyter:  # the lines alone: a bar asks for ipywidgets
+            console = rich_console.Console(
+                stderr=True, force_jupyter=False, force_terminal=False
+            )
         self._bar = rich_progress.Progress(
             "{task.description}",
             rich_progress.BarColumn(),
             rich_progress.MofNCompleteColumn(),
             rich_progress.TimeRemainingColumn(),
-            console=rich_console.Console(stderr=True),
+            console=console,
             transient=True,
         )
         self._task = None

@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # matplotlib is imported to draw
     from matplotlib.figure import Figure
 
 _FORMAT, _VERSION = "modularity_tf", 1  # of the files
+# Of tables in notebooks, whose own fonts do not have the lines.
+_STYLE = "line-height: normal; font-family: 'DejaVu Sans Mono', monospace"
 
 
 class Finding:
@@ -173,10 +175,12 @@ def load(file, model=None):
 def as_html(table):
     """Returns a `rich.table.Table` as HTML, for notebooks."""
     with open(os.devnull, "w") as nowhere:
-        console = rich.console.Console(record=True, width=100, file=nowhere)
+        console = rich.console.Console(
+            record=True, width=100, file=nowhere, force_jupyter=False
+        )  # which would show it, too
         console.print(table)
     return console.export_html(
-        inline_styles=True, code_format="<pre>{code}</pre>"
+        inline_styles=True, code_format=f'<pre style="{_STYLE}">{{code}}</pre>'
     )
 
 

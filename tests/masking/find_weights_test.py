@@ -253,6 +253,18 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         _, told = find(self.model, (X, Y), alpha=0.0, steps=3)
         self.assertLen([t for t in told if "weights are kept: train" in t], 1)
 
+    def test_a_notebook_gets_lines_and_no_bar(self):
+        shown = io.StringIO()
+        shown.isatty = lambda: True  # as a notebook's
+        with (
+            mock.patch("rich.console._is_jupyter", return_value=True),
+            contextlib.redirect_stderr(shown),
+            module._Progress() as progress,
+        ):
+            progress.begin(0.1, 10)
+            progress.tell("a line")
+        self.assertEqual(shown.getvalue().strip(), "a line")
+
     def test_steps_follow_the_learning_rate_and_progress_is_shown(self):
         self.assertEqual(self.shown, "")  # with verbose=0
         shown = io.StringIO()

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import tempfile
+from unittest import mock
 
 import keras
 import numpy as np
@@ -110,10 +111,19 @@ class FindingTest(parameterized.TestCase, tf.test.TestCase):
     def test_is_shown_and_drawn(self, name):
         found = FINDINGS[name]
         html = found._repr_html_()
-        self.assertStartsWith(html, "<pre>")
+        self.assertStartsWith(html, "<pre ")
         self.assertIn("hidden", html)
         self.assertIsInstance(found.plot(), figure.Figure)
         self.assertStartsWith(repr(found), f"<{type(found).__name__} of ")
+
+    def test_a_notebook_shows_a_table_once(self):
+        with (
+            mock.patch("rich.console._is_jupyter", return_value=True),
+            mock.patch("rich.jupyter.display") as display,
+        ):
+            html = FINDINGS["weights"]._repr_html_()
+        self.assertIn("hidden", html)
+        display.assert_not_called()
 
     def test_clusters_can_not_be_written_to(self):
         found = FINDINGS["clusters"]
