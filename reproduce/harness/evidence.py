@@ -153,7 +153,7 @@ def cells(one):
     """Returns a claim, as `checked` returns it, in words: a dict by column."""
     sign = "≥" if one["at_least"] else "≤"
     return {
-        "statement": one["statement"],
+        "statement": titles.in_statement(one["statement"]),
         "paper": one["paper"],
         "ours": _value(one),
         "null": _null(one),

@@ -337,7 +337,7 @@ def _against(one):
         else "the whole interval lies on the other side"
     )
     return (
-        f"{titles.in_statement(cells['statement'])}: ours is {cells['ours']}, "
+        f"{cells['statement']}: ours is {cells['ours']}, "
         f"and the threshold ({whose}) is {side} {threshold}; {how}."
     )
 
