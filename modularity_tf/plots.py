@@ -262,11 +262,12 @@ def precision_and_recall(panels, title=""):
 
     Args:
         panels: Dict from caption to a dict from legend entry to a pair of
-            arrays, recalls and precisions.
+            arrays, recalls `(points,)` and precisions `(repeats, points)`.
         title: Str above the panels.
 
     Returns:
-        `matplotlib.figure.Figure`. An entry has one colour in all panels.
+        `matplotlib.figure.Figure`. An entry has one colour in all panels;
+        lines are means, and around them are their 95 % intervals.
     """
     columns = min(len(panels), 4)
     lines = math.ceil(len(panels) / columns)
@@ -287,11 +288,15 @@ def precision_and_recall(panels, title=""):
         ax.set_axis_off()
     for ax, (caption, curves) in zip(axes.flat, panels.items()):
         for name, (recall, precision) in curves.items():
-            (shown[name],) = ax.plot(recall, precision, **style[name])
-        ax.set(xlim=(0, 1.02), ylim=(0, 1.05))
+            mean = np.mean(precision, axis=0)
+            (shown[name],) = ax.plot(recall, mean, **style[name])
+            margin = interval_margin(precision)
+            band = {"color": style[name]["color"], "alpha": 0.2, "linewidth": 0}
+            ax.fill_between(recall, mean - margin, mean + margin, **band)
+        ax.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="recall")
+        ax.label_outer()
         ax.set_title(caption, fontsize=10)
         ax.grid(alpha=0.3)
-    fig.supxlabel("recall", fontsize=10)
     fig.supylabel("precision", fontsize=10)
     fig.legend(shown.values(), shown, loc="outside right center", fontsize=9)
     return fig

@@ -417,12 +417,15 @@ class HeatMapsTest(tf.test.TestCase):
 
 class PrecisionAndRecallTest(tf.test.TestCase):
     def test_a_method_has_one_colour_in_all_panels(self):
-        curve = np.array([0.5, 1.0]), np.array([1.0, 0.25])
+        curve = np.array([0.5, 1.0]), np.array([[1.0, 0.5], [1.0, 0.0]])
         fig = plots.precision_and_recall(
             {"one": {"a": curve, "b": curve}, "two": {"b": curve}}
         )
         one, two = panels(fig)
         self.assertAllEqual(two.lines[0].get_ydata(), [1.0, 0.25])
+        (band,) = two.collections  # t of one degree of freedom, sd / sqrt(2)
+        ends = band.get_paths()[0].get_extents()
+        self.assertAllClose(ends.height, 2 * 12.706 * 0.25, rtol=1e-3)
         self.assertEqual(one.lines[1].get_color(), two.lines[0].get_color())
         self.assertNotEqual(one.lines[0].get_color(), one.lines[1].get_color())
         self.assertLen(fig.legends[0].get_texts(), 2)

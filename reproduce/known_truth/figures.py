@@ -121,8 +121,9 @@ def _of_methods(networks):
     figures = {name: fig for name, fig in figures.items() if fig is not None}
     counts = sorted({len(records) for records in networks.values()})
     n = " or ".join(map(str, counts))
-    for fig in figures.values():
-        plots.explain(fig, f"Means over n = {n} networks of each case.")
+    for name, fig in figures.items():
+        bands = "; shaded: 95 % intervals" if name == "figD_curves" else ""
+        plots.explain(fig, f"Means over n = {n} networks of each case{bands}.")
     return figures
 
 
@@ -158,14 +159,14 @@ def _false_alarms(networks, names, titles):
 
 
 def _curve(records, method):
-    """Returns the mean curve of a method, recalls and precisions."""
+    """Returns the curves of a method, recalls and precisions."""
     curves = [
         r["found"]["scores"][method]["curve"]
         for r in records
         if method in r["found"]["scores"]
     ]
-    precision = mean(curves, 0)
-    return np.linspace(1 / len(precision), 1, len(precision)), precision
+    points = len(curves[0])
+    return np.linspace(1 / points, 1, points), curves
 
 
 def _clusters(networks):
