@@ -79,12 +79,12 @@ class OfFigureTest(parameterized.TestCase):
         self.assertEqual(shape["xref"], "x domain")
 
     def test_an_entry_stands_in_the_legend_once(self):
-        curve = np.array([0.5, 1.0]), np.array([1.0, 0.25])
+        curve = np.array([0.5, 1.0]), np.array([[1.0, 0.5], [1.0, 0.0]])
         fig = plots.precision_and_recall(
             {"one": {"a": curve, "b": curve}, "two": {"b": curve}}
         )
         traces = charts.of_figure(fig)["data"]
-        shown = [(t["name"], t["showlegend"]) for t in traces]
+        shown = [(t["name"], t["showlegend"]) for t in traces if "name" in t]
         self.assertEqual(shown, [("a", True), ("b", True), ("b", False)])
 
     def test_subfigures_lie_where_they_are_drawn(self):
