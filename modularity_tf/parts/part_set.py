@@ -217,9 +217,7 @@ class PartSet(finding.Finding):
             ValueError: If `seed` is no such int, or `within` lacks a member.
         """
         seed = checks.integer("seed", seed)
-        if within is not None and any(
-            map(np.any, (self - within).values.values())
-        ):
+        if within is not None and self & within != self:
             raise ValueError("`within` must hold every member of this set.")
         seeds = np.random.SeedSequence(seed).spawn(len(self.values))
         drawn = {}

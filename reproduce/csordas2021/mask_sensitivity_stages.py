@@ -6,7 +6,7 @@ The functions take the `Config` of `reproduce.mask_sensitivity`.
 from modularity_tf import WeightMask
 from modularity_tf.parts import overlap
 from reproduce.csordas2021 import arithmetic_data, arithmetic_stages
-from reproduce.csordas2021.mask_stages import AGAIN
+from reproduce.csordas2021.mask_stages import TIMES
 from reproduce.harness import records
 
 
@@ -73,7 +73,7 @@ def plan_point(run, subject, seed, network, dense, beta):
             arithmetic_stages.plan_mask(
                 run, subject, seed, network, task, alpha, f"mask_{name}{time}"
             )
-            for time in ("", AGAIN)
+            for time in TIMES
         )
         scores[task] = arithmetic_stages.plan_stage(
             run,

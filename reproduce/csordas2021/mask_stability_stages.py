@@ -17,7 +17,7 @@ from reproduce.csordas2021 import (
 )
 from reproduce.csordas2021.arithmetic_data import FULL
 from reproduce.csordas2021.cnn import CONTROL
-from reproduce.csordas2021.mask_stages import AGAIN
+from reproduce.csordas2021.mask_stages import AGAIN, TIMES
 from reproduce.data import images
 from reproduce.harness import config as harness_config
 from reproduce.harness import records
@@ -25,7 +25,6 @@ from reproduce.harness import records
 FNN = "fnn"
 ALL_LAYERS = "all layers"
 WHOLE = (CONTROL, FULL)  # the tasks that are all that a network has learned
-TIMES = ("", AGAIN)
 
 
 def plan(run):

@@ -11,6 +11,7 @@ from reproduce.harness import config as harness_config
 
 field = harness_config.field
 AGAIN = "_again"  # a mask of the same task, extracted from another seed
+TIMES = ("", AGAIN)
 
 
 @dataclasses.dataclass(frozen=True)
