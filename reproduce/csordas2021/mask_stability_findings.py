@@ -95,13 +95,18 @@ def draw(records):
             for whole, title in PARTS.items()
         }
 
-    data = "; ".join(grouped(records, "data"))
+    parts = [*grouped(records, "data")]
+    if len(by_network) == 1:  # said once, above all bars
+        parts += [titles.title_of(name) for name in by_network]
+        labels = [layer for _, layer in places]
+    else:
+        labels = [f"{titles.title_of(name)}: {at}" for name, at in places]
     return {
         "figB1_stability": plots.grouped_bars(
             percent("jaccard"),
-            [f"{titles.title_of(name)}: {layer}" for name, layer in places],
+            labels,
             "intersection over union [%]",
-            f"{data}\ntwo masks of one task from two seeds",
+            "; ".join(parts) + "\ntwo masks of one task from two seeds",
             percent("expected_jaccard"),
         )
     }
