@@ -520,7 +520,16 @@ def _polynomial(coefficients, letters):
 
 
 def table(modules, count, seed):
-    """Returns a `rich.table.Table` of `count` problems of each level."""
+    """Returns a `rich.table.Table` of `count` problems of each level.
+
+    Raises:
+        ValueError: If no module is given, one twice, or one that is not there.
+    """
+    if not modules or len({*modules}) < len(modules):
+        raise ValueError(
+            f"`modules` must be one or more of {', '.join(MODULES)}, each "
+            f"once, got {','.join(modules)!r}."
+        )
     rows = rich.table.Table(box=rich.box.SIMPLE)
     for name in ("module", "level", "question", "answer"):
         rows.add_column(name, overflow="fold")

@@ -91,7 +91,9 @@ def decode(network, source, steps, batch_size=500):
         rows = tf.shape(source)[0]
 
         def say(step, previous, is_open):
-            logits = network({"source": source, "previous": previous})
+            # No token comes after the last one: the network is not shown it.
+            seen = previous[:, :steps]
+            logits = network({"source": source, "previous": seen})
             tokens = tf.argmax(logits[:, step], -1, tf.int32)
             tokens = tf.where(is_open, tokens, PAD)
             place = tf.one_hot(

@@ -293,6 +293,13 @@ class MainTest(absltest.TestCase):
         ):
             self.run_main("--modules=add")
 
+    def test_no_module_and_one_given_twice_end_with_one_line(self):
+        for chosen in ("", "sort,sort"):
+            with self.assertRaisesRegex(
+                SystemExit, f"^Error: `modules` must be .*got '{chosen}'.$"
+            ):
+                self.run_main(f"--modules={chosen}")
+
 
 if __name__ == "__main__":
     absltest.main()

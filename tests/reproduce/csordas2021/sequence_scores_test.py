@@ -71,6 +71,13 @@ class DecodeTest(parameterized.TestCase, tf.test.TestCase):
             kept = answers != PAD
             self.assertAllEqual(said[kept], answers[kept])
 
+    def test_an_answer_may_be_as_long_as_the_positions(self):
+        network = sequence_networks.transformer(5, 4, 3, 4, 4, 1, 1)
+        answers = sequence_scores.decode(network, [[1, END]], steps=3)
+        self.assertEqual(answers.shape, (1, 3))
+        with self.assertRaisesRegex(Exception, "longer than the network's 3"):
+            sequence_scores.decode(network, [[1, END]], steps=4)
+
 
 if __name__ == "__main__":
     tf.test.main()
