@@ -57,8 +57,8 @@ def claims(records):
         for whole, task in ((False, parts), (True, "the whole task")):
             is_papers = name != FNN and not whole
             found.add(
-                f"{name}: two masks of {task}, from two seeds, have most "
-                "weights in common (IoU)",
+                f"{name}: two masks of {task}, from two seeds, have nearly "
+                "all weights in common (IoU)",
                 [stability(r, whole) for r in repeats],
                 main=not whole,
                 at_least=0.9,

@@ -86,13 +86,6 @@ def _claims_of_module(module, repeats):
         null_is="the mask of all levels",
     )
     found.add(
-        "the complement of the mask of easy does not do hard: accuracy",
-        [r["masks"][EASY]["complement"] for r in repeats],
-        at_most=0.1,
-        null=[r["masks"][EASY]["levels"][HARD] for r in repeats],
-        null_is="the mask",
-    )
-    found.add(
         "on hard the mask of easy loses against that of all levels, by",
         [drop(r, HARD) for r in repeats],
         at_least=0.05,

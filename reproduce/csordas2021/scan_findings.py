@@ -93,15 +93,6 @@ def _claims_of_network(name, repeats):
         null=[_relative(r, r["masks"][SIMPLE]["random"]) for r in repeats],
         null_is="random masks of the same sizes",
     )
-    found.add(
-        "the complement of that mask does not: relative accuracy",
-        [_relative(r, r["masks"][SIMPLE]["complement"]) for r in repeats],
-        at_most=0.5,
-        null=[
-            _relative(r, r["masks"][SIMPLE]["test"][SIMPLE]) for r in repeats
-        ],
-        null_is="the mask",
-    )
     for split in splits_of(repeats[0]):
         title = title_of(split)
         found.add(
@@ -227,6 +218,6 @@ def draw(records):
             TOKENS,
             "output weights removed [%]",
             f"SCAN, {titles.title_of(name)}: "
-            "what the mask of simple has besides",
+            "what other masks lack of the mask of simple",
         )
     return figures
