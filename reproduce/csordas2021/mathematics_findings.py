@@ -99,8 +99,8 @@ def _claims_of_module(module, repeats):
         [drop(r, HARD) - noise(r, HARD) for r in repeats],
         at_least=0.0,
         main=True,
-        null=0.0,
-        null_is="masking noise alone",
+        null=[-noise(r, HARD) for r in repeats],
+        null_is="no drop",
     )
     found.add(
         "that drop is greater than the one on easy, by",

@@ -116,8 +116,8 @@ def _claims_of_network(name, repeats):
             [gap(r, split) - noise(r, split) for r in repeats],
             at_least=0.0,
             main=True,
-            null=0.0,
-            null_is="masking noise alone",
+            null=[-noise(r, split) for r in repeats],
+            null_is="no gap",
         )
         found.add(
             f"{title}: learnt on all and masked is better than learnt on the "

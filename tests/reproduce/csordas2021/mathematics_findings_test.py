@@ -60,6 +60,7 @@ class ClaimsTest(parameterized.TestCase):
         repeats = [record(everything=0.7, easy=(0.9, 0.6), wobble=0.15)] * 2
         found = checked(repeats, "that drop exceeds")
         self.assertAlmostEqual(found["mean"], 0.1 - 0.15)
+        self.assertAlmostEqual(found["null"], -0.15)  # without any drop
         self.assertEqual(found["verdict"], "differs")
         self.assertAlmostEqual(
             checked(repeats, "on hard the mask of")["null"], 0.15

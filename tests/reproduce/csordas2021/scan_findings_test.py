@@ -64,6 +64,7 @@ class ClaimsTest(parameterized.TestCase):
         repeats = [record(full=0.7, own=0.6, wobble=0.15)] * 2
         found = checked(repeats, "length: that gap exceeds")
         self.assertAlmostEqual(found["mean"], 0.1 - 0.15)
+        self.assertAlmostEqual(found["null"], -0.15)  # without any gap
         self.assertEqual(found["verdict"], "differs")
         found = checked(repeats, "length: the split's mask gen")
         self.assertAlmostEqual(found["null"], 0.15)
