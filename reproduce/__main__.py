@@ -5,7 +5,6 @@ python -m reproduce --output_dir=runs
 """
 
 import ast
-import collections
 import json
 import pathlib
 import re
@@ -13,7 +12,7 @@ import re
 import rich.console
 from absl import app, flags
 
-from reproduce.harness import titles
+from reproduce.harness import claim, titles
 
 _HERE = pathlib.Path(__file__).parent
 RESULTS = _HERE.parent / "results"
@@ -92,27 +91,21 @@ def state(output_dir, name):
     for path in sorted(RESULTS.glob("*.json")):
         archive = json.loads(path.read_text("utf-8"))
         if archive["experiment"] == name:
-            lines.append(f"archived: {path.name}, {_tally(archive)}")
+            told = claim.tally(archive["claims"])
+            lines.append(f"archived: {path.name}, {told}")
     for folder in sorted(pathlib.Path(output_dir).glob(f"{name}-*")):
         results = folder / "results.json"
         if not results.exists():
             lines.append(f"{folder}: unfinished")
             continue
         try:
-            told = _tally(json.loads(results.read_text("utf-8")))
+            found = json.loads(results.read_text("utf-8"))
+            told = claim.tally(found["claims"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             lines.append(f"{results} can't be read: {error!r}")
             continue
         lines.append(f"{folder}: {told}")
     return lines or ["not run yet"]
-
-
-def _tally(results):
-    """Returns the verdicts on all claims, counted, in words."""
-    verdicts = [claim["verdict"] for claim in results["claims"]]
-    counts = collections.Counter(verdicts).items()
-    found = ", ".join(f"{count} {verdict}" for verdict, count in counts)
-    return f"{len(verdicts)} claims: {found}"
 
 
 def main(argv):

@@ -27,6 +27,17 @@ def documents():
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def filled(text, archives):
+    """Returns a document with its marked parts as the archives have them."""
+
+    def tables(one):
+        return archive.experiment_of(one["experiment"]).tables(one["records"])
+
+    return evidence.filled(
+        text, archives, listing.experiments(), listing.papers(), tables
+    )
+
+
 def write_documents(results_folder):
     """Writes the marked parts of the documents anew from archives.
 
@@ -36,9 +47,7 @@ def write_documents(results_folder):
     archives, changed = evidence.read(results_folder), []
     for path in documents():
         old = path.read_text("utf-8")
-        new = evidence.filled(
-            old, archives, listing.experiments(), listing.papers()
-        )
+        new = filled(old, archives)
         if new != old:
             path.write_text(new, "utf-8")
             changed.append(path)

@@ -190,6 +190,7 @@ EXPERIMENT = experiment.Experiment(
     phases=stages.phases,
     claims=findings.claims,
     draw=figures.draw,
+    tables=findings.tables,
 )
 
 if __name__ == "__main__":

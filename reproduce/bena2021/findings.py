@@ -10,9 +10,10 @@ import math
 import numpy as np
 from scipy import stats
 
+from modularity_tf import plots
 from modularity_tf.structure import specialization
-from reproduce.bena2021 import measures
-from reproduce.harness import claim
+from reproduce.bena2021 import arms, measures
+from reproduce.harness import claim, experiment
 from reproduce.harness.records import grouped
 
 # Measure: the network it is measured on.
@@ -27,6 +28,7 @@ TITLES = {
 HIGH_Q = {"bottleneck": 0.49, "mask": 0.4, "correlation": 0.49}
 GOOD = 0.9  # accuracy that makes measures meaningful
 PAPERS_DEMAND = 2  # the modulus of its task
+BY_SPARSITY = "Specialization by sparsity"
 
 
 def raw(record, measure):
@@ -172,6 +174,61 @@ def between_seeds(values):
     """Returns the mean distance of two repeats; NaN if there is one."""
     pairs = [abs(a - b) for a, b in itertools.combinations(values, 2)]
     return sum(pairs) / len(pairs) if pairs else math.nan
+
+
+def tables(records):
+    """Returns a table of every measure at every sparsity."""
+    rows = []
+    for demand, repeats in sorted(by_demand(records).items()):
+        for found in zip(*repeats.values(), strict=True):  # of one sparsity
+            arm = arms.ARMS[found[0]["arm"]].title
+            if demand != PAPERS_DEMAND:
+                arm += f", m = {demand}"
+            rows.append(
+                (
+                    arm,
+                    f"{found[0]['p']:.2g}",
+                    f"{structural_q(found)[0]:.4g}",
+                    str(len(found)),
+                    *(
+                        _spread([specialized(r, m) for r in found])
+                        for m in MEASURES
+                    ),
+                    *(
+                        _spread([100 * r[n]["accuracy"] for r in found], ".1f")
+                        for n in ("plain", "bottleneck")
+                    ),
+                    _spread([_moved(r) for r in found], ".3g"),
+                )
+            )
+    return [
+        experiment.Table(
+            BY_SPARSITY,
+            (
+                "arm",
+                "p",
+                "Q",
+                "n",
+                *(TITLES[m] for m in MEASURES),
+                "accuracy (a) [%]",
+                "accuracy (b) [%]",
+                "links moved in 1,000 steps",
+            ),
+            rows,
+            "Mean over n repeats ± half of its 95 % interval.",
+        )
+    ]
+
+
+def _moved(record):
+    return 1e3 * record["plain"]["rewired"] / record["plain"]["steps"]
+
+
+def _spread(values, digits=".2f"):
+    """Returns a mean and half of its interval, in words."""
+    margin = plots.interval_margin(values)
+    text = format(np.mean(values), digits)
+    return text if np.isnan(margin) else f"{text} ± {format(margin, digits)}"
 
 
 def claims(records):

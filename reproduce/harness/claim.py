@@ -5,7 +5,7 @@ import functools
 import math
 
 import rich.table
-from scipy import stats
+from scipy import special
 
 from reproduce.harness import records
 
@@ -69,7 +69,7 @@ class Claim:
         sd = margin = math.nan
         if n > 1:
             sd = math.sqrt(sum((v - mean) ** 2 for v in self.values) / (n - 1))
-            margin = float(stats.t.ppf(0.975, n - 1)) * sd / math.sqrt(n)
+            margin = float(special.stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
         low, high = mean - margin, mean + margin
         if self.at_least:
             good, bad = low >= self.threshold, high < self.threshold

@@ -8,6 +8,8 @@ files in results/ say, and nothing that was typed:
     claims NAME            the claims of an archive, a table
     value NAME STATEMENT   mean and interval of the claim that begins so
     mean NAME STATEMENT    its mean alone
+    table NAME,... TITLE   the experiment's table of that title, the rows of
+                           all of these archives
 """
 
 import json
@@ -29,7 +31,7 @@ def read(results_folder):
     }
 
 
-def filled(text, archives, experiments, papers=None):
+def filled(text, archives, experiments, papers=None, tables=None):
     """Returns Markdown with its marked parts as the archives have them.
 
     Args:
@@ -38,6 +40,7 @@ def filled(text, archives, experiments, papers=None):
         experiments: Iterable of name, title and figures of every experiment.
         papers: Dict from paper to a list of number, title and experiment of
             every figure.
+        tables: Function from an archive to a list of `Table`.
 
     Raises:
         ValueError: If a part asks for what is not there.
@@ -57,6 +60,12 @@ def filled(text, archives, experiments, papers=None):
                     name, statement = arguments.split(" ", 1)
                     one = _claim_of(archives[name], statement)
                     found = _mean(one) if kind == "mean" else _value(one)
+                case "table":
+                    names, title = arguments.split(" ", 1)
+                    found = _table(
+                        [tables(archives[name]) for name in names.split(",")],
+                        title,
+                    )
                 case _:
                     raise ValueError(f"{kind!r} is no kind of part")
         except (KeyError, ValueError) as error:
@@ -183,6 +192,17 @@ def _claims_table(archive):
         f"commit {commits}.*",
     ]
     return _block(lines)
+
+
+def _table(found, title):
+    """Returns tables of one title as one."""
+    same = [one for each in found for one in each if one.title == title]
+    if len(same) < len(found):
+        raise ValueError(f"not every archive has a table {title!r}")
+    columns = same[0].columns
+    lines = [_row(columns), "|" + "---|" * len(columns)]
+    lines += [_row(row) for each in same for row in each.rows]
+    return _block([*lines, "", f"*{same[0].note}*"])
 
 
 def _row(cells):

@@ -8,7 +8,6 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 
-from reproduce import __main__ as listing
 from reproduce import archive as archive_binary
 from reproduce.harness import archive, evidence
 
@@ -20,9 +19,7 @@ class DocumentsTest(absltest.TestCase):
         archives = evidence.read(archive_binary.ROOT / "results")
         for path in archive_binary.documents():
             text = path.read_text("utf-8")
-            filled = evidence.filled(
-                text, archives, listing.experiments(), listing.papers()
-            )
+            filled = archive_binary.filled(text, archives)
             self.assertEqual(
                 text, filled, f"{path}: run python -m reproduce.archive"
             )

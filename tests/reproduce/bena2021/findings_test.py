@@ -34,6 +34,33 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(findings.raw(one, "mask"), (0.65, 0.35))
         self.assertAllClose(findings.specialized(one, "mask"), 0.3)
 
+    def test_the_table_has_a_row_for_every_sparsity_of_an_arm(self):
+        records = several(arm="table1", accuracy=0.91)
+        for one in records:
+            one["plain"]["accuracy"] += 0.01 * one["seed"]
+        records += several(demand=4)
+        (table,) = findings.tables(records)
+        self.assertLen(table.rows, 8)
+        first = dict(zip(table.columns, table.rows[0], strict=True))
+        self.assertEqual(
+            first,
+            {
+                "arm": "Table 1",
+                "p": "0.0001",
+                "Q": "0.4999",
+                "n": "3",
+                "bottleneck": "0.90 ± 0.00",
+                "weight masks": "0.90 ± 0.00",
+                "correlation": "0.90 ± 0.00",
+                "accuracy (a) [%]": "92.0 ± 2.5",  # t = 4.303
+                "accuracy (b) [%]": "91.0 ± 0.0",
+                "links moved in 1,000 steps": "20 ± 0",
+            },
+        )
+        self.assertEqual(table.rows[-1][:3], ("ours, m = 4", "1", "0"))
+        (alone,) = findings.tables(sweep())
+        self.assertEqual(alone.rows[0][3:5], ("1", "0.90"))
+
     def test_own_is_the_diagonal(self):
         one = record(0.1, 0.0)
         one["plain"]["mask"] = [[0.7, 0.1], [0.3, 0.9]]

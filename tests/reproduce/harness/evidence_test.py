@@ -3,7 +3,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from reproduce.harness import claim, evidence
+from reproduce.harness import claim, evidence, experiment
 
 CLAIMS = [
     claim.Claim(
@@ -47,10 +47,16 @@ PAPERS = {
 }
 
 
+def tables(one):
+    """Returns a table of an archive."""
+    row = (one["flags"], str(len(one["seeds"])))
+    return [experiment.Table("Seeds of each", ("name", "n"), [row], "A note.")]
+
+
 class FilledTest(parameterized.TestCase):
     def filled(self, text, archives=None):
         archives = archives or {"toy_small": archived()}
-        return evidence.filled(text, archives, EXPERIMENTS, PAPERS)
+        return evidence.filled(text, archives, EXPERIMENTS, PAPERS, tables)
 
     def part(self, what, **kwargs):
         """Returns what comes to stand in a part."""
@@ -92,6 +98,14 @@ class FilledTest(parameterized.TestCase):
         self.assertLen(lines, 2 + 3 + 2)
         for text in ("toy_small.flags", "0, 1, 2", "1.5 min", "abc123"):
             self.assertIn(text, lines[-1])
+
+    def test_a_table_has_the_rows_of_several_archives(self):
+        archives = {name: archived(flags=name) for name in ("first", "second")}
+        what = "table second,first Seeds of each"
+        lines = self.part(what, archives=archives).strip().split("\n")
+        rows = ["| second | 3 |", "| first | 3 |"]
+        expected = ["| name | n |", "|---|---|", *rows, "", "*A note.*"]
+        self.assertEqual(lines, expected)
 
     def test_every_experiment_has_a_row(self):
         archives = {"toy_big": archived(flags="toy_big")}
@@ -145,6 +159,7 @@ class FilledTest(parameterized.TestCase):
         ("claims toy_large", "'toy_large'"),
         ("mean toy_small nothing", "0 claims begin with 'nothing'"),
         ("mean toy_small ", "3 claims begin with ''"),
+        ("table toy_small Sizes", "not every archive has a table 'Sizes'"),
         ("picture toy_small", "'picture' is no kind of part"),
     )
     def test_refuses_what_is_not_there(self, what, message):
