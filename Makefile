@@ -30,14 +30,17 @@ wheel:
 	.ci/wheel
 
 # The stamp comes last: an install that was cut short starts again from nothing.
+# `venv --clear` follows links and would empty the environment of another clone.
 .venv/stamp: requirements.txt requirements-dev.txt
 	@echo "Installing the requirements into .venv. This takes some minutes, once."
+	@test ! -L .venv || { echo 'Error: .venv is a link: update what it leads to.' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check \
 	    -r requirements-dev.txt
 	touch $@
 
 .venv-docs/stamp: requirements-docs.txt
+	@test ! -L .venv-docs || { echo 'Error: .venv-docs is a link: update what it leads to.' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv-docs
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check \
 	    -r requirements-docs.txt

@@ -62,7 +62,8 @@ def on_files(files, config):
     start = start.replace("](docs/", "](").replace(
         "](results)", "](results.md)"
     )
-    add("index.md", content=start)
+    # It has no pages beside it, and a wide table.
+    add("index.md", content=f"---\nhide: [navigation]\n---\n{start}")
     for name in AT_THE_TOP:
         add(name, abs_src_path=str(ROOT / name))
     archives = sorted((ROOT / "results").glob("*.json"))

@@ -12,6 +12,8 @@ python -m reproduce.report --compare cifar_ablation_quick \
 import pathlib
 import sys
 
+import rich.console
+import rich.progress
 from absl import app, flags
 
 from reproduce.harness import report
@@ -35,7 +37,12 @@ def main(argv):
                 f"--output={output}: there is no folder {output.parent}"
             )
         runs = [report.load(argument, folder) for argument in arguments]
-        report.write(report.page(runs, values.compare), output)
+        watched = rich.progress.track(  # to draw a hundred figures takes time
+            runs,
+            description="Drawing the figures of each run",
+            console=rich.console.Console(stderr=True),
+        )
+        report.write(report.page(watched, values.compare), output)
     except (ValueError, OSError) as error:
         sys.exit("Error: " + " ".join(str(error).split()))
     size = output.stat().st_size / 2**20

@@ -153,8 +153,19 @@ class PagesTest(InAnEmptyFolder):
         gallery = (docs / "gallery.md").read_text("utf-8")
         for path in sorted(docs.rglob("images/**/*.png")):
             self.assertIn(f"]({path.relative_to(docs).as_posix()})", gallery)
+        # Picture, caption, command, in this order: none belongs to another.
+        parts = re.sub(r"^!.*|^```sh\n.*\n```", _kind, gallery, flags=re.M)
+        kinds = [line for line in parts.splitlines() if line in _KINDS]
+        self.assertEqual(kinds, [*_KINDS] * (len(kinds) // 2))
         for flags in re.findall(r"--flagfile=(\S+)", gallery):
             self.assertTrue((ROOT / flags).exists(), flags)
+
+
+_KINDS = ("picture", "command")
+
+
+def _kind(match):
+    return _KINDS[match[0].startswith("`")]
 
 
 class NotebooksTest(InAnEmptyFolder):

@@ -136,7 +136,7 @@ def page(runs, compare=False):
     """Returns the page of some runs, HTML.
 
     Args:
-        runs: List of `Reported`.
+        runs: Iterable of `Reported`.
         compare: Bool. Two runs of one experiment side by side.
 
     Raises:
@@ -145,6 +145,7 @@ def page(runs, compare=False):
     """
     jinja2, offline = import_packages()
     if compare:
+        runs = [*runs]
         _check_pair(runs)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -154,6 +155,7 @@ def page(runs, compare=False):
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["statement"] = titles.in_statement
+    environment.filters["unbroken"] = _unbroken
     template = "compare.html" if compare else "report.html"
     content = {"pair": _pair(*runs)} if compare else {"papers": _papers(runs)}
     return environment.get_template(template).render(
@@ -207,12 +209,14 @@ def _section(run):
     binary = _binary(run.experiment)
     results = run.results
     claims = results["claims"]
+    title = (binary.__doc__ or module.__doc__).splitlines()[0].rstrip(".")
     main = [one for one in claims if one["main"]]
     rest = [one for one in claims if not one["main"]]
     return {
         "id": _id(run.name),
         "name": run.name,
-        "title": (binary.__doc__ or module.__doc__).splitlines()[0],
+        "title": title,
+        "question": re.sub(r" \([^()]*\)$", "", title),  # without the paper
         "figures": getattr(binary, "FIGURES", ()),
         "command": _command(run),
         "facts": _facts(run),
@@ -378,11 +382,29 @@ def _pictures(run):
         found.append(
             {
                 "name": name,
+                "title": _caption(name),
                 "png": _encoded(fig),
                 "chart": charts.of_figure(fig),
             }
         )
     return found
+
+
+def _caption(name):
+    """Returns the name of a figure's file in words.
+
+    That is "Figure 6a: relative drop" for fig06a_relative_drop, and "Units
+    hidden" for units_hidden.
+    """
+    number, _, rest = name.partition("_")
+    if match := re.fullmatch("fig0*(.+)", number):
+        return f"Figure {match[1]}: {rest.replace('_', ' ')}"
+    return name[:1].upper() + name[1:].replace("_", " ")
+
+
+def _unbroken(text):
+    """Returns text whose lines do not break between a number and its unit."""
+    return str(text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _encoded(fig):

@@ -8,7 +8,6 @@ import re
 import keras
 import numpy as np
 
-from modularity_tf.parts import checks
 from modularity_tf.parts import data as data_of_users
 
 _INPUT = re.compile(r"x(\d+)")
@@ -80,13 +79,15 @@ def load(model, data):
             and so on for several inputs.
 
     Raises:
-        ValueError: If a file is missing or holds something else, or the model
-            has no loss.
+        ValueError: If a file is missing or holds something else, the model
+            has no loss, or `y` has classes that it has no output for.
     """
     for flag, path in (("model", model), ("data", data)):
         check_file(flag, path)
     x, y = _arrays(data)
-    return Subject(_model(model), x, y)
+    subject = Subject(_model(model), x, y)
+    _check_range(subject, data)
+    return subject
 
 
 def check_file(flag, path):
@@ -118,6 +119,29 @@ def _model(path):
             "before `save`."
         )
     return model
+
+
+def _check_range(subject, path):
+    """Raises `ValueError` if `y` has classes for which there is no output."""
+    loss = subject.model.loss
+    is_sparse = (
+        isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+        or loss == "sparse_categorical_crossentropy"
+    )
+    width = subject.model.output_shape[-1]
+    if not is_sparse or not isinstance(width, int):
+        return
+    ignored = getattr(loss, "ignore_class", None)
+    wrong = [
+        label
+        for label in subject.classes
+        if label != ignored and not 0 <= label < width
+    ]
+    if wrong:
+        raise ValueError(
+            f"--data={path}: y must have classes from 0 to {width - 1}, as "
+            f"the model has {width} outputs, it has {wrong[0]}."
+        )
 
 
 def _arrays(path):
@@ -178,6 +202,10 @@ def check_labels(subject, labels, questions):
             )
     chosen = [*labels] or classes
     for label in chosen:
-        count = len(subject.data(np.arange(len(subject._y)), label)[1])
-        checks.integer(f"--task_label={label}: its examples", count, least=2)
+        if len(subject.data(np.arange(len(subject._y)), label)[1]) < 2:
+            raise ValueError(
+                f"--data has one example of class {label}, and a class needs "
+                "two: one to find on, one to check on. --task_label chooses "
+                "other classes."
+            )
     return chosen

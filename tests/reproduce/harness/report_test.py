@@ -115,9 +115,10 @@ class ReportTest(absltest.TestCase):
             "Other claims (2)",
             "Numbers",
             "A note.",
-            "fig01 nothing",
+            "Figure 1: nothing",
         ):
             self.assertIn(text, found.words)
+        self.assertIn("30\N{NO-BREAK SPACE}%", page)  # no line breaks there
         self.assertNotIn("<2>", page)  # escaped
 
     def test_what_differs_is_said_in_sentences_and_settings(self):
@@ -151,6 +152,7 @@ class ReportTest(absltest.TestCase):
         self.assertIn("2 of 3 claims have another verdict", found.words)
         self.assertEqual(page.count('class="changed"'), 2)
         self.assertIn("not in this run", found.words)
+        self.assertIn("agrees 30 % (30 to 30) null: nothing: 0 %", found.words)
         self.assertEqual(found.tags.count("img"), 2)
 
     def test_settings_in_which_two_runs_differ_are_named(self):

@@ -44,6 +44,15 @@ class SubjectTest(BroughtTestCase):
         with self.assertRaisesRegex(ValueError, "has no loss: call `compile`"):
             subject.load(self.model, self.data)
 
+    @parameterized.parameters(-1, 3)
+    def test_a_class_that_the_model_has_no_output_for_is_named(self, label):
+        x, y = blobs()
+        np.savez(self.data, x=x, y=np.where(np.arange(60) < 5, label, y))
+        with self.assertRaisesRegex(
+            ValueError, f"from 0 to 2, as the model has 3 .*, it has {label}"
+        ):
+            subject.load(self.model, self.data)
+
     def test_a_damaged_model_and_data_are_named(self):
         model = self.folder / "bad.keras"
         model.write_text("no model")
@@ -58,7 +67,7 @@ class SubjectTest(BroughtTestCase):
 
     @parameterized.named_parameters(
         ("unknown", (7,), r"--task_label=7 is no class .* has 0, 1, 2\."),
-        ("lonely", (2,), r"--task_label=2: its examples"),
+        ("lonely", (2,), "one example of class 2, and a class needs two"),
     )
     def test_labels_are_checked(self, labels, message):
         x, y = blobs()
