@@ -61,7 +61,6 @@ def claims(records):
         found.add(
             "input and output layers share more than hidden ones, by",
             arithmetic_findings.edges_less_middle(records, TASKS),
-            main=True,
             at_least=0.0,
             paper="more",
             null=arithmetic_findings.edges_less_middle(

@@ -118,6 +118,7 @@ def common_claims(records, tasks):
         "the tasks share less than two masks of one task do, by",
         total_sharing(records, tasks, "ceiling")
         - total_sharing(records, tasks),
+        main=True,
         at_least=0.0,
         null=0.0,
         null_is="one mask for both tasks",
