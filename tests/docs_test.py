@@ -5,6 +5,7 @@ import doctest
 import functools
 import importlib
 import inspect
+import json
 import os
 import pathlib
 import pkgutil
@@ -21,6 +22,7 @@ from sklearn import datasets
 
 import modularity_tf as mtf
 from modularity_tf import layers, soundness
+from reproduce.harness import archive
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(
@@ -154,11 +156,26 @@ class PagesTest(InAnEmptyFolder):
         for path in sorted(docs.rglob("images/**/*.png")):
             self.assertIn(f"]({path.relative_to(docs).as_posix()})", gallery)
         # Picture, caption, command, in this order: none belongs to another.
-        parts = re.sub(r"^!.*|^```sh\n.*\n```", _kind, gallery, flags=re.M)
+        parts = re.sub(r"^!.*|^```sh\n[^`]*\n```", _kind, gallery, flags=re.M)
         kinds = [line for line in parts.splitlines() if line in _KINDS]
         self.assertEqual(kinds, [*_KINDS] * (len(kinds) // 2))
-        for flags in re.findall(r"--flagfile=(\S+)", gallery):
-            self.assertTrue((ROOT / flags).exists(), flags)
+
+    def test_a_command_of_the_gallery_runs_the_seeds_that_are_drawn(self):
+        gallery = (ROOT / "docs" / "gallery.md").read_text("utf-8")
+        for command in re.findall(
+            r"^python [^`]*--flagfile[^`]*", gallery, re.M
+        ):
+            flag_file = re.search(r"--flagfile=(\S+)", command)[1]
+            self.assertTrue((ROOT / flag_file).exists(), flag_file)
+            drawn = ROOT / "results" / f"{pathlib.Path(flag_file).stem}.json"
+            if not drawn.exists():
+                continue
+            found = json.loads(drawn.read_text("utf-8"))
+            experiment = archive.experiment_of(found["experiment"])
+            seeds = archive.read_flags(experiment, ROOT / flag_file).seeds
+            if given := re.search(r"--seeds=(\S+)", command):
+                seeds = [int(seed) for seed in given[1].split(",")]
+            self.assertEqual([*seeds], found["seeds"], command)
 
 
 _KINDS = ("picture", "command")
