@@ -1,6 +1,7 @@
 """What MaskedDense and MaskedConv2D share: masks on a Keras layer's weights."""
 
 import zlib
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -11,7 +12,7 @@ from modularity_tf.parts import keras_private, seeds
 from modularity_tf.parts import weights as model_weights
 
 
-class MaskedLayer:
+class MaskedLayer(keras.layers.Layer):
     """Mixin that gates the kernel, and the bias if asked, of a Keras layer.
 
     The layer's own `call` runs with the masked weights in place of its own,
@@ -21,15 +22,15 @@ class MaskedLayer:
 
     def __init__(
         self,
-        *args,
-        num_samples=1,
-        alpha=0.0,
-        keep_probability=0.9,
-        mask_bias=False,
-        temperature=1.0,
-        seed=None,
-        **kwargs,
-    ):
+        *args: Any,
+        num_samples: int = 1,
+        alpha: float = 0.0,
+        keep_probability: float = 0.9,
+        mask_bias: bool = False,
+        temperature: float = 1.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         mask_sampling.check_arguments(num_samples, alpha, temperature)
         self._initial_logit = mask_sampling.logit(keep_probability)
         seeds.check_seed(seed)

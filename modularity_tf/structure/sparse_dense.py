@@ -1,5 +1,7 @@
 """SparseDense: a Dense layer with a given number of connections."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -70,16 +72,16 @@ class SparseDense(keras.layers.Layer):
 
     def __init__(
         self,
-        units,
-        connections,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        dormant_gradients=False,
-        seed=None,
-        **kwargs,
-    ):
+        units: int,
+        connections: float,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        dormant_gradients: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.units = checks.integer("units", units, least=1)
         rewiring.check_connections(connections)

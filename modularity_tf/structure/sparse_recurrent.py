@@ -3,6 +3,8 @@
 import inspect
 import itertools
 import types
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -92,19 +94,19 @@ class SparseRecurrent(keras.layers.Layer):
 
     def __init__(
         self,
-        cells,
-        connections,
-        steps=None,
-        return_sequences=False,
-        return_state=False,
-        stateful=False,
-        unroll=None,
-        link_scale=0.1,
-        dormant_gradients=False,
-        links_into="input",
-        seed=None,
-        **kwargs,
-    ):
+        cells: Sequence[keras.layers.Layer],
+        connections: float,
+        steps: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        stateful: bool = False,
+        unroll: bool | None = None,
+        link_scale: float = 0.1,
+        dormant_gradients: bool = False,
+        links_into: Literal["input", "state"] = "input",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         _check_cells(cells)
         if links_into not in ("input", "state"):
             raise ValueError(
@@ -163,7 +165,7 @@ class SparseRecurrent(keras.layers.Layer):
         if self.stateful:
             self._keep_states(shapes)
 
-    def link(self, source, target):
+    def link(self, source: int, target: int) -> sparse_dense.SparseDense:
         """Returns the `SparseDense` from one module to another, by number."""
         pairs = [*itertools.permutations(range(len(self.cells)), 2)]
         if (source, target) not in pairs:
@@ -183,7 +185,7 @@ class SparseRecurrent(keras.layers.Layer):
             for cell in self.cells
         ]
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Makes the states 0 that a stateful layer has kept."""
         for state in tree.flatten(self._kept.states or []):
             state.assign(ops.zeros_like(state))
