@@ -145,11 +145,10 @@ def confusion_matrices(
     label += f" [{unit or f'% of the true {kind}'}]"
     fig.colorbar(drawn, ax=axes, aspect=40, label=label)
     if repeats is not None:
-        explain(
-            fig,
-            f"Each number is the mean of n = {repeats} repeats; none where it "
-            "rounds to 0.",
-        )
+        of = "One repeat (n = 1)"
+        if repeats > 1:
+            of = f"Each number is the mean of n = {repeats} repeats"
+        explain(fig, f"{of}; none where it rounds to 0.")
     return fig
 
 

@@ -71,6 +71,14 @@ class ConfusionMatricesTest(parameterized.TestCase, tf.test.TestCase):
         (ax,) = panels(fig)
         self.assertEqual((ax.get_ylabel(), ax.get_xlabel()), names)
 
+    @parameterized.parameters(
+        (1, "One repeat (n = 1); "), (3, "Each number is the mean of n = 3 ")
+    )
+    def test_a_line_below_tells_of_how_many_repeats(self, repeats, start):
+        matrices = {"a": np.eye(3)}
+        fig = plots.confusion_matrices(matrices, CLASSES, repeats=repeats)
+        self.assertStartsWith(fig.get_supxlabel(), start)
+
     def test_shares_are_drawn_from_0_to_100_per_cent(self):
         matrices = {"a": np.full((3, 3), 0.2), "b": np.full((3, 3), 0.3)}
         fig = plots.confusion_matrices(matrices, CLASSES)
