@@ -10,9 +10,12 @@ import numpy as np
 from matplotlib import figure
 
 from modularity_tf import plots
+from reproduce.csordas2021 import sequence_findings
 from reproduce.csordas2021.mathematics_stages import ALL, EASY, HARD, LEVELS
 from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped
+
+_MASKS = ("mask of all levels", "mask of easy")
 
 
 def accuracies(record, level):
@@ -28,25 +31,13 @@ def accuracies(record, level):
 
 
 def drop(record, level):
-    """Returns what the mask of easy loses against that of all levels.
-
-    Mean of the two extractions of either mask.
-    """
-    found = accuracies(record, level)
-    both = (
-        (found[name] + found[f"{name}, again"]) / 2
-        for name in ("mask of all levels", "mask of easy")
-    )
-    return float(np.subtract(*both))
+    """Returns what the mask of easy loses against that of all levels."""
+    return sequence_findings.gap(accuracies(record, level), *_MASKS)
 
 
 def noise(record, level):
-    """Returns how far two extractions of one mask lie apart, at most."""
-    found = accuracies(record, level)
-    return max(
-        abs(found[name] - found[f"{name}, again"])
-        for name in ("mask of all levels", "mask of easy")
-    )
+    """Returns how far two extractions of either mask lie apart, at most."""
+    return sequence_findings.noise(accuracies(record, level), *_MASKS)
 
 
 def claims(records):

@@ -7,6 +7,7 @@ and seed.
 import numpy as np
 
 from modularity_tf import plots
+from reproduce.csordas2021 import sequence_findings
 from reproduce.csordas2021.mask_stages import AGAIN
 from reproduce.csordas2021.scan_data import SIMPLE
 from reproduce.csordas2021.scan_stages import TOKENS
@@ -14,6 +15,7 @@ from reproduce.harness import claim, titles
 from reproduce.harness.records import grouped
 
 JUMP = "addprim_jump"
+_MASKS = ("mask of all", "mask of the split")
 
 
 def splits_of(record):
@@ -42,28 +44,13 @@ def accuracies(record, split):
 
 
 def gap(record, split):
-    """Returns what the split's mask loses against that of all commands.
-
-    Mean of the two extractions of either mask.
-    """
-    found = accuracies(record, split)
-    both = (
-        (found[name] + found[f"{name}, again"]) / 2
-        for name in ("mask of all", "mask of the split")
-    )
-    return float(np.subtract(*both))
+    """Returns what the split's mask loses against that of all commands."""
+    return sequence_findings.gap(accuracies(record, split), *_MASKS)
 
 
 def noise(record, split):
-    """Returns how far two extractions of one mask lie apart.
-
-    The larger one of the two masks; what a gap must exceed to mean anything.
-    """
-    found = accuracies(record, split)
-    return max(
-        abs(found[name] - found[f"{name}, again"])
-        for name in ("mask of all", "mask of the split")
-    )
+    """Returns how far two extractions of either mask lie apart, at most."""
+    return sequence_findings.noise(accuracies(record, split), *_MASKS)
 
 
 def claims(records):
