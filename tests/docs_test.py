@@ -136,7 +136,8 @@ class PagesTest(InAnEmptyFolder):
         self.assertGreater(test(images[rest], labels[rest])[1], 0.9)
         self.assertLess(test(images[~rest], labels[~rest])[1], 0.5)
         self.assertBetween(names["only_3"].keep_fraction, 0.001, 0.2)
-        for file in ("weights.png", "only_3.npz", "same.png"):
+        pictures = ("weights.png", "clusters.png", "same.png")
+        for file in ("only_3.npz", *pictures):
             self.assertTrue(pathlib.Path(file).exists())
 
     @parameterized.parameters(*PAGES)

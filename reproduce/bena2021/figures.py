@@ -312,9 +312,7 @@ def _links(repeats, title):
             "color": plots.color(i),
             "style": "osv^D"[i] + "-",
         }
-        moved = [
-            [1e3 * one["rewired"] / one["steps"] for one in s] for s in found
-        ]
+        moved = [[findings.moved(one) for one in s] for s in found]
         _band(row[0], p, moved, **style)
         kept = [[100 * one["original"] for one in s] for s in found]
         _band(row[1], p, kept, **style)

@@ -28,7 +28,6 @@ TITLES = {
 HIGH_Q = {"bottleneck": 0.49, "mask": 0.4, "correlation": 0.49}
 GOOD = 0.9  # accuracy that makes measures meaningful
 PAPERS_DEMAND = 2  # the modulus of its task
-BY_SPARSITY = "Specialization by sparsity"
 
 
 def raw(record, measure):
@@ -170,6 +169,15 @@ def gain(record, control, against="no_rewiring"):
     return own["accuracy"] - controls[against]["accuracy"]
 
 
+def moved(links):
+    """Returns how many links moved in 1,000 steps.
+
+    Args:
+        links: Dict, what has become of the links of a network.
+    """
+    return 1e3 * links["rewired"] / links["steps"]
+
+
 def between_seeds(values):
     """Returns the mean distance of two repeats; NaN if there is one."""
     pairs = [abs(a - b) for a, b in itertools.combinations(values, 2)]
@@ -198,12 +206,12 @@ def tables(records):
                         _spread([100 * r[n]["accuracy"] for r in found], ".1f")
                         for n in ("plain", "bottleneck")
                     ),
-                    _spread([_moved(r) for r in found], ".3g"),
+                    _spread([moved(r["plain"]) for r in found], ".3g"),
                 )
             )
     return [
         experiment.Table(
-            BY_SPARSITY,
+            "Specialization by sparsity",
             (
                 "arm",
                 "p",
@@ -218,10 +226,6 @@ def tables(records):
             "Mean over n repeats ± half of its 95 % interval.",
         )
     ]
-
-
-def _moved(record):
-    return 1e3 * record["plain"]["rewired"] / record["plain"]["steps"]
 
 
 def _spread(values, digits=".2f"):
