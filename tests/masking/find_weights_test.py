@@ -137,12 +137,17 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(again, self.found)
         self.assertEqual([*scores], [path])
         self.assertAllClose(scores[path], np.mean(kept.found, axis=0))
-        # What a trial keeps may hang on a rounding error; what is tried not.
-        tried = [
-            [trial["alpha"] for trial in found.provenance["trials"]]
-            for found in (again, self.found)
-        ]
-        self.assertEqual(*tried)
+        # One of the six weights may hang on a rounding error, alpha not.
+        trials, others = (
+            found.provenance["trials"] for found in (again, self.found)
+        )
+        self.assertEqual(
+            [trial["alpha"] for trial in trials],
+            [trial["alpha"] for trial in others],
+        )
+        for trial, other in zip(trials, others, strict=True):
+            difference = trial["keep_fraction"] - other["keep_fraction"]
+            self.assertLess(abs(difference), 1.5 / len(NEEDED))
 
     def test_the_reference_is_the_whole_model_wherever_masks_start(self):
         found, _ = find(
