@@ -13,6 +13,8 @@ import keras
 before = {name.partition(".")[0] for name in sys.modules}
 import modularity_tf
 print(*{name.partition(".")[0] for name in sys.modules} - before)
+from modularity_tf.units import clustering, unit_clusters
+print(*{"numba", "clusim", "modularity_tf.plots"} & set(sys.modules))
 for name in [x for x in sys.modules if x.startswith("modularity_tf")]:
     del sys.modules[name]
 keras.config.backend = lambda: "jax"
@@ -32,7 +34,10 @@ def imported():
 
 class ImportTest(absltest.TestCase):
     def test_needs_no_package_that_keras_has_not_imported(self):
-        self.assertEqual(imported().stdout, "modularity_tf\n")
+        self.assertEqual(imported().stdout.splitlines()[0], "modularity_tf")
+
+    def test_finding_units_loads_no_plots_numba_or_clusim(self):
+        self.assertEqual(imported().stdout.splitlines()[1:], [""])
 
     def test_refuses_another_backend_with_the_way_out(self):
         self.assertEqual(imported().returncode, 1)

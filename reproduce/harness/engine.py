@@ -15,7 +15,7 @@ import time
 import traceback
 import uuid
 
-from reproduce.harness import training
+from reproduce.harness import helpers, training
 from reproduce.harness.run import Run, names_needed
 
 ATTEMPTS = 3
@@ -132,7 +132,7 @@ def _work_off(ray, experiment, run, unfinished):
     task = ray.remote(**options)(_carry_out_stage)
     # Once for all tasks: a worker plans the same stages from it.
     plan = ray.put((experiment, config))
-    reports = ray.remote(num_cpus=0)(_Reports).remote()
+    reports = ray.remote(num_cpus=0)(helpers.Reports).remote()
     missing = {
         name: names_needed(stage) & unfinished.keys()
         for name, stage in unfinished.items()
@@ -174,7 +174,7 @@ def _check_folder_is_shared(ray, folder):
     """Raises `ValueError` by host if a machine can't read the run folder."""
     token, file = uuid.uuid4().hex, folder.absolute() / "shared.txt"
     file.write_text(token)
-    reads = ray.remote(num_cpus=0)(_reads)
+    reads = ray.remote(num_cpus=0)(helpers.has_token)
     nodes = [node for node in ray.nodes() if node["Alive"]]
     found = ray.get(
         [
@@ -197,33 +197,7 @@ def _check_folder_is_shared(ray, folder):
         )
 
 
-def _reads(file, token):
-    try:
-        with open(file) as f:
-            return f.read() == token
-    except OSError:
-        return False
-
-
 # What follows runs in the workers.
-
-
-class _Reports:
-    """An actor that hears from all workers what they do."""
-
-    def __init__(self):
-        self._steps = {}
-
-    def report(self, name, steps):
-        """Takes how many steps of a stage are done; `None` at its end."""
-        if steps is None:
-            self._steps.pop(name, None)
-        else:
-            self._steps[name] = steps
-
-    def working(self):
-        """Returns a dict from the stages at work to the steps done."""
-        return self._steps
 
 
 class _RemoteProgress:

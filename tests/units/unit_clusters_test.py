@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import tempfile
 from unittest import mock
 
@@ -47,13 +45,6 @@ def cluster(model, data, measure="normalized_covariance", **kwargs):
 
 
 class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
-    def test_needs_no_plots_until_one_is_drawn(self):
-        code = (
-            "import sys; from modularity_tf.units import unit_clusters; "
-            "sys.exit('modularity_tf.plots' in sys.modules)"
-        )
-        subprocess.run([sys.executable, "-c", code], check=True)
-
     @parameterized.parameters("covariance", "normalized_input_sensitivity")
     def test_finds_the_modules_and_the_dead_unit(self, measure):
         found = cluster(model_of_two_modules(), batches(), measure)
