@@ -19,6 +19,7 @@ from reproduce.harness import helpers, training
 from reproduce.harness.run import Run, names_needed
 
 ATTEMPTS = 3
+STAGES_A_WORKER = 50
 _POLL_SECONDS = 0.5
 _REPORT_SECONDS = 1.0
 
@@ -126,9 +127,9 @@ def _work_off(ray, experiment, run, unfinished):
         "num_gpus": config.gpus_per_task,
         "max_retries": ATTEMPTS - 1,  # of processes that are lost
         "retry_exceptions": True,  # and of stages that fail
+        # TensorFlow keeps a GPU's memory, and graphs of models that are gone.
+        "max_calls": 1 if config.gpus_per_task else STAGES_A_WORKER,
     }
-    if config.gpus_per_task:
-        options["max_calls"] = 1  # TensorFlow keeps a GPU's memory
     task = ray.remote(**options)(_carry_out_stage)
     # Once for all tasks: a worker plans the same stages from it.
     plan = ray.put((experiment, config))
