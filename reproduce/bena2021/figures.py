@@ -158,7 +158,7 @@ def _specialization(repeats, title):
         row[2].set_ylabel("part of the rise above p = 1")
         _by_p(row[0], p)
         _by_p(row[2], p)
-    axes[0, 0].legend(fontsize=8)
+    axes[1, 0].legend(fontsize=8)  # where no ceiling is drawn
     axes[0, 1].legend(axes[0, 1].lines[-1:], ["threshold of the claim"])
     _explain(fig, repeats)
     return fig

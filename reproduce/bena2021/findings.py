@@ -66,6 +66,44 @@ def by_role(record, measure):
     return by_module(record, measure)[[1 - told, told]]
 
 
+def apart(records, measure):
+    """Returns how far the modules of one network are apart, and of several.
+
+    If the modules of a network were independent, they would be as far apart as
+    modules of different networks; if one does what the other leaves, farther.
+
+    Args:
+        records: List of dicts, networks that differ in the seed alone.
+        measure: Str.
+
+    Returns:
+        Two float arrays, a number for each network: the distance of its two
+        modules' specialization, and the mean distance of each of its modules
+        to each of the other networks; NaN if there is one network.
+    """
+    own = np.array([by_module(record, measure) for record in records])
+    within = np.abs(own[:, 0] - own[:, 1])
+    distances = np.abs(own[:, None, :, None] - own[None, :, None, :])
+    between = distances.mean(axis=(2, 3))
+    np.fill_diagonal(between, math.nan)
+    if len(records) == 1:
+        return within, np.full(1, math.nan)
+    return within, np.nanmean(between, axis=1)
+
+
+def farther_apart(sweeps, measure):
+    """Returns how much farther apart modules of one network are, by seed.
+
+    Than modules of different networks, the mean over p < 1; NaN if there is no
+    such p, or one seed.
+    """
+    below = [found for found in zip(*sweeps, strict=True) if found[0]["p"] < 1]
+    distances = [apart(found, measure) for found in below]
+    if not distances:
+        return np.full(len(sweeps), math.nan)
+    return np.mean([within - between for within, between in distances], axis=0)
+
+
 def untrained(record, measure):
     """Returns that of the untrained network; NaN if it was not measured."""
     if "untrained" not in record:
@@ -185,17 +223,29 @@ def between_seeds(values):
 
 
 def tables(records):
-    """Returns a table of every measure at every sparsity."""
-    rows = []
+    """Returns tables of every measure at every sparsity."""
+    rows, pairs = [], []
     for demand, repeats in sorted(by_demand(records).items()):
         for found in zip(*repeats.values(), strict=True):  # of one sparsity
             arm = arms.ARMS[found[0]["arm"]].title
             if demand != PAPERS_DEMAND:
                 arm += f", m = {demand}"
+            name = (arm, f"{found[0]['p']:.2g}")
+            roles = {m: [by_role(r, m) for r in found] for m in MEASURES}
+            pairs.append(
+                (
+                    *name,
+                    str(len(found)),
+                    *(_apart(found, m) for m in MEASURES),
+                    *(
+                        _spread([sender - told for sender, told in roles[m]])
+                        for m in MEASURES
+                    ),
+                )
+            )
             rows.append(
                 (
-                    arm,
-                    f"{found[0]['p']:.2g}",
+                    *name,
                     f"{structural_q(found)[0]:.4g}",
                     str(len(found)),
                     *(
@@ -224,8 +274,29 @@ def tables(records):
             ),
             rows,
             "Mean over n repeats ± half of its 95 % interval.",
-        )
+        ),
+        experiment.Table(
+            "The two modules of a network",
+            (
+                "arm",
+                "p",
+                "n",
+                *(f"apart: {TITLES[m]}" for m in MEASURES),
+                *(f"sender less receiver: {TITLES[m]}" for m in MEASURES),
+            ),
+            pairs,
+            "How far apart the specialization of two modules of one network "
+            "is and, in brackets, of modules of different networks, the null. "
+            "Mean over n repeats, of the difference ± half of its 95 % "
+            "interval.",
+        ),
     ]
+
+
+def _apart(found, measure):
+    """Returns how far modules are apart and, in brackets, across networks."""
+    within, between = (np.mean(each) for each in apart(found, measure))
+    return f"{within:.2f}" + (f" ({between:.2f})" if len(found) > 1 else "")
 
 
 def _spread(values, digits=".2f"):
@@ -355,6 +426,16 @@ def _post_hoc_claims(sweeps):
             null=1.0,
             null_is="no effect",
             paper="little to none",
+        )
+    for m in MEASURES:
+        found.add(
+            f"{TITLES[m]}: modules of one network are farther apart than of "
+            "different ones, mean over p < 1, by",
+            farther_apart(sweeps, m),
+            at_least=0.05,
+            null=0.0,
+            null_is="independent modules",
+            **beyond,
         )
     for m in ("mask", "correlation"):
         found.add(

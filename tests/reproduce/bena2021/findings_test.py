@@ -39,7 +39,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         for one in records:
             one["plain"]["accuracy"] += 0.01 * one["seed"]
         records += several(demand=4)
-        (table,) = findings.tables(records)
+        table, _ = findings.tables(records)
         self.assertLen(table.rows, 8)
         first = dict(zip(table.columns, table.rows[0], strict=True))
         self.assertEqual(
@@ -58,8 +58,40 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
             },
         )
         self.assertEqual(table.rows[-1][:3], ("ours, m = 4", "1", "0"))
-        (alone,) = findings.tables(sweep())
+        alone, modules = findings.tables(sweep())
         self.assertEqual(alone.rows[0][3:5], ("1", "0.90"))
+        self.assertEqual(modules.rows[0][2:4], ("1", "0.00"))
+
+    def test_modules_that_divide_the_work_are_farther_apart(self):
+        # Module 0 is specialized in two networks, module 1 in the third.
+        records = several()
+        for made in records:
+            measure = [[0.9, 0.1], [0.5, 0.5]]
+            if made["seed"] == 2:
+                measure = [[0.5, 0.5], [0.1, 0.9]]
+            made["plain"]["mask"] = measure
+        within, between = findings.apart(records[::4], "mask")
+        self.assertAllClose(within, [0.8, 0.8, 0.8])
+        self.assertAllClose(between, [0.4, 0.4, 0.4])  # of 4 pairs, 2 differ
+        found = checked(records)
+        name = "post hoc: {}: modules of one network are farther apart than "
+        name += "of different ones, mean over p < 1, by"
+        self.assertAllClose(
+            found[name.format("weight masks")]["mean"], 0.4, atol=1e-6
+        )
+        self.assertEqual(
+            found[name.format("correlation")]["verdict"], "differs"
+        )
+        _, modules = findings.tables(records)
+        first = dict(zip(modules.columns, modules.rows[0], strict=True))
+        self.assertEqual(first["apart: weight masks"], "0.80 (0.40)")
+        self.assertEqual(
+            first["sender less receiver: correlation"], "0.00 ± 0.00"
+        )
+        for too_few in (sweep(), [r for r in records if r["p"] == 1]):
+            for claim in checked(too_few).values():
+                if "farther apart" in claim["statement"]:
+                    self.assertEqual(claim["verdict"], "undetermined")
 
     def test_own_is_the_diagonal(self):
         one = record(0.1, 0.0)
@@ -150,7 +182,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         }
         for which, verdict in links.items():
             self.assertEqual(found.pop(name.format(*which)), verdict)
-        self.assertLen(found, 10)
+        self.assertLen(found, 13)
         decided = [v for s, v in found.items() if "certainty tells" in s]
         self.assertEqual(decided, ["agrees", "agrees"])
 
