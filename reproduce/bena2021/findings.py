@@ -256,6 +256,7 @@ def tables(records):
                         _spread([100 * r[n]["accuracy"] for r in found], ".1f")
                         for n in ("plain", "bottleneck")
                     ),
+                    _mask_sd(found),
                     _spread([moved(r["plain"]) for r in found], ".3g"),
                 )
             )
@@ -270,10 +271,12 @@ def tables(records):
                 *(TITLES[m] for m in MEASURES),
                 "accuracy (a) [%]",
                 "accuracy (b) [%]",
+                "SD of masks",
                 "links moved in 1,000 steps",
             ),
             rows,
-            "Mean over n repeats ± half of its 95 % interval.",
+            "Mean over n repeats ± half of its 95 % interval. SD of masks: how "
+            "much several masks of one network differ, by module.",
         ),
         experiment.Table(
             "The two modules of a network",
@@ -291,6 +294,12 @@ def tables(records):
             "interval.",
         ),
     ]
+
+
+def _mask_sd(found):
+    """Returns the mean standard deviation over masks; empty for one mask."""
+    each = [r["plain"]["mask_sd"] for r in found]
+    return "" if None in each else f"{np.mean(each):.3f}"
 
 
 def _apart(found, measure):

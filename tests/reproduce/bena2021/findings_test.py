@@ -54,6 +54,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
                 "correlation": "0.90 ± 0.00",
                 "accuracy (a) [%]": "92.0 ± 2.5",  # t = 4.303
                 "accuracy (b) [%]": "91.0 ± 0.0",
+                "SD of masks": "",
                 "links moved in 1,000 steps": "20 ± 0",
             },
         )
@@ -61,6 +62,9 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         alone, modules = findings.tables(sweep())
         self.assertEqual(alone.rows[0][3:5], ("1", "0.90"))
         self.assertEqual(modules.rows[0][2:4], ("1", "0.00"))
+        records[-1]["plain"]["mask_sd"] = [0.02, 0.01]
+        several_masks, _ = findings.tables(records[-1:])
+        self.assertEqual(several_masks.rows[0][-2], "0.015")
 
     def test_modules_that_divide_the_work_are_farther_apart(self):
         # Module 0 is specialized in two networks, module 1 in the third.
