@@ -301,6 +301,7 @@ class Run:
             "seconds": stage.seconds(),
             "commit": provenance.commit(),
             "machine": provenance.machine(),
+            "origin": stage.origin,
         }
         place = self.folder / stage.name
         artefacts.write(made, place, self._owner(stage), how)
@@ -334,7 +335,16 @@ class Run:
         return f"{self.folder.name}/{stage.name}"
 
     def _find(self, stage):
-        return artefacts.find(self.folder / stage.name)
+        """Returns the path of a stage's artefact, `None` if it is not made.
+
+        One that was made from fewer stages, or other ones, does not count:
+        another part of the run may have had fewer masks of a network, say.
+        """
+        path = artefacts.find(self.folder / stage.name)
+        made = (path and artefacts.made(path)) or {}
+        return (
+            path if made.get("origin", stage.origin) == stage.origin else None
+        )
 
     def _results_folder(self):
         """Returns where the results of this part of the run lie."""

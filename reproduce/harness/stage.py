@@ -1,5 +1,7 @@
 """Stages: the steps of an experiment, each with an artefact of its own."""
 
+import functools
+import hashlib
 import math
 import time
 
@@ -36,6 +38,22 @@ class Stage:
         self.needs, self.seed = needs, seed
         self.steps, self.phase = steps, phase
         self.started = math.nan
+
+    @functools.cached_property
+    def ancestors(self):
+        """Set of the names of all stages that it is made from."""
+        found = []
+        resolve(self.needs, found.append)
+        return set().union(
+            {need.name for need in found if need.name},
+            *(need.ancestors for need in found),
+        )
+
+    @property
+    def origin(self):
+        """Str, a digest of its ancestors."""
+        text = "\n".join(sorted(self.ancestors))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def config(self):

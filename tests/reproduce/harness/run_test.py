@@ -75,6 +75,35 @@ class StagesTest(RunTestCase, parameterized.TestCase):
         self.assertIsNot(first, second)
         self.assertEqual(content(first), content(second))
 
+    def test_what_is_made_from_more_is_made_again(self):
+        def total(stage, parts):
+            return sum(parts)
+
+        def planned(run, count):
+            parts = [
+                run.stage(f"part{i}", lambda _, i: i, i) for i in range(count)
+            ]
+            first = run.stage("sum", total, parts)
+            return run.stage("twice", lambda _, x: 2 * x, first)
+
+        results = []
+        for count in (2, 4, 4, 2):
+            with self.planned() as run:
+                results.append(run.carry_out(planned(run, count)))
+            again = self.planned()
+            planned(again, count)
+            self.assertEmpty(again.unfinished())
+        self.assertEqual(results, [2, 12, 12, 2])
+        # An artefact from before artefacts told it counts.
+        file = run.folder / "sum.json.sum"
+        made = json.loads(file.read_text().split("\n")[1])
+        del made["origin"]
+        old = f"{file.read_text().split()[0]}\n{json.dumps(made)}"
+        file.write_text(old)
+        again = self.planned()
+        planned(again, 4)
+        self.assertEqual({*again.unfinished()}, {"twice"})
+
     def test_planning_touches_nothing(self):
         run, function = self.planned(), mock.Mock()
         stage = run.stage("thing", function, steps=3, phase="work")
