@@ -118,7 +118,7 @@ def _by_q(ax, q):
 def _specialization(repeats, title):
     """Draws specialization against p and Q, as it is and normalized.
 
-    One module may decide while the other only sends, which a mean hides.
+    The task is not the same for both modules, which a mean hides.
     """
     fig, axes = _panels(3, 3, f"{title}: specialization of the modules")
     p, q = _fractions(repeats), findings.structural_q(repeats[0])
@@ -132,13 +132,13 @@ def _specialization(repeats, title):
         "correlation": {"uncorrelated codes": most["correlation"]},
     }
     for row, m in zip(axes, findings.MEASURES, strict=True):
-        roles = np.array(
-            [[findings.by_role(r, m) for r in sweep] for sweep in repeats]
+        each = np.array(
+            [[findings.by_module(r, m) for r in sweep] for sweep in repeats]
         )
         for ax, x in zip(row, (p, q), strict=False):
-            _band(ax, x, roles.mean(axis=-1), "mean of both")
-            _band(ax, x, roles[..., 0], "sender", plots.color(2), "^--")
-            _band(ax, x, roles[..., 1], "receiver", plots.color(3), "v--")
+            _band(ax, x, each.mean(axis=-1), "mean of both")
+            _band(ax, x, each[..., 0], "module 0", plots.color(2), "^--")
+            _band(ax, x, each[..., 1], "module 1", plots.color(3), "v--")
             level = [findings.untrained(sweep[0], m) for sweep in repeats]
             if not np.isnan(np.mean(level)):
                 ax.plot(x[0], np.mean(level), "xk", label="untrained")
@@ -202,8 +202,9 @@ def _accuracy(repeats, title):
 
 
 def _weighted(repeats, title):
-    fig, (row,) = _panels(1, 3, f"{title}: against Q weighted by |w|")
-    for ax, m in zip(row, findings.MEASURES, strict=True):
+    measures = [m for m, kind in findings.MEASURES.items() if kind == "plain"]
+    fig, (row,) = _panels(1, 2, f"{title}: against Q weighted by |w|")
+    for ax, m in zip(row, measures, strict=True):
         points = [
             (r["plain"]["q_weighted"], findings.specialized(r, m))
             for sweep in repeats

@@ -28,6 +28,7 @@ TITLES = {
 HIGH_Q = {"bottleneck": 0.49, "mask": 0.4, "correlation": 0.49}
 GOOD = 0.9  # accuracy that makes measures meaningful
 PAPERS_DEMAND = 2  # the modulus of its task
+FEWEST_SEEDS = 5  # that have 119 other pairings
 
 
 def raw(record, measure):
@@ -66,42 +67,47 @@ def by_role(record, measure):
     return by_module(record, measure)[[1 - told, told]]
 
 
-def apart(records, measure):
-    """Returns how far the modules of one network are apart, and of several.
+def lead(sweep, measure):
+    """Returns how much more specialized module 1 is than module 0.
 
-    If the modules of a network were independent, they would be as far apart as
-    modules of different networks; if one does what the other leaves, farther.
+    The mean over p < 1; NaN if there is no such p. The answer always has the
+    parity of module 0's digit, so the task is not the same for both.
+    """
+    below = [by_module(r, measure) for r in sweep if r["p"] < 1]
+    return float(np.mean([b - a for a, b in below])) if below else math.nan
+
+
+def tie(sweeps, first, second, draws=5_000):
+    """Returns how two quantities of a network go together, over the seeds.
+
+    At every p < 1 apart, so that neither p nor what all seeds have in common
+    counts. The null: those of another seed take the place of the second.
 
     Args:
-        records: List of dicts, networks that differ in the seed alone.
-        measure: Str.
+        sweeps: List of each seed's records.
+        first: Function from a record to a float.
+        second: The same.
+        draws: Int, random pairings of seeds.
 
     Returns:
-        Two float arrays, a number for each network: the distance of its two
-        modules' specialization, and the mean distance of each of its modules
-        to each of the other networks; NaN if there is one network.
-    """
-    own = np.array([by_module(record, measure) for record in records])
-    within = np.abs(own[:, 0] - own[:, 1])
-    distances = np.abs(own[:, None, :, None] - own[None, :, None, :])
-    between = distances.mean(axis=(2, 3))
-    np.fill_diagonal(between, math.nan)
-    if len(records) == 1:
-        return within, np.full(1, math.nan)
-    return within, np.nanmean(between, axis=1)
-
-
-def farther_apart(sweeps, measure):
-    """Returns how much farther apart modules of one network are, by seed.
-
-    Than modules of different networks, the mean over p < 1; NaN if there is no
-    such p, or one seed.
+        Two floats: Pearson's correlation, the mean over p, and the share of
+        pairings of seeds, the same at every p, in which it is as far from 0.
+        NaN with fewer than `FEWEST_SEEDS` seeds.
     """
     below = [found for found in zip(*sweeps, strict=True) if found[0]["p"] < 1]
-    distances = [apart(found, measure) for found in below]
-    if not distances:
-        return np.full(len(sweeps), math.nan)
-    return np.mean([within - between for within, between in distances], axis=0)
+    if len(sweeps) < FEWEST_SEEDS or not below:
+        return math.nan, math.nan
+    x, y = (
+        stats.zscore([[of(r) for r in found] for found in below], axis=1)
+        for of in (first, second)
+    )
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(sweeps)) for _ in range(draws)]
+    by_chance = np.abs([np.mean(x * y[:, order]) for order in orders])
+    found = float(np.mean(x * y))
+    # A rounded sum is no smaller one.
+    extreme = (by_chance >= abs(found) - 1e-9).sum()
+    return found, float((1 + extreme) / (1 + draws))
 
 
 def untrained(record, measure):
@@ -231,15 +237,15 @@ def tables(records):
             if demand != PAPERS_DEMAND:
                 arm += f", m = {demand}"
             name = (arm, f"{found[0]['p']:.2g}")
-            roles = {m: [by_role(r, m) for r in found] for m in MEASURES}
+            each = {m: [by_module(r, m) for r in found] for m in MEASURES}
             pairs.append(
                 (
                     *name,
                     str(len(found)),
-                    *(_apart(found, m) for m in MEASURES),
                     *(
-                        _spread([sender - told for sender, told in roles[m]])
+                        _spread([both[n] for both in each[m]])
                         for m in MEASURES
+                        for n in measures.MODULES
                     ),
                 )
             )
@@ -284,28 +290,77 @@ def tables(records):
                 "arm",
                 "p",
                 "n",
-                *(f"apart: {TITLES[m]}" for m in MEASURES),
-                *(f"sender less receiver: {TITLES[m]}" for m in MEASURES),
+                *(
+                    f"{TITLES[m]}, module {n}"
+                    for m in MEASURES
+                    for n in measures.MODULES
+                ),
             ),
             pairs,
-            "How far apart the specialization of two modules of one network "
-            "is and, in brackets, of modules of different networks, the null. "
-            "Mean over n repeats, of the difference ± half of its 95 % "
-            "interval.",
+            "Specialization of either module, mean over n repeats ± half of "
+            "its 95 % interval.",
         ),
+        *_ties(records),
     ]
+
+
+def _ties(records):
+    """Returns a table of how the modules of a network go together."""
+    rows = []
+    for demand, repeats in sorted(by_demand(records).items()):
+        sweeps = [*repeats.values()]
+        if demand != PAPERS_DEMAND or len(sweeps) < FEWEST_SEEDS:
+            continue
+        for m, network in MEASURES.items():
+            own = [lambda r, m=m, n=n: by_module(r, m)[n] for n in (0, 1)]
+            # The masks' shares of two modules add up to 1: no finding.
+            both = tie(sweeps, *own) if m != "mask" else None
+            told = tie(
+                sweeps,
+                lambda r, m=m: -np.diff(by_module(r, m))[0],
+                lambda r, network=network: -np.diff(r[network]["message"])[0],
+            )
+            rows.append(
+                (
+                    arms.ARMS[sweeps[0][0]["arm"]].title,
+                    TITLES[m],
+                    str(len(sweeps)),
+                    *(_tie_cells(both) if both else ("", "")),
+                    *_tie_cells(told),
+                )
+            )
+    if not rows:
+        return []
+    return [
+        experiment.Table(
+            "How the two modules go together",
+            (
+                "arm",
+                "measure",
+                "n",
+                "modules: r",
+                "modules: p",
+                "told: r",
+                "told: p",
+            ),
+            rows,
+            "Correlations r over n networks of one sparsity, mean over p < 1. "
+            "Modules: of the two modules' specialization. Told: of how much "
+            "more specialized module 0 is with how much better the other's "
+            "parity is read from its states. Each p is of a permutation test "
+            "that pairs seeds at random.",
+        )
+    ]
+
+
+def _tie_cells(found):
+    return f"{found[0]:+.2f}", f"{found[1]:.2g}"
 
 
 def _mask_sd(found):
     """Returns the mean standard deviation over masks; empty for one mask."""
     each = [r["plain"]["mask_sd"] for r in found]
     return "" if None in each else f"{np.mean(each):.3f}"
-
-
-def _apart(found, measure):
-    """Returns how far modules are apart and, in brackets, across networks."""
-    within, between = (np.mean(each) for each in apart(found, measure))
-    return f"{within:.2f}" + (f" ({between:.2f})" if len(found) > 1 else "")
 
 
 def _spread(values, digits=".2f"):
@@ -316,7 +371,7 @@ def _spread(values, digits=".2f"):
 
 
 def claims(records):
-    """Returns the paper's claims with thresholds fixed before any run."""
+    """Returns the paper's claims and, named so, those that came after a run."""
     found = claim.Claims()
     for demand, repeats in sorted(by_demand(records).items()):
         sweeps = [*repeats.values()]
@@ -438,12 +493,12 @@ def _post_hoc_claims(sweeps):
         )
     for m in MEASURES:
         found.add(
-            f"{TITLES[m]}: modules of one network are farther apart than of "
-            "different ones, mean over p < 1, by",
-            farther_apart(sweeps, m),
-            at_least=0.05,
+            f"{TITLES[m]}: module 1, whose parity the answer need not have, is "
+            "the more specialized, mean over p < 1, by",
+            [lead(s, m) for s in sweeps],
+            at_least=0.1,
             null=0.0,
-            null_is="independent modules",
+            null_is="no effect",
             **beyond,
         )
     for m in ("mask", "correlation"):

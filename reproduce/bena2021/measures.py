@@ -112,8 +112,8 @@ def decides(found, pairs):
     """Returns how well each module's certainty tells that it is asked.
 
     Its certainty is its largest readout; the area under the ROC curve, 1/2 for
-    a module that is as certain when the other's digit is asked for. In a good
-    network either module answers half the pairs, whoever is told what.
+    a module that is as certain when the other's digit is asked for: because
+    it only sends, or because it answers for both.
 
     Args:
         found: What `responses` returned for the pairs.

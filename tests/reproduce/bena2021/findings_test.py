@@ -61,41 +61,65 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(table.rows[-1][:3], ("ours, m = 4", "1", "0"))
         alone, modules = findings.tables(sweep())
         self.assertEqual(alone.rows[0][3:5], ("1", "0.90"))
-        self.assertEqual(modules.rows[0][2:4], ("1", "0.00"))
+        self.assertEqual(modules.rows[0][2:4], ("1", "0.90"))
         records[-1]["plain"]["mask_sd"] = [0.02, 0.01]
         several_masks, _ = findings.tables(records[-1:])
         self.assertEqual(several_masks.rows[0][-2], "0.015")
 
-    def test_modules_that_divide_the_work_are_farther_apart(self):
-        # Module 0 is specialized in two networks, module 1 in the third.
+    def test_a_module_that_leads_in_every_network_is_named(self):
         records = several()
         for made in records:
-            measure = [[0.9, 0.1], [0.5, 0.5]]
-            if made["seed"] == 2:
-                measure = [[0.5, 0.5], [0.1, 0.9]]
-            made["plain"]["mask"] = measure
-        within, between = findings.apart(records[::4], "mask")
-        self.assertAllClose(within, [0.8, 0.8, 0.8])
-        self.assertAllClose(between, [0.4, 0.4, 0.4])  # of 4 pairs, 2 differ
+            made["plain"]["mask"] = [[0.6, 0.4], [0.1, 0.9]]
+        name = "post hoc: {}: module 1, whose parity the answer need not have, "
+        name += "is the more specialized, mean over p < 1, by"
         found = checked(records)
-        name = "post hoc: {}: modules of one network are farther apart than "
-        name += "of different ones, mean over p < 1, by"
         self.assertAllClose(
-            found[name.format("weight masks")]["mean"], 0.4, atol=1e-6
+            found[name.format("weight masks")]["values"], [0.6] * 3
         )
         self.assertEqual(
             found[name.format("correlation")]["verdict"], "differs"
         )
         _, modules = findings.tables(records)
         first = dict(zip(modules.columns, modules.rows[0], strict=True))
-        self.assertEqual(first["apart: weight masks"], "0.80 (0.40)")
-        self.assertEqual(
-            first["sender less receiver: correlation"], "0.00 ± 0.00"
+        self.assertEqual(first["weight masks, module 0"], "0.20 ± 0.00")
+        self.assertEqual(first["weight masks, module 1"], "0.80 ± 0.00")
+        self.assertTrue(
+            math.isnan(
+                findings.lead([r for r in records if r["p"] == 1], "mask")
+            )
         )
-        for too_few in (sweep(), [r for r in records if r["p"] == 1]):
-            for claim in checked(too_few).values():
-                if "farther apart" in claim["statement"]:
-                    self.assertEqual(claim["verdict"], "undetermined")
+
+    def test_modules_go_together_if_no_other_pairing_does_as_well(self):
+        rng = np.random.default_rng(0)
+        sweeps = []
+        for seed in range(8):
+            lead = rng.uniform(-0.4, 0.4)
+            sweeps.append([*reversed(sweep(seed=seed))])
+            for made in sweeps[-1]:
+                # What all networks of a sparsity have in common is not counted.
+                shared = 0.3 * made["p"] ** 0.1
+                own = [shared + lead, shared - lead]
+                made["plain"]["correlation"] = [
+                    [0.5 + own[0] / 2, 0.5 - own[0] / 2],
+                    [0.5 - own[1] / 2, 0.5 + own[1] / 2],
+                ]
+                made["plain"]["message"] = [0.9 - lead / 10, 0.9]
+                alone = rng.uniform(0.6, 0.9, size=2)
+                made["bottleneck"]["bottleneck"] = [
+                    [alone[0], 1 - alone[0]],
+                    [1 - alone[1], alone[1]],
+                ]
+                made["bottleneck"]["message"] = [*rng.uniform(0.8, 1.0, size=2)]
+        *_, table = findings.tables([r for s in sweeps for r in s])
+        rows = {row[1]: row for row in table.rows}
+        self.assertEqual(rows["correlation"][3], "-1.00")
+        self.assertEqual(rows["correlation"][5], "-1.00")
+        for p in rows["correlation"][4], rows["correlation"][6]:
+            self.assertLess(float(p), 0.01)
+        for p in rows["bottleneck"][4], rows["bottleneck"][6]:
+            self.assertGreater(float(p), 0.05)
+        self.assertEqual(rows["weight masks"][3:5], ("", ""))
+        self.assertLen(findings.tables([r for s in sweeps[:4] for r in s]), 2)
 
     def test_own_is_the_diagonal(self):
         one = record(0.1, 0.0)

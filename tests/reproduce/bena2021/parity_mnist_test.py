@@ -22,6 +22,11 @@ def _split(count=40):
 
 
 class ParityMnistTest(tf.test.TestCase, parameterized.TestCase):
+    def test_the_target_has_the_parity_of_the_first_digit(self):
+        targets = parity_mnist.target(_ALLOWED)
+        self.assertAllEqual(targets % 2, _ALLOWED[:, 0] % 2)
+        self.assertEqual(np.mean(targets % 2 == _ALLOWED[:, 1] % 2), 0.5)
+
     def test_the_target_is_equation_1(self):
         for first, second in _EVERY_PAIR:
             parity = (first + second) % 2
