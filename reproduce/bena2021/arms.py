@@ -13,6 +13,8 @@ class Arm:
 
     Attributes:
         title: Str, what figures call it.
+        text_target: Bool. Whether the answer is what the text says, which
+            contradicts equation 1.
         adadelta: Bool. Whether the modules train with Adadelta 0.5 (rho 0.9,
             epsilon 1e-6), as in Table 1 of the paper, in place of Adam.
         standardize: Bool. Whether pixels are standardized.
@@ -31,6 +33,7 @@ class Arm:
     """
 
     title: str
+    text_target: bool = False
     adadelta: bool = False
     standardize: bool = False
     decays: tuple | None = None
@@ -45,6 +48,7 @@ class Arm:
 
 ARMS = {
     "ours": Arm("ours"),
+    "text_target": Arm("target of the text", text_target=True),
     "table1": Arm("Table 1", adadelta=True, standardize=True),
     "gammas": Arm("rates times 0.9 and 0.95 an epoch", decays=(0.9, 0.95)),
     "state_input": Arm("links into the state", links_into="state"),

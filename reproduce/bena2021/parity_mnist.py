@@ -47,13 +47,14 @@ class Pairs(NamedTuple):
         return self.targets if subtask is None else self.digits[:, subtask]
 
 
-def target(digits, modulus=2):
+def target(digits, modulus=2, as_in_text=False):
     """Returns the digit to return: D0 if (D0 + D1) mod m >= m / 2, else D1.
 
     With m = 2 this is equation 1 of the paper: P = (D0 + D1) mod 2 and the
-    target is P D0 + (1 - P) D1. (The text of section 2.1 says the opposite,
-    digit 0 if the parities agree; the equation is followed, as in the
-    authors' code.)
+    target is P D0 + (1 - P) D1. The text of section 2.1 says the opposite,
+    digit 0 if the parities agree; the equation is followed, as in the authors'
+    code. The target then always has the parity of D0, and by the text that of
+    D1: the two modules' tasks are not the same.
 
     A larger m asks for more communication: any two digits that differ mod m
     call for different decisions beside some digit of the other side, so
@@ -64,6 +65,7 @@ def target(digits, modulus=2):
     Args:
         digits: Int array of shape `(..., 2)`, 0 to 9: D0 and D1.
         modulus: One of `MODULI`, m.
+        as_in_text: Bool. Whether the other digit is the target.
 
     Returns:
         int32 array of shape `(...)`.
@@ -79,7 +81,7 @@ def target(digits, modulus=2):
         raise ValueError(f"`modulus` must be in {MODULI}, got {modulus!r}.")
     digits = np.asarray(digits, "int32")
     first = digits.sum(axis=-1) % modulus >= modulus / 2
-    return np.where(first, digits[..., 0], digits[..., 1])
+    return np.where(first != as_in_text, digits[..., 0], digits[..., 1])
 
 
 def ceilings(modulus=2, accuracy=0.95):
@@ -149,7 +151,7 @@ def is_allowed(digits):
     return ~np.isin((digits[..., 1] - digits[..., 0]) % 10, _EXCLUDED)
 
 
-def draw(split, count, seed, modulus=2):
+def draw(split, count, seed, modulus=2, as_in_text=False):
     """Draws pairs of images, independently and with replacement.
 
     Args:
@@ -158,6 +160,7 @@ def draw(split, count, seed, modulus=2):
         count: Positive int, number of pairs.
         seed: Int >= 0. Another seed gives other pairs.
         modulus: As in `target`.
+        as_in_text: As in `target`.
 
     Returns:
         `Pairs`. All are allowed and in random order.
@@ -181,7 +184,8 @@ def draw(split, count, seed, modulus=2):
         rows = np.concatenate([rows, drawn[is_allowed(split.labels[drawn])]])
     rows = rows[:count]
     digits = split.labels[rows]
-    return Pairs(split.images, rows, digits, target(digits, modulus))
+    targets = target(digits, modulus, as_in_text)
+    return Pairs(split.images, rows, digits, targets)
 
 
 def batches(pairs, batch_size, subtask=None, start=0, stop=None):

@@ -235,6 +235,7 @@ def draw_task(config, demand, seed):
             count,
             harness_config.derive_seed(seed, "pairs", part),
             demand,
+            arms.arm_of(config).text_target,
         )
         for part, count in counts.items()
     }

@@ -26,6 +26,10 @@ class ParityMnistTest(tf.test.TestCase, parameterized.TestCase):
         targets = parity_mnist.target(_ALLOWED)
         self.assertAllEqual(targets % 2, _ALLOWED[:, 0] % 2)
         self.assertEqual(np.mean(targets % 2 == _ALLOWED[:, 1] % 2), 0.5)
+        targets = parity_mnist.target(_ALLOWED, as_in_text=True)
+        self.assertAllEqual(targets % 2, _ALLOWED[:, 1] % 2)
+        pairs = parity_mnist.draw(_split(), 50, seed=0, as_in_text=True)
+        self.assertAllEqual(pairs.targets % 2, pairs.digits[:, 1] % 2)
 
     def test_the_target_is_equation_1(self):
         for first, second in _EVERY_PAIR:
