@@ -493,8 +493,8 @@ def _post_hoc_claims(sweeps):
         )
     for m in MEASURES:
         found.add(
-            f"{TITLES[m]}: module 1, whose parity the answer need not have, is "
-            "the more specialized, mean over p < 1, by",
+            f"{TITLES[m]}: module 1 is more specialized than module 0, mean "
+            "over p < 1, by",
             [lead(s, m) for s in sweeps],
             at_least=0.1,
             null=0.0,

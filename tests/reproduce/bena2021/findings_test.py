@@ -70,8 +70,8 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         records = several()
         for made in records:
             made["plain"]["mask"] = [[0.6, 0.4], [0.1, 0.9]]
-        name = "post hoc: {}: module 1, whose parity the answer need not have, "
-        name += "is the more specialized, mean over p < 1, by"
+        name = "post hoc: {}: module 1 is more specialized than module 0, "
+        name += "mean over p < 1, by"
         found = checked(records)
         self.assertAllClose(
             found[name.format("weight masks")]["values"], [0.6] * 3
