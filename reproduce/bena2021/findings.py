@@ -417,7 +417,6 @@ def _height_claims(sweeps):
         found.add(
             f"{TITLES[m]}: high specialization at the sparsest",
             [sparsest(s, m) for s in sweeps],
-            main=True,
             at_least=0.5,
             null=[untrained(s[0], m) for s in sweeps],
             null_is="untrained networks",
@@ -427,6 +426,7 @@ def _height_claims(sweeps):
         found.add(
             f"{TITLES[m]}: the largest at Q <= {limit} is a part of that",
             [remaining(s, m) for s in sweeps],
+            main=m == "mask",
             at_most=0.5,
             null=1.0,
             null_is="no effect",
