@@ -424,7 +424,8 @@ def _height_claims(sweeps):
             percent=False,
         )
         found.add(
-            f"{TITLES[m]}: the largest at Q <= {limit} is a part of that",
+            f"{TITLES[m]}: specialization at Q <= {limit}, as a part of that "
+            "at the sparsest",
             [remaining(s, m) for s in sweeps],
             main=m == "mask",
             at_most=0.5,

@@ -157,7 +157,8 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
     def test_records_of_the_paper_agree(self):
         found = verdicts(several())
         self.assertLen(found, 13)
-        masks_rest = "weight masks: the largest at Q <= 0.4 is a part of that"
+        masks_rest = "weight masks: specialization at Q <= 0.4, as a part of "
+        masks_rest += "that at the sparsest"
         self.assertEqual(found.pop(masks_rest), "undetermined")
         self.assertEqual(set(found.values()), {"agrees"})
 
