@@ -104,7 +104,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
 
 class ConfigTest(parameterized.TestCase):
     @parameterized.named_parameters(
-        ("arm", {"arm": "theirs"}, "--arm must be one of ours, table1, "),
+        ("arm", {"arm": "theirs"}, "--arm must be one of ours, text_target, "),
         (
             "control_links",
             {"control_links": (0,)},
