@@ -92,10 +92,10 @@ def tie(sweeps, first, second, draws=5_000):
     Returns:
         Two floats: Pearson's correlation, the mean over p, and the share of
         pairings of seeds, the same at every p, in which it is as far from 0.
-        NaN with fewer than `FEWEST_SEEDS` seeds.
+        NaN if there is no such p.
     """
     below = [found for found in zip(*sweeps, strict=True) if found[0]["p"] < 1]
-    if len(sweeps) < FEWEST_SEEDS or not below:
+    if not below:
         return math.nan, math.nan
     x, y = (
         stats.zscore([[of(r) for r in found] for found in below], axis=1)
@@ -306,31 +306,28 @@ def tables(records):
 
 def _ties(records):
     """Returns a table of how the modules of a network go together."""
-    rows = []
-    for demand, repeats in sorted(by_demand(records).items()):
-        sweeps = [*repeats.values()]
-        if demand != PAPERS_DEMAND or len(sweeps) < FEWEST_SEEDS:
-            continue
-        for m, network in MEASURES.items():
-            own = [lambda r, m=m, n=n: by_module(r, m)[n] for n in (0, 1)]
-            # The masks' shares of two modules add up to 1: no finding.
-            both = tie(sweeps, *own) if m != "mask" else None
-            told = tie(
-                sweeps,
-                lambda r, m=m: -np.diff(by_module(r, m))[0],
-                lambda r, network=network: -np.diff(r[network]["message"])[0],
-            )
-            rows.append(
-                (
-                    arms.ARMS[sweeps[0][0]["arm"]].title,
-                    TITLES[m],
-                    str(len(sweeps)),
-                    *(_tie_cells(both) if both else ("", "")),
-                    *_tie_cells(told),
-                )
-            )
-    if not rows:
+    sweeps = [*by_demand(records).get(PAPERS_DEMAND, {}).values()]
+    if len(sweeps) < FEWEST_SEEDS:
         return []
+    rows = []
+    for m, network in MEASURES.items():
+        own = [lambda r, m=m, n=n: by_module(r, m)[n] for n in measures.MODULES]
+        # The masks' shares of two modules add up to 1: no finding.
+        both = tie(sweeps, *own) if m != "mask" else None
+        told = tie(
+            sweeps,
+            lambda r, m=m: -np.diff(by_module(r, m))[0],
+            lambda r, network=network: -np.diff(r[network]["message"])[0],
+        )
+        rows.append(
+            (
+                arms.ARMS[sweeps[0][0]["arm"]].title,
+                TITLES[m],
+                str(len(sweeps)),
+                *(_tie_cells(both) if both else ("", "")),
+                *_tie_cells(told),
+            )
+        )
     return [
         experiment.Table(
             "How the two modules go together",

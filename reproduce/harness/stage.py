@@ -49,7 +49,7 @@ class Stage:
             *(need.ancestors for need in found),
         )
 
-    @property
+    @functools.cached_property
     def origin(self):
         """Str, a digest of its ancestors."""
         text = "\n".join(sorted(self.ancestors))
