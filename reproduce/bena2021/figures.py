@@ -7,8 +7,6 @@ import numpy as np
 from modularity_tf import plots
 from reproduce.bena2021 import arms, findings, parity_mnist
 
-_NETWORKS = {"plain": "(a)", "bottleneck": "(b), bottleneck"}
-
 
 def draw(records):
     """Returns figures 2 to 4 and those beside them, from the records alone."""
@@ -21,6 +19,7 @@ def draw(records):
         "fig04_accuracy": _accuracy(repeats, title),
         "weighted_q": _weighted(repeats, title),
         "sender_receiver": _roles(repeats, title),
+        "who_answers": _answers(repeats, title),
         "masks": _masks(repeats, title),
     }
     if any("controls" in record for record in repeats[0]):
@@ -175,9 +174,9 @@ def _raw_metrics(repeats, title):
         _band(ax, p, both[..., 1], "other digit", plots.color(2), "s--")
         ax.set_ylabel(findings.TITLES[m])
         _by_p(ax, p)
-    axes[0, 0].axhline(
-        repeats[0][0]["chance"], color="0.6", linestyle=":", label="chance"
-    )
+    guessed = parity_mnist.ceilings(repeats[0][0]["demand"])
+    _level(axes[0, 0], guessed["other_alone"], "other's, guessed from its own")
+    _level(axes[0, 0], guessed["other_told"], "and from what must be sent")
     axes[0, 0].legend()
     _explain(fig, repeats)
     return fig
@@ -185,7 +184,7 @@ def _raw_metrics(repeats, title):
 
 def _accuracy(repeats, title):
     fig, ((ax,),) = _panels(1, 1, f"{title}: accuracy of every network")
-    for i, (network, label) in enumerate(_NETWORKS.items()):
+    for i, (network, label) in enumerate(findings.NETWORKS.items()):
         points = [
             (r["p"], 100 * r[network]["accuracy"])
             for sweep in repeats
@@ -217,29 +216,50 @@ def _weighted(repeats, title):
 
 
 def _roles(repeats, title):
-    """Draws who is told what the other must send, and who decides."""
-    fig, axes = _panels(2, 2, f"{title}: who is told, and who decides")
+    """Draws the specialization of either role: told or not, answers or not."""
+    fig, axes = _panels(2, 3, f"{title}: by what a module has to do")
+    p = _fractions(repeats)
+    roles = {
+        findings.receiver: ("sender", "receiver"),
+        findings.answerer: ("answers less", "answers more"),
+    }
+    for row, (role, names) in zip(axes, roles.items(), strict=True):
+        for ax, m in zip(row, findings.MEASURES, strict=True):
+            each = np.array(
+                [[findings.by_role(r, m, role) for r in s] for s in repeats]
+            )
+            _band(ax, p, each.mean(axis=-1), "mean of both")
+            _band(ax, p, each[..., 0], names[0], plots.color(2), "^--")
+            _band(ax, p, each[..., 1], names[1], plots.color(3), "v--")
+            ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
+            _by_p(ax, p)
+        row[0].legend(fontsize=8)
+    _explain(fig, repeats)
+    return fig
+
+
+def _answers(repeats, title):
+    """Draws who is told what the other must send, and who answers."""
+    fig, axes = _panels(2, 2, f"{title}: who is told, and who answers")
     p, demand = _fractions(repeats), repeats[0][0]["demand"]
     what = "parity" if demand == 2 else f"digit mod {demand}"
     chance = parity_mnist.ceilings(demand)["residue"]
-    for column, (network, name) in zip(axes.T, _NETWORKS.items(), strict=True):
-        told = np.sort(
+    for column, (network, name) in zip(
+        axes.T, findings.NETWORKS.items(), strict=True
+    ):
+        told = 100 * np.sort(
             [[r[network]["message"] for r in sweep] for sweep in repeats]
         )
-        decides = np.array(
-            [[findings.deciding(r, network) for r in s] for s in repeats]
-        )
-        for role, label, color, style in (
-            (1, "receiver", plots.color(3), "v--"),
-            (0, "sender", plots.color(2), "^--"),
-        ):
-            for ax, values in zip(column, (100 * told, decides), strict=True):
-                _band(ax, p, values[..., role], label, color, style)
+        _band(column[0], p, told[..., 1], "receiver", plots.color(3), "v--")
+        _band(column[0], p, told[..., 0], "sender", plots.color(2), "^--")
         _level(column[0], 100 * chance, "guessed from its own digit")
-        _level(column[1], 0.5, "chance")
+        for sweep in repeats:  # apart: the mean of 0 % and 100 % is no network
+            answered = [100 * r[network]["answered"][0] for r in sweep]
+            column[1].plot(p, answered, "o", color=plots.color(0), alpha=0.5)
+        _level(column[1], 50, "each answers for its digit")
         column[0].set_title(name, fontsize=10)
         column[0].set_ylabel(f"other's {what} read from states [%]")
-        column[1].set_ylabel("AUC: certain where it is asked")
+        column[1].set_ylabel("pairs that module 0 answers [%]")
         for ax in column:
             _by_p(ax, p)
     axes[0, 0].legend(fontsize=8)

@@ -24,6 +24,7 @@ TITLES = {
     "correlation": "correlation",
     "cka_distance": "CKA distance (0 = alike)",
 }
+NETWORKS = {"plain": "(a)", "bottleneck": "(b)"}
 # The paper sees specialization rise above these Q (section 4).
 HIGH_Q = {"bottleneck": 0.49, "mask": 0.4, "correlation": 0.49}
 GOOD = 0.9  # accuracy that makes measures meaningful
@@ -61,10 +62,33 @@ def receiver(record, network):
     return int(np.argmax(record[network]["message"]))
 
 
-def by_role(record, measure):
-    """Returns the specialization of the sender and of the receiver."""
-    told = receiver(record, MEASURES[measure])
-    return by_module(record, measure)[[1 - told, told]]
+def answerer(record, network):
+    """Returns which module answers more of the pairs, as `receiver` does."""
+    return int(np.argmax(record[network]["answered"]))
+
+
+def by_role(record, measure, role=receiver):
+    """Returns the specialization of the sender and of the receiver.
+
+    Args:
+        record: Dict.
+        measure: Str.
+        role: `receiver`, or `answerer` for the module that answers less and
+            the one that answers more.
+    """
+    chosen = role(record, MEASURES[measure])
+    return by_module(record, measure)[[1 - chosen, chosen]]
+
+
+def answered(record, network):
+    """Returns the share of the pairs that one module answers, the larger."""
+    return max(record[network]["answered"])
+
+
+def below_one(sweep, function):
+    """Returns the mean of a function of a record over p < 1; NaN if none."""
+    found = [function(record) for record in sweep if record["p"] < 1]
+    return float(np.mean(found)) if found else math.nan
 
 
 def lead(sweep, measure):
@@ -73,8 +97,7 @@ def lead(sweep, measure):
     The mean over p < 1; NaN if there is no such p. The answer always has the
     parity of module 0's digit, so the task is not the same for both.
     """
-    below = [by_module(r, measure) for r in sweep if r["p"] < 1]
-    return float(np.mean([b - a for a, b in below])) if below else math.nan
+    return below_one(sweep, lambda r: np.diff(by_module(r, measure))[0])
 
 
 def tie(sweeps, first, second, draws=5_000):
@@ -194,12 +217,6 @@ def beyond_random(sweep, measure):
     return specialized(below[-1], measure) - limit
 
 
-def deciding(record, network):
-    """Returns how well the sender's and the receiver's certainty decide."""
-    told = receiver(record, network)
-    return np.array(record[network]["decides"])[[1 - told, told]]
-
-
 def gain(record, control, against="no_rewiring"):
     """Returns the accuracy of a network above that with another rule.
 
@@ -231,41 +248,36 @@ def between_seeds(values):
 def tables(records):
     """Returns tables of every measure at every sparsity."""
     rows, pairs = [], []
-    for demand, repeats in sorted(by_demand(records).items()):
-        for found in zip(*repeats.values(), strict=True):  # of one sparsity
-            arm = arms.ARMS[found[0]["arm"]].title
-            if demand != PAPERS_DEMAND:
-                arm += f", m = {demand}"
-            name = (arm, f"{found[0]['p']:.2g}")
-            each = {m: [by_module(r, m) for r in found] for m in MEASURES}
-            pairs.append(
-                (
-                    *name,
-                    str(len(found)),
-                    *(
-                        _spread([both[n] for both in each[m]])
-                        for m in MEASURES
-                        for n in measures.MODULES
-                    ),
-                )
+    for name, found in _by_sparsity(records):
+        each = {m: [by_module(r, m) for r in found] for m in MEASURES}
+        pairs.append(
+            (
+                *name,
+                str(len(found)),
+                *(
+                    _spread([both[n] for both in each[m]])
+                    for m in MEASURES
+                    for n in measures.MODULES
+                ),
             )
-            rows.append(
-                (
-                    *name,
-                    f"{structural_q(found)[0]:.4g}",
-                    str(len(found)),
-                    *(
-                        _spread([specialized(r, m) for r in found])
-                        for m in MEASURES
-                    ),
-                    *(
-                        _spread([100 * r[n]["accuracy"] for r in found], ".1f")
-                        for n in ("plain", "bottleneck")
-                    ),
-                    _mask_sd(found),
-                    _spread([moved(r["plain"]) for r in found], ".3g"),
-                )
+        )
+        rows.append(
+            (
+                *name,
+                f"{structural_q(found)[0]:.4g}",
+                str(len(found)),
+                *(
+                    _spread([specialized(r, m) for r in found])
+                    for m in MEASURES
+                ),
+                *(
+                    _spread([100 * r[n]["accuracy"] for r in found], ".1f")
+                    for n in ("plain", "bottleneck")
+                ),
+                _mask_sd(found),
+                _spread([moved(r["plain"]) for r in found], ".3g"),
             )
+        )
     return [
         experiment.Table(
             "Specialization by sparsity",
@@ -300,8 +312,47 @@ def tables(records):
             "Specialization of either module, mean over n repeats ± half of "
             "its 95 % interval.",
         ),
+        _answers(records),
         *_ties(records),
     ]
+
+
+def _answers(records):
+    """Returns a table of which module answers, and how well either would."""
+    rows = []
+    for name, found in _by_sparsity(records):
+        cells = []
+        for network in NETWORKS:
+            who = np.array([answerer(r, network) for r in found])
+            alone = np.array([r[network]["alone"] for r in found])
+            each = np.arange(len(found))
+            cells += [
+                _spread([100 * answered(r, network) for r in found], ".0f"),
+                f"{(who == 0).sum()} of {len(found)}",
+                _spread(100 * alone[each, who], ".0f"),
+                _spread(100 * alone[each, 1 - who], ".0f"),
+            ]
+        rows.append((*name, *cells))
+    what = ("answered by one [%]", "by module 0", "it alone [%]", "other [%]")
+    return experiment.Table(
+        "Which module answers",
+        ("arm", "p", *(f"{t}: {w}" for t in NETWORKS.values() for w in what)),
+        rows,
+        "The share of the pairs that the module answers that answers more; in "
+        "how many networks that is module 0; how often its readout is right, "
+        "were it asked alone, and the other's. Mean over the repeats ± half of "
+        "its 95 % interval.",
+    )
+
+
+def _by_sparsity(records):
+    """Yields arm and p, and the records of all seeds, of each sparsity."""
+    for demand, repeats in sorted(by_demand(records).items()):
+        for found in zip(*repeats.values(), strict=True):
+            arm = arms.ARMS[found[0]["arm"]].title
+            if demand != PAPERS_DEMAND:
+                arm += f", m = {demand}"
+            yield (arm, f"{found[0]['p']:.2g}"), found
 
 
 def _ties(records):
@@ -510,12 +561,25 @@ def _post_hoc_claims(sweeps):
             paper="little to none",
             percent=False,
         )
-    for network, title in (("plain", "(a)"), ("bottleneck", "(b)")):
-        roles = [deciding(s[0], network) for s in sweeps]
+    for network, title in NETWORKS.items():
         found.add(
-            f"in {title} at the sparsest the receiver's certainty tells better "
-            "than the sender's that it is asked, by",
-            [told - sender for sender, told in roles],
+            f"one module of {title} answers, mean over p < 1, of the pairs",
+            [below_one(s, lambda r, n=network: answered(r, n)) for s in sweeps],
+            at_least=0.9,
+            null=0.5,
+            null_is="each answers for its digit",
+            paper="not asked",
+        )
+    for m in MEASURES:
+        found.add(
+            f"{TITLES[m]}: the module that answers less is more specialized, "
+            "mean over p < 1, by",
+            [
+                below_one(
+                    s, lambda r, m=m: -np.diff(by_role(r, m, answerer))[0]
+                )
+                for s in sweeps
+            ],
             at_least=0.1,
             null=0.0,
             null_is="no effect",

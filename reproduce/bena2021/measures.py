@@ -108,28 +108,24 @@ def message_accuracy(fit, test, task, modulus):
     ]
 
 
-def decides(found, pairs):
-    """Returns how well each module's certainty tells that it is asked.
-
-    Its certainty is its largest readout; the area under the ROC curve, 1/2 for
-    a module that is as certain when the other's digit is asked for: because
-    it only sends, or because it answers for both.
+def who_answers(found, pairs):
+    """Returns which module's readout is the answer, and how good each is.
 
     Args:
         found: What `responses` returned for the pairs.
         pairs: `Pairs`.
-    """
-    from sklearn import metrics
 
-    return [
-        float(
-            metrics.roc_auc_score(
-                pairs.targets == pairs.labels(n),
-                found[f"readout{n}"].max(axis=1),
-            )
-        )
-        for n in MODULES
-    ]
+    Returns:
+        Dict, a list of one number a module each: "answered", the share of the
+        pairs that it answers, being the more certain; "alone", how often its
+        readout is right, were it asked alone.
+    """
+    readouts = np.stack([found[f"readout{n}"] for n in MODULES])
+    winner = np.argmax(readouts.max(axis=-1), axis=0)
+    return {
+        "answered": [float(np.mean(winner == n)) for n in MODULES],
+        "alone": [accuracy(one, pairs.targets) for one in readouts],
+    }
 
 
 def state_measures(found_test, task, seed):

@@ -584,10 +584,10 @@ def _responses(network, task):
 
 
 def _whole(fit, test, task, setting):
-    """Returns how good a network is, who decides and who is told."""
+    """Returns how good a network is, who answers and who is told."""
     return {
         "accuracy": measures.accuracy(test["decision"], task.test.targets),
-        "decides": measures.decides(test, task.test),
+        **measures.who_answers(test, task.test),
         "message": measures.message_accuracy(fit, test, task, setting.demand),
     }
 

@@ -33,6 +33,7 @@ PICTURES = (
     "fig04_accuracy",
     "weighted_q",
     "sender_receiver",
+    "who_answers",
     "masks",
     "links",
 )
@@ -60,7 +61,8 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             for network in ("plain", "bottleneck"):
                 found = record[network]
                 self.assertLen(found["message"], 2)
-                self.assertLen(found["decides"], 2)
+                self.assertAllClose(sum(found["answered"]), 1.0)
+                self.assertLen(found["alone"], 2)
             shares = np.array(record["plain"]["open"]["mask"])
             self.assertAllClose(shares.sum(axis=0), [1.0, 1.0])
             self.assertEqual(record["plain"]["steps"], 4)

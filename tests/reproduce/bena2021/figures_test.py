@@ -7,7 +7,8 @@ from tests.reproduce.bena2021.structure_records import controls, sweep
 class FiguresTest(tf.test.TestCase):
     def test_draws_every_figure_with_one_repeat_or_several(self):
         names = {"fig02_specialization", "fig03_raw_metrics"}
-        names |= {"fig04_accuracy", "weighted_q", "sender_receiver", "masks"}
+        names |= {"fig04_accuracy", "weighted_q", "masks"}
+        names |= {"sender_receiver", "who_answers"}
         one = sweep()
         self.assertEqual(set(figures.draw(one)), names)
         every = one + sweep(seed=1) + sweep(demand=4) + sweep(demand=4, seed=1)
@@ -33,6 +34,18 @@ class FiguresTest(tf.test.TestCase):
         self.assertAllClose(sender, [0.8] * 4)
         self.assertAllClose(receiver, [0.0] * 4)
 
+    def test_the_less_specialized_module_may_be_the_one_that_answers(self):
+        records = sweep()
+        for made in records:
+            made["plain"]["mask"] = [[0.9, 0.1], [0.5, 0.5]]
+        records[0]["plain"]["answered"] = [1.0, 0.0]  # at p = 1
+        drawn = figures.draw(records)
+        _, less, more = drawn["sender_receiver"].axes[4].lines
+        self.assertAllClose(less.get_ydata(), [0.8] * 3 + [0.0])
+        self.assertAllClose(more.get_ydata(), [0.0] * 3 + [0.8])
+        shares = drawn["who_answers"].axes[2].lines[0].get_ydata()
+        self.assertAllClose(shares, [10.0] * 3 + [100.0])
+
     def test_ceilings_are_drawn(self):
         axes = figures.draw(sweep())["fig02_specialization"].axes
         # Q close to 1/2 is as far from its neighbours as any other.
@@ -44,6 +57,9 @@ class FiguresTest(tf.test.TestCase):
         for ax, expected in ((axes[0], (0.767, 0.583)), (axes[6], (0.778,))):
             found = [line.get_ydata()[0] for line in ax.lines[3:]]
             self.assertAllClose(found, expected, atol=1e-3)
+        raw = figures.draw(sweep())["fig03_raw_metrics"].axes[0]
+        found = [line.get_ydata()[0] for line in raw.lines[2:]]
+        self.assertAllClose(found, [0.125, 0.25])
 
     def test_controls_are_drawn_where_there_are(self):
         records = sweep()

@@ -39,7 +39,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         for one in records:
             one["plain"]["accuracy"] += 0.01 * one["seed"]
         records += several(demand=4)
-        table, _ = findings.tables(records)
+        table, *_ = findings.tables(records)
         self.assertLen(table.rows, 8)
         first = dict(zip(table.columns, table.rows[0], strict=True))
         self.assertEqual(
@@ -59,11 +59,11 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
             },
         )
         self.assertEqual(table.rows[-1][:3], ("ours, m = 4", "1", "0"))
-        alone, modules = findings.tables(sweep())
+        alone, modules, _ = findings.tables(sweep())
         self.assertEqual(alone.rows[0][3:5], ("1", "0.90"))
         self.assertEqual(modules.rows[0][2:4], ("1", "0.90"))
         records[-1]["plain"]["mask_sd"] = [0.02, 0.01]
-        several_masks, _ = findings.tables(records[-1:])
+        several_masks, *_ = findings.tables(records[-1:])
         self.assertEqual(several_masks.rows[0][-2], "0.015")
 
     def test_a_module_that_leads_in_every_network_is_named(self):
@@ -79,7 +79,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(
             found[name.format("correlation")]["verdict"], "differs"
         )
-        _, modules = findings.tables(records)
+        _, modules, _ = findings.tables(records)
         first = dict(zip(modules.columns, modules.rows[0], strict=True))
         self.assertEqual(first["weight masks, module 0"], "0.20 ± 0.00")
         self.assertEqual(first["weight masks, module 1"], "0.80 ± 0.00")
@@ -119,7 +119,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         for p in rows["bottleneck"][4], rows["bottleneck"][6]:
             self.assertGreater(float(p), 0.05)
         self.assertEqual(rows["weight masks"][3:5], ("", ""))
-        self.assertLen(findings.tables([r for s in sweeps[:4] for r in s]), 2)
+        self.assertLen(findings.tables([r for s in sweeps[:4] for r in s]), 3)
 
     def test_own_is_the_diagonal(self):
         one = record(0.1, 0.0)
@@ -166,12 +166,33 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         one = record(0.1, 0.0)
         one["plain"]["mask"] = [[0.8, 0.2], [0.5, 0.5]]
         self.assertAllClose(findings.by_role(one, "mask"), [0.6, 0.0])
-        self.assertAllClose(findings.deciding(one, "plain"), [0.2, 0.8])
         one["plain"]["message"] = [0.9, 0.6]
         self.assertAllClose(findings.by_role(one, "mask"), [0.0, 0.6])
-        self.assertAllClose(findings.deciding(one, "plain"), [0.8, 0.2])
         # Each network has a receiver of its own.
         self.assertEqual(findings.receiver(one, "bottleneck"), 1)
+
+    def test_which_module_answers_is_counted_by_network(self):
+        records = several()
+        for made in records:
+            if made["seed"] == 0:
+                made["plain"].update(answered=[0.8, 0.2], alone=[0.9, 0.4])
+            made["plain"]["mask"] = [[0.5, 0.5], [0.1, 0.9]]
+        _, _, table = findings.tables(records)
+        one = dict(zip(table.columns, table.rows[0], strict=True))
+        self.assertStartsWith(one["(a): answered by one [%]"], "87 ± ")
+        self.assertEqual(one["(a): by module 0"], "1 of 3")
+        self.assertStartsWith(one["(a): it alone [%]"], "93 ± ")
+        self.assertStartsWith(one["(a): other [%]"], "47 ± ")
+        self.assertEqual(one["(b): by module 0"], "0 of 3")
+        # The module that answers more is the specialized one in two of three.
+        less, more = findings.by_role(records[0], "mask", findings.answerer)
+        self.assertAllClose((less, more), (0.8, 0.0))
+        answered, specialized = (
+            next(c for c in findings.claims(records) if text in c.statement)
+            for text in ("one module of (a) answers", "masks: the module that")
+        )
+        self.assertAllClose(answered.values, [0.8, 0.9, 0.9])
+        self.assertAllClose(specialized.values, [0.8, -0.8, -0.8])
 
     def test_normalized_is_the_part_of_the_rise_above_p_1(self):
         one = [*reversed(sweep((0.9, 0.4, 0.3, 0.1)))]
@@ -211,8 +232,8 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         }
         for which, verdict in links.items():
             self.assertEqual(found.pop(name.format(*which)), verdict)
-        self.assertLen(found, 13)
-        decided = [v for s, v in found.items() if "certainty tells" in s]
+        self.assertLen(found, 16)
+        decided = [v for s, v in found.items() if "one module of" in s]
         self.assertEqual(decided, ["agrees", "agrees"])
 
     def test_more_to_send_is_compared_over_demands(self):

@@ -134,21 +134,20 @@ class MeasuresTest(tf.test.TestCase):
         self.assertEqual(found[0], 1.0)
         self.assertLess(found[1], 0.6)
 
-    def test_a_module_decides_that_is_certain_where_it_is_asked(self):
+    def test_the_most_certain_module_answers(self):
         pairs = self.task.test
-        asked = [pairs.targets == pairs.labels(n) for n in measures.MODULES]
         readouts = np.zeros((2, 150, 10))
-        readouts[0, :, 3] = np.where(asked[0], 5.0, 1.0)
-        readouts[1, :, 3] = 2.0  # sends alone
-        found = {f"readout{n}": readouts[n] for n in measures.MODULES}
-        self.assertAllClose(measures.decides(found, pairs), [1.0, 0.5])
-        # Between the two lies the share of pairs of certainties in order.
-        certain = np.random.default_rng(0).normal(size=150)
-        found["readout1"] = np.repeat(certain[:, None], 10, axis=1)
-        order = certain[asked[1]][:, None] > certain[~asked[1]]
-        self.assertAllClose(
-            measures.decides(found, pairs), [1.0, np.mean(order)]
+        # Module 0 knows all answers, and module 1 its own digit.
+        rows = np.arange(150)
+        readouts[0, rows, pairs.targets] = 2.0
+        readouts[1, rows, pairs.labels(1)] = 1.0
+        readouts[1, :30] *= 3
+        found = measures.who_answers(
+            {f"readout{n}": readouts[n] for n in measures.MODULES}, pairs
         )
+        self.assertAllClose(found["answered"], [0.8, 0.2])
+        right = np.mean(pairs.targets == pairs.labels(1))
+        self.assertAllClose(found["alone"], [1.0, right])
 
     def test_what_becomes_of_links_is_read_from_the_optimizer(self):
         network = stages.compiled(CONFIG, SETTING)

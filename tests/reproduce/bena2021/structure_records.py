@@ -10,7 +10,8 @@ def record(p, spec, seed=0, demand=2, accuracy=0.95, **kwargs):
     whole = {
         "accuracy": accuracy,
         "message": [0.6, 0.9],  # module 1 receives
-        "decides": [0.2, 0.8],
+        "answered": [0.1, 0.9],
+        "alone": [0.5, 0.95],
     }
     plain = {
         **whole,
