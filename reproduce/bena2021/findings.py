@@ -513,6 +513,7 @@ def _demand_claims(demand, sweeps):
             paper="an open question",
             percent=False,
         )
+    found.extend(_answer_claims(sweeps))
     return found
 
 
@@ -561,6 +562,14 @@ def _post_hoc_claims(sweeps):
             paper="little to none",
             percent=False,
         )
+    found.extend(_answer_claims(sweeps))
+    found.extend(_link_claims(sweeps))
+    return found
+
+
+def _answer_claims(sweeps):
+    """Returns the claims on the module that answers and the other one."""
+    found = claim.Claims()
     for network, title in NETWORKS.items():
         found.add(
             f"one module of {title} answers, mean over p < 1, of the pairs",
@@ -583,9 +592,9 @@ def _post_hoc_claims(sweeps):
             at_least=0.1,
             null=0.0,
             null_is="no effect",
-            **beyond,
+            paper="not asked",
+            percent=False,
         )
-    found.extend(_link_claims(sweeps))
     return found
 
 
