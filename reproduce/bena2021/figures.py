@@ -7,6 +7,12 @@ import numpy as np
 from modularity_tf import plots
 from reproduce.bena2021 import arms, findings, parity_mnist
 
+_ROLES = {
+    findings.answerer: ("answers less", "answers more"),
+    findings.receiver: ("sender", "receiver"),
+    findings.second: ("module 0", "module 1"),
+}
+
 
 def draw(records):
     """Returns figures 2 to 4 and those beside them, from the records alone."""
@@ -117,7 +123,7 @@ def _by_q(ax, q):
 def _specialization(repeats, title):
     """Draws specialization against p and Q, as it is and normalized.
 
-    The task is not the same for both modules, which a mean hides.
+    The module that answers and the other are drawn apart: a mean hides them.
     """
     fig, axes = _panels(3, 3, f"{title}: specialization of the modules")
     p, q = _fractions(repeats), findings.structural_q(repeats[0])
@@ -131,13 +137,8 @@ def _specialization(repeats, title):
         "correlation": {"uncorrelated codes": most["correlation"]},
     }
     for row, m in zip(axes, findings.MEASURES, strict=True):
-        each = np.array(
-            [[findings.by_module(r, m) for r in sweep] for sweep in repeats]
-        )
         for ax, x in zip(row, (p, q), strict=False):
-            _band(ax, x, each.mean(axis=-1), "mean of both")
-            _band(ax, x, each[..., 0], "module 0", plots.color(2), "^--")
-            _band(ax, x, each[..., 1], "module 1", plots.color(3), "v--")
+            _by_role(ax, x, repeats, m, findings.answerer)
             level = [findings.untrained(sweep[0], m) for sweep in repeats]
             if not np.isnan(np.mean(level)):
                 ax.plot(x[0], np.mean(level), "xk", label="untrained")
@@ -215,22 +216,27 @@ def _weighted(repeats, title):
     return fig
 
 
+def _by_role(ax, x, repeats, measure, role):
+    """Draws the mean specialization of two modules, and each by its role."""
+    each = np.array(
+        [[findings.by_role(r, measure, role) for r in s] for s in repeats]
+    )
+    names = _ROLES[role]
+    _band(ax, x, each.mean(axis=-1), "mean of both")
+    _band(ax, x, each[..., 0], names[0], plots.color(2), "^--")
+    _band(ax, x, each[..., 1], names[1], plots.color(3), "v--")
+
+
 def _roles(repeats, title):
-    """Draws the specialization of either role: told or not, answers or not."""
-    fig, axes = _panels(2, 3, f"{title}: by what a module has to do")
+    """Draws the modules by what they are told, and by their number."""
+    fig, axes = _panels(
+        2, 3, f"{title}: by what a module is told, and by its number"
+    )
     p = _fractions(repeats)
-    roles = {
-        findings.receiver: ("sender", "receiver"),
-        findings.answerer: ("answers less", "answers more"),
-    }
-    for row, (role, names) in zip(axes, roles.items(), strict=True):
+    roles = (findings.receiver, findings.second)
+    for row, role in zip(axes, roles, strict=True):
         for ax, m in zip(row, findings.MEASURES, strict=True):
-            each = np.array(
-                [[findings.by_role(r, m, role) for r in s] for s in repeats]
-            )
-            _band(ax, p, each.mean(axis=-1), "mean of both")
-            _band(ax, p, each[..., 0], names[0], plots.color(2), "^--")
-            _band(ax, p, each[..., 1], names[1], plots.color(3), "v--")
+            _by_role(ax, p, repeats, m, role)
             ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
             _by_p(ax, p)
         row[0].legend(fontsize=8)

@@ -67,6 +67,11 @@ def answerer(record, network):
     return int(np.argmax(record[network]["answered"]))
 
 
+def second(record, network):
+    """Returns module 1, in every record."""
+    return 1
+
+
 def by_role(record, measure, role=receiver):
     """Returns the specialization of the sender and of the receiver.
 
@@ -74,7 +79,7 @@ def by_role(record, measure, role=receiver):
         record: Dict.
         measure: Str.
         role: `receiver`, or `answerer` for the module that answers less and
-            the one that answers more.
+            the one that answers more, or `second` for modules 0 and 1.
     """
     chosen = role(record, MEASURES[measure])
     return by_module(record, measure)[[1 - chosen, chosen]]
@@ -249,15 +254,15 @@ def tables(records):
     """Returns tables of every measure at every sparsity."""
     rows, pairs = [], []
     for name, found in _by_sparsity(records):
-        each = {m: [by_module(r, m) for r in found] for m in MEASURES}
+        each = {m: [by_role(r, m, answerer) for r in found] for m in MEASURES}
         pairs.append(
             (
                 *name,
                 str(len(found)),
                 *(
-                    _spread([both[n] for both in each[m]])
+                    _spread(values)
                     for m in MEASURES
-                    for n in measures.MODULES
+                    for values in zip(*each[m], strict=True)
                 ),
             )
         )
@@ -303,14 +308,15 @@ def tables(records):
                 "p",
                 "n",
                 *(
-                    f"{TITLES[m]}, module {n}"
+                    f"{TITLES[m]}, answers {how}"
                     for m in MEASURES
-                    for n in measures.MODULES
+                    for how in ("less", "more")
                 ),
             ),
             pairs,
-            "Specialization of either module, mean over n repeats ± half of "
-            "its 95 % interval.",
+            "Specialization of the module that answers less and of the one "
+            "that answers more, mean over n repeats ± half of its 95 % "
+            "interval.",
         ),
         _answers(records),
         *_ties(records),

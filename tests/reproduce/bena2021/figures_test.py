@@ -29,20 +29,24 @@ class FiguresTest(tf.test.TestCase):
         for made in records:
             made["plain"]["mask"] = [[0.9, 0.1], [0.5, 0.5]]
         drawn = figures.draw(records)["fig02_specialization"]
-        mean, sender, receiver = (ax.get_ydata() for ax in drawn.axes[3].lines)
+        mean, less, more = (ax.get_ydata() for ax in drawn.axes[3].lines)
         self.assertAllClose(mean, [0.4] * 4)
-        self.assertAllClose(sender, [0.8] * 4)
-        self.assertAllClose(receiver, [0.0] * 4)
+        self.assertAllClose(less, [0.8] * 4)
+        self.assertAllClose(more, [0.0] * 4)
 
     def test_the_less_specialized_module_may_be_the_one_that_answers(self):
         records = sweep()
         for made in records:
             made["plain"]["mask"] = [[0.9, 0.1], [0.5, 0.5]]
         records[0]["plain"]["answered"] = [1.0, 0.0]  # at p = 1
+        records[0]["plain"]["message"] = [0.9, 0.6]
         drawn = figures.draw(records)
-        _, less, more = drawn["sender_receiver"].axes[4].lines
+        _, less, more = drawn["fig02_specialization"].axes[3].lines
         self.assertAllClose(less.get_ydata(), [0.8] * 3 + [0.0])
         self.assertAllClose(more.get_ydata(), [0.0] * 3 + [0.8])
+        told, numbered = drawn["sender_receiver"].axes[1::3]  # masks
+        self.assertAllClose(told.lines[1].get_ydata(), [0.8] * 3 + [0.0])
+        self.assertAllClose(numbered.lines[1].get_ydata(), [0.8] * 4)
         shares = drawn["who_answers"].axes[2].lines[0].get_ydata()
         self.assertAllClose(shares, [10.0] * 3 + [100.0])
 

@@ -81,8 +81,8 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         )
         _, modules, _ = findings.tables(records)
         first = dict(zip(modules.columns, modules.rows[0], strict=True))
-        self.assertEqual(first["weight masks, module 0"], "0.20 ± 0.00")
-        self.assertEqual(first["weight masks, module 1"], "0.80 ± 0.00")
+        self.assertEqual(first["weight masks, answers less"], "0.20 ± 0.00")
+        self.assertEqual(first["weight masks, answers more"], "0.80 ± 0.00")
         self.assertTrue(
             math.isnan(
                 findings.lead([r for r in records if r["p"] == 1], "mask")
