@@ -210,6 +210,25 @@ def normalized_rest(sweep, measure):
     return float(found.max()) if len(found) else math.nan
 
 
+def left(sweep, measure):
+    """Returns what is left, above p = 1, where the paper sees little to none.
+
+    At the largest of its Q that has p < 1: of the module that answers less, and
+    of the one that answers more. NaN if there is no such p, or not p = 1.
+    """
+    q, last = structural_q(sweep), sweep[-1]
+    lower = [
+        record
+        for record, high in zip(sweep, q > HIGH_Q[measure], strict=True)
+        if record["p"] < 1 and not high
+    ]
+    if not lower or last["p"] != 1:
+        return np.full(2, math.nan)
+    return by_role(lower[0], measure, answerer) - by_role(
+        last, measure, answerer
+    )
+
+
 def beyond_random(sweep, measure):
     """Returns specialization at the largest p < 1 less that of random halves.
 
@@ -599,6 +618,17 @@ def _answer_claims(sweeps):
             null=0.0,
             null_is="no effect",
             paper="not asked",
+            percent=False,
+        )
+        less, more = np.transpose([left(s, m) for s in sweeps])
+        found.add(
+            f"{TITLES[m]}: left above p = 1 at the largest Q up to "
+            f"{HIGH_Q[m]}, of the module that answers more",
+            more,
+            at_most=0.1,
+            null=less,
+            null_is="of the other module",
+            paper="little to none",
             percent=False,
         )
     return found

@@ -194,6 +194,17 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(answered.values, [0.8, 0.9, 0.9])
         self.assertAllClose(specialized.values, [0.8, -0.8, -0.8])
 
+    def test_what_is_left_of_the_module_that_answers(self):
+        one = [*reversed(sweep((0.9, 0.4, 0.3, 0.1)))]
+        # Q at p = 0.1 is 0.41, too high for masks.
+        self.assertAllClose(findings.left(one, "bottleneck"), [0.2, 0.2])
+        self.assertTrue(np.isnan(findings.left(one, "mask")).all())
+        self.assertTrue(np.isnan(findings.left(one[:3], "correlation")).all())
+        one[2]["plain"]["correlation"] = [[0.9, 0.1], [0.5, 0.5]]
+        self.assertAllClose(findings.left(one, "correlation"), [0.7, -0.1])
+        one[2]["plain"]["answered"] = [0.6, 0.4]
+        self.assertAllClose(findings.left(one, "correlation"), [-0.1, 0.7])
+
     def test_normalized_is_the_part_of_the_rise_above_p_1(self):
         one = [*reversed(sweep((0.9, 0.4, 0.3, 0.1)))]
         for measure in findings.MEASURES:
@@ -232,7 +243,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         }
         for which, verdict in links.items():
             self.assertEqual(found.pop(name.format(*which)), verdict)
-        self.assertLen(found, 16)
+        self.assertLen(found, 19)
         decided = [v for s, v in found.items() if "one module of" in s]
         self.assertEqual(decided, ["agrees", "agrees"])
 
