@@ -90,6 +90,20 @@ def answered(record, network):
     return max(record[network]["answered"])
 
 
+def without_links(record, network):
+    """Returns the accuracy if a module is told nothing.
+
+    If it is the one that answers less, and if it is the one that answers more.
+    """
+    who = answerer(record, network)
+    return np.array(record[network]["without_links"])[[1 - who, who]]
+
+
+def lost(record, network):
+    """Returns the accuracy that is lost by that."""
+    return record[network]["accuracy"] - without_links(record, network)
+
+
 def below_one(sweep, function):
     """Returns the mean of a function of a record over p < 1; NaN if none."""
     found = [function(record) for record in sweep if record["p"] < 1]
@@ -349,24 +363,27 @@ def _answers(records):
         cells = []
         for network in NETWORKS:
             who = np.array([answerer(r, network) for r in found])
-            alone = np.array([r[network]["alone"] for r in found])
-            each = np.arange(len(found))
+            cut = np.transpose([without_links(r, network) for r in found])
             cells += [
                 _spread([100 * answered(r, network) for r in found], ".0f"),
                 f"{(who == 0).sum()} of {len(found)}",
-                _spread(100 * alone[each, who], ".0f"),
-                _spread(100 * alone[each, 1 - who], ".0f"),
+                *(_spread(100 * accuracy, ".0f") for accuracy in cut),
             ]
         rows.append((*name, *cells))
-    what = ("answered by one [%]", "by module 0", "it alone [%]", "other [%]")
+    what = (
+        "answered by one [%]",
+        "by module 0",
+        "without links out of it [%]",
+        "without links into it [%]",
+    )
     return experiment.Table(
         "Which module answers",
         ("arm", "p", *(f"{t}: {w}" for t in NETWORKS.values() for w in what)),
         rows,
         "The share of the pairs that the module answers that answers more; in "
-        "how many networks that is module 0; how often its readout is right, "
-        "were it asked alone, and the other's. Mean over the repeats ± half of "
-        "its 95 % interval.",
+        "how many networks that is module 0; accuracy without the links from "
+        "it to the other, and without those to it. Mean over the repeats ± "
+        "half of its 95 % interval.",
     )
 
 
@@ -602,6 +619,22 @@ def _answer_claims(sweeps):
             at_least=0.9,
             null=0.5,
             null_is="each answers for its digit",
+            paper="not asked",
+        )
+        less, more = (
+            [
+                below_one(s, lambda r, n=network, k=k: lost(r, n)[k])
+                for s in sweeps
+            ]
+            for k in measures.MODULES
+        )
+        found.add(
+            f"in {title} links into the module that answers less are of use, "
+            "mean over p < 1, accuracy lost without",
+            less,
+            at_least=0.05,
+            null=more,
+            null_is="links into the other",
             paper="not asked",
         )
     for m in MEASURES:

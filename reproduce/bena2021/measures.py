@@ -108,24 +108,34 @@ def message_accuracy(fit, test, task, modulus):
     ]
 
 
-def who_answers(found, pairs):
-    """Returns which module's readout is the answer, and how good each is.
+def answered(found):
+    """Returns the share of the pairs that either module answers.
 
     Args:
-        found: What `responses` returned for the pairs.
+        found: What `responses` returned: the more certain module answers.
+    """
+    certain = [found[f"readout{n}"].max(axis=1) for n in MODULES]
+    winner = np.argmax(certain, axis=0)
+    return [float(np.mean(winner == n)) for n in MODULES]
+
+
+def accuracy_without_links(network, pairs):
+    """Returns how often a network is right if a module is told nothing.
+
+    Args:
+        network: As `modular_rnn.build` returns it.
         pairs: `Pairs`.
 
     Returns:
-        Dict, a list of one number a module each: "answered", the share of the
-        pairs that it answers, being the more certain; "alone", how often its
-        readout is right, were it asked alone.
+        List: without the links into module 0, and without those into module 1.
     """
-    readouts = np.stack([found[f"readout{n}"] for n in MODULES])
-    winner = np.argmax(readouts.max(axis=-1), axis=0)
-    return {
-        "answered": [float(np.mean(winner == n)) for n in MODULES],
-        "alone": [accuracy(one, pairs.targets) for one in readouts],
-    }
+    weights, found = model_weights.model_weights(network), []
+    for n in MODULES:
+        path = f"modules/link_{1 - n}_{n}/connection_strength"
+        none = WeightMask({path: np.zeros(weights[path].variable.shape, bool)})
+        logits = predict(none.apply(network), pairs)
+        found.append(accuracy(logits, pairs.targets))
+    return found
 
 
 def state_measures(found_test, task, seed):

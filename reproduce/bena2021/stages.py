@@ -487,7 +487,7 @@ def measure_plain(stage, setting, trained, masks):
     task, network = task_of(stage, setting), trained["network"]
     fit, test = _responses(network, task)
     record = {
-        **_whole(fit, test, task, setting),
+        **_whole(network, fit, test, task, setting),
         **trained["links"],
         **measures.structure(network),
         **measures.state_measures(test, task, stage.derive_seed("partners")),
@@ -508,10 +508,10 @@ def measure_plain(stage, setting, trained, masks):
 
 def measure_bottleneck(stage, setting, trained):
     """Returns the record of architecture (b): retrained readouts."""
-    task = task_of(stage, setting)
-    fit, test = _responses(trained["network"], task)
+    task, network = task_of(stage, setting), trained["network"]
+    fit, test = _responses(network, task)
     return {
-        **_whole(fit, test, task, setting),
+        **_whole(network, fit, test, task, setting),
         "bottleneck": measures.bottleneck_measure(fit, test, task),
     }
 
@@ -583,11 +583,12 @@ def _responses(network, task):
     return [measures.responses(network, part) for part in (task.fit, task.test)]
 
 
-def _whole(fit, test, task, setting):
+def _whole(network, fit, test, task, setting):
     """Returns how good a network is, who answers and who is told."""
     return {
         "accuracy": measures.accuracy(test["decision"], task.test.targets),
-        **measures.who_answers(test, task.test),
+        "answered": measures.answered(test),
+        "without_links": measures.accuracy_without_links(network, task.test),
         "message": measures.message_accuracy(fit, test, task, setting.demand),
     }
 

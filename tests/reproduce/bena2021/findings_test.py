@@ -175,23 +175,30 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         records = several()
         for made in records:
             if made["seed"] == 0:
-                made["plain"].update(answered=[0.8, 0.2], alone=[0.9, 0.4])
+                made["plain"]["answered"] = [0.8, 0.2]
+                made["plain"]["without_links"] = [0.43, 0.93]
             made["plain"]["mask"] = [[0.5, 0.5], [0.1, 0.9]]
         _, _, table = findings.tables(records)
         one = dict(zip(table.columns, table.rows[0], strict=True))
         self.assertStartsWith(one["(a): answered by one [%]"], "87 ± ")
         self.assertEqual(one["(a): by module 0"], "1 of 3")
-        self.assertStartsWith(one["(a): it alone [%]"], "93 ± ")
-        self.assertStartsWith(one["(a): other [%]"], "47 ± ")
+        self.assertEqual(one["(a): without links out of it [%]"], "93 ± 0")
+        self.assertStartsWith(one["(a): without links into it [%]"], "51 ± ")
         self.assertEqual(one["(b): by module 0"], "0 of 3")
         # The module that answers more is the specialized one in two of three.
         less, more = findings.by_role(records[0], "mask", findings.answerer)
         self.assertAllClose((less, more), (0.8, 0.0))
-        answered, specialized = (
+        answered, lost, specialized = (
             next(c for c in findings.claims(records) if text in c.statement)
-            for text in ("one module of (a) answers", "masks: the module that")
+            for text in (
+                "one module of (a) answers",
+                "in (a) links into the module that answers less",
+                "masks: the module that",
+            )
         )
         self.assertAllClose(answered.values, [0.8, 0.9, 0.9])
+        self.assertAllClose(lost.values, [0.02] * 3)
+        self.assertAllClose(lost.null, np.mean([0.52, 0.4, 0.4]))
         self.assertAllClose(specialized.values, [0.8, -0.8, -0.8])
 
     def test_what_is_left_of_the_module_that_answers(self):
@@ -243,7 +250,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         }
         for which, verdict in links.items():
             self.assertEqual(found.pop(name.format(*which)), verdict)
-        self.assertLen(found, 19)
+        self.assertLen(found, 21)
         decided = [v for s, v in found.items() if "one module of" in s]
         self.assertEqual(decided, ["agrees", "agrees"])
 

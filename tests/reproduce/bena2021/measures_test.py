@@ -135,19 +135,30 @@ class MeasuresTest(tf.test.TestCase):
         self.assertLess(found[1], 0.6)
 
     def test_the_most_certain_module_answers(self):
-        pairs = self.task.test
         readouts = np.zeros((2, 150, 10))
-        # Module 0 knows all answers, and module 1 its own digit.
-        rows = np.arange(150)
-        readouts[0, rows, pairs.targets] = 2.0
-        readouts[1, rows, pairs.labels(1)] = 1.0
+        readouts[0, :, 4] = 2.0
+        readouts[1, :, 7] = 1.0
         readouts[1, :30] *= 3
-        found = measures.who_answers(
-            {f"readout{n}": readouts[n] for n in measures.MODULES}, pairs
-        )
-        self.assertAllClose(found["answered"], [0.8, 0.2])
-        right = np.mean(pairs.targets == pairs.labels(1))
-        self.assertAllClose(found["alone"], [1.0, right])
+        readouts[1, 30:, 7] = -9.0
+        found = {f"readout{n}": readouts[n] for n in measures.MODULES}
+        self.assertAllClose(measures.answered(found), [0.8, 0.2])
+
+    def test_links_are_cut_into_one_module_at_a_time(self):
+        network = stages.untrained(CONFIG, SETTING)
+        before = network.get_weights()
+        pairs = self.task.test
+        found = measures.accuracy_without_links(network, pairs)
+        for n, accuracy in enumerate(found):
+            link = network.get_layer("modules").link(1 - n, n)
+            link.connection_strength.assign(
+                np.zeros(link.connection_strength.shape)
+            )
+            logits = measures.predict(network, pairs)
+            self.assertEqual(accuracy, measures.accuracy(logits, pairs.targets))
+            # The answer changes with what is cut, and comes back.
+            network.set_weights(before)
+            whole = measures.predict(network, pairs)
+            self.assertNotAllEqual(logits, whole)
 
     def test_what_becomes_of_links_is_read_from_the_optimizer(self):
         network = stages.compiled(CONFIG, SETTING)
