@@ -246,29 +246,40 @@ def _roles(repeats, title):
 
 def _answers(repeats, title):
     """Draws who is told what the other must send, and who answers."""
-    fig, axes = _panels(2, 2, f"{title}: who is told, and who answers")
+    fig, axes = _panels(3, 2, f"{title}: who is told, and who answers")
     p, demand = _fractions(repeats), repeats[0][0]["demand"]
     what = "parity" if demand == 2 else f"digit mod {demand}"
     chance = parity_mnist.ceilings(demand)["residue"]
     for column, (network, name) in zip(
         axes.T, findings.NETWORKS.items(), strict=True
     ):
-        told = 100 * np.sort(
-            [[r[network]["message"] for r in sweep] for sweep in repeats]
+        told, who, right = column
+        message = 100 * np.sort(
+            [[r[network]["message"] for r in s] for s in repeats]
         )
-        _band(column[0], p, told[..., 1], "receiver", plots.color(3), "v--")
-        _band(column[0], p, told[..., 0], "sender", plots.color(2), "^--")
-        _level(column[0], 100 * chance, "guessed from its own digit")
+        _band(told, p, message[..., 1], "receiver", plots.color(3), "v--")
+        _band(told, p, message[..., 0], "sender", plots.color(2), "^--")
+        _level(told, 100 * chance, "guessed from its own digit")
         for sweep in repeats:  # apart: the mean of 0 % and 100 % is no network
             answered = [100 * r[network]["answered"][0] for r in sweep]
-            column[1].plot(p, answered, "o", color=plots.color(0), alpha=0.5)
-        _level(column[1], 50, "each answers for its digit")
-        column[0].set_title(name, fontsize=10)
-        column[0].set_ylabel(f"other's {what} read from states [%]")
-        column[1].set_ylabel("pairs that module 0 answers [%]")
+            who.plot(p, answered, "o", color=plots.color(0), alpha=0.5)
+        _level(who, 50, "each answers for its digit")
+        whole = _percent(repeats, lambda r, n=network: r[n]["accuracy"])
+        cut = 100 * np.array(
+            [[findings.without_links(r, network) for r in s] for s in repeats]
+        )
+        _band(right, p, whole, "all links")
+        out = "none out of the one that answers more"
+        _band(right, p, cut[..., 0], out, plots.color(2), "^--")
+        _band(right, p, cut[..., 1], "none into it", plots.color(3), "v--")
+        told.set_title(name, fontsize=10)
+        told.set_ylabel(f"other's {what} read from states [%]")
+        who.set_ylabel("pairs that module 0 answers [%]")
+        right.set_ylabel("accuracy [%]")
         for ax in column:
             _by_p(ax, p)
     axes[0, 0].legend(fontsize=8)
+    axes[2, 0].legend(fontsize=8)
     _explain(fig, repeats)
     return fig
 

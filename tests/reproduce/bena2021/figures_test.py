@@ -49,6 +49,10 @@ class FiguresTest(tf.test.TestCase):
         self.assertAllClose(numbered.lines[1].get_ydata(), [0.8] * 4)
         shares = drawn["who_answers"].axes[2].lines[0].get_ydata()
         self.assertAllClose(shares, [10.0] * 3 + [100.0])
+        whole, out, into = drawn["who_answers"].axes[4].lines
+        self.assertAllClose(whole.get_ydata(), [95.0] * 4)
+        self.assertAllClose(out.get_ydata(), [93.0] * 3 + [55.0])
+        self.assertAllClose(into.get_ydata(), [55.0] * 3 + [93.0])
 
     def test_ceilings_are_drawn(self):
         axes = figures.draw(sweep())["fig02_specialization"].axes
