@@ -29,7 +29,6 @@ NETWORKS = {"plain": "(a)", "bottleneck": "(b)"}
 HIGH_Q = {"bottleneck": 0.49, "mask": 0.4, "correlation": 0.49}
 GOOD = 0.9  # accuracy that makes measures meaningful
 PAPERS_DEMAND = 2  # the modulus of its task
-FEWEST_SEEDS = 5  # that have 119 other pairings
 
 
 def raw(record, measure):
@@ -117,39 +116,6 @@ def lead(sweep, measure):
     parity of module 0's digit, so the task is not the same for both.
     """
     return below_one(sweep, lambda r: np.diff(by_module(r, measure))[0])
-
-
-def tie(sweeps, first, second, draws=5_000):
-    """Returns how two quantities of a network go together, over the seeds.
-
-    At every p < 1 apart, so that neither p nor what all seeds have in common
-    counts. The null: those of another seed take the place of the second.
-
-    Args:
-        sweeps: List of each seed's records.
-        first: Function from a record to a float.
-        second: The same.
-        draws: Int, random pairings of seeds.
-
-    Returns:
-        Two floats: Pearson's correlation, the mean over p, and the share of
-        pairings of seeds, the same at every p, in which it is as far from 0.
-        NaN if there is no such p.
-    """
-    below = [found for found in zip(*sweeps, strict=True) if found[0]["p"] < 1]
-    if not below:
-        return math.nan, math.nan
-    x, y = (
-        stats.zscore([[of(r) for r in found] for found in below], axis=1)
-        for of in (first, second)
-    )
-    rng = np.random.default_rng(0)
-    orders = [rng.permutation(len(sweeps)) for _ in range(draws)]
-    by_chance = np.abs([np.mean(x * y[:, order]) for order in orders])
-    found = float(np.mean(x * y))
-    # A rounded sum is no smaller one.
-    extreme = (by_chance >= abs(found) - 1e-9).sum()
-    return found, float((1 + extreme) / (1 + draws))
 
 
 def untrained(record, measure):
@@ -352,7 +318,6 @@ def tables(records):
             "interval.",
         ),
         _answers(records),
-        *_ties(records),
     ]
 
 
@@ -395,56 +360,6 @@ def _by_sparsity(records):
             if demand != PAPERS_DEMAND:
                 arm += f", m = {demand}"
             yield (arm, f"{found[0]['p']:.2g}"), found
-
-
-def _ties(records):
-    """Returns a table of how the modules of a network go together."""
-    sweeps = [*by_demand(records).get(PAPERS_DEMAND, {}).values()]
-    if len(sweeps) < FEWEST_SEEDS:
-        return []
-    rows = []
-    for m, network in MEASURES.items():
-        own = [lambda r, m=m, n=n: by_module(r, m)[n] for n in measures.MODULES]
-        # The masks' shares of two modules add up to 1: no finding.
-        both = tie(sweeps, *own) if m != "mask" else None
-        told = tie(
-            sweeps,
-            lambda r, m=m: -np.diff(by_module(r, m))[0],
-            lambda r, network=network: -np.diff(r[network]["message"])[0],
-        )
-        rows.append(
-            (
-                arms.ARMS[sweeps[0][0]["arm"]].title,
-                TITLES[m],
-                str(len(sweeps)),
-                *(_tie_cells(both) if both else ("", "")),
-                *_tie_cells(told),
-            )
-        )
-    return [
-        experiment.Table(
-            "How the two modules go together",
-            (
-                "arm",
-                "measure",
-                "n",
-                "modules: r",
-                "modules: p",
-                "told: r",
-                "told: p",
-            ),
-            rows,
-            "Correlations r over n networks of one sparsity, mean over p < 1. "
-            "Modules: of the two modules' specialization. Told: of how much "
-            "more specialized module 0 is with how much better the other's "
-            "parity is read from its states. Each p is of a permutation test "
-            "that pairs seeds at random.",
-        )
-    ]
-
-
-def _tie_cells(found):
-    return f"{found[0]:+.2f}", f"{found[1]:.2g}"
 
 
 def _mask_sd(found):

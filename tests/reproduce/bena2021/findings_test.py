@@ -89,38 +89,6 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
             )
         )
 
-    def test_modules_go_together_if_no_other_pairing_does_as_well(self):
-        rng = np.random.default_rng(0)
-        sweeps = []
-        for seed in range(8):
-            lead = rng.uniform(-0.4, 0.4)
-            sweeps.append([*reversed(sweep(seed=seed))])
-            for made in sweeps[-1]:
-                # What all networks of a sparsity have in common is not counted.
-                shared = 0.3 * made["p"] ** 0.1
-                own = [shared + lead, shared - lead]
-                made["plain"]["correlation"] = [
-                    [0.5 + own[0] / 2, 0.5 - own[0] / 2],
-                    [0.5 - own[1] / 2, 0.5 + own[1] / 2],
-                ]
-                made["plain"]["message"] = [0.9 - lead / 10, 0.9]
-                alone = rng.uniform(0.6, 0.9, size=2)
-                made["bottleneck"]["bottleneck"] = [
-                    [alone[0], 1 - alone[0]],
-                    [1 - alone[1], alone[1]],
-                ]
-                made["bottleneck"]["message"] = [*rng.uniform(0.8, 1.0, size=2)]
-        *_, table = findings.tables([r for s in sweeps for r in s])
-        rows = {row[1]: row for row in table.rows}
-        self.assertEqual(rows["correlation"][3], "-1.00")
-        self.assertEqual(rows["correlation"][5], "-1.00")
-        for p in rows["correlation"][4], rows["correlation"][6]:
-            self.assertLess(float(p), 0.01)
-        for p in rows["bottleneck"][4], rows["bottleneck"][6]:
-            self.assertGreater(float(p), 0.05)
-        self.assertEqual(rows["weight masks"][3:5], ("", ""))
-        self.assertLen(findings.tables([r for s in sweeps[:4] for r in s]), 3)
-
     def test_own_is_the_diagonal(self):
         one = record(0.1, 0.0)
         one["plain"]["mask"] = [[0.7, 0.1], [0.3, 0.9]]
