@@ -178,7 +178,7 @@ def _raw_metrics(repeats, title):
     guessed = parity_mnist.ceilings(repeats[0][0]["demand"])
     _level(axes[0, 0], guessed["other_alone"], "other's, guessed from its own")
     _level(axes[0, 0], guessed["other_told"], "and from what must be sent")
-    axes[0, 0].legend()
+    axes[0, 1].legend()  # no lines across
     _explain(fig, repeats)
     return fig
 
@@ -394,7 +394,7 @@ def _bits(groups, title):
     axes[1, 1].set_ylabel("accuracy of (a) [%]")
     for ax in axes.flat:
         ax.set_xlabel("bits to send, log2(m)")
-    axes[0, 0].legend(fontsize=7)
+    axes[0, 1].legend(fontsize=7)
     _explain(fig, seeds)
     return fig
 
@@ -405,7 +405,8 @@ def _demand(groups, title):
     for i, (demand, by_seed) in enumerate(sorted(groups.items())):
         repeats = [*by_seed.values()]
         p = [record["p"] for record in repeats[0]]
-        label = f"{math.log2(demand):.2g} bits (m = {demand})"
+        bits = f"{math.log2(demand):.2g} bit" + "s" * (demand > 2)
+        label = f"{bits} (m = {demand})"
         style = {"label": label, "color": plots.color(i)}
         for ax, m in zip(axes.flat, findings.MEASURES, strict=False):
             _band(ax, p, [findings.along(s, m) for s in repeats], **style)
@@ -417,6 +418,6 @@ def _demand(groups, title):
     axes[1, 1].set_ylabel("accuracy of (a) [%]")
     for ax in axes.flat:
         _by_p(ax, p)
-    axes[0, 0].legend()
+    axes[0, 1].legend(fontsize=7)
     _explain(fig, repeats)
     return fig
