@@ -50,6 +50,8 @@ ARMS = {
     "ours": Arm("ours"),
     "text_target": Arm("target of the text", text_target=True),
     "table1": Arm("Table 1", adadelta=True, standardize=True),
+    "adadelta": Arm("Table 1, our pixels", adadelta=True),
+    "standardized": Arm("Table 1, but Adam", standardize=True),
     "gammas": Arm("rates times 0.9 and 0.95 an epoch", decays=(0.9, 0.95)),
     "state_input": Arm("links into the state", links_into="state"),
     "early_stop": Arm("stopped at 90 %", stop_at=0.9),
