@@ -10,7 +10,6 @@ from reproduce.bena2021 import arms, findings, parity_mnist
 _ROLES = {
     findings.answerer: ("answers less", "answers more"),
     findings.receiver: ("sender", "receiver"),
-    findings.second: ("module 0", "module 1"),
 }
 
 
@@ -147,7 +146,7 @@ def _specialization(repeats, title):
         rest = [findings.normalized(sweep, m) for sweep in repeats]
         _band(row[2], p, rest, "mean of both")
         _level(row[2], 0.5, "half")
-        row[0].set_ylabel(findings.TITLES[m])
+        row[0].set_ylabel(f"specialization, {findings.TITLES[m]}")
         row[1].axvline(
             findings.HIGH_Q[m],
             color="0.6",
@@ -224,22 +223,18 @@ def _by_role(ax, x, repeats, measure, role):
     names = _ROLES[role]
     _band(ax, x, each.mean(axis=-1), "mean of both")
     _band(ax, x, each[..., 0], names[0], plots.color(2), "^--")
-    _band(ax, x, each[..., 1], names[1], plots.color(3), "v--")
+    _band(ax, x, each[..., 1], names[1], plots.color(1), "v--")
 
 
 def _roles(repeats, title):
-    """Draws the modules by what they are told, and by their number."""
-    fig, axes = _panels(
-        2, 3, f"{title}: by what a module is told, and by its number"
-    )
+    """Draws the modules by what they are told."""
+    fig, (row,) = _panels(1, 3, f"{title}: by what a module is told")
     p = _fractions(repeats)
-    roles = (findings.receiver, findings.second)
-    for row, role in zip(axes, roles, strict=True):
-        for ax, m in zip(row, findings.MEASURES, strict=True):
-            _by_role(ax, p, repeats, m, role)
-            ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
-            _by_p(ax, p)
-        row[0].legend(fontsize=8)
+    for ax, m in zip(row, findings.MEASURES, strict=True):
+        _by_role(ax, p, repeats, m, findings.receiver)
+        ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
+        _by_p(ax, p)
+    row[0].legend(fontsize=8)
     _explain(fig, repeats)
     return fig
 
@@ -249,7 +244,7 @@ def _answers(repeats, title):
     fig, axes = _panels(3, 2, f"{title}: who is told, and who answers")
     p, demand = _fractions(repeats), repeats[0][0]["demand"]
     what = "parity" if demand == 2 else f"digit mod {demand}"
-    chance = parity_mnist.ceilings(demand)["residue"]
+    most = parity_mnist.ceilings(demand)
     for column, (network, name) in zip(
         axes.T, findings.NETWORKS.items(), strict=True
     ):
@@ -257,29 +252,30 @@ def _answers(repeats, title):
         message = 100 * np.sort(
             [[r[network]["message"] for r in s] for s in repeats]
         )
-        _band(told, p, message[..., 1], "receiver", plots.color(3), "v--")
+        _band(told, p, message[..., 1], "receiver", plots.color(1), "v--")
         _band(told, p, message[..., 0], "sender", plots.color(2), "^--")
-        _level(told, 100 * chance, "guessed from its own digit")
+        _level(told, 100 * most["residue"], "guessed from its own digit")
         for sweep in repeats:  # apart: the mean of 0 % and 100 % is no network
             answered = [100 * r[network]["answered"][0] for r in sweep]
             who.plot(p, answered, "o", color=plots.color(0), alpha=0.5)
         _level(who, 50, "each answers for its digit")
         whole = _percent(repeats, lambda r, n=network: r[n]["accuracy"])
-        cut = 100 * np.array(
-            [[findings.without_links(r, network) for r in s] for s in repeats]
+        misled = 100 * np.array(
+            [[findings.misled(r, network) for r in s] for s in repeats]
         )
-        _band(right, p, whole, "all links")
-        out = "none out of the one that answers more"
-        _band(right, p, cut[..., 0], out, plots.color(2), "^--")
-        _band(right, p, cut[..., 1], "none into it", plots.color(3), "v--")
+        _band(right, p, whole, "as it is")
+        _band(right, p, misled[..., 0], "answers less", plots.color(2), "^--")
+        _band(right, p, misled[..., 1], "answers more", plots.color(1), "v--")
+        _level(right, 100 * most["misled"], "if it answers all, by chance")
+        right.set_ylim(0, 100)
         told.set_title(name, fontsize=10)
         told.set_ylabel(f"other's {what} read from states [%]")
         who.set_ylabel("pairs that module 0 answers [%]")
-        right.set_ylabel("accuracy [%]")
+        right.set_ylabel("accuracy if misled [%]")
         for ax in column:
             _by_p(ax, p)
     axes[0, 0].legend(fontsize=8)
-    axes[2, 0].legend(fontsize=8)
+    axes[2, 0].legend(fontsize=8, title="module told of other pairs")
     _explain(fig, repeats)
     return fig
 

@@ -66,11 +66,6 @@ def answerer(record, network):
     return int(np.argmax(record[network]["answered"]))
 
 
-def second(record, network):
-    """Returns module 1, in every record."""
-    return 1
-
-
 def by_role(record, measure, role=receiver):
     """Returns the specialization of the sender and of the receiver.
 
@@ -78,7 +73,7 @@ def by_role(record, measure, role=receiver):
         record: Dict.
         measure: Str.
         role: `receiver`, or `answerer` for the module that answers less and
-            the one that answers more, or `second` for modules 0 and 1.
+            the one that answers more.
     """
     chosen = role(record, MEASURES[measure])
     return by_module(record, measure)[[1 - chosen, chosen]]
@@ -89,24 +84,13 @@ def answered(record, network):
     return max(record[network]["answered"])
 
 
-def without_links(record, network):
-    """Returns the accuracy if a module is told nothing.
+def misled(record, network):
+    """Returns the accuracy if a module is told of other pairs.
 
     If it is the one that answers less, and if it is the one that answers more.
     """
     who = answerer(record, network)
-    return np.array(record[network]["without_links"])[[1 - who, who]]
-
-
-def lost(record, network):
-    """Returns the accuracy that is lost by that."""
-    return record[network]["accuracy"] - without_links(record, network)
-
-
-def below_one(sweep, function):
-    """Returns the mean of a function of a record over p < 1; NaN if none."""
-    found = [function(record) for record in sweep if record["p"] < 1]
-    return float(np.mean(found)) if found else math.nan
+    return np.array(record[network]["misled"])[[1 - who, who]]
 
 
 def lead(sweep, measure):
@@ -115,7 +99,8 @@ def lead(sweep, measure):
     The mean over p < 1; NaN if there is no such p. The answer always has the
     parity of module 0's digit, so the task is not the same for both.
     """
-    return below_one(sweep, lambda r: np.diff(by_module(r, measure))[0])
+    found = [np.diff(by_module(r, measure)) for r in sweep if r["p"] < 1]
+    return float(np.mean(found)) if found else math.nan
 
 
 def untrained(record, measure):
@@ -190,23 +175,20 @@ def normalized_rest(sweep, measure):
     return float(found.max()) if len(found) else math.nan
 
 
-def left(sweep, measure):
-    """Returns what is left, above p = 1, where the paper sees little to none.
+def at_low_q(sweep):
+    """Returns the first record where the paper sees little specialization.
 
-    At the largest of its Q that has p < 1: of the module that answers less, and
-    of the one that answers more. NaN if there is no such p, or not p = 1.
+    At the largest Q up to 0.49 that has p < 1; `None` if there is none.
     """
-    q, last = structural_q(sweep), sweep[-1]
-    lower = [
-        record
-        for record, high in zip(sweep, q > HIGH_Q[measure], strict=True)
-        if record["p"] < 1 and not high
-    ]
-    if not lower or last["p"] != 1:
-        return np.full(2, math.nan)
-    return by_role(lower[0], measure, answerer) - by_role(
-        last, measure, answerer
-    )
+    q, low = structural_q(sweep), HIGH_Q["bottleneck"]
+    found = [i for i, r in enumerate(sweep) if q[i] <= low and r["p"] < 1]
+    return sweep[found[0]] if found else None
+
+
+def division(record, measure):
+    """Returns how much more specialized the module is that answers less."""
+    less, more = by_role(record, measure, answerer)
+    return float(less - more)
 
 
 def beyond_random(sweep, measure):
@@ -278,7 +260,8 @@ def tables(records):
                     _spread([100 * r[n]["accuracy"] for r in found], ".1f")
                     for n in ("plain", "bottleneck")
                 ),
-                _mask_sd(found),
+                _mean_sd(found, "plain", "mask"),
+                _mean_sd(found, "bottleneck", "bottleneck"),
                 _spread([moved(r["plain"]) for r in found], ".3g"),
             )
         )
@@ -294,11 +277,13 @@ def tables(records):
                 "accuracy (a) [%]",
                 "accuracy (b) [%]",
                 "SD of masks",
+                "SD of readouts",
                 "links moved in 1,000 steps",
             ),
             rows,
             "Mean over n repeats ± half of its 95 % interval. SD of masks: how "
-            "much several masks of one network differ, by module.",
+            "much several masks of one network differ, by module; of readouts: "
+            "how much three differ that are fitted to a third of the pairs.",
         ),
         experiment.Table(
             "The two modules of a network",
@@ -328,27 +313,27 @@ def _answers(records):
         cells = []
         for network in NETWORKS:
             who = np.array([answerer(r, network) for r in found])
-            cut = np.transpose([without_links(r, network) for r in found])
+            lied = np.transpose([misled(r, network) for r in found])
             cells += [
                 _spread([100 * answered(r, network) for r in found], ".0f"),
                 f"{(who == 0).sum()} of {len(found)}",
-                *(_spread(100 * accuracy, ".0f") for accuracy in cut),
+                *(_spread(100 * accuracy, ".0f") for accuracy in lied),
             ]
         rows.append((*name, *cells))
     what = (
         "answered by one [%]",
         "by module 0",
-        "without links out of it [%]",
-        "without links into it [%]",
+        "other misled [%]",
+        "it misled [%]",
     )
     return experiment.Table(
         "Which module answers",
         ("arm", "p", *(f"{t}: {w}" for t in NETWORKS.values() for w in what)),
         rows,
         "The share of the pairs that the module answers that answers more; in "
-        "how many networks that is module 0; accuracy without the links from "
-        "it to the other, and without those to it. Mean over the repeats ± "
-        "half of its 95 % interval.",
+        "how many networks that is module 0; accuracy if the other module is "
+        "told of other pairs, and if it is. Mean over the repeats ± half of "
+        "its 95 % interval.",
     )
 
 
@@ -362,9 +347,9 @@ def _by_sparsity(records):
             yield (arm, f"{found[0]['p']:.2g}"), found
 
 
-def _mask_sd(found):
-    """Returns the mean standard deviation over masks; empty for one mask."""
-    each = [r["plain"]["mask_sd"] for r in found]
+def _mean_sd(found, network, measure):
+    """Returns the mean standard deviation over repeats; empty if not known."""
+    each = [r[network][f"{measure}_sd"] for r in found]
     return "" if None in each else f"{np.mean(each):.3f}"
 
 
@@ -510,8 +495,8 @@ def _post_hoc_claims(sweeps):
         )
     for m in ("mask", "correlation"):
         found.add(
-            f"{TITLES[m]}: at the largest p below 1, more than 95 % of random "
-            "modules, by",
+            f"{TITLES[m]}: at the largest p below 1, no more than 95 % of "
+            "random modules, but by",
             [beyond_random(s, m) for s in sweeps],
             at_most=0.0,
             null=0.0,
@@ -525,58 +510,46 @@ def _post_hoc_claims(sweeps):
 
 
 def _answer_claims(sweeps):
-    """Returns the claims on the module that answers and the other one."""
+    """Returns the claims on the module that answers and the other one.
+
+    Formulated after the sweep of the paper's task, and before those of larger
+    demands.
+    """
     found = claim.Claims()
+    low, dense = [at_low_q(s) for s in sweeps], [s[-1] for s in sweeps]
+    if None in low:
+        return found
+    here = f"at Q = {structural_q(low)[0]:.2g}"
     for network, title in NETWORKS.items():
         found.add(
-            f"one module of {title} answers, mean over p < 1, of the pairs",
-            [below_one(s, lambda r, n=network: answered(r, n)) for s in sweeps],
+            f"one module of {title} answers {here}, of the pairs",
+            [answered(r, network) for r in low],
             at_least=0.9,
             null=0.5,
-            null_is="each answers for its digit",
+            null_is="the least possible",
             paper="not asked",
         )
-        less, more = (
-            [
-                below_one(s, lambda r, n=network, k=k: lost(r, n)[k])
-                for s in sweeps
-            ]
-            for k in measures.MODULES
+        less, more = np.transpose(
+            [r[network]["accuracy"] - misled(r, network) for r in low]
         )
         found.add(
-            f"in {title} links into the module that answers less are of use, "
-            "mean over p < 1, accuracy lost without",
+            f"{title} needs little to tell the module that answers less "
+            f"{here}, accuracy lost if that is told of other pairs",
             less,
-            at_least=0.05,
+            at_most=0.05,
             null=more,
-            null_is="links into the other",
+            null_is="if the other module is",
             paper="not asked",
         )
     for m in MEASURES:
         found.add(
-            f"{TITLES[m]}: the module that answers less is more specialized, "
-            "mean over p < 1, by",
-            [
-                below_one(
-                    s, lambda r, m=m: -np.diff(by_role(r, m, answerer))[0]
-                )
-                for s in sweeps
-            ],
+            f"{TITLES[m]}: the module that answers less is more specialized "
+            f"{here}, by",
+            [division(r, m) for r in low],
             at_least=0.1,
-            null=0.0,
-            null_is="no effect",
+            null=[division(r, m) if r["p"] == 1 else math.nan for r in dense],
+            null_is="at p = 1",
             paper="not asked",
-            percent=False,
-        )
-        less, more = np.transpose([left(s, m) for s in sweeps])
-        found.add(
-            f"{TITLES[m]}: left above p = 1 at the largest Q up to "
-            f"{HIGH_Q[m]}, of the module that answers more",
-            more,
-            at_most=0.1,
-            null=less,
-            null_is="of the other module",
-            paper="little to none",
             percent=False,
         )
     return found

@@ -80,11 +80,14 @@ def accuracy(logits, labels):
     return float(np.mean(np.argmax(logits, axis=1) == labels))
 
 
-def readout_accuracy(fit, test, task, layer, module, digit):
-    """Returns how well a new readout of a module's layer tells a digit."""
+def readout_accuracy(fit, test, task, layer, module, digit, rows=slice(None)):
+    """Returns how well a new readout of a module's layer tells a digit.
+
+    It is fitted to `rows` of the pairs.
+    """
     return specialization.readout_accuracy(
-        fit[f"{layer}{module}"],
-        task.fit.labels(digit),
+        fit[f"{layer}{module}"][rows],
+        task.fit.labels(digit)[rows],
         test[f"{layer}{module}"],
         task.test.labels(digit),
     )
@@ -114,28 +117,45 @@ def answered(found):
     Args:
         found: What `responses` returned: the more certain module answers.
     """
+    return [float(np.mean(_winner(found) == n)) for n in MODULES]
+
+
+def _winner(found):
     certain = [found[f"readout{n}"].max(axis=1) for n in MODULES]
-    winner = np.argmax(certain, axis=0)
-    return [float(np.mean(winner == n)) for n in MODULES]
+    return np.argmax(certain, axis=0)
 
 
-def accuracy_without_links(network, pairs):
-    """Returns how often a network is right if a module is told nothing.
+def accuracy_if_misled(network, pairs, found, seed):
+    """Returns how often a network is right if a module is told of other pairs.
+
+    The module's readout is then that of a pair with its own image and another
+    image beside it; the other module's is as it was. Both have seen such
+    pairs in training: those that are not allowed are left out.
 
     Args:
         network: As `modular_rnn.build` returns it.
         pairs: `Pairs`.
+        found: What `responses` returned for them.
+        seed: Int, for which the other pairs are.
 
     Returns:
-        List: without the links into module 0, and without those into module 1.
+        List: if module 0 is told of other pairs, and if module 1 is.
     """
-    weights, found = model_weights.model_weights(network), []
+    order, right = np.random.default_rng(seed).permutation(len(pairs.rows)), []
     for n in MODULES:
-        path = f"modules/link_{1 - n}_{n}/connection_strength"
-        none = WeightMask({path: np.zeros(weights[path].variable.shape, bool)})
-        logits = predict(none.apply(network), pairs)
-        found.append(accuracy(logits, pairs.targets))
-    return found
+        rows, digits = pairs.rows.copy(), pairs.digits.copy()
+        for array in (rows, digits):
+            array[:, 1 - n] = array[order, 1 - n]
+        name = f"readout{n}"
+        misled = responses(network, pairs._replace(rows=rows))[name]
+        readouts = {**found, name: misled}
+        decision = np.where(
+            _winner(readouts)[:, None],
+            *(readouts[f"readout{k}"] for k in (1, 0)),
+        )
+        kept = parity_mnist.is_allowed(digits)
+        right.append(accuracy(decision[kept], pairs.targets[kept]))
+    return right
 
 
 def state_measures(found_test, task, seed):
@@ -342,9 +362,24 @@ def structure(network):
     return {"q": q(weights > 0, groups), "q_weighted": q(weights, groups)}
 
 
-def bottleneck_measure(fit, test, task):
-    """Returns M(n, k), how well module n's bottleneck tells digit k."""
-    return [
-        [readout_accuracy(fit, test, task, "bottleneck", n, k) for k in MODULES]
-        for n in MODULES
-    ]
+def bottleneck_measures(fit, test, task):
+    """Returns how well bottlenecks tell digits, and how sure that is.
+
+    Returns:
+        Dict: "bottleneck", M(n, k), how well module n's bottleneck tells digit
+        k, and "bottleneck_sd", the standard deviation of each module's
+        specialization over readouts that are fitted to a third of the pairs.
+    """
+
+    def fitted(rows):
+        part = functools.partial(
+            readout_accuracy, fit, test, task, "bottleneck", rows=rows
+        )
+        return [[part(n, k) for k in MODULES] for n in MODULES]
+
+    pairs = np.arange(len(task.fit.rows))
+    thirds = [fitted(rows) for rows in np.array_split(pairs, 3)]
+    return {
+        "bottleneck": fitted(pairs),
+        "bottleneck_sd": _spread(np.array(thirds)),
+    }

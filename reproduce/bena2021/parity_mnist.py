@@ -103,7 +103,9 @@ def ceilings(modulus=2, accuracy=0.95):
         "correlation", that of states that are one code a digit, no two of
         them correlated (codes that anti-correlate could exceed it);
         "other_alone" and "other_told", how often these two modules tell the
-        other's digit, and "residue", how often the first tells its residue.
+        other's digit, "residue", how often the first tells its residue, and
+        "misled", how often a module that answers all is right if it is told
+        the other digit of another pair (both modules' mean).
     """
     pairs = np.array([*itertools.product(range(10), repeat=2)])
     pairs = pairs[is_allowed(pairs)]
@@ -121,14 +123,29 @@ def ceilings(modulus=2, accuracy=0.95):
         "other_alone": alone,
         "other_told": told,
         "residue": _best_guess(own, residue),
+        "misled": float(
+            np.mean([_alike(d, target(pairs, modulus)) for d in (own, other)])
+        ),
     }
+
+
+def _alike(known, wanted):
+    """Returns how often two draws have the same value, given what is known."""
+    counts = _counts(known, wanted)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return float((shares**2).sum(axis=1).mean())
 
 
 def _best_guess(known, wanted):
     """Returns how often the likeliest value, given what is known, is right."""
+    return float(_counts(known, wanted).max(axis=1).sum() / len(known))
+
+
+def _counts(known, wanted):
+    """Returns how often each value goes with each that is known."""
     counts = np.zeros((known.max() + 1, wanted.max() + 1), "int64")
     np.add.at(counts, (known, wanted), 1)
-    return float(counts.max(axis=1).sum() / len(known))
+    return counts
 
 
 def is_allowed(digits):

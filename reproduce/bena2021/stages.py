@@ -487,7 +487,7 @@ def measure_plain(stage, setting, trained, masks):
     task, network = task_of(stage, setting), trained["network"]
     fit, test = _responses(network, task)
     record = {
-        **_whole(network, fit, test, task, setting),
+        **_whole(stage, network, fit, test, task, setting),
         **trained["links"],
         **measures.structure(network),
         **measures.state_measures(test, task, stage.derive_seed("partners")),
@@ -511,8 +511,8 @@ def measure_bottleneck(stage, setting, trained):
     task, network = task_of(stage, setting), trained["network"]
     fit, test = _responses(network, task)
     return {
-        **_whole(network, fit, test, task, setting),
-        "bottleneck": measures.bottleneck_measure(fit, test, task),
+        **_whole(stage, network, fit, test, task, setting),
+        **measures.bottleneck_measures(fit, test, task),
     }
 
 
@@ -536,7 +536,7 @@ def measure_untrained(stage, setting, blank, masks):
             measures.readout_accuracy(fit, test, task, "states", n, n)
             for n in measures.MODULES
         ],
-        "bottleneck": measures.bottleneck_measure(*narrow, task),
+        **measures.bottleneck_measures(*narrow, task),
         **measures.state_measures(test, task, stage.derive_seed("partners")),
         **measures.mask_measures(blank["plain"]["network"], masks),
     }
@@ -583,12 +583,13 @@ def _responses(network, task):
     return [measures.responses(network, part) for part in (task.fit, task.test)]
 
 
-def _whole(network, fit, test, task, setting):
+def _whole(stage, network, fit, test, task, setting):
     """Returns how good a network is, who answers and who is told."""
+    seed = stage.derive_seed("others")
     return {
         "accuracy": measures.accuracy(test["decision"], task.test.targets),
         "answered": measures.answered(test),
-        "without_links": measures.accuracy_without_links(network, task.test),
+        "misled": measures.accuracy_if_misled(network, task.test, test, seed),
         "message": measures.message_accuracy(fit, test, task, setting.demand),
     }
 

@@ -62,7 +62,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
                 found = record[network]
                 self.assertLen(found["message"], 2)
                 self.assertAllClose(sum(found["answered"]), 1.0)
-                self.assertLen(found["without_links"], 2)
+                self.assertLen(found["misled"], 2)
             shares = np.array(record["plain"]["open"]["mask"])
             self.assertAllClose(shares.sum(axis=0), [1.0, 1.0])
             self.assertEqual(record["plain"]["steps"], 4)

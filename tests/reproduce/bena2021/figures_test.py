@@ -44,15 +44,15 @@ class FiguresTest(tf.test.TestCase):
         _, less, more = drawn["fig02_specialization"].axes[3].lines
         self.assertAllClose(less.get_ydata(), [0.8] * 3 + [0.0])
         self.assertAllClose(more.get_ydata(), [0.0] * 3 + [0.8])
-        told, numbered = drawn["sender_receiver"].axes[1::3]  # masks
+        told = drawn["sender_receiver"].axes[1]  # masks
         self.assertAllClose(told.lines[1].get_ydata(), [0.8] * 3 + [0.0])
-        self.assertAllClose(numbered.lines[1].get_ydata(), [0.8] * 4)
         shares = drawn["who_answers"].axes[2].lines[0].get_ydata()
         self.assertAllClose(shares, [10.0] * 3 + [100.0])
-        whole, out, into = drawn["who_answers"].axes[4].lines
+        whole, less, more, chance = drawn["who_answers"].axes[4].lines
         self.assertAllClose(whole.get_ydata(), [95.0] * 4)
-        self.assertAllClose(out.get_ydata(), [93.0] * 3 + [55.0])
-        self.assertAllClose(into.get_ydata(), [55.0] * 3 + [93.0])
+        self.assertAllClose(less.get_ydata(), [93.0] * 3 + [55.0])
+        self.assertAllClose(more.get_ydata(), [55.0] * 3 + [93.0])
+        self.assertAllClose(chance.get_ydata(), [31.25] * 2)
 
     def test_ceilings_are_drawn(self):
         axes = figures.draw(sweep())["fig02_specialization"].axes

@@ -1,9 +1,12 @@
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 
 from modularity_tf.masking import weight_mask
 from modularity_tf.structure import specialization
-from reproduce.bena2021 import measures, stages
+from reproduce.bena2021 import measures, parity_mnist, stages
+from reproduce.data import images
 from tests.reproduce.bena2021.tiny import CONFIG, SETTING
 
 
@@ -143,22 +146,46 @@ class MeasuresTest(tf.test.TestCase):
         found = {f"readout{n}": readouts[n] for n in measures.MODULES}
         self.assertAllClose(measures.answered(found), [0.8, 0.2])
 
-    def test_links_are_cut_into_one_module_at_a_time(self):
-        network = stages.untrained(CONFIG, SETTING)
-        before = network.get_weights()
+    def test_who_answers_all_is_wrong_if_told_of_other_pairs(self):
         pairs = self.task.test
-        found = measures.accuracy_without_links(network, pairs)
-        for n, accuracy in enumerate(found):
-            link = network.get_layer("modules").link(1 - n, n)
-            link.connection_strength.assign(
-                np.zeros(link.connection_strength.shape)
+        digit_of = images.load_once("digits").test.labels
+
+        def responses(network, seen):
+            digits = digit_of[seen.rows]
+            answers = parity_mnist.target(digits, 4)
+            return {
+                "readout0": 2 * np.eye(10)[answers],
+                "readout1": np.eye(10)[digits[:, 1]],
+            }
+
+        with mock.patch.object(measures, "responses", side_effect=responses):
+            found = measures.accuracy_if_misled(
+                None, pairs, responses(None, pairs), seed=0
             )
-            logits = measures.predict(network, pairs)
-            self.assertEqual(accuracy, measures.accuracy(logits, pairs.targets))
-            # The answer changes with what is cut, and comes back.
-            network.set_weights(before)
-            whole = measures.predict(network, pairs)
-            self.assertNotAllEqual(logits, whole)
+            (_, first), (_, second) = (
+                call.args for call in measures.responses.call_args_list
+            )
+        expected = parity_mnist.ceilings(4)["misled"]
+        self.assertAllClose(found[0], expected, atol=0.12)
+        self.assertEqual(found[1], 1.0)
+        self.assertAllEqual(first.rows[:, 0], pairs.rows[:, 0])
+        self.assertNotAllEqual(first.rows[:, 1], pairs.rows[:, 1])
+        self.assertAllEqual(second.rows[:, 1], pairs.rows[:, 1])
+
+    def test_readouts_are_fitted_several_times(self):
+        rng = np.random.default_rng(0)
+        fit, test = (
+            {
+                "bottleneck0": np.eye(10)[part.labels(0)],
+                "bottleneck1": rng.normal(size=(len(part.rows), 5)),
+            }
+            for part in (self.task.fit, self.task.test)
+        )
+        found = measures.bottleneck_measures(fit, test, self.task)
+        self.assertEqual(found["bottleneck"][0][0], 1.0)
+        self.assertLess(found["bottleneck"][1][1], 0.6)
+        certain, uncertain = found["bottleneck_sd"]
+        self.assertLess(certain, uncertain)
 
     def test_what_becomes_of_links_is_read_from_the_optimizer(self):
         network = stages.compiled(CONFIG, SETTING)

@@ -76,6 +76,15 @@ class ParityMnistTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllClose(found["other_alone"], alone / 80)
             self.assertAllClose(found["other_told"], told / 80)
             self.assertAllClose(found["residue"], residue / 80)
+            answers = parity_mnist.target(_ALLOWED, modulus)
+            same = [
+                x == y
+                for known in _ALLOWED.T
+                for a, x in zip(known, answers, strict=True)
+                for b, y in zip(known, answers, strict=True)
+                if a == b
+            ]
+            self.assertAllClose(found["misled"], np.mean(same))
         # Pairs of inputs of the same other digit, with codes 0 or 1 alike.
         same = [a == c for a, b in allowed for c, d in allowed if b == d]
         self.assertAllClose(

@@ -11,7 +11,7 @@ def record(p, spec, seed=0, demand=2, accuracy=0.95, **kwargs):
         "accuracy": accuracy,
         "message": [0.6, 0.9],  # module 1 receives
         "answered": [0.1, 0.9],
-        "without_links": [0.93, 0.55],
+        "misled": [0.93, 0.55],
     }
     plain = {
         **whole,
@@ -32,7 +32,11 @@ def record(p, spec, seed=0, demand=2, accuracy=0.95, **kwargs):
         "seed": seed,
         "demand": demand,
         "plain": plain,
-        "bottleneck": {**whole, "bottleneck": measure},
+        "bottleneck": {
+            **whole,
+            "bottleneck": measure,
+            "bottleneck_sd": [0.02, 0.04],
+        },
         **kwargs,
     }
 
