@@ -65,7 +65,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(modules.rows[0][2:4], ("1", "0.90"))
         records[-1]["plain"]["mask_sd"] = [0.02, 0.01]
         several_masks, *_ = findings.tables(records[-1:])
-        self.assertEqual(several_masks.rows[0][-2], "0.015")
+        self.assertEqual(several_masks.rows[0][-3], "0.015")
 
     def test_a_module_that_leads_in_every_network_is_named(self):
         records = several()
