@@ -93,16 +93,6 @@ def misled(record, network):
     return np.array(record[network]["misled"])[[1 - who, who]]
 
 
-def lead(sweep, measure):
-    """Returns how much more specialized module 1 is than module 0.
-
-    The mean over p < 1; NaN if there is no such p. The answer always has the
-    parity of module 0's digit, so the task is not the same for both.
-    """
-    found = [np.diff(by_module(r, measure)) for r in sweep if r["p"] < 1]
-    return float(np.mean(found)) if found else math.nan
-
-
 def untrained(record, measure):
     """Returns that of the untrained network; NaN if it was not measured."""
     if "untrained" not in record:
@@ -482,16 +472,6 @@ def _post_hoc_claims(sweeps):
             null=1.0,
             null_is="no effect",
             paper="little to none",
-        )
-    for m in MEASURES:
-        found.add(
-            f"{TITLES[m]}: module 1 is more specialized than module 0, mean "
-            "over p < 1, by",
-            [lead(s, m) for s in sweeps],
-            at_least=0.1,
-            null=0.0,
-            null_is="no effect",
-            **beyond,
         )
     for m in ("mask", "correlation"):
         found.add(
