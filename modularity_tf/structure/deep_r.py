@@ -58,7 +58,9 @@ class DeepR(keras.optimizers.Optimizer):
             standard deviation as sqrt(2 learning_rate T). Its variance and
             that of `noise` add up.
         l1: Float, at least 0: alpha of Bellec et al.; every step takes
-            learning_rate alpha from each active strength.
+            learning_rate alpha from each active strength. Keep that far below
+            `wake_strength`, which is as much as a gently woken connection
+            can gain in its first step.
         wake_strength: Positive float, strength at which a connection wakes.
         gentle_wake: Bool. Whether a woken connection's learning rate in its
             n-th step is at most n `wake_strength`. Else its first step is
@@ -218,17 +220,17 @@ class DeepR(keras.optimizers.Optimizer):
                 seed, iterations, alg=rewiring.ALGORITHM
             ),
             learning_rate,
-            iterations,
-            self.noise,
-            self.temperature,
-            self.l1,
-            self.wake_strength,
-            self.gentle_wake,
-            self.grow,
-            self.rewire,
-            self.beta_1,
-            self.beta_2,
-            self.epsilon,
+            iterations=iterations,
+            noise=self.noise,
+            temperature=self.temperature,
+            l1=self.l1,
+            wake_strength=self.wake_strength,
+            gentle_wake=self.gentle_wake,
+            grow=self.grow,
+            rewire=self.rewire,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
         )
         for old, new in zip((variable, *self._moments[index]), state):
             self.assign(old, new)

@@ -112,6 +112,7 @@ def step(
     count,
     seed,
     learning_rate,
+    *,
     iterations=0,
     noise=0.0,
     temperature=0.0,

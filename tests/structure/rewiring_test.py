@@ -81,7 +81,7 @@ class RewiringTest(parameterized.TestCase, tf.test.TestCase):
                 count,
                 seed_pair(number),
                 0.05,
-                number,
+                iterations=number,
                 **settings,
             )
             woken = (expected[0] == 0) & (stepped.strength.numpy() > 0)
