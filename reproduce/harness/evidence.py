@@ -98,7 +98,10 @@ def _experiments_table(archives, experiments):
         if not own:
             lines.append(_row([*first, "", "", "no result archived yet", ""]))
         for key, archive in own.items():
-            one = max(archive["claims"], key=lambda one: one["main"])
+            one = max(
+                archive["claims"],
+                key=lambda one: (one["mean"] is not None, one["main"]),
+            )
             statement = titles.in_statement(one["statement"])
             said = f"{statement}: **{_value(one)}** ({_null(one)})"
             seeds = archive["seeds"]

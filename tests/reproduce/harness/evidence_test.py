@@ -125,6 +125,14 @@ class FilledTest(parameterized.TestCase):
             "| `reproduce.other` | 3 |  |  | no result archived yet |  |",
         )
 
+    def test_a_row_shows_a_claim_that_was_measured(self):
+        one = archived()
+        unknown = CLAIMS[2].checked() | {"main": True}
+        one["claims"] = [unknown, CLAIMS[1].checked() | {"main": False}]
+        table = self.part("experiments", archives={"toy_small": one})
+        self.assertIn("one seed: **1.5 (n = 1)**", table)
+        self.assertNotIn("not measured", table)
+
     def test_figures_tell_in_what_size_they_were_run(self):
         archives = {
             name: archived(flags=name)
