@@ -111,31 +111,26 @@ def message_accuracy(fit, test, task, modulus):
     ]
 
 
-def answered(found):
+def answered(readouts):
     """Returns the share of the pairs that either module answers.
 
     Args:
-        found: What `responses` returned: the more certain module answers.
+        readouts: List of two float arrays `(pairs, classes)`: the more certain
+            module answers.
     """
-    return [float(np.mean(_winner(found) == n)) for n in MODULES]
+    winner = np.argmax(np.max(readouts, axis=-1), axis=0)
+    return [float(np.mean(winner == n)) for n in MODULES]
 
 
-def _winner(found):
-    certain = [found[f"readout{n}"].max(axis=1) for n in MODULES]
-    return np.argmax(certain, axis=0)
-
-
-def accuracy_if_misled(network, pairs, found, seed):
+def accuracy_if_misled(network, pairs, seed):
     """Returns how often a network is right if a module is told of other pairs.
 
-    The module's readout is then that of a pair with its own image and another
-    image beside it; the other module's is as it was. Both have seen such
-    pairs in training: those that are not allowed are left out.
+    Pairs of images that are not allowed are left out: no module sees what it
+    has not seen in training.
 
     Args:
         network: As `modular_rnn.build` returns it.
         pairs: `Pairs`.
-        found: What `responses` returned for them.
         seed: Int, for which the other pairs are.
 
     Returns:
@@ -143,19 +138,61 @@ def accuracy_if_misled(network, pairs, found, seed):
     """
     order, right = np.random.default_rng(seed).permutation(len(pairs.rows)), []
     for n in MODULES:
-        rows, digits = pairs.rows.copy(), pairs.digits.copy()
-        for array in (rows, digits):
-            array[:, 1 - n] = array[order, 1 - n]
-        name = f"readout{n}"
-        misled = responses(network, pairs._replace(rows=rows))[name]
-        readouts = {**found, name: misled}
-        decision = np.where(
-            _winner(readouts)[:, None],
-            *(readouts[f"readout{k}"] for k in (1, 0)),
-        )
+        digits = np.where(np.arange(2) == n, pairs.digits, pairs.digits[order])
         kept = parity_mnist.is_allowed(digits)
+        readouts = misled_readouts(network, pairs, order, n)
+        decision = network.get_layer("decision")(readouts)
         right.append(accuracy(decision[kept], pairs.targets[kept]))
     return right
+
+
+def misled_readouts(network, pairs, order, n):
+    """Returns the readouts of both modules if module n is told of other pairs.
+
+    Module n is told at every step what the other module sends for another
+    image. The other module sees its own image, and is told what module n sends
+    then.
+
+    Args:
+        network: As `modular_rnn.build` returns it.
+        pairs: `Pairs`.
+        order: Int array `(pairs,)`, whose image the other one is.
+        n: 0 or 1.
+
+    Returns:
+        List of two float arrays `(pairs, classes)`.
+    """
+    others = np.where(np.arange(2) == n, pairs.rows, pairs.rows[order])
+    modules = network.get_layer("modules")
+    config = {**modules.get_config(), "steps": 1, "return_state": True}
+    once = type(modules).from_config(config)
+    images = [_pixels(network, pairs, rows) for rows in (others, pairs.rows)]
+    misled = states = once.get_initial_state(len(order))
+    once(images[0], misled)
+    once.set_weights(modules.get_weights())
+    for _ in range(modules.steps):
+        seen = [(misled if k == n else states)[k] for k in MODULES]
+        _, states = once(images[1], seen)
+        _, misled = once(images[0], misled)
+    readouts = []
+    for k in MODULES:
+        (found,) = (misled if k == n else states)[k]
+        for name in (f"bottleneck{k}", f"readout{k}"):
+            if name in {layer.name for layer in network.layers}:
+                found = network.get_layer(name)(found)
+        readouts.append(np.array(found))
+    return readouts
+
+
+def _pixels(network, pairs, rows):
+    """Returns what each module sees of images, given their rows."""
+    found = []
+    for k in MODULES:
+        pixels = pairs.images[rows[:, k]].astype("float32")
+        for name in (f"flatten{k}", f"rescaling{k}"):
+            pixels = network.get_layer(name)(pixels)
+        found.append(pixels)
+    return found
 
 
 def state_measures(found_test, task, seed):

@@ -588,8 +588,10 @@ def _whole(stage, network, fit, test, task, setting):
     seed = stage.derive_seed("others")
     return {
         "accuracy": measures.accuracy(test["decision"], task.test.targets),
-        "answered": measures.answered(test),
-        "misled": measures.accuracy_if_misled(network, task.test, test, seed),
+        "answered": measures.answered(
+            [test[f"readout{n}"] for n in measures.MODULES]
+        ),
+        "misled": measures.accuracy_if_misled(network, task.test, seed),
         "message": measures.message_accuracy(fit, test, task, setting.demand),
     }
 

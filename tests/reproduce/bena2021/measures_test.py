@@ -1,13 +1,17 @@
-from unittest import mock
-
 import numpy as np
 import tensorflow as tf
 
 from modularity_tf.masking import weight_mask
 from modularity_tf.structure import specialization
-from reproduce.bena2021 import measures, parity_mnist, stages
-from reproduce.data import images
+from reproduce.bena2021 import measures, stages
 from tests.reproduce.bena2021.tiny import CONFIG, SETTING
+
+
+def scale_links(network, factor):
+    """Multiplies the strengths of all links."""
+    for n in measures.MODULES:
+        link = network.get_layer("modules").link(n, 1 - n)
+        link.connection_strength.assign(factor * link.connection_strength)
 
 
 class MeasuresTest(tf.test.TestCase):
@@ -143,34 +147,43 @@ class MeasuresTest(tf.test.TestCase):
         readouts[1, :, 7] = 1.0
         readouts[1, :30] *= 3
         readouts[1, 30:, 7] = -9.0
-        found = {f"readout{n}": readouts[n] for n in measures.MODULES}
-        self.assertAllClose(measures.answered(found), [0.8, 0.2])
+        self.assertAllClose(measures.answered(readouts), [0.8, 0.2])
 
-    def test_who_answers_all_is_wrong_if_told_of_other_pairs(self):
+    def test_a_misled_module_is_told_of_other_images(self):
         pairs = self.task.test
-        digit_of = images.load_once("digits").test.labels
-
-        def responses(network, seen):
-            digits = digit_of[seen.rows]
-            answers = parity_mnist.target(digits, 4)
-            return {
-                "readout0": 2 * np.eye(10)[answers],
-                "readout1": np.eye(10)[digits[:, 1]],
-            }
-
-        with mock.patch.object(measures, "responses", side_effect=responses):
-            found = measures.accuracy_if_misled(
-                None, pairs, responses(None, pairs), seed=0
+        order = np.roll(np.arange(150), 1)
+        rows = np.stack([pairs.rows[:, 0], pairs.rows[order, 1]], axis=1)
+        for kind in (stages.PLAIN, stages.BOTTLENECK):
+            network = stages.untrained(CONFIG, SETTING, kind)
+            scale_links(network, 20)
+            true, mixed = (
+                measures.responses(network, pairs._replace(rows=part))
+                for part in (pairs.rows, rows)
             )
-            (_, first), (_, second) = (
-                call.args for call in measures.responses.call_args_list
-            )
-        expected = parity_mnist.ceilings(4)["misled"]
-        self.assertAllClose(found[0], expected, atol=0.12)
-        self.assertEqual(found[1], 1.0)
-        self.assertAllEqual(first.rows[:, 0], pairs.rows[:, 0])
-        self.assertNotAllEqual(first.rows[:, 1], pairs.rows[:, 1])
-        self.assertAllEqual(second.rows[:, 1], pairs.rows[:, 1])
+            found = measures.misled_readouts(network, pairs, order, 0)
+            self.assertAllClose(found[0], mixed["readout0"], atol=1e-5)
+            # Module 1 sees its own image, and is told of what module 0 made.
+            for part in (true, mixed):
+                self.assertNotAllClose(found[1], part["readout1"], atol=1e-3)
+            same = measures.misled_readouts(network, pairs, np.arange(150), 1)
+            for n in measures.MODULES:
+                self.assertAllClose(same[n], true[f"readout{n}"], atol=1e-5)
+            # Without links out of it module 0 misleads nobody.
+            out = network.get_layer("modules").link(0, 1)
+            out.connection_strength.assign(0 * out.connection_strength)
+            true = measures.responses(network, pairs)
+            found = measures.misled_readouts(network, pairs, order, 0)
+            self.assertAllClose(found[1], true["readout1"], atol=1e-5)
+
+    def test_a_network_that_is_told_nothing_is_not_misled(self):
+        network = stages.untrained(CONFIG, SETTING)
+        scale_links(network, 0)
+        pairs = self.task.test
+        logits = measures.predict(network, pairs)
+        right = np.argmax(logits, axis=1) == pairs.targets
+        for found in measures.accuracy_if_misled(network, pairs, seed=0):
+            # Some pairs are left out, with digits that are not allowed.
+            self.assertAlmostEqual(found, np.mean(right), delta=0.1)
 
     def test_readouts_are_fitted_several_times(self):
         rng = np.random.default_rng(0)
