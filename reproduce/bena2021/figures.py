@@ -263,7 +263,7 @@ def _answers(repeats, title):
         misled = 100 * np.array(
             [[findings.misled(r, network) for r in s] for s in repeats]
         )
-        _band(right, p, whole, "as it is")
+        _band(right, p, whole, "neither")
         _band(right, p, misled[..., 0], "answers less", plots.color(2), "^--")
         _band(right, p, misled[..., 1], "answers more", plots.color(1), "v--")
         _level(right, 100 * most["misled"], "if it answers all, by chance")
@@ -275,7 +275,12 @@ def _answers(repeats, title):
         for ax in column:
             _by_p(ax, p)
     axes[0, 0].legend(fontsize=8)
-    axes[2, 0].legend(fontsize=8, title="module told of other pairs")
+    axes[2, 0].legend(
+        fontsize=7,
+        title="told of other pairs:",
+        title_fontsize=7,
+        loc="lower left",
+    )
     _explain(fig, repeats)
     return fig
 
