@@ -56,6 +56,11 @@ ARMS = {
     "state_input": Arm("links into the state", links_into="state"),
     "early_stop": Arm("stopped at 90 %", stop_at=0.9),
     "frozen": Arm("readouts frozen", train_readouts=False),
+    "frozen_adadelta": Arm(
+        "readouts frozen, Table 1, our pixels",
+        adadelta=True,
+        train_readouts=False,
+    ),
     "gentle_wake": Arm("woken links start gently", gentle_wake=True),
     "earliest": Arm("walk and L1 of the earliest code", relative_walk=True),
 }
