@@ -445,7 +445,9 @@ def _demand_claims(demand, sweeps):
             paper="an open question",
             percent=False,
         )
-    found.extend(_answer_claims(sweeps))
+    post_hoc = claim.Claims("post hoc")
+    post_hoc.extend(_answer_claims(sweeps))
+    found.extend(post_hoc)
     return found
 
 
@@ -492,8 +494,7 @@ def _post_hoc_claims(sweeps):
 def _answer_claims(sweeps):
     """Returns the claims on the module that answers and the other one.
 
-    Formulated after the sweep of the paper's task, and before those of larger
-    demands.
+    Post hoc: in this form they came after the runs of every demand.
     """
     found = claim.Claims()
     low, dense = [at_low_q(s) for s in sweeps], [s[-1] for s in sweeps]
