@@ -95,7 +95,7 @@ def find_neurons(
         activations.warn_of_other_units(model)
         layers = [*activations.neuron_layers(model)] or None
     found = statistics.class_statistics(
-        model, _of_class(data, label), 1, layers
+        model, _of_class(model, data, label), 1, layers
     )
     if method == "bayesian" and found.counts[0] < 2:
         raise ValueError(
@@ -118,10 +118,10 @@ def find_neurons(
     return parts[0] if method == "threshold" else selection.NeuronMask(*parts)
 
 
-def _of_class(data, label):
+def _of_class(model, data, label):
     """Yields the inputs of a class, with labels of 0."""
     seen = set()
-    for inputs, labels in data_of_users.batches("data", data):
+    for inputs, labels in data_of_users.batches("data", data, model=model):
         labels = checks.class_labels("labels", labels, np.inf)
         seen |= {*labels.tolist()}
         (rows,) = np.nonzero(labels == label)

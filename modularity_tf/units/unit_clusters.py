@@ -5,7 +5,6 @@ References:
       Downstream Information", section 3
 """
 
-import collections.abc
 import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from modularity_tf.parts import (
     keras_private,
     layer_names,
 )
+from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import clustering, similarity
 
@@ -209,12 +209,10 @@ class UnitModularity(keras.callbacks.Callback):
         super().__init__()
         check_measure(measure)
         clustering.check_search(steps, seed=seed, restarts=restarts)
-        is_iterable = hasattr(data, "__iter__")
-        if not is_iterable or isinstance(data, collections.abc.Iterator):
-            raise ValueError(
-                "`data` must be batches that can be gone through every epoch; "
-                f"make a generator a list. Got {data!r}."
-            )
+        if not data_of_users.is_arrays(data):
+            data_of_users.check_batches("data", data)
+            data_of_users.check_repeats("data", data)
+            data_of_users.check_ends("data", data)
         if layers is not None:
             layers = layer_names.as_names(layers, "layers")
         self._layers, self._data = layers, data

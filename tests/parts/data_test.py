@@ -98,5 +98,30 @@ class BatchesTest(parameterized.TestCase, tf.test.TestCase):
             self.batches(data)
 
 
+class TrainingBatchesTest(tf.test.TestCase):
+    def training(self, data, batch_size=128, smallest=1, seed=0):
+        return data_of_users.training_batches(data, batch_size, smallest, seed)
+
+    def test_batches_keep_their_weights_and_lose_what_is_too_small(self):
+        weights = np.ones(4)
+        batches = [
+            (ROWS[:3], LABELS[:3], weights[:3]),
+            (ROWS[:1], LABELS[:1], weights[:1]),
+        ]
+        with self.training(batches, smallest=2) as endless:
+            for _ in range(2):
+                rows = [len(part) for part in next(endless)]
+                self.assertEqual(rows, [3, 3, 3])
+        dataset = tf.data.Dataset.from_tensor_slices((ROWS, LABELS)).batch(3)
+        with self.training(dataset, smallest=2) as endless:
+            self.assertEqual([len(x) for x, _ in endless.take(2)], [3, 3])
+        for data in (batches[1:], dataset.skip(1)):
+            with (
+                self.assertRaisesRegex(ValueError, "no batch of 2 rows"),
+                self.training(data, smallest=2) as endless,
+            ):
+                next(iter(endless))
+
+
 if __name__ == "__main__":
     tf.test.main()
