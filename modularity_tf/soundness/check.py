@@ -1,13 +1,14 @@
 """check: is a finding sound, and what does it share with others?"""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
-from modularity_tf.parts import checks, part_set, performance
+from modularity_tf.parts import checks, part_set, performance, seeds
 from modularity_tf.parts.data import Data
 from modularity_tf.soundness import (
     arguments,
@@ -25,6 +26,7 @@ _Parts = TypeVar("_Parts", bound=part_set.PartSet)
 _CURVE_REPEATS = 5  # random parts a size
 _FEW = 20  # removals to find out how many must go at once,
 _GROWTH = 4  # so many times more if too few did
+_DISTINCT = 0.95  # share of distinct examples, below which users are warned
 
 
 def check(
@@ -47,8 +49,9 @@ def check(
 ) -> result.Soundness:
     """Returns whether a finding is what its task needs, beside controls.
 
-    A finding is a set of weights or neurons. Each number has a 95 % interval
-    and stands beside what chance gives:
+    A finding is a set of weights or neurons. Each number has a 95 % interval,
+    in which the sampling of examples enters, and stands beside what chance
+    gives:
 
     - Faithfulness: the performance of the part alone (`finding.apply`), beside
       the whole model, random parts with as many members in each layer, and the
@@ -57,7 +60,11 @@ def check(
       beside that without random parts.
     - Minimality: the share of the part's members without which it performs
       as well: taken out one by one, a hundredth and a tenth of them at once.
-      As well means no more than `tolerance` below the part's own performance.
+      As well means no more than `tolerance` below the part's own performance
+      on these examples. The interval goes from the removals that surely
+      change that little to those of which it can't be excluded, by a paired
+      test of each over examples. Few examples exclude little: the interval of
+      16 examples is wide, whatever they say.
     - Sizes: with `scores`, the performance of the parts with the highest
       scores alone, and of the rest, from 0.1 to 50 % of all parts, beside
       random parts with as many members in each layer.
@@ -76,6 +83,11 @@ def check(
 
     `check` trains nothing. Findings of other seeds are made by
     `[find_weights(model, data, seed=s) for s in range(5)]`.
+
+    Copies of an example say nothing new: intervals are as wide as distinct
+    examples make them. Examples that only resemble each other (frames of one
+    film, windows that overlap, augmented images) can't be told from others:
+    give one of each, or the intervals are too narrow.
 
     >>> threes = mtf.find_neurons(model, (images, labels), label=3)
     >>> of_3 = images[labels == 3], labels[labels == 3]
@@ -108,7 +120,9 @@ def check(
         removals: Positive int, how many removals of each size are tried. All
             single ones are, if there are no more of them.
         tolerance: Float in [0, 1), in points of performance.
-        seed: Int, not negative, of all that is random.
+        seed: Int, not negative, of all that is random, layers of the model
+            that draw random numbers in inference, too, included; at the end
+            the model's own generators are as they were.
 
     Returns:
         `Soundness`.
@@ -116,6 +130,9 @@ def check(
     Raises:
         ValueError: If a finding is empty, does not fit, or was found in a
             network with other weights; or if an argument is out of its range.
+
+    Warns:
+        UserWarning: If one example in twenty or more is a copy of another.
     """
     settings = {
         "examples": checks.integer("examples", examples, least=1),
@@ -135,26 +152,40 @@ def check(
         arguments.check_finding("finding", finding, untrained, is_twin=True)
     objective = performance.objective(model, loss, metrics)
     parts = kept_parts.KeptParts(finding, model, incoming)
-    data = evaluation.examples_of(data, examples, seed)
-    network = evaluation.Evaluation(model, data, objective, parts.nothing)
-    checker = _Check(finding, parts, network, settings)
-    twin = None
-    if untrained is not None:
-        twin = evaluation.Evaluation(
-            untrained, data, objective, parts.nothing, network
+    data = evaluation.examples_of(data, examples, seed, model)
+    with (
+        seeds.generators_of(model, settings["seed"]),
+        seeds.generators_of(untrained or model, settings["seed"]),
+    ):
+        network = evaluation.Evaluation(model, data, objective, parts.nothing)
+        checker = _Check(finding, parts, network, settings)
+        twin = None
+        if untrained is not None:
+            twin = evaluation.Evaluation(
+                untrained, data, objective, parts.nothing, network
+            )
+        rows = [
+            *checker.faithfulness(twin),
+            *checker.completeness(),
+            *checker.minimality(),
+        ]
+        curve = [] if scores is None else [*checker.curve(scores)]
+        rows_of_others = [
+            checker.sharing(name, [finding, *repeats], extracted)
+            for name, extracted in others.items()
+        ]
+    distinct = int(network.copies.max()) + 1
+    if distinct <= _DISTINCT * network.count:
+        effective = intervals.effective_count(network.copies)
+        warnings.warn(
+            f"`data` has {distinct} distinct examples of {network.count}. "
+            "Copies say nothing new: the intervals are those of "
+            f"{effective:.0f} examples.",
+            stacklevel=2,
         )
-    rows = [
-        *checker.faithfulness(twin),
-        *checker.completeness(),
-        *checker.minimality(),
-    ]
-    curve = () if scores is None else checker.curve(scores)
-    rows_of_others = [
-        checker.sharing(name, [finding, *repeats], extracted)
-        for name, extracted in others.items()
-    ]
     settings = {"name": network.name, **settings, "model": model.name}
     settings["examples"] = network.count
+    settings["distinct_examples"] = distinct
     return result.Soundness(
         tuple(rows), tuple(curve), tuple(rows_of_others), settings
     )
@@ -172,17 +203,19 @@ class _Check:
             finding.shuffled(int(s)).values
             for s in self._rng(0).integers(2**31, size=settings["random_parts"])
         ]
-        self._alone = self._performance(parts.alone(finding.values))
+        self._values = network.values(parts.alone(finding.values))
+        self._alone = network.performance(self._values)
         self._counts = None
         self._like_random = []  # share of random parts that do as well
 
     def faithfulness(self, twin):
         """Returns the rows of the part alone."""
-        alone = [self._performance(self._parts.alone(v)) for v in self._random]
         row = self._rows("faithfulness")
         yield row("the whole model", self._network.whole)
-        yield row("the part alone", self._parts.alone(self._finding.values))
-        yield row("random parts alone", alone, np.array(alone) >= self._alone)
+        yield row("the part alone", self._values)
+        random = self._of_random(self._parts.alone, self._random)
+        as_well = random["performance"] >= self._alone
+        yield row("random parts alone", random, as_well)
         if twin is not None:
             kept = self._parts.alone(self._finding.values)
             yield row("the part of the untrained twin", twin.values(kept))
@@ -190,22 +223,27 @@ class _Check:
     def completeness(self):
         """Returns the rows of the rest."""
         kept = self._parts.without(self._finding.values)
-        rest = self._performance(kept)
-        without = [
-            self._performance(self._parts.without(v)) for v in self._random
-        ]
+        rest = self._network.values(kept)
         row = self._rows("completeness")
-        yield row("without the part", kept)
-        yield row("without random parts", without, np.array(without) <= rest)
+        yield row("without the part", rest)
+        random = self._of_random(self._parts.without, self._random)
+        as_well = random["performance"] <= self._network.performance(rest)
+        yield row("without random parts", random, as_well)
 
     def minimality(self):
         """Returns the rows of removals that change nothing."""
         members = np.flatnonzero(self._parts.flat(self._finding.values))
         sizes = {1, *(round(share * len(members)) for share in GROUPS)}
         for size in sorted(s for s in sizes if 0 < s < max(len(members), 2)):
-            drops, is_all = self._drops(members, size, self._removals, 1)
-            needless = drops <= self._tolerance + 1e-9
-            low, high = intervals.of_share(needless.sum(), len(drops), is_all)
+            without, is_all = self._without_some(
+                members, size, self._removals, 1
+            )
+            needless = self._drops(without) <= self._tolerance + 1e-9
+            within, beyond = np.transpose([self._is_fall(v) for v in without])
+            low, high = (
+                intervals.of_share(flags.sum(), len(flags), is_all)[end]
+                for end, flags in enumerate((within, ~beyond))
+            )
             what = "one member" if size == 1 else f"{size} members at once"
             yield {
                 "quantity": "minimality",
@@ -214,7 +252,7 @@ class _Check:
                 "low": low,
                 "high": high,
                 "over": "removals, all" if is_all else "removals",
-                "n": len(drops),
+                "n": len(without),
                 "p": None,
             }
 
@@ -242,11 +280,8 @@ class _Check:
                     self._network.performance(values),
                     *self._network.interval(values, self._seed),
                 )
-                beside = [self._performance(kept(v)) for v in random]
-                row[f"random_{key}"] = (
-                    float(np.mean(beside)),
-                    *intervals.of_mean(beside),
-                )
+                beside = self._of_random(kept, random)
+                row[f"random_{key}"] = beside["value"], *beside["ends"]
             yield row
 
     def sharing(self, name, own, extracted):
@@ -298,27 +333,27 @@ class _Check:
         members, common = np.flatnonzero(mine), np.flatnonzero(mine & both)
         if not common.size:
             return 0.0
-        together = self._alone - self._without(common)
-        if together <= self._tolerance:
+        if not self._is_fall(self._without(common))[1]:  # not surely
             return 0.0
         size, notable = 1, max(2 * self._tolerance, 0.1 * self._alone)
         while _GROWTH * size <= len(common):
-            drops, _ = self._drops(members, size, _FEW, 3)
-            if drops.mean() > notable:
+            without, _ = self._without_some(members, size, _FEW, 3)
+            if self._drops(without).mean() > notable:
                 break
             size *= _GROWTH
-        return sharing_of_sets.need(
-            *(
-                self._drops(some, size, self._removals, stream)
-                for some, stream in ((common, 4), (members, 5))
+        falls = []
+        for some, stream in ((common, 4), (members, 5)):
+            without, is_all = self._without_some(
+                some, size, self._removals, stream
             )
-        )
+            falls.append((self._drops(without), is_all))
+        return sharing_of_sets.need(*falls)
 
     def _concatenated(self, values):
         return np.concatenate([values[path] for path in self._parts.paths])
 
-    def _drops(self, members, size, count, stream):
-        """Returns by how much performance falls without some of the part.
+    def _without_some(self, members, size, count, stream):
+        """Returns what the examples say without some of the part.
 
         Args:
             members: Int array, members of the part, of which some are removed.
@@ -327,7 +362,8 @@ class _Check:
             stream: Int, of the random numbers.
 
         Returns:
-            Float array, one a removal; and whether these are all there are.
+            List of arrays `(examples,)`, one for each removal, and whether
+            these are all the removals that there are.
         """
         rng, is_all = self._rng(stream), size == 1 and len(members) <= count
         if size == 1:
@@ -336,28 +372,53 @@ class _Check:
             chosen = [
                 rng.choice(members, size, replace=False) for _ in range(count)
             ]
-        found = [self._alone - self._without(removed) for removed in chosen]
-        return np.array(found), is_all
+        return [self._without(removed) for removed in chosen], is_all
 
     def _without(self, removed):
-        """Returns the performance of the part without some members."""
+        """Returns what the examples say of the part without some members."""
         left = self._parts.flat(self._finding.values)
         left[removed] = False
-        return self._performance(self._parts.alone(self._parts.nest(left)))
+        return self._network.values(self._parts.alone(self._parts.nest(left)))
+
+    def _drops(self, without):
+        """Returns by how much the part's performance falls, an array."""
+        return self._alone - np.array(
+            [self._network.performance(values) for values in without]
+        )
+
+    def _is_fall(self, values):
+        return self._network.is_fall(self._values, values, self._tolerance)
+
+    def _of_random(self, kept, random):
+        """Returns what random parts do: each, in the mean, with its interval.
+
+        Args:
+            kept: Function from values of the parts to what stays of weights.
+            random: List of such values, one for each random part.
+        """
+        found = [self._network.values(kept(values)) for values in random]
+        performance = [self._network.performance(values) for values in found]
+        value = float(np.mean(performance))
+        return {
+            "performance": np.array(performance),
+            "value": value,
+            "ends": intervals.of_both(
+                value,
+                intervals.of_mean(performance),
+                self._network.interval(np.mean(found, axis=0), self._seed),
+            ),
+        }
 
     def _rows(self, quantity):
         def row(what, measured, as_well=None):
-            """Returns a row; `measured` are values a finding or an example."""
+            """Returns a row, of values of examples or of random parts."""
             p = None
             if as_well is not None:
-                value = float(np.mean(measured))
-                ends = intervals.of_mean(measured)
-                over, n = "random parts", len(measured)
+                value, ends = measured["value"], measured["ends"]
+                over, n = "random parts", len(as_well)
                 p = float((1 + as_well.sum()) / (1 + n))
                 self._like_random.append(as_well.mean())
             else:
-                if isinstance(measured, dict):
-                    measured = self._network.values(measured)
                 value = self._network.performance(measured)
                 ends = self._network.interval(measured, self._seed)
                 over, n = "examples", len(measured)
@@ -373,9 +434,6 @@ class _Check:
             }
 
         return row
-
-    def _performance(self, kept):
-        return self._network.performance(self._network.values(kept))
 
     def _rng(self, stream):
         return np.random.default_rng([self._seed, stream])

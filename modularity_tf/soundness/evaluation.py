@@ -1,6 +1,7 @@
 """What a model does with some of its weights: for many sets of them, fast."""
 
 import functools
+import hashlib
 import math
 
 import keras
@@ -37,7 +38,7 @@ class Evaluation:
 
     def __init__(self, model, examples, objective, nothing, scale=None):
         self._call = functional_call.FunctionalCall(model)
-        self._examples = examples
+        self._examples, self.copies = examples, copies_of(examples)
         self._loss, self._accuracy = objective["loss"], None
         if isinstance(self._loss, (dict, list, tuple)):
             raise ValueError(
@@ -88,14 +89,34 @@ class Evaluation:
         """Returns the 95 % interval of the performance, over examples.
 
         That of Wilson where each example is right or wrong, else bootstrap.
+        Copies of an example say nothing new and do not narrow it.
 
         Args:
             values: What `values` returned.
             seed: Int, not negative, of the bootstrap.
         """
         if self._scale is None and np.isin(values, (0, 1)).all():
-            return intervals.of_share(values.sum(), len(values))
-        return intervals.of_examples(self._of_means, self._parts(values), seed)
+            count = intervals.effective_count(self.copies)
+            return intervals.of_share(values.mean() * count, count)
+        return intervals.of_examples(
+            self._of_means, self._parts(values), seed, self.copies
+        )
+
+    def is_fall(self, before, after, tolerance):
+        """Returns what the examples tell of a fall of performance.
+
+        Args:
+            before: What `values` returned.
+            after: Likewise, with less of the model.
+            tolerance: Float, as in `intervals.is_fall`.
+
+        Returns:
+            Two bools: it is surely at most `tolerance`, and surely more.
+        """
+        losses, whole = before - after, None
+        if self._scale is not None:  # of a loss
+            losses, whole = -losses, self._scale[1] - self._scale[0]
+        return intervals.is_fall(losses, whole, tolerance, self.copies)
 
     def notice(self, paths, seed):
         """Returns which weights any output notices, on any example.
@@ -183,7 +204,7 @@ class Evaluation:
             )
 
 
-def examples_of(data, most, seed):
+def examples_of(data, most, seed, model=None):
     """Returns some examples of users' data, as tensors, in batches.
 
     Args:
@@ -191,29 +212,64 @@ def examples_of(data, most, seed):
         most: Positive int: of arrays as many drawn at random, of batches the
             first.
         seed: Int, not negative.
+        model: `keras.Model` that the data are for, or `None`.
 
     Returns:
         List of `(inputs, targets)`.
     """
-    if data_of_users.is_arrays(data):
+    if data_of_users.is_arrays(data, model):
         data = data_of_users.checked_arrays("data", data)
-        rows = len(keras.tree.flatten(data[1])[0])
+        rows = data_of_users.count_rows(data[1])
         if rows > most:
             order = np.random.default_rng(seed).permutation(rows)
             data = data_of_users.take(data, np.sort(order[:most]))
     found, left = [], most
-    for batch in data_of_users.batches("data", data, _BATCH_SIZE, True):
+    for batch in data_of_users.batches("data", data, _BATCH_SIZE, True, model):
         if len(batch) > 2:
             raise ValueError(
                 "`data` must have no sample weights: every example counts as "
                 "much as any other here."
             )
         batch = data_of_users.take(batch, slice(0, left))
-        left -= len(keras.tree.flatten(batch[1])[0])
-        found.append(keras.tree.map_structure(tf.convert_to_tensor, batch))
+        left -= data_of_users.count_rows(batch[1])
+        found.append(batch)
         if not left:
             break
     return found
+
+
+def copies_of(examples):
+    """Returns which of the distinct examples each of them is.
+
+    Args:
+        examples: As `examples_of` returns it.
+
+    Returns:
+        Int array `(examples,)`, numbered from 0 in the order in which they
+        come. Examples with equal inputs and targets have the same number.
+    """
+    numbers: dict = {}
+    found = [
+        numbers.setdefault(row, len(numbers))
+        for batch in examples
+        for row in zip(*map(_digests, keras.tree.flatten(batch)), strict=True)
+    ]
+    return np.array(found)
+
+
+def _digests(tensor):
+    """Returns a short name of each row; equal rows have the same."""
+    if isinstance(tensor, tf.SparseTensor):
+        tensor = tf.sparse.to_dense(tensor)
+    if isinstance(tensor, tf.RaggedTensor):
+        rows = [repr(row).encode() for row in tensor.to_list()]
+    else:
+        array = np.asarray(tensor)
+        if array.dtype.kind == "O":  # text
+            rows = [repr(row).encode() for row in array.tolist()]
+        else:
+            rows = [row.tobytes() for row in array]
+    return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
 
 
 def _is_several(targets):

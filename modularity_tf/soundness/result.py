@@ -24,15 +24,18 @@ class Soundness:
     Attributes:
         rows: Tuple of dicts: `quantity`, "faithfulness", "completeness" or
             "minimality"; `what` is measured; `value`; `low` and `high`, the
-            ends of the interval; `over`, what the interval is over; `n`, how
-            many of these there are; `p`, of random parts: how likely one does
-            as well as the finding alone, or hurts as much by its removal.
+            ends of the interval; `over`, what was drawn to get it, beside the
+            examples, which enter all intervals; `n`, how many of these there
+            are; `p`, of random parts: how likely one does as well as the
+            finding alone, or hurts as much by its removal, on these examples.
         curve: Tuple of dicts, one a size: `share` of all parts, `parts`, their
             number, and `alone`, `rest`, `random_alone` and `random_rest`, each
             the value with the ends of its interval. Empty without `scores`.
         sharing: Tuple of dicts, one an other task: `other`, its name, the
             fields of `soundness.Sharing`, and `needed`. Empty without `others`.
-        settings: Dict: what performance is, and the arguments.
+        settings: Dict: what performance is, and the arguments; `examples`
+            and `distinct_examples`, how many examples there were, with and
+            without copies.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -70,6 +73,10 @@ class Soundness:
         table.add_column("what")
         for column in ("value", "95 % interval", "over", "p"):
             table.add_column(column, justify="right")
+        count = self.settings.get("examples")
+        distinct = self.settings.get("distinct_examples", count)
+        if distinct != count:
+            table.add_row(f"{distinct} distinct of {count} examples")
         last = None
         for row in self.rows:
             if row["quantity"] != last:

@@ -118,6 +118,62 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLess(abs(some["value"] - share), 4 * (0.25 / 100) ** 0.5)
         self.assertBetween(some["value"], some["low"], some["high"])
 
+    @parameterized.parameters("accuracy", "loss")
+    def test_few_examples_can_not_tell_what_is_needless(self, kind):
+        kwargs = {} if kind == "accuracy" else {"metrics": []}
+        more = finding(self.planted, 0, "needed", "unread")
+        idle = 1 - 12 / sum(int(v.sum()) for v in more.values.values())
+        few = check(self.planted, more, examples=16, **kwargs)
+        one = row(few, "needless: one member")
+        self.assertEqual((one["low"], one["over"]), (0, "removals, all"))
+        self.assertGreaterEqual(one["high"], idle)
+        self.assertBetween(one["value"], one["low"], one["high"])
+        many = row(check(self.planted, more, **kwargs), "needless: one member")
+        self.assertAllClose([many["low"], many["high"]], [idle, idle])
+
+    def test_few_examples_can_not_tell_what_random_parts_do(self):
+        few = check(self.planted, self.truth, examples=16, scores=self.scores)
+        for quantity, what in (
+            ("faithfulness", "random parts alone"),
+            ("completeness", "without random parts"),
+        ):
+            wide, narrow = (row(found, what) for found in (few, self.found))
+            self.assertEqual(wide["quantity"], quantity)
+            self.assertGreater(
+                wide["high"] - wide["low"],
+                1.5 * (narrow["high"] - narrow["low"]),
+            )
+        wide, narrow = (
+            found.curve[-1]["random_alone"] for found in (few, self.found)
+        )
+        self.assertGreater(wide[2] - wide[1], narrow[2] - narrow[1])
+
+    def test_copies_of_examples_tell_nothing_new(self):
+        self.assertEqual(self.found.settings["distinct_examples"], 512)
+        self.assertNotIn("distinct", self.found._repr_html_())
+        data = self.planted.inputs[:16], self.planted.labels[:16]
+        copied = tuple(np.repeat(array, 20, axis=0) for array in data)
+        loss, accuracy = self.planted.objective(0)
+        kwargs = {**QUICK, "loss": loss}
+        for metrics in ([accuracy], []):
+            once = soundness.check(
+                self.truth, self.planted.model, data, metrics=metrics, **kwargs
+            )
+            with self.assertWarnsRegex(UserWarning, "16 distinct examples of"):
+                found = soundness.check(
+                    self.truth,
+                    self.planted.model,
+                    copied,
+                    metrics=metrics,
+                    **kwargs,
+                )
+            self.assertEqual(found.settings["examples"], 320)
+            self.assertEqual(found.settings["distinct_examples"], 16)
+            self.assertIn("16 distinct of 320 examples", found._repr_html_())
+            for one, other in zip(once.rows, found.rows, strict=True):
+                for key in ("value", "low", "high"):
+                    self.assertAllClose(one[key], other[key], atol=1e-6)
+
     def test_sizes_end_where_all_that_is_needed_is_there(self):
         sizes = {round(line["share"], 2): line for line in self.found.curve}
         self.assertEqual([*sizes][-2:], [0.2, 0.5])
@@ -275,6 +331,12 @@ class SharingTest(parameterized.TestCase, tf.test.TestCase):
         found = check(planted, random, repeats=again, others={"other": others})
         self.assertEqual(found.verdicts, {"other": "undetermined"})
         self.assertIn("no better than random", found.sharing[0]["reason"])
+
+    def test_few_examples_can_not_tell_that_parts_matter(self):
+        plan = Plan(((0, parity(3)), (0, NOT), *THREE[1:]))
+        found = self.both(plan, examples=4)
+        self.assertEqual(found["needed"], 0)
+        self.assertEqual(found["verdict"], "undetermined")
 
     def test_pairs_that_cancel_are_not_shared(self):
         found = self.both(Plan(THREE, pairs=2), "needed", "pair")

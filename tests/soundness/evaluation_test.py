@@ -57,6 +57,24 @@ class EvaluationTest(tf.test.TestCase):
         self.assertEqual(self.evaluation.performance(nothing), 0)
         self.assertEqual(self.evaluation.interval(nothing, 0), (0, 0))
 
+    def test_copies_are_found_in_any_nest_of_any_kind(self):
+        text = np.array(["a", "b", "a", "a", "b"])
+        numbers = np.array([[1.0], [2.0], [1.0], [3.0], [2.0]], "float16")
+        for leaf in (text.astype(object), tf.constant(text)):
+            batch = {"text": leaf, "more": (numbers, numbers)}, [text != "a"]
+            found = evaluation.copies_of([batch, batch])
+            self.assertAllEqual(found, [0, 1, 0, 2, 1] * 2)
+        ragged = tf.ragged.constant([[1], [1, 0], [1]])
+        self.assertAllEqual(
+            evaluation.copies_of([(ragged, np.zeros(3))]), [0, 1, 0]
+        )
+        sparse = tf.sparse.from_dense([[0, 1], [0, 0], [0, 1]])
+        self.assertAllEqual(
+            evaluation.copies_of([(sparse, np.zeros(3))]), [0, 1, 0]
+        )
+        other = np.arange(3)  # equal inputs with other targets
+        self.assertAllEqual(evaluation.copies_of([(ragged, other)]), [0, 1, 2])
+
     def test_notices_what_reaches_an_output(self):
         found = self.evaluation.notice(self.nothing, 0)
         self.assertAllEqual(

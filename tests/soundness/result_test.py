@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import math
 
@@ -55,6 +56,15 @@ class SoundnessTest(absltest.TestCase):
         ):
             self.assertIn(told, text)
         self.assertIn("faithfulness", FOUND._repr_html_())
+
+    def test_says_how_many_examples_are_distinct(self):
+        for distinct, is_told in ((40, False), (30, True)):
+            settings = {"examples": 40, "distinct_examples": distinct}
+            found = dataclasses.replace(
+                FOUND, settings={**FOUND.settings, **settings}
+            )
+            told = f"{distinct} distinct of 40 examples" in found._repr_html_()
+            self.assertEqual(told, is_told)
 
     def test_its_dict_has_no_nan(self):
         found = FOUND.as_dict()
