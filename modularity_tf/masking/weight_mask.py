@@ -3,13 +3,13 @@
 import json
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from modularity_tf.masking import frozen_model
-from modularity_tf.parts import activations, checks, part_set
+from modularity_tf.parts import activations, checks, copying, part_set
 from modularity_tf.parts import weights as model_weights
 
 if TYPE_CHECKING:  # it imports this module
@@ -117,47 +117,45 @@ class WeightMask(part_set.PartSet):
                     f"{path!r} has shape {shape}, the mask {value.shape}."
                 )
 
-    def apply(self, model: keras.Model) -> keras.Model:
+    def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns a copy of `model` in which removed weights are zero.
+
+        Before the weights are removed, the copy and `model` are called on the
+        same inputs. A copy that computes something else is refused.
 
         Args:
             model: Built `keras.Model` that the mask fits. It is not changed.
+            inputs: Some of what `model` takes, to compare the copy on; `None`
+                to draw them.
 
         Returns:
             A plain Keras model, not compiled; weights that the mask does not
             cover are copied.
 
         Raises:
-            ValueError: If the mask does not fit, or `model` can't be cloned.
+            ValueError: If the mask does not fit, `model` can't be copied, or
+                no output notices one of the weights.
         """
         self.check_fits(model)
-        weights = model_weights.model_weights(model)
-        kept = {id(weights[p].variable): v for p, v in self.values.items()}
-        clone = model_weights.clone(model)
-        clone.set_weights(
-            [
-                np.where(kept[id(weight)], weight.numpy(), 0)
-                if id(weight) in kept
-                else weight.numpy()
-                for weight in model.weights
-            ]
-        )
-        return clone
+        return copying.with_weights_kept(model, self.values, inputs)
 
-    def remove_from(self, model: keras.Model) -> keras.Model:
+    def remove_from(
+        self, model: keras.Model, *, inputs: Any = None
+    ) -> keras.Model:
         """Returns a copy of `model` without the weights of the mask.
 
         Args:
-            model: Built `keras.Model` that the mask fits. It is not changed.
+            model: As in `apply`.
+            inputs: As in `apply`.
 
         Returns:
             A plain Keras model, not compiled; weights outside of the mask
             are copied.
 
         Raises:
-            ValueError: If the mask does not fit, or `model` can't be cloned.
+            ValueError: As in `apply`.
         """
-        return (~self).apply(model)
+        return (~self).apply(model, inputs=inputs)
 
     def units(
         self, model: keras.Model, at_least: float | None = None

@@ -64,18 +64,20 @@ class NeuronSelection(part_set.PartSet):
             {path: self.values[path] for path in chosen}, self.provenance
         )
 
-    def apply(self, model: keras.Model) -> keras.Model:
+    def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns the model with only these neurons of their layers.
 
         See `subnetworks.build_subnetwork`.
 
         Args:
             model: Built `keras.Model`. It is not changed.
+            inputs: Some of what `model` takes, to check its copy on; `None` to
+                draw them.
         """
-        return subnetworks.build_subnetwork(model, self)
+        return subnetworks.build_subnetwork(model, self, inputs)
 
     def remove_from(
-        self, model: keras.Model, incoming: bool = False
+        self, model: keras.Model, incoming: bool = False, *, inputs: Any = None
     ) -> keras.Model:
         """Returns the model without what these neurons pass on.
 
@@ -84,8 +86,9 @@ class NeuronSelection(part_set.PartSet):
         Args:
             model: Built `keras.Model`. It is not changed.
             incoming: Bool. Remove the incoming weights instead.
+            inputs: As in `apply`.
         """
-        return subnetworks.ablate(model, self, incoming)
+        return subnetworks.ablate(model, self, incoming, inputs)
 
     def weights(
         self, model: keras.Model, incoming: bool = True, outgoing: bool = True
@@ -172,21 +175,22 @@ class NeuronMask(finding.Finding):
     def check_fits(self, model: keras.Model) -> None:
         self.on.check_fits(model)
 
-    def apply(self, model: keras.Model) -> keras.Model:
+    def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns the model with these neurons forced on and off.
 
         See `subnetworks.build_subnetwork`.
 
         Args:
             model: Built `keras.Model`. It is not changed.
+            inputs: As in `NeuronSelection.apply`.
         """
-        return subnetworks.build_subnetwork(model, self)
+        return subnetworks.build_subnetwork(model, self, inputs)
 
     def remove_from(
-        self, model: keras.Model, incoming: bool = False
+        self, model: keras.Model, incoming: bool = False, *, inputs: Any = None
     ) -> keras.Model:
         """Returns the model without what the neurons of `on` pass on."""
-        return self.on.remove_from(model, incoming)
+        return self.on.remove_from(model, incoming, inputs=inputs)
 
     def table(self) -> rich.table.Table:
         table = rich.table.Table(title="NeuronMask")

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from modularity_tf.parts import copying
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 
@@ -166,8 +167,7 @@ class Planted:
         Args:
             seed: Int, not negative.
         """
-        twin = model_weights.clone(self.model)
-        twin.set_weights(self.model.get_weights())
+        twin = copying.copied(self.model)
         rng = np.random.default_rng(seed)
         weights = model_weights.model_weights(twin)
         for path in self.kinds[0]:

@@ -12,8 +12,7 @@ import tensorflow as tf
 import modularity_tf as mtf
 from modularity_tf.masking import find_weights as weights_rule
 from modularity_tf.masking import mask_sampling
-from modularity_tf.parts import activations
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.parts import activations, copying
 from reproduce.harness import records, report, training
 from reproduce.own_model import subject as subjects
 
@@ -221,7 +220,7 @@ def _untrained(stage):
     # Keras draws the seeds of fresh weights from Python's global generator.
     keras.utils.set_random_seed(stage.derive_seed("untrained"))
     try:
-        return model_weights.clone(_subject(stage.config).model)
+        return copying.untrained(_subject(stage.config).model)
     except ValueError:
         return None
 

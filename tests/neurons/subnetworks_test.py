@@ -211,47 +211,41 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_follows_units_into_and_out_of_nested_models(self):
         model = nested()
-        links, ends, _ = subnetworks._links(model, activations.trace(model))
-        self.assertEqual(
-            [(source, target) for source, target, _ in links],
-            [("first", "inner/d"), ("inner/d", "last")],
-        )
-        self.assertEqual(ends, ["last"])
+        self.assertEqual(subnetworks.output_layers(model), ["last"])
         everything = NeuronSelection({"inner/d": np.ones(5, bool)})
         ablated = subnetworks.ablate(model, everything)
         bias = model.get_layer("last").bias
         x = np.random.default_rng(0).normal(size=(3, 4))
         self.assertAllClose(ablated(x), np.tile(bias, (3, 1)))
 
-    @parameterized.parameters("layer", "operation")
-    def test_says_where_a_way_can_t_be_followed(self, kind):
-        inputs = keras.Input((4,))
+    @parameterized.named_parameters(
+        ("layer_norm", layers.LayerNormalization, 4),
+        ("group_norm", lambda **k: layers.GroupNormalization(2, **k), 4),
+        ("rms_norm", layers.RMSNormalization, 4),
+        ("attention", layers.Attention, 4),
+        ("heads", lambda **k: layers.Reshape((2, 2), **k), 2),
+    )
+    def test_says_where_a_way_can_t_be_followed(self, mix, width):
+        inputs = keras.Input((5, 4))
         x = layers.Dense(4, "relu", name="first")(inputs)
-        y = layers.Add()([inputs, x]) if kind == "layer" else inputs + x
-        model = keras.Model(inputs, layers.Dense(2, name="last")(y))
+        if width == 2:
+            x = layers.Lambda(lambda x: x[:, 0])(x)
+        mixer = mix(name="mixer")
+        x = mixer([x, x] if isinstance(mixer, layers.Attention) else x)
+        model = keras.Model(inputs, layers.Dense(2, name="last")(x))
         flags = NeuronSelection({"first": np.array([1, 0, 0, 1], bool)})
-        with self.assertRaisesRegex(ValueError, "'first' can't be followed"):
+        message = f"'first' can't be followed.* 'mixer' .{type(mixer).__name__}"
+        with self.assertRaisesRegex(ValueError, message):
             subnetworks.ablate(model, flags)
         ablated = subnetworks.ablate(model, flags, incoming=True)
-        z = np.ones((2, 4), "float32")
+        z = np.ones((2, 5, 4), "float32")
         found = activations.ActivationModel(ablated)(z)["first"]
-        self.assertAllEqual(found[:, 0], [0.0, 0.0])
+        self.assertAllEqual(found[..., 0], np.zeros((2, 5)))
 
-    @parameterized.named_parameters(
-        ("depthwise", "depthwise"), ("product", "product"), ("shared", "shared")
-    )
-    def test_refuses_a_way_that_no_bias_shows(self, kind):
+    def test_refuses_units_that_another_call_reads_elsewhere(self):
         inputs = keras.Input((6, 6, 3))
         first = layers.Conv2D(3, 1, use_bias=False, name="first")
-        x = first(inputs)
-        if kind == "depthwise":
-            x = layers.DepthwiseConv2D(3, use_bias=False)(x)
-        elif kind == "product":
-            gate = layers.Conv2D(3, 1, use_bias=False, name="gate")(inputs)
-            x = layers.Multiply()([x, gate])
-        else:
-            x = first(x)
-        x = layers.GlobalAveragePooling2D()(x)
+        x = layers.GlobalAveragePooling2D()(first(first(inputs)))
         model = keras.Model(inputs, layers.Dense(2, name="output")(x))
         removed = NeuronSelection({"first": np.array([True, False, False])})
         with self.assertRaisesRegex(ValueError, "weights of 'first' can't be"):
@@ -269,9 +263,9 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_refuses_outputs_of_unknown_layers(self):
         inputs = keras.Input((3,))
-        both = [layers.Dense(2)(inputs), layers.Dense(2)(inputs)]
-        model = keras.Model(inputs, layers.Add()(both), name="sum")
-        with self.assertRaisesRegex(ValueError, r"outputs \[0\] of 'sum'"):
+        normalized = layers.LayerNormalization()(layers.Dense(2)(inputs))
+        model = keras.Model(inputs, normalized, name="normal")
+        with self.assertRaisesRegex(ValueError, r"outputs \[0\] of 'normal'"):
             subnetworks.output_layers(model)
 
     @parameterized.parameters(1, 2, 4)
@@ -312,14 +306,16 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
     def test_incoming_weights_need_no_known_output_layer(self):
         inputs = keras.Input((3,))
         a, b = (layers.Dense(2, name=name)(inputs) for name in "ab")
-        model = keras.Model(inputs, layers.Add()([a, b]), name="sum")
+        normalize = layers.LayerNormalization()
+        outputs = normalize(layers.Add()([a, b]))
+        model = keras.Model(inputs, outputs, name="sum")
         everything = NeuronSelection({"a": np.ones(2, bool)})
-        with self.assertRaisesRegex(ValueError, r"outputs \[0\] of 'sum'"):
+        with self.assertRaisesRegex(ValueError, "of 'a' can't be followed"):
             subnetworks.ablate(model, everything)
         with self.assertWarnsRegex(UserWarning, r"\[0\] of 'sum': .* \['a'\]"):
             ablated = subnetworks.ablate(model, everything, incoming=True)
         x = np.random.default_rng(0).normal(size=(4, 3))
-        self.assertAllClose(ablated(x), model.get_layer("b")(x))
+        self.assertAllClose(ablated(x), normalize(model.get_layer("b")(x)))
 
 
 class Subclassed(keras.Model):
@@ -436,7 +432,7 @@ class SubclassedModelTest(parameterized.TestCase, tf.test.TestCase):
         model = NotCloned(print)
         model(np.ones((2, 3)))
         chosen = NeuronSelection({"hidden": np.ones(4, bool)})
-        with self.assertRaisesRegex(ValueError, "`get_config` and `build` in"):
+        with self.assertRaisesRegex(ValueError, "a `get_config` with all"):
             subnetworks.ablate(model, chosen)
 
 

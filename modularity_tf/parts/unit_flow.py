@@ -1,0 +1,470 @@
+"""Where the units of layers go: which weights of other layers read them.
+
+A unit is an entry of the last axis of what a Conv or Dense layer puts out. It
+is followed through all that leaves it an entry of that axis: activations,
+pooling, BatchNormalization, Dropout, reshapes, a sum or product with another
+branch, a concatenation, a depthwise convolution. A layer that weighs it with
+a row of its kernel *reads* it. A layer that mixes units, such as
+LayerNormalization, ends the way: what follows can't be told apart.
+"""
+
+import collections
+import typing
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modularity_tf.parts import activations, keras_private
+from modularity_tf.parts import weights as model_weights
+
+# What each entry of an axis is, for operations of TensorFlow on it.
+_ONE_BY_ONE = (  # the entries stay, whatever else is done to them
+    *activations.UNITWISE_OPS,
+    *(
+        "Abs",
+        "AddN",
+        "AddV2",
+        "AvgPool",
+        "AvgPool3D",
+        "BiasAdd",
+        "CheckNumerics",
+    ),
+    *("ClipByValue", "Erf", "Erfc", "Exp", "Expm1", "FusedBatchNormV3", "Log"),
+    *(
+        "Log1p",
+        "MaxPool",
+        "MaxPool3D",
+        "Maximum",
+        "Minimum",
+        "MirrorPad",
+        "Mul",
+    ),
+    *("Neg", "Pad", "PadV2", "Pow", "RealDiv", "Reciprocal", "ResizeBicubic"),
+    *("ResizeBilinear", "ResizeNearestNeighbor", "Rsqrt", "SelectV2", "Sign"),
+    *("Sqrt", "Square", "SquaredDifference", "StopGradient", "Sub", "Greater"),
+    *(
+        "Xlogy",
+        "ZerosLike",
+        "OnesLike",
+        "BroadcastTo",
+        "PreventGradient",
+        "Sin",
+    ),
+    *("GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "LogicalNot"),
+    *(
+        "LogicalAnd",
+        "LogicalOr",
+        "Floor",
+        "Round",
+        "Cos",
+        "Atan",
+        "Sinh",
+        "Cosh",
+    ),
+)
+_REDUCTIONS = ("Max", "Mean", "Min", "Prod", "Sum")
+_RESHAPES = ("ExpandDims", "Reshape", "Squeeze", "Tile")
+_NO_VALUES = ("Const", "Placeholder", "ReadVariableOp", "Shape", "Size", "Rank")
+# Layers of Keras that do so in many operations, or over several axes.
+_LAYERS_ONE_BY_ONE = (
+    keras.layers.Cropping1D,
+    keras.layers.Cropping2D,
+    keras.layers.Cropping3D,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Masking,
+    keras.layers.PReLU,
+    keras.layers.RepeatVector,
+    keras.layers.UpSampling1D,
+    keras.layers.UpSampling2D,
+    keras.layers.UpSampling3D,
+    keras.layers.ZeroPadding1D,
+    keras.layers.ZeroPadding2D,
+    keras.layers.ZeroPadding3D,
+)
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+_SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+_CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+)
+_CELLS = (
+    keras.layers.GRUCell,
+    keras.layers.LSTMCell,
+    keras.layers.SimpleRNNCell,
+)
+
+
+class Channels(typing.NamedTuple):
+    """The units in the last axis of a tensor.
+
+    Attributes:
+        pairs: Tuple of `(path, rows)`: the path of a layer, and an int array
+            with its unit in each entry of the axis, -1 for none. A sum has
+            several pairs.
+        mixed: Dict from the path of a layer whose units are in there, but
+            mixed, to the name of the layer that mixed them.
+    """
+
+    pairs: tuple = ()
+    mixed: Mapping[str, str] = {}
+
+    @property
+    def sources(self):
+        """Set of the paths of all layers whose units are in there."""
+        return {path for path, _ in self.pairs} | {*self.mixed}
+
+    def among(self, units, size):
+        """Returns which entries hold one of some units.
+
+        Args:
+            units: Dict from layer path to bool array `(units,)`.
+            size: Int, the number of entries.
+        """
+        found = np.zeros(size, bool)
+        for path, rows in self.pairs:
+            if path in units:
+                found |= np.append(units[path], False)[rows]
+        return found
+
+
+class Reading:
+    """How a weight of a layer reads units.
+
+    Attributes:
+        path: Str, the weight's.
+        calls: List of the `Channels` that the layer takes, one for each call.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        size: int,
+        entries: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        self.path, self.calls = path, []
+        self._size, self._entries = size, entries
+
+    def of(self, units: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns the entries of the weight that read some units.
+
+        In all calls of the layer: those that read others elsewhere are left
+        out.
+
+        Args:
+            units: Dict from layer path to bool array `(units,)`.
+
+        Returns:
+            Bool array of the weight's shape.
+        """
+        channels = [call.among(units, self._size) for call in self.calls]
+        return self._entries(np.logical_and.reduce(channels))
+
+
+class Flow(typing.NamedTuple):
+    """Where the units of a model go.
+
+    Attributes:
+        readings: List of `Reading`.
+        outputs: List of the paths of layers whose units are the model's
+            outputs.
+        lost: List of the numbers of outputs in which units are mixed.
+        mixed: Dict from the path of a layer whose units can't be followed to a
+            reader or an output, to the layer that mixes them.
+    """
+
+    readings: list
+    outputs: list
+    lost: list
+    mixed: dict
+
+
+def follow(model: keras.Model, traced: activations.Trace) -> Flow:
+    """Returns where the units of the Conv and Dense layers of a model go.
+
+    Args:
+        model: Built `keras.Model`.
+        traced: `activations.Trace` of it.
+    """
+    return _Follower(model, traced).flow
+
+
+class _Follower:
+    def __init__(self, model, traced):
+        self._units = {
+            id(x): path for path, x in activations.neuron_layers(model).items()
+        }
+        self._names = {
+            id(x): path for path, x in activations.layers_of(model).items()
+        }
+        self._weights = {
+            id(weight.variable): path
+            for path, weight in model_weights.model_weights(model).items()
+        }
+        self._known = {}  # name of a tensor: `Channels`
+        readings = {}  # path of a weight: `Reading`
+        mixed = collections.defaultdict(str)
+        for layer, inputs, result in traced.calls:
+            taken = [
+                self._channels(x, layer)
+                for x in keras.tree.flatten(inputs)
+                if _is_tensor(x)
+            ]
+            readers = _readings_of(layer)
+            is_known = all(id(v) in self._weights for v, _, _ in readers or ())
+            if readers is None:
+                found = self._passed(layer, taken, result)
+            else:
+                found = self._made(layer, result)
+                if is_known:
+                    for reading in self._new(readings, readers):
+                        reading.calls.append(taken[0])
+                    problems = taken[0].mixed
+                else:  # a quantized kernel, say
+                    problems = dict.fromkeys(
+                        taken[0].sources, self._name(layer)
+                    )
+                for path, name in problems.items():
+                    mixed[path] = mixed[path] or name
+            for x in keras.tree.flatten(result):
+                self._known[x.name] = found
+        ends = [self._channels(x) for x in traced.outputs]
+        for end in ends:
+            mixed.update({p: mixed[p] or n for p, n in end.mixed.items()})
+        self.flow = Flow(
+            [r for r in readings.values() if any(c.pairs for c in r.calls)],
+            [*dict.fromkeys(p for end in ends for p, _ in end.pairs)],
+            [i for i, end in enumerate(ends) if end.mixed],
+            dict(mixed),
+        )
+
+    def _new(self, readings, readers):
+        """Returns the readings of a layer, made at its first call."""
+        for variable, size, entries in readers:
+            path = self._weights[id(variable)]
+            if path not in readings:
+                readings[path] = Reading(path, size, entries)
+            yield readings[path]
+
+    def _made(self, layer, result):
+        """Returns the channels of what a layer with a kernel returns."""
+        inner = layer
+        while isinstance(inner, keras.layers.TimeDistributed):
+            inner = inner.layer
+        if id(inner) not in self._units or not _is_tensor(result):
+            return Channels()
+        rows = np.arange(result.shape[-1])
+        return Channels(((self._units[id(inner)], rows),))
+
+    def _passed(self, layer, taken, result):
+        """Returns the channels of what a layer without a kernel returns."""
+        if not _is_tensor(result) or not any(each.sources for each in taken):
+            return Channels()
+        if isinstance(layer, _DEPTHWISE):
+            times = layer.depth_multiplier
+            pairs = [(p, rows.repeat(times)) for p, rows in taken[0].pairs]
+            return Channels(tuple(pairs), taken[0].mixed)
+        if isinstance(layer, _LAYERS_ONE_BY_ONE):
+            return taken[0]
+        return self._channels(result, layer)
+
+    def _channels(self, tensor, layer=None):
+        """Returns the channels of a tensor in the graph."""
+        if not _is_tensor(tensor):
+            return Channels()
+        if tensor.name not in self._known:
+            self._known[tensor.name] = self._of_operation(tensor, layer)
+        return self._known[tensor.name]
+
+    def _of_operation(self, tensor, layer):
+        op = tensor.op
+        if op.type in _NO_VALUES:
+            return Channels()
+        taken = [self._channels(x, layer) for x in op.inputs]
+        if not any(each.sources for each in taken):
+            return Channels()
+        pairs = _pairs_after(op, taken, tensor)
+        mixed = dict(item for each in taken for item in each.mixed.items())
+        if pairs is None:
+            name = f"the operation {op.type}"
+            if layer is not None:
+                name = self._name(layer)
+            for each in taken:
+                mixed |= {p: name for p in each.sources if p not in mixed}
+            pairs = ()
+        # What is mixed with itself, as by its own mean, is mixed.
+        return Channels(tuple(p for p in pairs if p[0] not in mixed), mixed)
+
+    def _name(self, layer):
+        path = self._names.get(id(layer), layer.name)
+        return f"{path!r} ({type(layer).__name__})"
+
+
+def _is_tensor(x):
+    return hasattr(x, "graph") and hasattr(x, "op")
+
+
+def _pairs_after(op, taken, result):
+    """Returns the pairs of `Channels` after an operation; `None` if unknown."""
+    size = result.shape[-1] if result.shape.rank else None
+    if size is None:
+        return None
+    if op.type in ("ConcatV2", "Pack"):
+        return _joined(op, taken, size)
+    both = [pair for each in taken for pair in each.pairs]
+    stay = all(len(rows) == size for _, rows in both)
+    if op.type in _RESHAPES:
+        if op.type == "ExpandDims" and not stay:
+            return None
+        if all(size % len(rows) == 0 for _, rows in both):
+            return [(p, np.tile(rows, size // len(rows))) for p, rows in both]
+        return None
+    if not stay:
+        return None
+    if op.type in _REDUCTIONS:
+        axes = tf.get_static_value(op.inputs[1])
+        rank = op.inputs[0].shape.rank
+        is_known = axes is not None and rank is not None
+        if not is_known or np.any(np.asarray(axes) % rank == rank - 1):
+            return None
+    elif op.type == "Transpose":
+        order = tf.get_static_value(op.inputs[1])
+        if order is None or order[-1] != len(order) - 1:
+            return None
+    elif op.type == "GatherV2":
+        axis = tf.get_static_value(op.inputs[2])
+        rank = op.inputs[0].shape.rank
+        if axis is None or rank is None or axis % rank == rank - 1:
+            return None
+    elif op.type == "StridedSlice":
+        strides = tf.get_static_value(op.inputs[3])
+        if strides is None or (np.asarray(strides) < 0).any():
+            return None
+    elif op.type not in _ONE_BY_ONE:
+        return None
+    return _distinct(both)
+
+
+def _joined(op, taken, size):
+    """Returns the pairs after a concatenation or a stack."""
+    tensors = [x for x in op.inputs if x.shape.rank]
+    rank = result_rank = op.outputs[0].shape.rank
+    axis = op.get_attr("axis") if op.type == "Pack" else None
+    if op.type == "ConcatV2":
+        tensors = [*op.inputs][:-1]
+        axis = tf.get_static_value(op.inputs[-1])
+    if axis is None or rank is None:
+        return None
+    pairs, start = [], 0
+    for x, each in zip(tensors, taken):
+        wide = x.shape[-1] if x.shape.rank else None
+        for path, rows in each.pairs:
+            if axis % result_rank != result_rank - 1:
+                if len(rows) != size:
+                    return None
+                pairs.append((path, rows))
+                continue
+            if op.type == "Pack" or wide is None:
+                return None
+            placed = np.full(size, -1)
+            placed[start : start + wide] = rows
+            pairs.append((path, placed))
+        start += wide or 0
+    return _distinct(pairs)
+
+
+def _distinct(pairs):
+    found = []
+    for path, rows in pairs:
+        known = [r for p, r in found if p == path]
+        if not any(np.array_equal(rows, r) for r in known):
+            found.append((path, rows))
+    return found
+
+
+def _readings_of(layer):
+    """Returns how a layer reads its channels; `None` if it has no kernel.
+
+    Returns:
+        List of `(variable, size, entries)`: a weight, the number of channels,
+        and a function from which of them (bool array) to entries of it.
+    """
+    if isinstance(layer, keras.layers.Bidirectional):
+        both = map(_readings_of, (layer.forward_layer, layer.backward_layer))
+        return [reading for each in both for reading in each or ()]
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return _readings_of(layer.layer)
+    if isinstance(layer, keras.layers.RNN):
+        cell = layer.cell
+        if isinstance(cell, keras.layers.StackedRNNCells):
+            cell = cell.cells[0]
+        # Those of a convolutional layer have theirs on the same axis.
+        is_known = isinstance(cell, _CELLS) or hasattr(cell, "recurrent_kernel")
+        return [_on_axis(cell.kernel, -2)] if is_known else None
+    if isinstance(layer, _SEPARABLE):
+        return [_on_axis(layer.depthwise_kernel, -2)]
+    kernel = keras_private.kernel(layer)
+    if kernel is None or isinstance(layer, _DEPTHWISE):
+        return None
+    if isinstance(layer, _TRANSPOSED):
+        return [_on_axis(kernel, -1)]
+    if isinstance(layer, _CONVOLUTIONS):
+        return [_grouped(kernel, layer.groups)]
+    if isinstance(layer, keras.layers.Dense):
+        axis = -2
+    elif isinstance(layer, keras.layers.EinsumDense):
+        axis = _read_axis(layer.equation)
+        if axis is None:
+            return None
+    else:
+        return None
+    found = [_on_axis(kernel, axis)]
+    if getattr(layer, "lora_enabled", False):
+        found.append(_on_axis(layer.lora_kernel_a, axis))
+    return found
+
+
+def _read_axis(equation):
+    """Returns the axis of a kernel along which it reads units, or `None`."""
+    terms, output = equation.replace(" ", "").split("->")
+    inputs, kernel = terms.split(",")
+    letter = inputs[-1]
+    if letter == "." or letter in output or letter not in kernel:
+        return None
+    return kernel.index(letter) - len(kernel)
+
+
+def _on_axis(variable, axis):
+    """Returns the reading of a weight that has its channels on one axis."""
+    shape = tuple(variable.shape)
+
+    def entries(channels):
+        aligned = [1] * len(shape)
+        aligned[axis] = -1
+        return np.broadcast_to(channels.reshape(aligned), shape)
+
+    return variable, shape[axis], entries
+
+
+def _grouped(kernel, groups):
+    """Returns the reading of the kernel of a convolution.
+
+    A group weighs its own channels alone, from row 0 of the kernel on.
+    """
+    shape = tuple(kernel.shape)
+
+    def entries(channels):
+        of_groups = channels.reshape(groups, -1).T  # (rows, groups)
+        found = of_groups.repeat(shape[-1] // groups, axis=1)
+        return np.broadcast_to(found, shape)
+
+    return kernel, shape[-2] * groups, entries
