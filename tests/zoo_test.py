@@ -1,0 +1,18 @@
+"""Every operation on every stock layer is right, or refused with a reason."""
+
+import tensorflow as tf
+from absl.testing import parameterized
+
+from tests import zoo, zoo_models
+
+
+class LayersTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(*zoo.named(zoo_models.LAYERS))
+    def test_every_operation_is_right_or_refused(self, entry):
+        for operation, _, problem in zoo.outcomes(entry):
+            with self.subTest(operation):
+                self.assertIsNone(problem)
+
+
+if __name__ == "__main__":
+    tf.test.main()
