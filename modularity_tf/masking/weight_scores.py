@@ -11,7 +11,12 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import functional_call, mask_sampling, weight_mask
-from modularity_tf.parts import activations, checks
+from modularity_tf.parts import (
+    activations,
+    checks,
+    keras_private,
+    performance,
+)
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 
@@ -39,7 +44,9 @@ def weight_scores(
 ):
     """Returns how much each weight of a model matters for a task.
 
-    With L the mean loss over the data and w a weight, methods are:
+    With L the mean loss over the data and w a weight, methods are those below.
+    Where outputs carry a Keras mask, the loss of an example is the mean over
+    the positions that it does not hide; padding has no part in a score.
 
     - "random": uniform numbers, the floor.
     - "magnitude": |w|.
@@ -47,8 +54,9 @@ def weight_scores(
       weight (SNIP).
     - "integrated_gradients": |w| times the mean of |dL/dw| with all weights
       scaled by 1/steps, 2/steps, ..., 1.
-    - "activation": |w| times the root mean square of what it weighs (Wanda).
-      Conv and Dense kernels alone.
+    - "activation": |w| times the root mean square of what it weighs (Wanda), of
+      each example over the positions that a Keras mask does not hide, 0 if it
+      hides all. Conv and Dense kernels alone.
     - "ablation": L without the weight, less L. A call of the model a weight.
 
     Args:
@@ -66,7 +74,8 @@ def weight_scores(
         Dict from weight path to float32 array; higher matters more.
 
     Raises:
-        ValueError: If an argument is not as above, or data or a loss missing.
+        ValueError: If an argument is not as above, data or a loss missing, or
+            something is NaN or infinite.
 
     References:
         - [Lee et al., 2019](https://arxiv.org/abs/1810.02340), SNIP
@@ -82,34 +91,25 @@ def weight_scores(
     if layers is not None:
         chosen = model_weights.select_layers(chosen, layers)
     weights = {
-        path: np.asarray(weight.variable.numpy(), "float32")
-        for path, weight in chosen.items()
+        path: _wide(weight.variable.numpy()) for path, weight in chosen.items()
     }
     if method == "random":
         rng = np.random.default_rng(seed)
-        return {
+        found = {
             p: rng.random(w.shape, dtype="float32") for p, w in weights.items()
         }
-    if method == "magnitude":
-        return {path: np.abs(w) for path, w in weights.items()}
-    if data is None:
+    elif method == "magnitude":
+        found = {path: np.abs(w) for path, w in weights.items()}
+    elif data is None:
         raise ValueError(f"`method`={method!r} needs `data`.")
-    if method == "activation":
-        return _by_activation(model, data, weights)
-    task = _Task(model, data, loss)
-    if method == "gradient":
-        slopes = task.slopes(weights)
-        return {path: np.abs(w * slopes[path]) for path, w in weights.items()}
-    if method == "integrated_gradients":
-        found = {path: np.zeros_like(w) for path, w in weights.items()}
-        for step in range(1, steps + 1):
-            scaled = {
-                p: w * np.float32(step / steps) for p, w in weights.items()
-            }
-            for path, slope in task.slopes(scaled).items():
-                found[path] += np.abs(slope) / steps
-        return {path: np.abs(w) * found[path] for path, w in weights.items()}
-    return _by_ablation(task, weights)
+    elif method == "activation":
+        found = _by_activation(model, data, weights)
+    elif method == "ablation":
+        found = _by_ablation(_Task(model, data, loss), weights)
+    else:
+        at = range(1, steps + 1) if method == "integrated_gradients" else (1,)
+        found = _by_gradient(_Task(model, data, loss), weights, at)
+    return {path: values.astype("float32") for path, values in found.items()}
 
 
 def top_weights(scores, share, scope="model"):
@@ -155,48 +155,83 @@ class _Task:
             )
         self._loss = keras.losses.get(loss)
         self._call = functional_call.FunctionalCall(model)
-        self._data = data
+        self._model, self._data = model, data
 
     def loss(self, values, inputs, targets):
-        """Returns the mean loss over a batch, a tensor."""
+        """Returns the sum of the losses of a batch's examples, a tensor."""
+        own = self._call.variables  # of float16, say
+        values = {p: tf.cast(x, own[p].dtype) for p, x in values.items()}
         outputs = self._call(values, inputs)
-        return tf.reduce_mean(tf.cast(self._loss(targets, outputs), tf.float32))
+        keras_mask = keras_private.get_keras_mask(outputs)
+        outputs = keras.tree.map_structure(activations.in_float, outputs)
+        if tf.is_tensor(outputs):
+            if keras_mask is not None:
+                keras_private.set_keras_mask(outputs, keras_mask)
+            losses = performance.by_example(self._loss, targets, outputs)
+            return tf.reduce_sum(losses)
+        mean = tf.reduce_mean(tf.cast(self._loss(targets, outputs), tf.float32))
+        rows = tf.shape(keras.tree.flatten(outputs)[0])[0]
+        return tf.cast(rows, tf.float32) * mean
 
     def mean(self, function):
-        """Returns the mean over the data of a nest of arrays a batch."""
+        """Returns the mean over the data of what is a sum over each batch."""
         total, count = None, 0
-        for inputs, targets in data_of_users.batches("data", self._data):
-            inputs, targets = keras.tree.map_structure(
-                tf.convert_to_tensor, (inputs, targets)
-            )
-            rows = len(keras.tree.flatten(targets)[0])
+        for inputs, targets in data_of_users.batches(
+            "data", self._data, model=self._model
+        ):
             found = keras.tree.map_structure(
-                lambda x, rows=rows: rows * x.numpy().astype("float64"),
+                lambda x: x.numpy().astype("float64"),
                 function(inputs, targets),
             )
             if total is not None:
                 found = keras.tree.map_structure(np.add, total, found)
-            total, count = found, count + rows
-        return keras.tree.map_structure(
-            lambda x: (x / count).astype("float32"), total
-        )
+            total, count = found, count + data_of_users.count_rows(targets)
+        found = keras.tree.map_structure(lambda x: x / count, total)
+        if not all(np.isfinite(x).all() for x in keras.tree.flatten(found)):
+            raise ValueError(
+                f"The loss of {self._model.name!r} or its gradients are NaN or "
+                f"infinite{activations.overflow(self._model)}."
+            )
+        return found
 
     def slopes(self, values):
         """Returns dL/dw at some values of the weights, a dict by path."""
-        return self.mean(functools.partial(self._slopes, _tensors(values)))
+        return self.mean(functools.partial(self._finite, _tensors(values)))
+
+    def _finite(self, values, inputs, targets):
+        """Returns slopes, of a smaller loss where float16 overflows."""
+        for scale in (1.0, 2.0**-8, 2.0**-16):
+            found = self._slopes(values, inputs, targets, tf.constant(scale))
+            parts = [
+                tf.reduce_all(tf.math.is_finite(x)) for x in found.values()
+            ]
+            if all(parts) or not activations.overflow(self._model):
+                break
+        return {p: x / tf.cast(scale, x.dtype) for p, x in found.items()}
 
     @functools.cached_property
     def _slopes(self):
         @tf.function(autograph=False, reduce_retracing=True)
-        def slopes(values, inputs, targets):
+        def slopes(values, inputs, targets, scale):
             with tf.GradientTape() as tape:
                 tape.watch(values)
-                loss = self.loss(values, inputs, targets)
+                loss = scale * self.loss(values, inputs, targets)
             return tape.gradient(
                 loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
 
         return slopes
+
+
+def _by_gradient(task, weights, at):
+    """Returns |w| times the mean of |dL/dw| at parts of all the weights."""
+    found = {path: np.zeros_like(w) for path, w in weights.items()}
+    for step in at:
+        part = np.float32(step / len(at))
+        slopes = task.slopes({p: w * part for p, w in weights.items()})
+        for path, slope in slopes.items():
+            found[path] += np.abs(slope) / len(at)
+    return {path: np.abs(w) * found[path] for path, w in weights.items()}
 
 
 def _by_ablation(task, weights):
@@ -205,9 +240,9 @@ def _by_ablation(task, weights):
     @tf.function(autograph=False, reduce_retracing=True)
     def losses(values, path, places, inputs, targets):
         def without(place):
-            size = tf.size(values[path])
-            kept = tf.cast(tf.range(size) != place, tf.float32)
-            changed = values[path] * tf.reshape(kept, values[path].shape)
+            weight = values[path]
+            kept = tf.cast(tf.range(tf.size(weight)) != place, weight.dtype)
+            changed = weight * tf.reshape(kept, weight.shape)
             return task.loss({**values, path: changed}, inputs, targets)
 
         return tf.map_fn(without, places, fn_output_signature=tf.float32)
@@ -230,52 +265,67 @@ def _by_ablation(task, weights):
 
 def _by_activation(model, data, weights):
     """Returns |w| times the root mean square of what w weighs."""
-    layers = activations.neuron_layers(model)
-    kernels = activations.kernel_paths(model)
-    owners = {kernels[path]: layer for path, layer in layers.items()}
-    strange = [path for path in weights if path not in owners]
+    of_layer = activations.kernel_paths(model)
+    strange = {*weights} - {*of_layer.values()}
     if strange:
         raise ValueError(
-            f"`method`='activation' is for Conv and Dense kernels, not for "
-            f"{strange}: leave them out with `layers` or `roles`."
+            "`method`='activation' is for Conv and Dense kernels, not for "
+            f"{sorted(strange)}: leave them out with `layers` or `roles`."
         )
+    chosen = [layer for layer, path in of_layer.items() if path in weights]
+    owners = activations.neuron_layers(model, chosen)
+    called = activations.as_called(model, owners)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def squares(inputs):
-        with activations.recorded_calls(owners.values()) as calls:
+        keras_masks = []
+        with activations.recorded_calls(called.values(), keras_masks) as calls:
             model(inputs, training=False)
         found = {}
-        for path, layer in owners.items():
-            taken = [args[0] for owner, args, _ in calls if owner is layer]
-            if taken:
-                found[path] = [
-                    tf.reduce_mean(
-                        tf.square(tf.cast(x, tf.float32)),
-                        [*range(x.shape.rank - 1)],
-                    )
-                    for x in taken
-                ]
+        for path, layer in called.items():
+            activations.outputs_in_reach(model, path, layer, calls)
+            taken = [
+                (tf.square(activations.in_float(_dense(args[0]))), before)
+                for (owner, args, _), (before, _) in zip(
+                    calls, keras_masks, strict=True
+                )
+                if owner is layer
+            ]
+            means = activations.unit_means(*zip(*taken, strict=True))
+            found[path] = tf.reduce_sum(tf.cast(means, tf.float64), axis=0)
         return found
 
     totals, count = {}, 0
-    for inputs, targets in data_of_users.batches("data", data):
-        rows = len(keras.tree.flatten(targets)[0])
-        inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
-        for path, parts in squares(inputs).items():
-            mean = np.mean([part.numpy() for part in parts], axis=0)
-            totals[path] = totals.get(path, 0.0) + rows * mean
-        count += rows
+    for inputs, targets in data_of_users.batches("data", data, model=model):
+        for path, part in squares(inputs).items():
+            totals[path] = totals.get(path, 0.0) + part.numpy()
+        count += data_of_users.count_rows(targets)
     found = {}
-    for path, weight in weights.items():
-        if path not in totals:
-            raise ValueError(f"The layer of {path!r} is never called.")
+    for path, layer in owners.items():
+        weight = weights[of_layer[path]]
+        if not np.isfinite(totals[path]).all():
+            raise ValueError(
+                f"What the layer {path!r} takes is NaN or infinite"
+                f"{activations.overflow(model)}."
+            )
         size = np.sqrt(totals[path] / count)
         # A group of a grouped convolution weighs channels of its own.
-        groups = getattr(owners[path], "groups", 1)
+        groups = getattr(layer, "groups", 1)
         of_groups = size.reshape(groups, -1).T
         by_unit = of_groups.repeat(weight.shape[-1] // groups, axis=1)
-        found[path] = np.abs(weight) * by_unit.astype("float32")
-    return found
+        found[of_layer[path]] = np.abs(weight) * by_unit
+    return {path: found[path] for path in weights}
+
+
+def _dense(tensor):
+    if isinstance(tensor, tf.SparseTensor):
+        return tf.sparse.to_dense(tensor)
+    return tensor
+
+
+def _wide(values):
+    """Returns an array of float32, or float64 if it is that."""
+    return values if values.dtype == "float64" else values.astype("float32")
 
 
 def _tensors(values):

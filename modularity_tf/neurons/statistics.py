@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations, checks
+from modularity_tf.parts import activations, checks, keras_private
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 
@@ -70,16 +70,20 @@ def magnitudes(values):
     each position and not of their mean, since a channel that is 1 here and -1
     there is not off, either. The same as the mean activation with ReLU.
 
+    Positions that a Keras mask hides, such as padding, do not count; an example
+    that has no other has an activity of 0.
+
     Args:
         values: Float tensor `(batch, ..., units)`, of an `ActivationModel`.
 
     Returns:
         Float64 tensor `(batch, units)`.
     """
+    keras_mask = keras_private.get_keras_mask(values)
     is_symbolic = hasattr(values, "graph")
     if not is_symbolic or values.op.type not in _NOT_NEGATIVE:
         values = tf.abs(values)
-    return tf.cast(activations.unit_means([values]), tf.float64)
+    return tf.cast(activations.unit_means([values], [keras_mask]), tf.float64)
 
 
 def merge_groups(statistics, merged):
@@ -173,20 +177,17 @@ def class_statistics(model, data, num_classes, layers=None):
         return tf.reduce_sum(member, axis=0), sums
 
     counts, totals = np.zeros(num_classes), {}
-    for inputs, labels in data_of_users.batches("data", data):
+    for inputs, labels in data_of_users.batches("data", data, model=model):
         labels = checks.class_labels("labels", labels, num_classes)
         _check_finite_inputs(inputs)
-        count, sums = summarize(
-            keras.tree.map_structure(tf.convert_to_tensor, inputs),
-            tf.constant(labels, tf.int32),
-        )
+        count, sums = summarize(inputs, tf.constant(labels, tf.int32))
         counts += count.numpy()
         for path, values in sums.items():
             values = values.numpy()
             if not np.all(np.isfinite(values)):
                 raise ValueError(
                     f"The layer {path!r} has activations that are NaN or "
-                    "infinite."
+                    f"infinite{activations.overflow(model)}."
                 )
             totals[path] = totals.get(path, 0.0) + values
     n = counts[:, None]
@@ -201,6 +202,7 @@ def class_statistics(model, data, num_classes, layers=None):
 
 def _check_finite_inputs(inputs):
     for values in keras.tree.flatten(inputs):
-        values = np.asarray(values)
+        values = getattr(values, "flat_values", values)  # of a ragged tensor
+        values = np.asarray(getattr(values, "values", values))  # of a sparse
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ValueError("The inputs in `data` are NaN or infinite.")

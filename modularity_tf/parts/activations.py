@@ -69,6 +69,23 @@ _ACTIVATION_OPS = (
     "Tanh",
 )
 _SAME_OPS = ("Cast", "Identity")
+# Operations that leave all axes where they are.
+_ELEMENTWISE_OPS = ("Add", "AddN", "AddV2", "Maximum", "Mul", "RealDiv", "Sub")
+# Layers that put units on another axis, or make some of their own; with _WHOLE.
+_MIXING = (
+    keras.layers.EinsumDense,
+    keras.layers.Embedding,
+    keras.layers.Permute,
+    keras.layers.Reshape,
+)
+# Layers that say by `axis` where the units are.
+_NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+    keras.layers.UnitNormalization,
+)
 # Operations of TensorFlow through which a unit stays where it is.
 UNITWISE_OPS = (*_ACTIVATION_OPS, *_SAME_OPS)
 
@@ -94,7 +111,7 @@ def choose_layers(model, layers=None, argument="layers"):
         ValueError: If the model is not built, or a name means no layer.
     """
     model_weights.model_weights(model)  # refuses what is no built model
-    known = _paths(model)
+    known = layers_of(model)
     if layers is None:
         return {p: x for p, x in known.items() if _is_neuronal(x)}
     chosen = set()
@@ -137,12 +154,29 @@ def neuron_layers(model, layers=None):
                 "Conv1D to Conv3D and Dense layers have neurons (an activation "
                 "layer means the one whose output goes to it alone)."
             )
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise ValueError(
-                f"The layer {layer.name!r} has its channels first; neurons "
-                "must be on the last axis."
-            )
+    refuse_channels_first(found)
     return found
+
+
+def refuse_channels_first(layers):
+    """Raises `ValueError` if a layer says that its units lie on another axis.
+
+    `activations_in_graph` refuses what follows such a layer, too.
+
+    Args:
+        layers: Dict from path to `keras.layers.Layer`.
+    """
+    for path, layer in layers.items():
+        rank = getattr(layer.input_spec, "ndim", None)
+        if _has_channels_first(layer, rank):
+            _refuse_channels_first(path)
+
+
+def _refuse_channels_first(path):
+    raise ValueError(
+        f"The layer {path!r} has its channels first; units must be on the last "
+        "axis."
+    )
 
 
 def kernel_paths(model):
@@ -152,16 +186,18 @@ def kernel_paths(model):
         model: Built `keras.Model`.
 
     Returns:
-        Dict from the path of a layer to that of its kernel, a weight.
+        Dict from the path of a layer to that of its kernel, a weight; without
+        layers whose kernel is quantized, and no weight.
     """
     paths = {
         id(weight.variable): path
         for path, weight in model_weights.model_weights(model).items()
     }
-    return {
-        path: paths[id(keras_private.kernel(layer))]
-        for path, layer in neuron_layers(model).items()
+    kernels = {
+        path: id(keras_private.kernel(layer))
+        for path, layer in choose_layers(model).items()
     }
+    return {path: paths[k] for path, k in kernels.items() if k in paths}
 
 
 def unit_layers(model, layers=None):
@@ -208,7 +244,7 @@ def _with_activated(model, chosen):
     paths = set()
     for path, layer in chosen.items():
         paths |= activated.get(id(layer), {path})
-    return {p: x for p, x in _paths(model).items() if p in paths}
+    return {p: x for p, x in layers_of(model).items() if p in paths}
 
 
 def warn_of_other_units(model, stacklevel=2):
@@ -221,8 +257,9 @@ def warn_of_other_units(model, stacklevel=2):
         model: Built `keras.Model`.
         stacklevel: Int, as in `warnings.warn`, from the caller's view.
     """
-    known, others = _paths(model), {}
-    for path, weight in model_weights.model_weights(model).items():
+    weights = model_weights.model_weights(model)  # refuses what is no model
+    known, others = layers_of(model), {}
+    for path, weight in weights.items():
         around = layer_names.around(path)
         if weight.role not in ("kernel", "recurrent_kernel") or not around:
             continue
@@ -246,8 +283,12 @@ def _is_neuronal(layer):
     return isinstance(layer, _KINDS) and kernel is not None
 
 
-def _paths(model):
-    """Returns all layers inside a model, keyed by path, each once."""
+def layers_of(model):
+    """Returns all layers inside a model, keyed by path, each once.
+
+    Args:
+        model: Built `keras.Model`.
+    """
     found, seen = {}, set()
 
     def collect(layer, prefix):
@@ -262,11 +303,14 @@ def _paths(model):
 
 
 @contextlib.contextmanager
-def recorded_calls(layers):
+def recorded_calls(layers, keras_masks=None):
     """Records what layers take and return, while the context lasts.
 
     Args:
         layers: Iterable of `keras.layers.Layer`.
+        keras_masks: List to which the Keras masks of every call are added, a
+            tuple of that of its first input and that of its output; `None` in
+            it where there is none.
 
     Yields:
         List of `(layer, inputs, outputs)`, a tuple a call, in order.
@@ -274,23 +318,49 @@ def recorded_calls(layers):
     calls = []
 
     def record(layer, call, *args, **kwargs):
+        taken = args[0] if args else next(iter(kwargs.values()), None)
+        before = kwargs.get("mask")
+        if before is None:  # now: attention takes the mask off its inputs
+            before = keras.tree.map_structure(
+                keras_private.get_keras_mask, taken
+            )
         outputs = call(*args, **kwargs)
         calls.append((layer, args, outputs))
+        if keras_masks is not None:
+            after = _mask_of_output(layer, taken, outputs, before)
+            keras_masks.append((_one_mask(before), after))
         return outputs
 
     changed = []
     try:
         for layer in layers:
-            call = layer.call
-            wrapped = functools.wraps(call)(
-                functools.partial(record, layer, call)
-            )
-            object.__setattr__(layer, "call", wrapped)
-            changed.append(layer)
+            # Keras calls the second one of a quantized layer.
+            for name in ("call", "quantized_call"):
+                call = getattr(layer, name)
+                wrapped = functools.wraps(call)(
+                    functools.partial(record, layer, call)
+                )
+                object.__setattr__(layer, name, wrapped)
+                changed.append((layer, name))
         yield calls
     finally:
-        for layer in changed:
-            object.__delattr__(layer, "call")
+        for layer, name in changed:
+            object.__delattr__(layer, name)
+
+
+def _mask_of_output(layer, taken, outputs, before):
+    """Returns the mask that Keras hangs on an output after the call."""
+    if not tf.is_tensor(outputs):
+        return None
+    after = keras_private.get_keras_mask(outputs)
+    if after is None and layer.supports_masking:
+        after = layer.compute_mask(taken, before)
+    return _one_mask(after)
+
+
+def _one_mask(masks):
+    first = (*keras.tree.flatten(masks), None)[0]
+    return first if tf.is_tensor(first) else None
 
 
 def outputs_in_reach(model, path, layer, calls):
@@ -335,12 +405,15 @@ class Trace(typing.NamedTuple):
     Attributes:
         specs: `tf.TensorSpec`s in the structure of the model's inputs.
         calls: List of `(layer, inputs, outputs)` of the innermost layers'
-            calls, in order, without those in loops.
+            calls, in order, without those in loops. A recurrent layer and a
+            wrapper count as one layer.
+        inputs: List of the tensors that the model was called on.
         outputs: List of the model's outputs.
     """
 
     specs: typing.Any
     calls: list
+    inputs: list
     outputs: list
 
 
@@ -383,9 +456,7 @@ def trace(model):
 
 
 def _traced(model, specs):
-    inside = keras_private.all_layers(model)
-    leaves = [x for x in inside if not keras_private.children(x)]
-    kept = []
+    leaves, kept = keras_private.leaves(model), []
 
     @tf.function(autograph=False)
     def call(*inputs):
@@ -395,7 +466,7 @@ def _traced(model, specs):
         graph = tf.compat.v1.get_default_graph()
         in_graph = [one for one in calls if _is_in(graph, one[2])]
         outputs = keras.tree.flatten(outputs)
-        kept.append(Trace(specs, in_graph, outputs))
+        kept.append(Trace(specs, in_graph, [*inputs], outputs))
 
     call.get_concrete_function(*keras.tree.flatten(specs))
     return kept[0]
@@ -495,16 +566,19 @@ class ActivationModel(keras.Model):
     Returns:
         Dict from the path of the Conv or Dense layer to activations; those of
         a layer that is called several times side by side, as one more axis
-        before the units.
+        before the units. A Keras mask hangs on them as on the outputs of a
+        layer, `(batch, ...)`: it is false at padded positions, and is passed on
+        through the activation.
 
     Raises:
-        ValueError: If there is no such layer. When called: if a layer is out
-            of reach, never called or called within a loop (as the cell of an
-            RNN is), by name.
+        ValueError: If there is no such layer, or it has its channels first.
+            When called: if a layer is out of reach, never called or called
+            within a loop (as the cell of an RNN is), by name.
     """
 
     def __init__(self, model, layers=None, **kwargs):
-        super().__init__(**kwargs)
+        # What the model takes stays as it is: a float64 model gets float64.
+        super().__init__(**{"autocast": False, **kwargs})
         self.model = model
         self.neuron_layers = neuron_layers(model, layers)
         if not self.neuron_layers:
@@ -518,14 +592,19 @@ class ActivationModel(keras.Model):
     def call(self, inputs):
         # Always in a graph: run eagerly, a loop's steps would look like calls.
         in_graph = not tf.executing_eagerly()
-        return (self._activations if in_graph else self._in_graph)(inputs)
+        call = self._activations if in_graph else self._in_graph
+        found, keras_masks = call(inputs)
+        for path, keras_mask in keras_masks.items():
+            if keras_mask is not None:
+                keras_private.set_keras_mask(found[path], keras_mask)
+        return found
 
     @tf.autograph.experimental.do_not_convert
     def _activations(self, inputs):
-        _, by_layer = activations_in_graph(
+        _, by_layer, masks_of = activations_in_graph(
             self.model, self.neuron_layers, inputs
         )
-        found = {}
+        found, keras_masks = {}, {}
         for path, outputs in by_layer.items():
             shapes = [tuple(out.shape) for out in outputs]
             if len({*shapes}) > 1:
@@ -534,10 +613,17 @@ class ActivationModel(keras.Model):
                     f"inputs of several shapes and returns {shapes}. Leave it "
                     "out with `layers`."
                 )
-            found[path] = (
-                outputs[0] if len(outputs) == 1 else ops.stack(outputs, -2)
-            )
-        return found
+            masks = masks_of[path]
+            found[path], keras_masks[path] = outputs[0], masks[0]
+            if len(outputs) > 1:
+                found[path] = ops.stack(outputs, -2)
+                keras_masks[path] = None
+                if any(each is not None for each in masks):
+                    pairs = zip(outputs, masks, strict=True)
+                    keras_masks[path] = ops.stack(
+                        [_counted(*pair) for pair in pairs], -1
+                    )
+        return found, keras_masks
 
 
 def activations_in_graph(model, layers, inputs, after=True):
@@ -552,38 +638,206 @@ def activations_in_graph(model, layers, inputs, after=True):
             own outputs.
 
     Returns:
-        What the model returns, and a dict from path to a list of tensors, one
-        a call of the layer.
+        What the model returns, a dict from path to a list of tensors, one a
+        call of the layer, and a dict from path to a list of their Keras masks,
+        `None` where a call has none.
 
     Raises:
-        ValueError: If a layer is out of reach.
+        ValueError: If a layer is out of reach, or has its channels first.
     """
+    inside = keras_private.all_layers(model)
+    follows = any(_has_channels_first(x) for x in inside)
     between = [
         layer
-        for layer in keras_private.all_layers(model)
-        if after and isinstance(layer, (*_ACTIVATIONS, *_BETWEEN))
+        for layer in inside
+        if (after and isinstance(layer, (*_ACTIVATIONS, *_BETWEEN)))
+        or (follows and layer is not model)
     ]
-    watched = {id(x): x for x in (*layers.values(), *between)}
-    with recorded_calls(watched.values()) as calls:
+    called = as_called(model, layers)
+    watched = {id(x): x for x in (*called.values(), *between)}
+    keras_masks = []
+    with recorded_calls(watched.values(), keras_masks) as calls:
         outputs = model(inputs, training=False)
-    ends, found = keras.tree.flatten(outputs), {}
+    ends, found, masks_found = keras.tree.flatten(outputs), {}, {}
+    made = {}  # id of a tensor: the first, innermost layer that returned it
+    for call, (_, keras_mask) in zip(calls, keras_masks, strict=True):
+        made.setdefault(id(call[2]), (*call, keras_mask))
     for path, layer in layers.items():
-        own = outputs_in_reach(model, path, layer, calls)
-        if after and _is_neuronal(layer):
-            own = [out for _, out in _activated(layer, own, calls, ends)]
+        own = outputs_in_reach(model, path, called[path], calls)
+        if any(_lies_first(out, made) for out in own):
+            _refuse_channels_first(path)
         found[path] = own
-    return outputs, found
+        if after and _is_neuronal(layer):
+            after_own = _activated(layer, own, calls, ends)
+            found[path] = [out for _, out in after_own]
+        masks_found[path] = [
+            _keras_mask(x, made, called[path]) for x in found[path]
+        ]
+    return outputs, found, masks_found
 
 
-def unit_means(calls):
-    """Returns the activation of each unit: a mean over positions and calls.
+def as_called(model, layers):
+    """Returns for each layer what calls it: it, or `TimeDistributed` around it.
+
+    That puts out what the layer does at all positions, side by side, and has
+    their Keras mask, which the layer inside does not see.
+
+    Args:
+        model: `keras.Model`.
+        layers: Dict from path to `keras.layers.Layer` inside of it.
+
+    Returns:
+        Dict from path to `keras.layers.Layer`.
+    """
+    around = {
+        id(wrapper.layer): wrapper
+        for wrapper in keras_private.all_layers(model)
+        if isinstance(wrapper, keras.layers.TimeDistributed)
+    }
+    found = {}
+    for path, layer in layers.items():
+        while id(layer) in around:
+            layer = around[id(layer)]
+        found[path] = layer
+    return found
+
+
+def _has_channels_first(layer, rank=None):
+    """Returns if a layer's output has its units on another axis than the last.
+
+    Args:
+        layer: `keras.layers.Layer`.
+        rank: Int, how many axes its output has; `None` if unknown.
+    """
+    inner = ("layer", "forward_layer", "cell")  # of a wrapper, of an RNN
+    for part in (layer, *(getattr(layer, name, None) for name in inner)):
+        is_alone = getattr(part, "keepdims", None) is False  # global pooling
+        if is_alone or isinstance(part, keras.layers.Flatten):
+            continue
+        if getattr(part, "data_format", None) == "channels_first":
+            return True
+        if rank and isinstance(part, _NORMALIZATIONS):
+            axes = keras.tree.flatten(part.axis)
+            if all(axis % rank != rank - 1 for axis in axes):
+                return True
+    return False
+
+
+def _lies_first(tensor, made):
+    """Returns if a tensor's channels are first, as its makers say.
+
+    Args:
+        tensor: Tensor of a graph.
+        made: Dict from id of a tensor to `(layer, inputs, output, mask)`, of
+            all layers if one has its channels first.
+    """
+    to_do, seen = [tensor], set()
+    while to_do:
+        tensor = to_do.pop()
+        rank = tensor.shape.rank
+        if id(tensor) in seen or rank is None or rank < 3:
+            continue
+        seen.add(id(tensor))
+        if id(tensor) not in made:
+            if tensor.op.type in (*UNITWISE_OPS, *_ELEMENTWISE_OPS):
+                to_do += tensor.op.inputs
+            continue
+        layer, inputs, _, _ = made[id(tensor)]
+        if _has_channels_first(layer, rank):
+            return True
+        mixes = isinstance(layer, (*_MIXING, *_WHOLE, *_COMPOSED))
+        if not mixes and not hasattr(layer, "data_format"):
+            to_do += [x for x in keras.tree.flatten(inputs) if tf.is_tensor(x)]
+    return False
+
+
+def _keras_mask(tensor, made, layer):
+    """Returns the Keras mask of what a layer or its activation put out.
+
+    As Keras hands it on, and on through bare operations, which lose it.
+    """
+    while True:
+        if id(tensor) in made:
+            maker, inputs, _, keras_mask = made[id(tensor)]
+            keeps = maker is not layer and maker.supports_masking
+            if keras_mask is not None or not keeps:
+                return keras_mask
+            tensor = inputs[0]
+        elif tensor.op.type in UNITWISE_OPS:
+            tensor = tensor.op.inputs[0]
+        else:
+            return None
+
+
+def overflow(layer):
+    """Returns what is likely where a layer gives NaN, as the end of a message.
+
+    Args:
+        layer: `keras.layers.Layer` or model.
+    """
+    inside = keras_private.all_layers(layer)
+    if all(x.compute_dtype != "float16" for x in inside):
+        return ""
+    return (
+        ": they overflow in float16, whose largest number is 65504; use "
+        "mixed_bfloat16 or float32"
+    )
+
+
+def in_float(x):
+    """Returns a tensor of float32 at least: float16 can't be summed up."""
+    return x if x.dtype in (tf.float32, tf.float64) else tf.cast(x, tf.float32)
+
+
+def unit_sums(calls, keras_masks):
+    """Returns sums over positions and calls, and how many positions count.
+
+    Positions that a Keras mask hides do not.
 
     Args:
         calls: List of tensors `(batch, ..., units)`, what the calls of one
             layer returned.
+        keras_masks: List of their Keras masks, or `None`, one a call.
 
     Returns:
-        Tensor `(batch, units)`.
+        Tensors `(batch, units)` and `(batch, 1)`, of float32 at least.
     """
-    means = [tf.reduce_mean(x, list(range(1, len(x.shape) - 1))) for x in calls]
-    return tf.add_n(means) / len(calls)
+    sums, counts = [], []
+    for x, keras_mask in zip(calls, keras_masks, strict=True):
+        x, positions = in_float(x), [*range(1, x.shape.rank - 1)]
+        if keras_mask is not None:
+            counted = _counted(x, keras_mask)[..., None]
+            x = tf.where(counted, x, tf.zeros_like(x))  # not 0 * NaN
+            count = tf.reduce_sum(tf.cast(counted, x.dtype), positions)
+        else:
+            count = tf.cast(tf.reduce_prod(tf.shape(x)[1:-1]), x.dtype)
+            count = tf.fill((tf.shape(x)[0], 1), count)
+        sums.append(tf.reduce_sum(x, positions) if positions else x)
+        counts.append(count)
+    return tf.add_n(sums), tf.add_n(counts)
+
+
+def _counted(x, keras_mask):
+    """Returns which positions count, a bool tensor `(batch, ...)`."""
+    shape = tf.shape(x)[:-1]
+    if keras_mask is None:
+        return tf.ones(shape, tf.bool)
+    keras_mask = tf.cast(keras_mask, tf.bool)
+    for _ in range(x.shape.rank - 1 - keras_mask.shape.rank):
+        keras_mask = keras_mask[..., None]
+    return tf.broadcast_to(keras_mask, shape)
+
+
+def unit_means(calls, keras_masks):
+    """Returns the activation of each unit: a mean over positions and calls.
+
+    Positions that a Keras mask hides do not count; the mean of none is 0.
+
+    Args:
+        calls: As in `unit_sums`.
+        keras_masks: As in `unit_sums`.
+
+    Returns:
+        Tensor `(batch, units)`, of float32 at least.
+    """
+    return tf.math.divide_no_nan(*unit_sums(calls, keras_masks))

@@ -15,6 +15,7 @@ _PIECEWISE_LINEAR = (  # in one tensor, while the others are constant
     *("MatMul", "BatchMatMulV2", "BatchMatMulV3", "Mul", "Conv2D", "Conv3D"),
     *("DepthwiseConv2dNative", "Relu", "Relu6", "LeakyRelu", "MaxPool"),
     *("AvgPool", "Mean", "Sum", "Neg", "Transpose", "Pad", "StridedSlice"),
+    "Cast",  # from one float type to another
     *RESHAPES,
 )
 

@@ -140,11 +140,10 @@ class UnitSimilarities:
         self._trace_anew_if_changed()
         model_weights.check_finite(self._model)
         count, totals = 0, {}
-        for inputs, targets in data_of_users.batches("data", data):
-            inputs, targets = keras.tree.map_structure(
-                tf.convert_to_tensor, (inputs, targets)
-            )
-            rows = len(keras.tree.flatten(inputs)[0])
+        for inputs, targets in data_of_users.batches(
+            "data", data, model=self._model
+        ):
+            rows = data_of_users.count_rows(inputs)
             found = self._sums(inputs, targets)
             for name, sums in found.items():
                 sums = {kind: value.numpy() for kind, value in sums.items()}
@@ -203,11 +202,13 @@ class UnitSimilarities:
             raise ValueError(
                 f"{name!r} or its loss failed on a batch: {error.message}"
             ) from error
-        if not finite:  # a compiled Dense + ReLU turns NaN into 0
-            raise ValueError(
-                "NaN or infinite values in the inputs, the outputs of "
-                f"{name!r} or the loss."
-            )
+        for what, is_finite in finite.items():
+            if not is_finite:  # a compiled Dense + ReLU turns NaN into 0
+                hint = activations.overflow(self._model)
+                raise ValueError(
+                    f"NaN or infinite values in {what} of {name!r}"
+                    f"{'' if what == 'the inputs' else hint}."
+                )
         return found
 
 
@@ -298,7 +299,9 @@ def _checked(similarity):
 
 
 def _of_any_size(batch):
-    return tf.TensorSpec((None, *batch.shape[1:]), batch.dtype)
+    is_sparse = isinstance(batch, tf.SparseTensor)
+    kind = tf.SparseTensorSpec if is_sparse else tf.TensorSpec
+    return kind((None, *batch.shape[1:]), batch.dtype)
 
 
 def _merge(total, count, part, rows, name):
@@ -351,49 +354,108 @@ def _loss_of_examples(model, loss):
 def _summary(
     model, chosen, hidden_only, activated, loss, kinds, inputs, targets
 ):
-    """Returns if all is finite, and a dict from layer to sums over a batch."""
-    outputs, shifted = activations.activations_in_graph(
+    """Returns what is finite, and a dict from layer to sums over a batch."""
+    outputs, shifted, keras_masks = activations.activations_in_graph(
         model, chosen, inputs, activated
     )
-    leaves = keras.tree.flatten(outputs)
-    flat = _side_by_side(leaves)
     if hidden_only:
+        ends = keras.tree.flatten(outputs)
         shifted = {
             name: tensors
             for name, tensors in shifted.items()
-            if not any(x is y for x in tensors for y in leaves)
+            if not any(x is y for x in tensors for y in ends)
         }
+    counted = _counted_outputs(keras.tree.flatten(outputs))
+    keras_mask = keras_private.get_keras_mask(outputs)  # of a single one
+    outputs = keras.tree.map_structure(activations.in_float, outputs)
+    leaves = keras.tree.flatten(outputs)
+    flat = _side_by_side(leaves)
     total_loss = None
     if "loss_hessian" in kinds:
         targets = keras.tree.map_structure(
             lambda target: tf.cast(target, flat.dtype), targets
         )
-        total_loss = _total_loss(loss(targets, outputs))
-    inputs = keras.tree.flatten(inputs)
-    dependent = graph_paths.depending_on(inputs)
+        total_loss = _total_loss(loss(targets, outputs), keras_mask)
+    inputs, dependent = keras.tree.flatten(inputs), None
+    if kinds != {"covariance"}:
+        _refuse_without_slopes(inputs)
+        dependent = graph_paths.depending_on(inputs)
     found = {name: {} for name in shifted}
     if "input_sensitivity" in kinds:
         source = _source(inputs, dependent)
         for name, tensors in shifted.items():
             found[name]["input_sensitivity"] = _input_products(
-                tensors, dependent, *source
+                tensors, keras_masks[name], dependent, *source
             )
     if kinds & {"output_sensitivity", "loss_hessian"}:
         sums = _downstream(
-            shifted, inputs, dependent, leaves, flat, total_loss, kinds
+            shifted,
+            keras_masks,
+            inputs,
+            dependent,
+            leaves,
+            flat,
+            counted,
+            total_loss,
+            kinds,
         )
         for name, of_layer in sums.items():
             found[name] |= of_layer
     if "covariance" in kinds:
         for name, tensors in shifted.items():
-            found[name] |= _moments(activations.unit_means(tensors))
-    checked = [flat, *inputs, *([] if total_loss is None else [total_loss])]
-    finite = [
-        tf.reduce_all(tf.math.is_finite(x))
-        for x in checked
-        if x.dtype.is_floating
+            found[name] |= _moments(
+                activations.unit_means(tensors, keras_masks[name])
+            )
+    ends = [flat, *([] if total_loss is None else [total_loss])]
+    checked = {"the inputs": inputs, "the outputs or the loss": ends}
+    return {name: _all_finite(x) for name, x in checked.items()}, found
+
+
+def _all_finite(tensors):
+    values = [getattr(x, "flat_values", x) for x in tensors]  # ragged
+    values = [getattr(x, "values", x) for x in values]  # sparse
+    return tf.reduce_all(
+        [
+            tf.reduce_all(tf.math.is_finite(x))
+            for x in values
+            if x.dtype.is_floating
+        ]
+    )
+
+
+def _refuse_without_slopes(inputs):
+    kinds = [
+        type(x).__name__ if not isinstance(x, tf.Tensor) else "string"
+        for x in inputs
+        if not isinstance(x, tf.Tensor) or x.dtype == tf.string
     ]
-    return tf.reduce_all(finite), found
+    if kinds:
+        raise ValueError(
+            "The inputs in `data` must be dense numbers for all measures but "
+            f"covariance, got {kinds}. Leave the others out with `measures`."
+        )
+
+
+def _counted_outputs(leaves):
+    """Returns which entries of y count, `(batch, entries)`; `None` for all."""
+    keras_masks = [keras_private.get_keras_mask(x) for x in leaves]
+    if all(each is None for each in keras_masks):
+        return None
+    return _side_by_side(
+        [
+            tf.cast(_entries_that_count(x, keras_mask), tf.float32)
+            for x, keras_mask in zip(leaves, keras_masks, strict=True)
+        ]
+    )
+
+
+def _entries_that_count(x, keras_mask):
+    if keras_mask is None:
+        return tf.ones_like(x, tf.bool)
+    keras_mask = tf.cast(keras_mask, tf.bool)
+    for _ in range(x.shape.rank - keras_mask.shape.rank):
+        keras_mask = keras_mask[..., None]
+    return tf.logical_and(keras_mask, tf.ones_like(x, tf.bool))
 
 
 def _moments(units):
@@ -403,7 +465,17 @@ def _moments(units):
     return {"mean": mean, "covariance": _products(values)}
 
 
-def _downstream(shifted, inputs, dependent, leaves, outputs, total_loss, kinds):
+def _downstream(
+    shifted,
+    keras_masks,
+    inputs,
+    dependent,
+    leaves,
+    outputs,
+    counted,
+    total_loss,
+    kinds,
+):
     """Returns output sensitivity and Hessian sums of every layer.
 
     Where the outputs y are piecewise linear in a layer, and fewer than its
@@ -424,11 +496,17 @@ def _downstream(shifted, inputs, dependent, leaves, outputs, total_loss, kinds):
         }
     found = {name: {} for name in shifted}
     needed = [*shifted] if "output_sensitivity" in kinds else [*straight]
+
+    def by_shift(name, *target):
+        return _shift_gradient(shifted[name], keras_masks[name], *target)
+
     if needed:
         rows = _map_columns(
-            outputs,
-            lambda *y: [_shift_gradient(shifted[name], *y) for name in needed],
+            outputs, lambda *y: [by_shift(name, *y) for name in needed]
         )
+        if counted is not None:  # y at padded positions is no output
+            kept = tf.transpose(counted)[..., None]
+            rows = [row * tf.cast(kept, row.dtype) for row in rows]
         rows = dict(zip(needed, rows, strict=True))  # (outputs, batch, units)
     if straight:
         slopes = _side_by_side(_partial_gradients(leaves, total_loss))
@@ -436,7 +514,7 @@ def _downstream(shifted, inputs, dependent, leaves, outputs, total_loss, kinds):
             slopes, lambda *y: _side_by_side(_partial_gradients(leaves, *y))
         )
         curvature = tf.transpose(curvature, (1, 0, 2))
-    for name, tensors in shifted.items():
+    for name in shifted:
         if "output_sensitivity" in kinds:
             found[name]["output_sensitivity"] = _products(rows[name])
         if name in straight:
@@ -446,9 +524,9 @@ def _downstream(shifted, inputs, dependent, leaves, outputs, total_loss, kinds):
             )
         elif "loss_hessian" in kinds:
             found[name]["loss_hessian"] = _map_columns(
-                _shift_gradient(tensors, total_loss),
-                lambda *slope, by=tensors: tf.reduce_sum(
-                    _shift_gradient(by, *slope), 0
+                by_shift(name, total_loss),
+                lambda *slope, name=name: tf.reduce_sum(
+                    by_shift(name, *slope), 0
                 ),
             )
     return found
@@ -474,7 +552,7 @@ def _source(inputs, dependent):
     return inputs, [op.outputs[0]], _products(op.inputs[1])
 
 
-def _input_products(calls, dependent, inputs, tensors, metric):
+def _input_products(calls, keras_masks, dependent, inputs, tensors, metric):
     """Returns the sum over examples of dh/dx (dh/dx)^T.
 
     Units h = f(z), one by one, have dh/dz = diag(f'). Where z is the product
@@ -488,7 +566,8 @@ def _input_products(calls, dependent, inputs, tensors, metric):
         return _side_by_side(_gradients(tensors, *target))
 
     rows = None
-    if len(calls) == 1 and calls[0].shape.rank == 2:
+    has_positions = len(calls) > 1 or calls[0].shape.rank != 2
+    if not has_positions and keras_masks[0] is None:
         units = calls[0]
         z = graph_paths.before_functions(units, dependent)
         if z is tensors[0] and metric is not None:
@@ -500,24 +579,31 @@ def _input_products(calls, dependent, inputs, tensors, metric):
                 lambda s: gradient(below, s),
                 tf.einsum("bu,wu->ubw", slopes, kernel),
             )
-    if rows is None:
-        units = activations.unit_means(calls)
-        rows = _map_columns(units, gradient)  # (units, batch, wide)
+    if rows is None:  # of sums: slopes of a mean are too small for float16
+        sums, counts = activations.unit_sums(calls, keras_masks)
+        rows = activations.in_float(_map_columns(sums, gradient))
+        rows = tf.math.divide_no_nan(rows, tf.cast(counts, rows.dtype))
+    rows = activations.in_float(rows)  # (units, batch, wide)
     scaled = rows if metric is None else tf.tensordot(rows, metric, 1)
     return tf.einsum("ubw,vbw->uv", scaled, rows)
 
 
-def _total_loss(values):
+def _total_loss(values, keras_mask):
+    """Returns the sum over examples of the mean over positions that count."""
     if not values.shape.rank:
         raise ValueError("`loss` must return a value for every example.")
-    axes = list(range(1, values.shape.rank))
-    return tf.reduce_sum(tf.reduce_mean(values, axis=axes))
+    values = activations.in_float(values)
+    is_masked = keras_mask is not None and values.shape.rank > 1
+    means = activations.unit_means(
+        [values[..., None]], [keras_mask if is_masked else None]
+    )
+    return tf.reduce_sum(means)
 
 
-def _shift_gradient(calls, *target):
-    """Returns `(batch, units)`: by a shift at all positions and calls."""
+def _shift_gradient(calls, keras_masks, *target):
+    """Returns `(batch, units)`: by a shift at all positions that count."""
     slopes = _gradients(calls, *target)
-    return tf.add_n([tf.reduce_sum(s, axis=_positions(s)) for s in slopes])
+    return activations.unit_sums(slopes, keras_masks)[0]
 
 
 def _partial_gradients(outputs, *target):
@@ -535,10 +621,6 @@ def _gradients(tensors, target, slopes=None, held=None):
     )
 
 
-def _positions(tensor):
-    return list(range(1, tensor.shape.rank - 1))
-
-
 def _side_by_side(tensors):
     """Returns `(batch, entries)`: all entries of an example in a row."""
     sizes = [x.shape[1:].num_elements() for x in tensors]
@@ -554,7 +636,10 @@ def _side_by_side(tensors):
 def _products(left, right=None):
     """Returns the sum of l r^T over all (last) rows l of `left`."""
     right = left if right is None else right
-    left, right = (tf.reshape(x, (-1, x.shape[-1])) for x in (left, right))
+    left, right = (
+        tf.reshape(activations.in_float(x), (-1, x.shape[-1]))
+        for x in (left, right)
+    )
     return tf.matmul(left, right, transpose_a=True)
 
 
