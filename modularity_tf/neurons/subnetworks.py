@@ -291,7 +291,7 @@ def weights_of(model, selection, incoming=True, outgoing=True):
     surgery = Surgery(model, selection, incoming=not outgoing)
     kernels = activations.kernel_paths(model)
     shapes = model_weights.model_weights(model)
-    read = surgery.read_by(selection.values)
+    read = surgery.read_by(selection.values) if outgoing else {}
     values = {
         path: np.zeros(shapes[path].variable.shape, bool)
         for path in (*kernels.values(), *read)
@@ -300,7 +300,6 @@ def weights_of(model, selection, incoming=True, outgoing=True):
         for path, flags in selection.values.items():
             values[kernels[path]][..., flags] = True
     if outgoing:
-        ablate(model, selection)  # refuses what can't be followed
         for path, entries in read.items():
             values[path] |= entries
     provenance = {

@@ -157,17 +157,24 @@ class Reading:
     def of(self, units: Mapping[str, np.ndarray]) -> np.ndarray:
         """Returns the entries of the weight that read some units.
 
-        In all calls of the layer: those that read others elsewhere are left
-        out.
-
         Args:
             units: Dict from layer path to bool array `(units,)`.
 
         Returns:
             Bool array of the weight's shape.
+
+        Raises:
+            ValueError: If they read other units in another call of the layer.
         """
         channels = [call.among(units, self._size) for call in self.calls]
-        return self._entries(np.logical_and.reduce(channels))
+        if not all(np.array_equal(each, channels[0]) for each in channels):
+            sources = {path for call in self.calls for path in call.sources}
+            raise ValueError(
+                f"The outgoing weights of {[*sources & {*units}][0]!r} can't be "
+                f"followed: its units reach {self.path!r}, which reads others "
+                "in another call. Use `incoming=True`."
+            )
+        return self._entries(channels[0])
 
 
 class Flow(typing.NamedTuple):
@@ -412,11 +419,11 @@ def _readings_of(layer):
         return [_on_axis(cell.kernel, -2)] if is_known else None
     if isinstance(layer, _SEPARABLE):
         return [_on_axis(layer.depthwise_kernel, -2)]
+    if isinstance(layer, _TRANSPOSED):
+        return [_on_axis(layer.kernel, -1)]
     kernel = keras_private.kernel(layer)
     if kernel is None or isinstance(layer, _DEPTHWISE):
         return None
-    if isinstance(layer, _TRANSPOSED):
-        return [_on_axis(kernel, -1)]
     if isinstance(layer, _CONVOLUTIONS):
         return [_grouped(kernel, layer.groups)]
     if isinstance(layer, keras.layers.Dense):
