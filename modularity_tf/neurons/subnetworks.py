@@ -371,12 +371,11 @@ def _check_nothing_passes(model, made, removed, ends, inputs):
 def _shake(layer, flags, rng):
     """Gives some neurons of a layer other weights, so that they are heard."""
     for variable in keras_private.own_weights(layer):
-        value = variable.numpy()
+        value, is_bias = variable.numpy(), len(variable.shape) == 1
         if value.shape[-1:] == flags.shape and "float" in variable.dtype:
-            value[..., flags] = rng.normal(size=value[..., flags].shape)
-            if value.ndim == 1:
-                value[flags] = 1.0
-            variable.assign(value)
+            scale = max(np.sqrt(np.mean(np.square(value))), 0.01)
+            value[..., flags] = rng.normal(0, scale, value[..., flags].shape)
+            variable.assign(np.where(flags, 1.0, value) if is_bias else value)
 
 
 @contextlib.contextmanager

@@ -296,6 +296,8 @@ class _Follower:
         op = tensor.op
         if op.type in _NO_VALUES:
             return Channels()
+        if op.type == "IdentityN":  # around a gradient of its own
+            return self._channels(op.inputs[tensor.value_index], layer)
         taken = [self._channels(x, layer) for x in op.inputs]
         if not any(each.sources for each in taken):
             return Channels()
