@@ -1,5 +1,7 @@
 """FrozenModel: a Keras model around another whose weights stay as they are."""
 
+import copy
+import functools
 import inspect
 
 import keras
@@ -55,6 +57,11 @@ class FrozenModel(keras.Model):
         if self.model.compute_dtype == "float16" and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         super().compile(optimizer, loss, *args, **kwargs)
+        # As it is now, whatever callbacks do to its learning rate; a function,
+        # as Keras would track a dict.
+        self._optimizer_config = functools.partial(
+            copy.deepcopy, self.optimizer.get_config()
+        )
         # Built inside the first step, it would be traced twice.
         self.optimizer.build(self.trainable_variables)
 
@@ -196,6 +203,15 @@ class FrozenModel(keras.Model):
         trainable = {id(variable) for variable in self.trainable_variables}
         return [v for v in variables if id(v) not in trainable]
 
+    def _reset_optimizer(self):
+        """Makes the optimizer as `compile` got it, learning rate included."""
+        if self.compiled:
+            reset_optimizer(
+                self.optimizer,
+                self.trainable_variables,
+                self._optimizer_config(),
+            )
+
     def _add_learned(self, weights, **kwargs):
         """Returns a new float32 variable for each weight, keyed by path.
 
@@ -281,7 +297,7 @@ def _has_rank(spec):
     return isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
 
 
-def reset_optimizer(optimizer, variables):
+def reset_optimizer(optimizer, variables, config=None):
     """Makes a Keras optimizer as it was before training.
 
     Compiled steps that use it stay valid.
@@ -289,8 +305,11 @@ def reset_optimizer(optimizer, variables):
     Args:
         optimizer: Built `keras.optimizers.Optimizer`.
         variables: The variables that it was built for.
+        config: Dict, its `get_config()` before training; `None` keeps the
+            learning rate as it is now.
     """
-    fresh = type(optimizer).from_config(optimizer.get_config())
+    config = optimizer.get_config() if config is None else config
+    fresh = type(optimizer).from_config(config)
     fresh.build(variables)
     for old, new in zip(optimizer.variables, fresh.variables, strict=True):
         old.assign(new)

@@ -33,15 +33,15 @@ class MaskedLayer(keras.layers.Layer):
     ) -> None:
         mask_sampling.check_arguments(num_samples, alpha, temperature)
         self._initial_logit = mask_sampling.logit(keep_probability)
-        seeds.check_seed(seed)
+        seed = None if seed is None else seeds.check_seed(seed)
         super().__init__(*args, **kwargs)
         if not isinstance(mask_bias, bool):
             raise ValueError(f"`mask_bias` must be a bool, got {mask_bias!r}.")
         if mask_bias and not self.use_bias:
             raise ValueError("`mask_bias=True` needs `use_bias=True`.")
-        self.num_samples = num_samples
-        self.alpha = alpha
-        self.keep_probability = keep_probability
+        self.num_samples = int(num_samples)
+        self.alpha = float(alpha)
+        self.keep_probability = float(keep_probability)
         self.mask_bias = mask_bias
         self.temperature = temperature
         self.seed = seed

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
-from modularity_tf.parts import keras_private, seeds
+from modularity_tf.parts import copying, keras_private, seeds
 from modularity_tf.parts import weights as model_weights
 
 DEFAULT_ALPHA = 1e-4 / 128
@@ -68,7 +68,8 @@ class MaskedModel(frozen_model.FrozenModel):
         roles: Which weights have masks: names in `model_weights.ROLES`, or
             one of the papers' choices, `"kernels"` (arithmetic tasks; biases
             stay), `"all"` (CIFAR-10) or `"transformer"`. Embeddings are
-            masked only if named.
+            masked only if named. Of a layer with LoRA the kernel is masked,
+            its adapters (role "adapter") with `"all"` or if named.
         layers: `None` for every layer, or the names or paths of the layers
             whose weights have masks. A name that several layers share means
             all of them, that of a layer with others inside theirs too.
@@ -87,7 +88,7 @@ class MaskedModel(frozen_model.FrozenModel):
 
     Raises:
         ValueError: For a model that is not built, arguments out of range,
-            unknown roles or layers, a `fixed_mask` that does not fit, the
+            unknown roles or layers, quantized kernels, a `fixed_mask` that does not fit, the
             strengths of a `SparseDense` or `SparseRecurrent` among the
             weights, or where nothing is left to mask.
 
@@ -113,13 +114,11 @@ class MaskedModel(frozen_model.FrozenModel):
         roles, layers = _as_saved(roles), _as_saved(layers)
         super().__init__(model, **kwargs)
         available = model_weights.model_weights(model)
-        chosen = model_weights.select_roles(available, roles)
-        if layers is not None:
-            chosen = model_weights.select_layers(chosen, layers)
+        chosen = model_weights.chosen_weights(model, roles, layers)
         fixed_mask = weight_mask.given_or_empty(fixed_mask, "fixed_mask")
         fixed_mask.check_fits(model)
 
-        self.num_samples = num_samples
+        self.num_samples = None if num_samples is None else int(num_samples)
         self._alpha = self.add_weight(
             shape=(),
             dtype="float32",
@@ -127,7 +126,7 @@ class MaskedModel(frozen_model.FrozenModel):
             trainable=False,
             name="alpha",
         )
-        self.keep_probability = keep_probability
+        self.keep_probability = float(keep_probability)
         self.roles = roles
         self.masked_layers = layers
         self.fixed_mask = fixed_mask
@@ -250,7 +249,9 @@ class MaskedModel(frozen_model.FrozenModel):
         """Makes the mask and the optimizer as they were before training.
 
         For the next task of the same model: the compiled step is kept, which
-        saves tracing it again.
+        saves tracing it again. The learning rate is that of `compile`,
+        whatever callbacks have made of it. Layers of the model that draw
+        random numbers in inference, too, go on with them.
 
         Args:
             seed: Int, or `None` for a random one. The seed from here on.
@@ -269,10 +270,7 @@ class MaskedModel(frozen_model.FrozenModel):
         initial = mask_sampling.logit(self.keep_probability)
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))
-        if self.compiled and self.optimizer.built:
-            frozen_model.reset_optimizer(
-                self.optimizer, self.trainable_variables
-            )
+        self._reset_optimizer()
 
     def untrained_twin(self) -> Self:
         """Returns the same masking of the network as it was before training.
@@ -284,7 +282,7 @@ class MaskedModel(frozen_model.FrozenModel):
             `MaskedModel`, not compiled.
         """
         config = self.get_config()
-        config["model"] = model_weights.clone(self.model)
+        config["model"] = copying.untrained(self.model)
         config["fixed_mask"] = self.fixed_mask
         return type(self)(**config)
 

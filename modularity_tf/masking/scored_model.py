@@ -93,7 +93,7 @@ class ScoredModel(frozen_model.FrozenModel):
         super().__init__(model, **kwargs)
         weights = model_weights.model_weights(model)
         if candidates is None:
-            self.candidates = _nonzero_kernels(weights)
+            self.candidates = _nonzero_kernels(model)
         else:
             self.candidates = weight_mask.given_or_empty(
                 candidates, "candidates"
@@ -138,7 +138,8 @@ class ScoredModel(frozen_model.FrozenModel):
     def reset(self, seed: int | None = None) -> None:
         """Draws the scores anew and makes the optimizer as before training.
 
-        For the next task of the same model: the compiled step is kept.
+        For the next task of the same model: the compiled step is kept. The
+        learning rate is that of `compile`, whatever callbacks have made of it.
 
         Args:
             seed: As in `ScoredModel`; the seed from here on.
@@ -151,10 +152,7 @@ class ScoredModel(frozen_model.FrozenModel):
         for scores in self.scores.values():
             bound = np.prod(scores.shape[:-1], initial=1.0) ** -0.5
             scores.assign(rng.uniform(-bound, bound, scores.shape))
-        if self.compiled and self.optimizer.built:
-            frozen_model.reset_optimizer(
-                self.optimizer, self.trainable_variables
-            )
+        self._reset_optimizer()
 
     def weight_mask(self, task: str | None = None) -> weight_mask.WeightMask:
         """Returns what was learned: which candidates have the top scores.
@@ -209,8 +207,8 @@ class ScoredModel(frozen_model.FrozenModel):
         return found
 
 
-def _nonzero_kernels(weights):
-    chosen = model_weights.select_roles(weights, "kernels")
+def _nonzero_kernels(model):
+    chosen = model_weights.chosen_weights(model, "kernels")
     return weight_mask.WeightMask(
         {p: w.variable.numpy() != 0 for p, w in chosen.items()}
     )

@@ -4,9 +4,15 @@ Keras promises nothing about them. Each was checked with Keras 3.15; its test
 says which one a later Keras has dropped or changed.
 """
 
+import contextlib
+
 import keras
+from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional
+from keras.src.saving import serialization_lib
 
 CHECKED_WITH = "3.15"  # the version of Keras
+FUNCTIONAL = Functional  # the class of a model that is made of its graph
 
 
 def own_weights(layer):
@@ -17,6 +23,19 @@ def own_weights(layer):
     Keras 3.15.
     """
     return layer._trainable_variables
+
+
+def own_variables(layer):
+    """Returns all of a layer's own variables, with its seeds' states.
+
+    `Layer._non_trainable_variables`, `Layer._seed_generators`. Checked with
+    Keras 3.15.
+    """
+    return [
+        *layer._trainable_variables,
+        *layer._non_trainable_variables,
+        *(generator.state for generator in layer._seed_generators),
+    ]
 
 
 def children(layer):
@@ -35,6 +54,43 @@ def all_layers(layer):
         for inner in all_layers(child):
             found.setdefault(id(inner), inner)
     return [*found.values()]
+
+
+def leaves(model):
+    """Returns the innermost layers inside a model, each once.
+
+    A recurrent layer is one of them, and so is a wrapper: what lies inside is
+    called in a loop.
+    """
+    found = {}
+
+    def collect(layer):
+        for child in children(layer):
+            whole = isinstance(child, (keras.layers.RNN, keras.layers.Wrapper))
+            if whole or not children(child):
+                found[id(child)] = child
+            else:
+                collect(child)
+
+    collect(model)
+    return [*found.values()]
+
+
+@contextlib.contextmanager
+def everything_allowed(custom_objects):
+    """Lets Keras make what is in this process from its config: lambdas, too.
+
+    `serialization_lib.SafeModeScope`: `enable_unsafe_deserialization` is for
+    the whole process. Checked with Keras 3.15.
+
+    Args:
+        custom_objects: Dict from name to class or function.
+    """
+    with (
+        keras.saving.custom_object_scope(custom_objects),
+        serialization_lib.SafeModeScope(safe_mode=False),
+    ):
+        yield
 
 
 def kernel(layer):
@@ -72,6 +128,57 @@ def set_keras_mask(tensor, keras_mask):
     tensor._keras_mask = keras_mask
 
 
+def is_initialized(variable):
+    """Returns whether a Keras variable has a value yet.
+
+    `Variable._value`: `value` makes one up for a variable that was made in a
+    `StatelessScope`. Checked with Keras 3.15.
+    """
+    return variable._value is not None
+
+
+def seed_generators(model):
+    """Returns the `SeedGenerator`s of a model and the layers inside, in order.
+
+    `Layer._seed_generators`: `variables` has their states among others.
+    Checked with Keras 3.15.
+    """
+    return [
+        generator
+        for layer in all_layers(model)
+        for generator in layer._seed_generators
+    ]
+
+
+@contextlib.contextmanager
+def global_seed_generator(seed):
+    """Puts another generator in place of Keras's own for unseeded draws.
+
+    The global attribute `global_seed_generator`; `None` until the first such
+    draw. Checked with Keras 3.15.
+
+    Args:
+        seed: Int.
+    """
+    name = "global_seed_generator"
+    before = global_state.get_global_attribute(name)
+    own = keras.random.SeedGenerator(seed, name="seed_generator_for_a_while")
+    global_state.set_global_attribute(name, own)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(name, before)
+
+
+def told_as_it_is(error):
+    """Returns an error to which Keras adds no lines on the layer's arguments.
+
+    `_keras_call_info_injected` of an exception. Checked with Keras 3.15.
+    """
+    error._keras_call_info_injected = True
+    return error
+
+
 def variable_index(optimizer, variable):
     """Returns the place of a variable in the list an optimizer was built for.
 
@@ -81,24 +188,22 @@ def variable_index(optimizer, variable):
 
 
 def compiled_metrics(model):
-    """Returns the metrics that a model was compiled with, fresh ones.
+    """Returns the metrics that a model was compiled with, as they were given.
 
     `CompileMetrics._user_metrics` of `Model._compile_metrics`: the public
-    `metrics` are those of this model, with its state. Checked with Keras 3.15.
+    `metrics` are made of them for this model. Checked with Keras 3.15.
 
     Returns:
         As `keras.Model.compile` takes them, or `None`.
     """
     compiled = getattr(model, "_compile_metrics", None)
-    if compiled is None:
-        return None
+    return None if compiled is None else compiled._user_metrics
 
-    def fresh(metric):
-        is_metric = isinstance(metric, keras.metrics.Metric)
-        return (
-            type(metric).from_config(metric.get_config())
-            if is_metric
-            else metric
-        )
 
-    return keras.tree.map_structure(fresh, compiled._user_metrics)
+def loss_of_function(function):
+    """Returns a loss that calls a function, as `compile` makes it.
+
+    `LossFunctionWrapper`, the base of Keras's losses. Checked with Keras 3.15.
+    """
+    wrapper = keras.losses.MeanSquaredError.__mro__[1]
+    return wrapper(function, name=getattr(function, "__name__", None))

@@ -1,12 +1,11 @@
 """The weights of a model by path and role, however the model is written."""
 
 import collections
-import contextlib
 import dataclasses
 import hashlib
-import inspect
 import itertools
 import json
+import os
 import re
 
 import keras
@@ -22,12 +21,20 @@ ROLES = (
     "norm_scale",  # multiplied element-wise: normalization, PReLU's slopes
     "norm_offset",  # what a normalization adds
     "embedding",  # looked up or learned inputs: words, positions, class tokens
+    "adapter",  # of LoRA: what is added to a kernel or to embeddings
 )
 ROLE_PRESETS = {
     # Arithmetic tasks: biases stay.
     "kernels": ("kernel", "recurrent_kernel"),
     # CIFAR-10 and permuted MNIST: every weight of the network.
-    "all": ("kernel", "recurrent_kernel", "bias", "norm_scale", "norm_offset"),
+    "all": (
+        "kernel",
+        "recurrent_kernel",
+        "bias",
+        "norm_scale",
+        "norm_offset",
+        "adapter",
+    ),
     # SCAN and Mathematics: layer normalization is masked, biases are not.
     "transformer": ("kernel", "norm_scale", "norm_offset"),
 }
@@ -38,6 +45,7 @@ _ROLE_OF_NAME = {
     "embeddings": "embedding",
     "reverse_embeddings": "kernel",  # ReversibleEmbedding's own output layer
 }
+_QUANTIZED = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings")
 _ROLE_OF_LAYER = {
     keras.layers.Embedding: "embedding",
     keras.layers.PReLU: "norm_scale",
@@ -66,8 +74,10 @@ def model_weights(model):
     """Returns the weights that training would change, keyed by path.
 
     Weights of frozen layers (`layer.trainable = False`) are included;
-    statistics such as a BatchNormalization's moving mean are not. A weight
-    that several layers share appears once.
+    statistics such as a BatchNormalization's moving mean are not, nor are the
+    scales of float8 layers and what quantization has made integers. The kernel
+    of a layer with LoRA is the one below the adapters. A weight that several
+    layers share appears once.
 
     >>> from modularity_tf.parts import weights
     >>> [*weights.model_weights(model)]
@@ -84,15 +94,42 @@ def model_weights(model):
             have the same path.
     """
     if not isinstance(model, keras.Model):
-        raise ValueError(f"`model` must be a keras.Model, got {model!r}.")
+        raise ValueError(f"`model` must be a keras.Model, got {_told(model)}.")
     if not model.built:
         raise ValueError(
             f"`model` must be built, but {model.name!r} has no weights yet: "
             "call it once on a batch, or give it an `Input`."
         )
-    found, seen = {}, set()
-    _collect(model, (), found, seen)
-    return found
+    return _collected(model, _own_weights)
+
+
+def chosen_weights(model, roles, layers=None):
+    """Returns the weights that have some roles and lie in some layers.
+
+    Args:
+        model: Built `keras.Model`.
+        roles: As in `select_roles`.
+        layers: As in `select_layers`, or `None` for all layers.
+
+    Returns:
+        As `model_weights`.
+
+    Raises:
+        ValueError: As these, or if a quantized kernel is among them.
+    """
+    weights = model_weights(model)
+    quantized = _collected(model, _quantized_kernels)
+    chosen = select_roles({**weights, **quantized}, roles)
+    if layers is not None:
+        chosen = select_layers(chosen, layers)
+    refused = {p: w.variable.dtype for p, w in chosen.items() if p in quantized}
+    if refused:
+        raise ValueError(
+            f"{model.name!r} has quantized kernels, {refused}, of which single "
+            "weights can't be masked. Leave their layers out with `layers`, or "
+            "take the model before it was quantized."
+        )
+    return {path: w for path, w in weights.items() if path in chosen}
 
 
 def select_layers(weights, layers):
@@ -134,53 +171,6 @@ def select_roles(weights, roles):
                 f"presets {list(ROLE_PRESETS)}."
             )
     return {path: w for path, w in weights.items() if w.role in roles}
-
-
-def clone(model):
-    """Returns a copy of a model with fresh weights, not compiled.
-
-    Args:
-        model: Built `keras.Model`.
-
-    Raises:
-        ValueError: If it can't be cloned with all its weights.
-    """
-    refusal = (
-        f"{type(model).__name__} {model.name!r} can't be cloned with its "
-        "weights: implement `get_config` and `build` in each model or layer "
-        "of your own."
-    )
-    # Keras would compile the copy, with whatever loss and metrics a user has.
-    compiled, model.compiled = model.compiled, False
-    try:
-        copy = _clone(model)
-    except (NotImplementedError, TypeError) as error:
-        raise ValueError(refusal) from error
-    finally:
-        model.compiled = compiled
-    if len(copy.weights) != len(model.weights):
-        raise ValueError(refusal)
-    copy.compiled = False
-    return copy
-
-
-def _clone(model):
-    with contextlib.suppress(TypeError):
-        copy = keras.models.clone_model(model)
-        # It copies a layer twice that is in the model and in a model inside.
-        if len(copy.weights) == len(model.weights):
-            return copy
-    config = model.get_config()
-    # Keras's own config holds what many an `__init__` does not take.
-    taken = inspect.signature(type(model).__init__).parameters
-    for name in ("name", "trainable", "dtype"):
-        if name not in taken:
-            config.pop(name, None)
-    copy = type(model).from_config(config)
-    if not copy.built:
-        copy.build_from_config(model.get_build_config())
-        copy.built = True
-    return copy
 
 
 def check_finite(model):
@@ -225,8 +215,33 @@ def named_children(layer):
     return [*zip(names, children, strict=True)]
 
 
-def _collect(layer, names, found, seen):
-    variables = keras_private.own_weights(layer)
+def _told(model):
+    """Returns what was given in place of a model, in words."""
+    kind = type(model)
+    if isinstance(model, (str, os.PathLike)):
+        return f"{model!r}; a file is read by `keras.saving.load_model(file)`"
+    if kind.__module__.partition(".")[0] == "tf_keras" or any(
+        base.__module__.startswith("tf_keras.") for base in kind.__mro__
+    ):
+        return (
+            f"a {kind.__name__} of tf_keras, Keras 2; build it with Keras 3 "
+            "and give it the weights by `set_weights`"
+        )
+    if isinstance(model, type):
+        return f"the class {model.__name__}; make a model of it"
+    told = repr(model)
+    is_short = len(told) < 80 and "\n" not in told
+    return told if is_short else f"an object of {kind.__name__}"
+
+
+def _collected(model, own):
+    found, seen = {}, set()
+    _collect(model, (), own, found, seen)
+    return found
+
+
+def _collect(layer, names, own, found, seen):
+    variables = own(layer)
     for name, variable in zip(_stable_names(variables), variables):
         if id(variable) in seen:
             continue
@@ -239,7 +254,26 @@ def _collect(layer, names, found, seen):
             )
         found[path] = ModelWeight(path, _role(layer, variable), variable)
     for name, child in named_children(layer):
-        _collect(child, (*names, name), found, seen)
+        _collect(child, (*names, name), own, found, seen)
+
+
+def _own_weights(layer):
+    # What a float8 layer learns by it is no gradient but a scale.
+    return [
+        variable
+        for variable in keras_private.own_weights(layer)
+        if not variable.overwrite_with_gradient
+    ]
+
+
+def _quantized_kernels(layer):
+    if getattr(layer, "quantization_mode", None) is None:
+        return []
+    return [
+        variable
+        for variable in keras_private.own_variables(layer)
+        if variable.name in _QUANTIZED and "int" in variable.dtype
+    ]
 
 
 def _stable_names(things):
@@ -281,6 +315,8 @@ def _base_name(thing):
 
 def _role(layer, variable):
     name = variable.name
+    if name.startswith("lora_"):
+        return "adapter"
     if "recurrent" in name and len(variable.shape) > 1:
         return "recurrent_kernel"
     if name in _ROLE_OF_NAME:

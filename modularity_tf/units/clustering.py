@@ -393,7 +393,7 @@ def _each(function, adjacencies, clusters, seed=0):
     # One thread a matrix: those of BLAS only wait for each other at this size.
     blas = threadpoolctl.threadpool_limits(1, "blas")
     with blas, futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(cluster, *stacks, itertools.count(seed)))
+        found = list(pool.map(cluster, *stacks, itertools.count(int(seed))))
     return np.array(found, int).reshape(clusters.shape)
 
 

@@ -60,6 +60,7 @@ def find_units(
     search = {"steps": steps, "seed": seed, "restarts": restarts}
     unit_clusters.check_measure(measure)
     clustering.check_search(**search)
+    search = {name: int(value) for name, value in search.items()}
     chosen = activations.unit_layers(model, layers)
     if not chosen:
         raise ValueError(

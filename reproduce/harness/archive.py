@@ -166,7 +166,8 @@ def read_flags(experiment, file):
     """Returns the configuration that a flag file describes."""
     values = flags.FlagValues()
     harness_config.define_flags(experiment.config, values)
-    values([experiment.name, f"--flagfile={file}"])
+    arguments = [experiment.name, f"--flagfile={file}"]
+    values(harness_config.with_flag_files(arguments))
     return harness_config.config_from_flags(experiment.config, values)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import pathlib
 import sys
 import typing
 
@@ -207,6 +208,48 @@ def define_flags(config_class, flag_values=flags.FLAGS):
         flag_values.register_key_flag_for_module(
             sys.argv[0], flag_values[f.name]
         )
+
+
+def with_flag_files(arguments):
+    """Returns arguments of a command with those of flag files in their place.
+
+    As absl does it, but for the encoding: absl takes that of the machine, and
+    a byte order mark for a part of the first flag.
+
+    Args:
+        arguments: List of str, as `sys.argv`.
+
+    Raises:
+        ValueError: If a flag file is no text in UTF-8.
+    """
+    return _expanded(arguments, ())
+
+
+def _expanded(arguments, opened):
+    found, left = [], iter(arguments)
+    for argument in left:
+        name, is_given, file = argument.partition("=")
+        if argument == "--":
+            return [*found, argument, *left]
+        if name not in ("--flagfile", "-flagfile"):
+            found.append(argument)
+            continue
+        file = pathlib.Path(file if is_given else next(left, "")).expanduser()
+        if file in opened:  # it names itself
+            continue
+        if not file.is_file():  # absl says what is wrong
+            found.append(f"--flagfile={file}")
+            continue
+        try:
+            text = file.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:  # UTF-16, say
+            raise ValueError(f"--flagfile={file} must be a text in UTF-8.")
+        lines = [line.strip() for line in text.splitlines()]
+        flags_ = [x for x in lines if x and not x.startswith(("#", "//"))]
+        found += _expanded(flags_, (*opened, file))
+    return found
 
 
 def config_from_flags(config_class, flag_values=flags.FLAGS):

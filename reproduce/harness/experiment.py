@@ -147,4 +147,8 @@ def main(experiment, then=None):
             sys.exit(130)
 
     harness_config.define_flags(experiment.config)
-    app.run(absl_main)
+    try:
+        arguments = harness_config.with_flag_files(sys.argv)
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
+    app.run(absl_main, arguments)
