@@ -9,7 +9,7 @@ demo: .venv/stamp
 	    --flagfile=reproduce/flags/cifar_ablation_demo.flags
 
 test: .venv/stamp
-	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m tests.run
 
 lint: .venv/stamp
 	.venv/bin/ruff check
