@@ -9,6 +9,7 @@ References:
       appendix A
 """
 
+import functools
 import itertools
 import math
 
@@ -280,7 +281,7 @@ def split_batch(inputs, num_samples):
     """
     if num_samples == 1:
         return [inputs]
-    batch = ops.shape(keras.tree.flatten(inputs)[0])[0]
+    batch = _count_rows(keras.tree.flatten(inputs)[0])
     message = (
         "The batch must hold at least one row for each of the "
         f"`num_samples`={num_samples} masks"
@@ -292,7 +293,9 @@ def split_batch(inputs, num_samples):
         tf.debugging.assert_greater_equal(batch, num_samples, message)
     cuts = [batch * k // num_samples for k in range(num_samples + 1)]
     return [
-        keras.tree.map_structure(lambda x: x[start:stop], inputs)  # noqa: B023
+        keras.tree.map_structure(
+            functools.partial(_rows, start=start, stop=stop), inputs
+        )
         for start, stop in itertools.pairwise(cuts)
     ]
 
@@ -303,6 +306,31 @@ def check_arguments(num_samples, alpha=0.0, temperature=1.0):
         checks.integer("num_samples", num_samples, least=1)
     checks.number("alpha", alpha)
     checks.number("temperature", temperature, above=True)
+
+
+def _count_rows(tensor):
+    """Returns the rows of a batch: an int, or a tensor where unknown."""
+    if tensor.shape[0] is not None:
+        return tensor.shape[0]
+    if isinstance(tensor, tf.SparseTensor):
+        return tf.cast(tensor.dense_shape[0], tf.int32)
+    if isinstance(tensor, tf.RaggedTensor):
+        return tensor.nrows(tf.int32)
+    return ops.shape(tensor)[0]
+
+
+def _rows(tensor, start, stop):
+    if not isinstance(tensor, tf.SparseTensor):
+        return tensor[start:stop]
+    size = tensor.dense_shape[1:]
+    first, count = (tf.cast([x], tf.int64) for x in (start, stop - start))
+    part = tf.sparse.slice(
+        tensor,
+        tf.concat([first, tf.zeros_like(size)], 0),
+        tf.concat([count, size], 0),
+    )
+    part.set_shape([None, *tensor.shape[1:]])
+    return part
 
 
 def _seed_pair(seed):

@@ -10,10 +10,10 @@ goes through here.
   become `keras.config.floatx()`, text becomes `tf.string`.
 - Anything else is batches of these: a list, a `tf.data.Dataset`, a
   `keras.utils.PyDataset`, or another iterable.
-- A tuple of tuples can be either. It is what the number of the model's inputs
-  tells; if that fits both, or there is no model, batches if the tuples have
-  different numbers of rows or look alike (same shapes and types), else arrays.
-  Write batches as a list, and there is no doubt.
+- A tuple of tuples or lists can be either. The number of the model's inputs
+  decides. If that fits both, or there is no model, lists are arrays. Tuples are
+  batches if they have different numbers of rows or look alike (same shapes and
+  types), else arrays. Write batches as a list, and there is no doubt.
 """
 
 import collections.abc
@@ -40,7 +40,14 @@ _KINDS = (
 )
 
 
-def batches(name, data, batch_size=BATCH_SIZE, with_weights=False, model=None):
+def batches(
+    name,
+    data,
+    batch_size=BATCH_SIZE,
+    with_weights=False,
+    model=None,
+    must_end=True,
+):
     """Yields `(inputs, targets)` of every batch, in order, as tensors.
 
     Args:
@@ -53,6 +60,7 @@ def batches(name, data, batch_size=BATCH_SIZE, with_weights=False, model=None):
             third item; else they are left out.
         model: `keras.Model` that the data are for, or `None`. It tells a tuple
             of arrays from a tuple of batches.
+        must_end: Bool. Whether a dataset without an end is refused.
 
     Raises:
         ValueError: If it is something else, there are not as many targets as
@@ -63,7 +71,8 @@ def batches(name, data, batch_size=BATCH_SIZE, with_weights=False, model=None):
         for start in range(0, count_rows(arrays[1]), batch_size):
             yield as_tensors(take(arrays, slice(start, start + batch_size)))
         return
-    check_ends(name, data)
+    if must_end:
+        check_ends(name, data)
     for batch in _one_pass(name, data):
         yield batch if with_weights else batch[:2]
 
@@ -79,7 +88,7 @@ def is_arrays(data, model=None):
     """
     if not isinstance(data, tuple) or len(data) < 2:
         return False
-    if not all(isinstance(item, tuple) and len(item) > 1 for item in data):
+    if not all(map(_may_be_batch, data)):
         return True
     if len(data) > 3:
         return False
@@ -89,6 +98,8 @@ def is_arrays(data, model=None):
         as_arrays = _count_arrays(data[0]) == wanted
         if as_arrays != (_count_arrays(data[0][0]) == wanted):
             return as_arrays
+    if any(isinstance(item, list) for item in data):
+        return True
     kinds = [_kind(item) for item in data]
     is_equal_rows = len({rows for rows, _ in kinds}) == 1
     return is_equal_rows and any(kind != kinds[0] for kind in kinds)
@@ -227,26 +238,6 @@ def training_batches(data, batch_size, smallest, seed):
             yield stream
 
 
-@contextlib.contextmanager
-def evaluation_arguments(name, data, batch_size):
-    """Gives what `evaluate` takes, as a dict of its arguments.
-
-    Args:
-        name: Str, the argument's name.
-        data: Arrays that `checked_arrays` returned, or batches with an end.
-        batch_size: Positive int, of arrays.
-    """
-    if is_arrays(data):
-        names = ("x", "y", "sample_weight")
-        yield {**dict(zip(names, data)), "batch_size": batch_size}
-    elif isinstance(data, tf.data.Dataset):
-        yield {"x": data}
-    else:
-        found = batches(name, data, with_weights=True)
-        with _for_keras(found) as stream:
-            yield {"x": stream}
-
-
 def _one_pass(name, data, rng=None):
     """Yields each batch of one pass over batches, checked, as tensors."""
     wanted = f"`{name}` must be {_KINDS}, got"
@@ -310,7 +301,7 @@ def _endless(data, smallest, seed):
         for batch in _one_pass("data", data, rng):
             if count_rows(batch[1]) >= smallest:
                 is_empty = False
-                yield batch
+                yield _without_lists(batch)
     raise ValueError(_TOO_SMALL.format(smallest))
 
 
@@ -473,10 +464,10 @@ def _as_array(name, value, is_cast):
         value = _of_pandas(value)
     try:
         value = np.asarray(value)
-    except ValueError as error:  # rows of several lengths
+    except ValueError:
         raise ValueError(
-            f"`{name}` holds what is no array ({error}): pad its rows, or make "
-            "it a tf.RaggedTensor."
+            f"`{name}` holds rows of different lengths: pad them, or make it a "
+            "tf.RaggedTensor."
         ) from None
     if value.dtype.kind in "OUST":
         try:
@@ -565,9 +556,15 @@ def _count_arrays(values):
     return 1
 
 
+def _may_be_batch(item):
+    if isinstance(item, list):
+        return len(item) > 1 and _holds_arrays(item)
+    return isinstance(item, tuple) and len(item) > 1
+
+
 def _kind(item):
     """Returns the rows of arrays, and what else they look like."""
-    arrays = keras.tree.flatten(_as_arrays("data", item))
+    arrays = keras.tree.flatten([_as_arrays("data", part) for part in item])
     return (
         tuple({length for x in arrays for length in _lengths(x)}),
         [(x.shape[1:], str(x.dtype)) for x in arrays],

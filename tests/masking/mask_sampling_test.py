@@ -459,6 +459,25 @@ class SplitBatchTest(parameterized.TestCase, tf.test.TestCase):
             joined = tf.concat([part[name] for part in parts], axis=0)
             self.assertAllEqual(joined, whole)
 
+    @parameterized.named_parameters(
+        ("sparse", tf.sparse.from_dense(np.eye(5)), tf.sparse.to_dense),
+        (
+            "ragged",
+            tf.ragged.constant([[1], [2, 3], [], [4, 5, 6], [7]]),
+            lambda x: x.to_tensor(shape=[None, 3]),
+        ),
+    )
+    def test_splits_what_is_not_dense(self, inputs, densify):
+        spec = tf.type_spec_from_value(inputs)
+        spec = type(spec)([None, *spec.shape[1:]], spec.dtype)
+        split = tf.function(
+            lambda x: mask_sampling.split_batch(x, 2), input_signature=[spec]
+        )
+        for parts in (split(inputs), mask_sampling.split_batch(inputs, 2)):
+            dense = [*map(densify, parts)]
+            self.assertEqual([len(part) for part in dense], [2, 3])
+            self.assertAllEqual(tf.concat(dense, 0), densify(inputs))
+
     def test_refuses_a_batch_smaller_than_the_samples(self):
         with self.assertRaisesRegex(ValueError, "`num_samples`=4.* batch of 3"):
             mask_sampling.split_batch(tf.zeros((3, 2)), 4)

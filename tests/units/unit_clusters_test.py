@@ -179,6 +179,11 @@ class UnitModularityTest(tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "`data` .* a generator a list"):
             unit_clusters.UnitModularity(iter(batches()))
 
+    def test_refuses_data_without_an_end_at_once(self):
+        data = tf.data.Dataset.from_tensors(batches()[0]).repeat()
+        with self.assertRaisesRegex(ValueError, "`data` .* without an end"):
+            unit_clusters.UnitModularity(data)
+
 
 if __name__ == "__main__":
     tf.test.main()
