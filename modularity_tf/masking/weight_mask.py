@@ -173,8 +173,8 @@ class WeightMask(part_set.PartSet):
             in the mask.
 
         Raises:
-            ValueError: If the mask does not fit or has no such kernel, or
-                `at_least` is out of its range.
+            ValueError: If the mask does not fit or has no such kernel, a layer
+                has its channels first, or `at_least` is out of its range.
         """
         self.check_fits(model)
         if at_least is not None:
@@ -194,6 +194,7 @@ class WeightMask(part_set.PartSet):
                 f"The mask has no kernel of a Conv or Dense layer of "
                 f"{model.name!r}; it is over {[*self.values]}."
             )
+        activations.neuron_layers(model, [*chosen])  # refuses channels first
         provenance = {
             **self.provenance,
             "method": "units of weights",

@@ -85,11 +85,7 @@ def weight_scores(
         raise ValueError(f"`method` must be one of {METHODS}, got {method!r}.")
     seed = checks.integer("seed", seed)
     steps = checks.integer("steps", steps, least=1)
-    chosen = model_weights.select_roles(
-        model_weights.model_weights(model), roles
-    )
-    if layers is not None:
-        chosen = model_weights.select_layers(chosen, layers)
+    chosen = model_weights.chosen_weights(model, roles, layers)
     weights = {
         path: _wide(weight.variable.numpy()) for path, weight in chosen.items()
     }
@@ -200,7 +196,7 @@ class _Task:
 
     def _finite(self, values, inputs, targets):
         """Returns slopes, of a smaller loss where float16 overflows."""
-        for scale in (1.0, 2.0**-8, 2.0**-16):
+        for scale in (2.0**10, 1.0, 2.0**-10, 2.0**-20):
             found = self._slopes(values, inputs, targets, tf.constant(scale))
             parts = [
                 tf.reduce_all(tf.math.is_finite(x)) for x in found.values()

@@ -53,7 +53,7 @@ def find_neurons(
 
     One pass over the examples of the class. A neuron is a unit of a Dense
     layer or a channel of a convolution; how active it is, is the mean of its
-    activation's magnitude.
+    activation's magnitude, over positions that no Keras mask hides (padding).
 
     >>> threes = mtf.find_neurons(model, (images, labels), label=3)
     >>> blind = threes.remove_from(model)  # a plain Keras model

@@ -137,6 +137,9 @@ def class_statistics(model, data, num_classes, layers=None):
     >>> found = statistics.class_statistics(model, (images, labels), 10)
     >>> threes = selection.threshold_neurons(found, 3, percentile=70)
 
+    Positions that a Keras mask hides, such as padding, do not count. An example
+    that has no other is counted, with an activity of 0.
+
     Args:
         model: Built `keras.Model`.
         data: Arrays `(inputs, labels)` or batches of them, as in

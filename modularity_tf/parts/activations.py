@@ -113,13 +113,13 @@ def choose_layers(model, layers=None, argument="layers"):
     model_weights.model_weights(model)  # refuses what is no built model
     known = layers_of(model)
     if layers is None:
-        return {p: x for p, x in known.items() if _is_neuronal(x)}
+        return {p: x for p, x in known.items() if is_neuronal(x)}
     chosen = set()
     for path in layer_names.find(known, layers, argument):
         inside = [
             p
             for p, x in known.items()
-            if p.startswith(f"{path}/") and _is_neuronal(x)
+            if p.startswith(f"{path}/") and is_neuronal(x)
         ]
         is_one = isinstance(known[path], _WHOLE) or not inside
         chosen |= {path} if is_one else {*inside}
@@ -148,7 +148,7 @@ def neuron_layers(model, layers=None):
     if any(isinstance(x, _ACTIVATIONS) for x in found.values()):
         found = _with_activated(model, found)
     for path, layer in found.items():
-        if not _is_neuronal(layer):
+        if not is_neuronal(layer):
             raise ValueError(
                 f"`layers` names {path!r}, a {type(layer).__name__}; only "
                 "Conv1D to Conv3D and Dense layers have neurons (an activation "
@@ -263,7 +263,7 @@ def warn_of_other_units(model, stacklevel=2):
         around = layer_names.around(path)
         if weight.role not in ("kernel", "recurrent_kernel") or not around:
             continue
-        if not _is_neuronal(known[around[-1]]):
+        if not is_neuronal(known[around[-1]]):
             whole = [p for p in around if isinstance(known[p], _COMPOSED)]
             owner = (*whole, around[-1])[0]
             others[owner] = type(known[owner]).__name__
@@ -277,10 +277,11 @@ def warn_of_other_units(model, stacklevel=2):
         )
 
 
-def _is_neuronal(layer):
+def is_neuronal(layer):
     """Returns if a layer is a Conv or Dense layer with weights."""
-    kernel = keras_private.kernel(layer)
-    return isinstance(layer, _KINDS) and kernel is not None
+    has_kernel = keras_private.kernel(layer) is not None
+    is_quantized = hasattr(layer, "quantized_kernel")  # some keep no other
+    return isinstance(layer, _KINDS) and (has_kernel or is_quantized)
 
 
 def layers_of(model):
@@ -474,7 +475,7 @@ def _traced(model, specs):
 
 def _is_in(graph, x):
     """Returns if something is a tensor of a graph, not of a loop in it."""
-    return tf.is_tensor(x) and getattr(x, "graph", None) is graph
+    return isinstance(x, tf.Tensor) and getattr(x, "graph", None) is graph
 
 
 def _activated(layer, outputs, calls, ends):
@@ -646,7 +647,11 @@ def activations_in_graph(model, layers, inputs, after=True):
         ValueError: If a layer is out of reach, or has its channels first.
     """
     inside = keras_private.all_layers(model)
-    follows = any(_has_channels_first(x) for x in inside)
+    follows = any(
+        _has_channels_first(x)
+        or (isinstance(x, _NORMALIZATIONS) and -1 not in _axes(x))
+        for x in inside
+    )
     between = [
         layer
         for layer in inside
@@ -667,7 +672,7 @@ def activations_in_graph(model, layers, inputs, after=True):
         if any(_lies_first(out, made) for out in own):
             _refuse_channels_first(path)
         found[path] = own
-        if after and _is_neuronal(layer):
+        if after and is_neuronal(layer):
             after_own = _activated(layer, own, calls, ends)
             found[path] = [out for _, out in after_own]
         masks_found[path] = [
@@ -716,11 +721,14 @@ def _has_channels_first(layer, rank=None):
             continue
         if getattr(part, "data_format", None) == "channels_first":
             return True
-        if rank and isinstance(part, _NORMALIZATIONS):
-            axes = keras.tree.flatten(part.axis)
-            if all(axis % rank != rank - 1 for axis in axes):
-                return True
+        axes = _axes(part) if isinstance(part, _NORMALIZATIONS) else []
+        if rank and axes and all(axis % rank != rank - 1 for axis in axes):
+            return True
     return False
+
+
+def _axes(normalization):
+    return keras.tree.flatten(normalization.axis)
 
 
 def _lies_first(tensor, made):
@@ -738,16 +746,17 @@ def _lies_first(tensor, made):
         if id(tensor) in seen or rank is None or rank < 3:
             continue
         seen.add(id(tensor))
-        if id(tensor) not in made:
+        layer, inputs, *_ = made.get(id(tensor), (None, ()))
+        taken = [x for x in keras.tree.flatten(inputs) if tf.is_tensor(x)]
+        if layer is None or any(x is tensor for x in taken):  # Dropout, say
             if tensor.op.type in (*UNITWISE_OPS, *_ELEMENTWISE_OPS):
                 to_do += tensor.op.inputs
             continue
-        layer, inputs, _, _ = made[id(tensor)]
         if _has_channels_first(layer, rank):
             return True
         mixes = isinstance(layer, (*_MIXING, *_WHOLE, *_COMPOSED))
         if not mixes and not hasattr(layer, "data_format"):
-            to_do += [x for x in keras.tree.flatten(inputs) if tf.is_tensor(x)]
+            to_do += taken
     return False
 
 

@@ -83,7 +83,7 @@ def class_labels(name, values, num_classes):
     if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
         raise ValueError(
             f"`{name}` must be class numbers of shape (examples,), not one-hot "
-            f"or probabilities, got the shape {shape}."
+            f"or probabilities, nor one for each token, got the shape {shape}."
         )
     if values.size and kind not in "iufb":
         raise ValueError(

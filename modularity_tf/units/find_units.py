@@ -38,7 +38,8 @@ def find_units(
             `activations.unit_layers`; `None` for the hidden Conv and Dense
             layers. The units of a linear layer put out what the activation
             after it makes of them, as in `activations.ActivationModel`.
-        measure: One of `similarity.MEASURES`.
+        measure: One of `similarity.MEASURES`. Positions that a Keras mask
+            hides, such as padding, count in none of them.
         loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
             of `model`.
         steps: Int, not negative, number of Monte Carlo steps of the search for

@@ -4,7 +4,9 @@ A unit is a unit of a Dense layer or a channel of a convolution. It has one
 activation per example: over positions (space, time, repeated calls of the
 layer) the mean, as in `neurons`. Derivatives downstream are with respect to a
 shift of the unit at all its positions, which raises that mean by as much, so
-equations 1 to 4 hold for convolutions as they are written.
+equations 1 to 4 hold for convolutions as they are written. Positions that a
+Keras mask hides, such as padding, count nowhere: not in the mean, the shift,
+the outputs or the loss. An example that has no other counts, its activations 0.
 
 References:
     - [Lange et al., 2022](https://arxiv.org/abs/2203.11815),
@@ -65,7 +67,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
             subclassed. Several outputs count as one y, side by side.
         data: Arrays `(inputs, targets)` or batches of them, as in
             `parts.data.batches`; two examples or more, held out from training.
-            Inputs are floats.
+            Inputs are floats, but for covariance alone.
         layers: Names or paths of layers, of any kind (a `ReLU`, say), as in
             `activations.choose_layers`; `None` for the Conv and Dense layers
             but those that return the model's outputs.

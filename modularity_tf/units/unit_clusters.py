@@ -20,7 +20,6 @@ from modularity_tf.parts import (
     activations,
     checks,
     finding,
-    keras_private,
     layer_names,
 )
 from modularity_tf.parts import data as data_of_users
@@ -106,8 +105,11 @@ class UnitClusters(finding.Finding):
             model: Built `keras.Model`.
         """
         layers = activations.choose_layers(model, self.layer, "layer")
-        kernels = (keras_private.kernel(layer) for layer in layers.values())
-        units = {k.shape[-1] for k in kernels if k is not None}
+        units = {
+            getattr(layer, "units", None) or layer.filters
+            for layer in layers.values()
+            if activations.is_neuronal(layer)
+        }
         if self.layer not in layers or units - {len(self.clusters)}:
             raise ValueError(
                 f"The clusters do not fit {model.name!r}: they are of "
@@ -189,7 +191,8 @@ class UnitModularity(keras.callbacks.Callback):
 
     Raises:
         ValueError: If the measure is unknown or `data` can be gone through
-            only once. Before training: if a layer is unknown.
+            only once. Before training: if a layer is unknown, or has its
+            channels first.
             After an epoch: if an activation is NaN.
 
     References:
@@ -224,7 +227,8 @@ class UnitModularity(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._similarities = None
         if self.model.built:  # else the first epoch ends with the same check
-            activations.choose_layers(self.model, self._layers)
+            chosen = activations.choose_layers(self.model, self._layers)
+            activations.refuse_channels_first(chosen)
         if self._log_dir is not None:
             self._writer = tf.summary.create_file_writer(str(self._log_dir))
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from keras import layers
 
-from modularity_tf.parts import activations
+from modularity_tf.parts import activations, keras_private
 from tests import small_models
 
 
@@ -266,6 +266,262 @@ class ActivationAfterTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(
             [*activations.neuron_layers(model, "relu")], ["a", "b"]
         )
+
+
+class WithoutLayers(layers.Layer):
+    """Dense, then a bare operation, which loses the Keras mask."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.dense = layers.Dense(4, name="dense")
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, inputs):
+        return keras.ops.relu(self.dense(inputs))
+
+
+TOKENS = np.array([[1, 2, 0, 0], [3, 1, 2, 0], [0, 0, 0, 0]], "int32")
+
+
+def of_padded_text():
+    shared = layers.Dense(4, "tanh", name="shared")
+    return keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            layers.Embedding(5, 4, mask_zero=True),
+            layers.Dense(4, name="linear"),
+            layers.LayerNormalization(),
+            layers.ReLU(),
+            WithoutLayers(name="bare"),
+            layers.TimeDistributed(layers.Dense(4, name="timed"), name="td"),
+            layers.ELU(),
+            keras.Sequential([shared, shared, shared], name="inner"),
+            SelfAttention(name="attention"),
+            layers.Conv1D(4, 1, name="conv"),
+        ]
+    )
+
+
+class SelfAttention(layers.Layer):
+    """Its attention takes the mask off what it reads."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.read = layers.Dense(4, name="read")
+        self.inner = layers.MultiHeadAttention(2, 2)
+
+    def build(self, shape):
+        self.read.build(shape)
+        self.inner.build(shape, shape)
+
+    def call(self, inputs):
+        read = self.read(inputs)
+        return self.inner(read, read)
+
+
+class KerasMaskTest(tf.test.TestCase):
+    def test_is_passed_on_with_activations(self):
+        model = of_padded_text()
+        watch = activations.ActivationModel(model)
+
+        @tf.function(autograph=False)
+        def call(tokens):
+            found = watch(tokens)
+            return found, {
+                path: keras_private.get_keras_mask(x)
+                for path, x in found.items()
+            }
+
+        eager = watch(TOKENS)
+        found, masks = call(TOKENS)
+        self.assertEqual(
+            [*found],
+            [
+                *("linear", "bare/dense", "td/timed", "inner/shared"),
+                *("attention/read", "conv"),
+            ],
+        )
+        self.assertIsNone(masks.pop("conv"))  # Keras destroys it there
+        for path, keras_mask in masks.items():
+            expected = TOKENS != 0
+            if path == "inner/shared":  # called three times
+                self.assertEqual(found[path].shape, (3, 4, 3, 4))
+                expected = np.repeat(expected[..., None], 3, -1)
+            self.assertAllEqual(keras_mask, expected, msg=path)
+            own = keras_private.get_keras_mask(eager[path])
+            self.assertAllEqual(own, expected, msg=path)
+            self.assertAllClose(eager[path], found[path])
+        # Of the linear layers it is what the activation after them returns.
+        self.assertEqual(np.min(found["linear"]), 0.0)
+        self.assertGreater(np.min(found["td/timed"]), -1.0)
+
+    def test_hides_positions_from_means(self):
+        values = np.array([[[1.0], [np.nan]], [[4.0], [2.0]], [[1.0], [1.0]]])
+        keras_mask = np.array([[True, False], [True, True], [False, False]])
+        for hidden in (keras_mask, keras_mask.astype("float32")):
+            found = activations.unit_means([tf.constant(values)], [hidden])
+            self.assertAllEqual(found, [[1.0], [3.0], [0.0]])
+            self.assertEqual(found.dtype, tf.float64)
+        # Of several calls, all positions that count are alike.
+        found = activations.unit_means(
+            [tf.constant(values), tf.ones((3, 1), tf.float64)],
+            [keras_mask, None],
+        )
+        self.assertAllClose(found, [[1.0], [7 / 3], [1.0]])
+
+
+class PrecisionTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("float16", "bfloat16")
+    def test_means_over_many_positions_are_exact(self, dtype):
+        values = np.full((1, 224 * 224, 2), 1.5)
+        found = activations.unit_means([tf.constant(values, dtype)], [None])
+        self.assertEqual(found.dtype, tf.float32)
+        self.assertAllClose(found, [[1.5, 1.5]])
+
+    def test_float64_stays_float64_and_float32_is_no_less(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3,), dtype="float64"),
+                layers.Dense(2, name="d", dtype="float64"),
+            ]
+        )
+        inputs = np.random.default_rng(0).normal(size=(4, 3))
+        found = activations.ActivationModel(model)(inputs)["d"]
+        self.assertEqual(found.dtype, tf.float64)
+        kernel = model.get_weights()[0]
+        self.assertAllClose(found, inputs @ kernel, 1e-14, 1e-14)
+        policy = keras.config.dtype_policy()
+        self.addCleanup(keras.config.set_dtype_policy, policy)
+        keras.config.set_dtype_policy("mixed_float16")
+        watch = activations.ActivationModel(model)  # of another policy
+        self.assertAllEqual(watch(inputs)["d"], found)
+
+
+def channels_first(kind, *args, **kwargs):
+    return lambda: kind(
+        *args, data_format="channels_first", name="odd", **kwargs
+    )
+
+
+class ChannelsFirstTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        ("conv", channels_first(layers.Conv2D, 4, 1)),
+        ("transposed", channels_first(layers.Conv2DTranspose, 4, 1)),
+        ("depthwise", channels_first(layers.DepthwiseConv2D, 1)),
+        ("separable", channels_first(layers.SeparableConv2D, 4, 1)),
+        ("pooling", channels_first(layers.MaxPooling2D)),
+        ("upsampling", channels_first(layers.UpSampling2D)),
+        ("normalization", lambda: layers.BatchNormalization(1, name="odd")),
+        ("of_layers", lambda: layers.LayerNormalization(1, name="odd")),
+        (
+            "recurrent",
+            channels_first(layers.ConvLSTM1D, 4, 1, return_sequences=True),
+        ),
+        (
+            "wrapped",
+            lambda: layers.TimeDistributed(
+                channels_first(layers.Conv1D, 4, 1)(), name="odd"
+            ),
+        ),
+    )
+    def test_is_refused_by_path_and_what_follows(self, make):
+        inner = keras.Sequential([make(), layers.ReLU(name="relu")])
+        inner.name = "inner"
+        model = keras.Sequential(
+            [
+                keras.Input((3, 6, 8)),
+                inner,
+                layers.Dropout(0.5, name="drop"),
+                layers.Flatten(data_format="channels_first", name="flat"),
+                layers.Dense(4, name="hidden"),
+                layers.Dense(2, name="last"),
+            ]
+        )
+        call = tf.function(
+            lambda x, layer: activations.activations_in_graph(
+                model, activations.choose_layers(model, layer), x, False
+            )[1],
+            autograph=False,
+        )
+        spec = tf.TensorSpec((None, 3, 6, 8))
+        for path in ("inner/odd", "inner/relu", "drop"):
+            message = f"'{path}' has its channels first"
+            with self.assertRaisesRegex(ValueError, message):
+                call.get_concrete_function(spec, path)
+        for path in ("flat", "hidden", "last"):
+            call.get_concrete_function(spec, path)
+
+    def test_is_followed_through_bare_operations(self):
+        x = keras.Input((3, 6, 8))
+        conv = layers.Conv2D(4, 1, data_format="channels_first", name="conv")
+        y = layers.Dropout(0.5, name="after")(keras.ops.relu(conv(x)) + 1.0)
+        z = layers.Permute((2, 3, 1), name="last")(y)
+        z = layers.ReLU(name="fine")(z)
+        model = keras.Model(x, layers.GlobalAveragePooling2D()(z))
+        watched = activations.choose_layers(model, ["after", "fine"])
+
+        @tf.function(autograph=False)
+        def call(images, path):
+            return activations.activations_in_graph(
+                model, {path: watched[path]}, images
+            )[1]
+
+        spec = tf.TensorSpec((None, 3, 6, 8))
+        with self.assertRaisesRegex(ValueError, "'after' has its channels"):
+            call.get_concrete_function(spec, "after")
+        call.get_concrete_function(spec, "fine")
+
+    def test_leaves_dense_layers_their_kernels(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3, 6, 8)),
+                layers.Conv2D(4, 1, data_format="channels_first", name="conv"),
+                layers.Flatten(),
+                layers.Dense(2, name="last"),
+            ]
+        )
+        self.assertEqual([*activations.kernel_paths(model)], ["conv", "last"])
+        self.assertEqual([*activations.neuron_layers(model, "last")], ["last"])
+        with self.assertRaisesRegex(ValueError, "'conv' has its channels"):
+            activations.neuron_layers(model)
+
+
+class QuantizedTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("int8", "int4", "float8")
+    def test_layers_are_read_like_any(self, mode):
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                layers.Dense(6, name="hidden"),
+                layers.ReLU(),
+                layers.Dense(2, name="last"),
+            ]
+        )
+        model.quantize(mode)
+        rows = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+        found = activations.ActivationModel(model)(rows)
+        hidden = model.layers[0](rows)
+        self.assertAllClose(found["hidden"], tf.nn.relu(hidden))
+        self.assertAllClose(found["last"], model(rows))
+        kernels = activations.kernel_paths(model)
+        self.assertLen(kernels, 2 if mode == "float8" else 0)
+        self.assertNotIn("quantized_call", vars(model.layers[0]))
+
+    def test_lora_layers_keep_their_kernel(self):
+        model = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(6, name="d", use_bias=False)]
+        )
+        layer = model.layers[0]
+        layer.enable_lora(2)
+        layer.lora_kernel_b.assign(np.ones((2, 6)))
+        rows = np.eye(4, dtype="float32")
+        found = activations.ActivationModel(model)(rows)["d"]
+        self.assertAllClose(found, layer.kernel, atol=1e-5)
+        self.assertEqual(activations.kernel_paths(model), {"d": "d/kernel"})
 
 
 class OtherUnitsTest(tf.test.TestCase):
