@@ -117,7 +117,9 @@ def check_batches(name, data):
     is_iterable = hasattr(data, "__iter__") or isinstance(
         data, keras.utils.PyDataset
     )
-    if is_alone or not is_iterable or not isinstance(first, (tuple, list)):
+    if isinstance(data, (str, bytes)) or not is_iterable:
+        raise ValueError(f"`{name}` must be {_KINDS}, got {data!r}.")
+    if is_alone or not isinstance(first, (tuple, list)):
         raise ValueError(
             f"`{name}` must be {_KINDS}, got "
             f"{'arrays' if is_alone else 'a ' + type(data).__name__}"

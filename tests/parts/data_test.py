@@ -415,6 +415,11 @@ class ChecksTest(parameterized.TestCase, tf.test.TestCase):
             with self.assertRaisesRegex(ValueError, f"`mine` .*{message}"):
                 check("mine", data)
 
+    @parameterized.parameters(None, 3, "data.npz")
+    def test_refuses_what_is_no_data_by_its_value(self, data):
+        with self.assertRaisesRegex(ValueError, f"`mine` .* got {data!r}"):
+            data_of_users.check_batches("mine", data)
+
     def test_weights_may_be_none_in_a_dataset(self):
         data = tf.data.Dataset.from_tensors((ROWS, LABELS))
         data = data.map(lambda x, y: (x, y, None))
