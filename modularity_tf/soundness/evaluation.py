@@ -248,7 +248,7 @@ def copies_of(examples):
         Int array `(examples,)`, numbered from 0 in the order in which they
         come. Examples with equal inputs and targets have the same number.
     """
-    numbers: dict = {}
+    numbers = {}
     found = [
         numbers.setdefault(row, len(numbers))
         for batch in examples
