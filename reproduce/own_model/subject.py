@@ -30,7 +30,8 @@ class Subject:
     @property
     def classes(self):
         """List of int, the classes in `y`; empty if it has no class numbers."""
-        if self._y.ndim > 1 or self._y.dtype.kind not in "iu":
+        y = np.asarray(self._y)  # text is a tensor
+        if y.ndim > 1 or y.dtype.kind not in "iu":
             return []
         return np.unique(self._y).tolist()
 
