@@ -123,14 +123,20 @@ class FrozenModel(keras.Model):
             filepath, *args, input_signature=input_signature, **kwargs
         )
 
-    def save(self, *args, **kwargs):
+    def save(self, filepath, *args, **kwargs):
         """Saves the model, as `keras.Model.save` does.
 
         Raises:
-            ValueError: If what was learned is NaN or infinite.
+            ValueError: If what was learned is NaN or infinite, or `filepath`
+                is that of a legacy HDF5 file.
         """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"`filepath` must end in .keras, got {str(filepath)!r}: a "
+                f"legacy HDF5 file can't hold a {type(self).__name__}."
+            )
         self.check_learned()
-        super().save(*args, **kwargs)
+        super().save(filepath, *args, **kwargs)
 
     def make_train_function(self, force=False):
         before = self.train_function

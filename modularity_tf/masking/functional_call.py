@@ -144,11 +144,10 @@ class FunctionalCall:
         )
 
     def _warn_of_untracked(self, used):
-        local_results = tf.distribute.get_strategy().experimental_local_results
         known = {
-            id(local)  # one of each device, where a strategy made the variable
+            id(local)
             for variable in self._model.variables
-            for local in (variable.value, *local_results(variable.value))
+            for local in _on_each_device(variable.value)
         }
         names = [
             variable.name for variable in used if id(variable) not in known
@@ -162,6 +161,12 @@ class FunctionalCall:
 
     def _knows(self, variable):
         return id(variable) in self._known
+
+
+def _on_each_device(value):
+    """Returns a variable, and its copies where a strategy made it."""
+    is_copied = isinstance(value, tf.distribute.DistributedValues)
+    return (value, *value.values) if is_copied else (value,)
 
 
 def _error(message):

@@ -88,9 +88,10 @@ class MaskedModel(frozen_model.FrozenModel):
 
     Raises:
         ValueError: For a model that is not built, arguments out of range,
-            unknown roles or layers, quantized kernels, a `fixed_mask` that does not fit, the
-            strengths of a `SparseDense` or `SparseRecurrent` among the
-            weights, or where nothing is left to mask.
+            unknown roles or layers, quantized kernels, a `fixed_mask` that
+            does not fit, the strengths of a `SparseDense` or
+            `SparseRecurrent` among the weights, or where nothing is left to
+            mask. When called: for weights that no output depends on.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2

@@ -137,6 +137,12 @@ class DeepR(keras.optimizers.Optimizer):
 
     def build(self, variables):
         sparse = [v for v in variables if _is_sparse(v)]
+        if not variables:
+            raise ValueError(
+                "DeepR got no variables to train, as when Keras loads a legacy "
+                ".h5 file: save the model as `.keras`, or load it with "
+                "`compile=False` and compile it again."
+            )
         if not sparse:
             raise ValueError(
                 "DeepR needs a model with sparse connections, got none among "

@@ -1,3 +1,5 @@
+import os
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -81,6 +83,41 @@ class FrozenModelTest(parameterized.TestCase, tf.test.TestCase):
         fresh.build([variable])
         for old, new in zip(used.variables, fresh.variables, strict=True):
             self.assertAllEqual(old, new)
+
+    @parameterized.named_parameters(
+        ("adam", lambda rate: keras.optimizers.Adam(rate)),
+        (
+            "scaled",
+            lambda rate: keras.optimizers.LossScaleOptimizer(
+                keras.optimizers.SGD(rate, momentum=0.9)
+            ),
+        ),
+        (
+            "accumulated",
+            lambda rate: keras.optimizers.Adam(
+                rate, gradient_accumulation_steps=2, use_ema=True
+            ),
+        ),
+    )
+    def test_a_reset_restores_the_compiled_learning_rate(self, optimizer):
+        model = Shifted(_linear())
+        model.compile(optimizer(0.5), "mse")
+        before = [variable.numpy() for variable in model.optimizer.variables]
+        halve = keras.callbacks.LearningRateScheduler(lambda _, rate: rate / 2)
+        data = np.ones((4, 3)), np.ones((4, 2))
+        for _ in range(2):
+            model.fit(*data, epochs=2, callbacks=[halve], verbose=0)
+            self.assertAllClose(model.optimizer.learning_rate, 0.125)
+            model._reset_optimizer()
+            self.assertAllClose(model.optimizer.learning_rate, 0.5)
+            for old, new in zip(before, model.optimizer.variables, strict=True):
+                self.assertAllEqual(old, new)
+
+    @parameterized.parameters("m.h5", "m.hdf5")
+    def test_a_legacy_file_is_refused(self, name):
+        file = os.path.join(self.get_temp_dir(), name)
+        with self.assertRaisesRegex(ValueError, "end in .keras, got .*Shifted"):
+            Shifted(_linear()).save(file)
 
     def test_says_of_missing_targets_what_keras_says(self):
         messages = []

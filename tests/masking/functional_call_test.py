@@ -1,4 +1,5 @@
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -193,6 +194,26 @@ class RandomLayersTest(parameterized.TestCase, tf.test.TestCase):
         for old, new in zip(before, model.get_weights(), strict=True):
             self.assertAllEqual(old, new)
         self.assertAllClose(outputs, model(inputs), atol=1e-5)
+
+
+class StrategyTest(tf.test.TestCase):
+    def test_a_model_of_a_strategy_is_known_outside_of_it(self):
+        strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+        with strategy.scope():
+            model = with_layer(DropoutLeftOn(0.5))
+        call, inputs = functional_call.FunctionalCall(model), tf.ones((5, 4))
+        values = whole(call, "last")  # others are read from the model
+
+        def parts():
+            return call.call_parts([values, values], [inputs, inputs])
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            outside = tf.function(parts, autograph=False)()
+            with strategy.scope():
+                inside = strategy.run(tf.function(parts, autograph=False))
+        for outputs in (outside, inside):
+            self.assertNotAllClose(outputs[:5], outputs[5:])
 
 
 class UnnoticedWeightsTest(tf.test.TestCase):

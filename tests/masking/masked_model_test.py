@@ -1,3 +1,4 @@
+import functools
 import itertools
 import os
 import subprocess
@@ -11,10 +12,15 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf.masking import (
+    functional_call,
     mask_sampling,
     masked_model,
+    scored_model,
     weight_mask,
+    weight_scores,
 )
+from modularity_tf.parts import weights as model_weights
+from tests import small_models
 
 LOSS = "sparse_categorical_crossentropy"
 
@@ -373,7 +379,7 @@ import numpy as np, tensorflow as tf, keras
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from modularity_tf import MaskedModel
+from modularity_tf import MaskedModel, find_weights
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(64, 6)).astype("float32"), rng.integers(0, 3, 64)
 data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
@@ -391,9 +397,21 @@ def logits(strategy):
     return np.concatenate(
         [v.numpy().ravel() for v in masked.mask_logits.values()])
 one = logits(tf.distribute.get_strategy())
-two = logits(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+two = logits(strategy)
 assert np.ptp(one) > 0.01, np.ptp(one)
 np.testing.assert_allclose(one, two, atol=1e-5)
+class NoiseLeftOn(keras.layers.GaussianNoise):
+    def call(self, inputs, training=False):
+        return super().call(inputs, training=True)
+with strategy.scope():
+    model = keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(3), NoiseLeftOn(0.1)])
+    mask = find_weights(
+        model, (x, model.predict(x, verbose=0)), (x[:13], model(x[:13])),
+        loss="mse", alpha=1e-9, keep_probability=0.9, steps=4, batch_size=16,
+        verbose=0)
+assert mask.keep_fraction == 1
 print("same")
 """
         done = subprocess.run(
@@ -519,6 +537,44 @@ print("same")
         masked.fit(*image_data(), verbose=0)
         kernel = masked.mask_logits["conv/kernel"]
         self.assertIn("GPU", kernel.value.device)
+
+
+class LoraAndQuantizedTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("kernels", "all")
+    def test_a_mask_over_a_model_with_lora_is_the_kernels(self, roles):
+        model = small_models.adapted()
+        weights = model_weights.chosen_weights(model, roles)
+        has_adapters = any("lora" in path for path in weights)
+        self.assertEqual(has_adapters, roles == "all")
+        rng = np.random.default_rng(0)
+        values = {
+            path: rng.random(weight.variable.shape) < 0.5
+            for path, weight in weights.items()
+        }
+        inputs = rng.normal(size=(3, 4, 4, 2)).astype("float32")
+        call = functional_call.FunctionalCall(model)
+        masked = {
+            p: tf.where(v, weights[p].variable.value, 0)
+            for p, v in values.items()
+        }
+        alone = weight_mask.WeightMask(values).apply(model)
+        self.assertAllClose(alone(inputs), call(masked, inputs), atol=1e-5)
+        self.assertNotAllClose(alone(inputs), model(inputs), atol=1e-2)
+
+    @parameterized.parameters("int8", "int4")
+    def test_a_quantized_kernel_is_refused_and_others_are_not(self, kind):
+        model = small_models.adapted(kind)
+        for make in (
+            masked_model.MaskedModel,
+            scored_model.ScoredModel,
+            functools.partial(weight_scores.weight_scores, method="magnitude"),
+        ):
+            with self.assertRaisesRegex(
+                ValueError, "'dense/kernel': 'int8', 'last/kernel': .*`layers`"
+            ):
+                make(model)
+        masked = masked_model.MaskedModel(model, roles="all", layers="conv")
+        self.assertEqual([*masked.mask_logits], ["conv/kernel", "conv/bias"])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
-from keras import layers
+from keras import layers, ops
 
 from modularity_tf.parts import keras_private
 
@@ -158,6 +158,48 @@ class KerasPrivateTest(parameterized.TestCase, tf.test.TestCase):
         for i, variable in enumerate(variables):
             place = keras_private.variable_index(optimizer, variable)
             self.assertEqual(place, i, message)
+
+    def test_a_variable_of_a_stateless_scope_has_no_value_yet(self):
+        message = dropped("Variable._value", "is_initialized")
+        with keras.StatelessScope():
+            late = keras.Variable(lambda shape, dtype: ops.ones(shape), (2,))
+            self.assertFalse(keras_private.is_initialized(late), message)
+        self.assertTrue(keras_private.is_initialized(late), message)
+
+    def test_a_model_has_the_seed_generators_of_its_layers(self):
+        message = dropped("Layer._seed_generators", "seed_generators")
+        inner = keras.Sequential([keras.Input((2,)), layers.Dropout(0.5)])
+        model = keras.Sequential(
+            [keras.Input((2,)), layers.GaussianNoise(1.0), inner]
+        )
+        self.assertEqual(
+            keras_private.seed_generators(model),
+            [model.layers[0].seed_generator, inner.layers[0].seed_generator],
+            message,
+        )
+
+    def test_unseeded_draws_come_from_another_generator_for_a_while(self):
+        message = dropped("global_seed_generator", "global_seed_generator")
+        drawn = []
+        for seed in (1, 1, 2):
+            keras.utils.set_random_seed(0)
+            with keras_private.global_seed_generator(seed):
+                drawn.append(keras.random.uniform((3,)))
+            after = keras.random.uniform((3,))
+            keras.utils.set_random_seed(0)
+            self.assertAllEqual(keras.random.uniform((3,)), after, message)
+        self.assertAllEqual(drawn[0], drawn[1], message)
+        self.assertNotAllEqual(drawn[0], drawn[2], message)
+
+    def test_an_error_is_told_without_the_arguments_of_the_layer(self):
+        class Refusing(layers.Layer):
+            def call(self, inputs):
+                raise keras_private.told_as_it_is(ValueError("No."))
+
+        with self.assertRaises(ValueError) as raised:
+            Refusing()(np.ones((1, 2)))
+        message = dropped("_keras_call_info_injected", "told_as_it_is")
+        self.assertEqual(str(raised.exception), "No.", message)
 
     def test_no_other_file_reaches_for_a_private_attribute(self):
         files = [*_files()]

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import tempfile
 
 import keras
@@ -8,6 +9,7 @@ from absl.testing import parameterized
 from keras import layers
 
 from modularity_tf.parts import weights as model_weights
+from tests import small_models
 
 
 def sequential_model(name="outer"):
@@ -484,6 +486,66 @@ class StableNamesTest(parameterized.TestCase):
         self.assertEqual(
             model_weights.fingerprint(loaded), model_weights.fingerprint(model)
         )
+
+
+class LoraAndQuantizedTest(parameterized.TestCase, tf.test.TestCase):
+    def test_adapters_of_lora_have_a_role_of_their_own(self):
+        roles = {
+            path: weight.role
+            for path, weight in model_weights.model_weights(
+                small_models.adapted()
+            ).items()
+        }
+        expected = {}
+        for layer in ("conv", "dense", "last"):
+            expected[f"{layer}/kernel"] = "kernel"
+            expected[f"{layer}/bias"] = "bias"
+            expected[f"{layer}/lora_kernel_a"] = "adapter"
+            expected[f"{layer}/lora_kernel_b"] = "adapter"
+        self.assertEqual(roles, expected)
+        words = layers.Embedding(5, 3, lora_rank=2, name="words")
+        model = keras.Sequential([keras.Input((2,), dtype="int32"), words])
+        found = model_weights.model_weights(model)
+        self.assertEqual(
+            [weight.role for weight in found.values()],
+            ["embedding", "adapter", "adapter"],
+        )
+
+    def test_scales_of_float8_are_no_weights(self):
+        found = model_weights.model_weights(small_models.adapted("float8"))
+        plain = [
+            f"{x}/{y}"
+            for x in ("conv", "dense", "last")
+            for y in ("kernel", "bias")
+        ]
+        self.assertEqual([*found], plain)
+
+
+class NoModelTest(parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("none", None, "got None"),
+        ("a_path", "a.keras", "'a.keras'; .*keras.saving.load_model"),
+        ("another_path", pathlib.Path("a"), "'a'.*keras.saving.load_model"),
+        ("a_class", keras.Sequential, "the class Sequential; make"),
+        ("an_array", np.ones((9, 9)), "an object of ndarray"),
+    )
+    def test_is_told_in_one_line(self, model, message):
+        with self.assertRaisesRegex(ValueError, message) as raised:
+            model_weights.model_weights(model)
+        self.assertStartsWith(
+            str(raised.exception), "`model` must be a keras.Model, got "
+        )
+        self.assertNotIn("\n", str(raised.exception))
+
+    def test_a_model_of_keras_2_is_told_as_such(self):
+        import tf_keras
+
+        class Own(tf_keras.Model):
+            pass
+
+        for model in (tf_keras.Sequential(), Own()):
+            with self.assertRaisesRegex(ValueError, "of tf_keras, Keras 2"):
+                model_weights.model_weights(model)
 
 
 if __name__ == "__main__":

@@ -270,6 +270,20 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllClose(value, other, rtol=0, atol=1e-6)
         self.assertGreater(int(straight.optimizer.rewired), 0)
 
+    def test_a_legacy_file_is_loaded_without_the_optimizer_or_refused(self):
+        model, file = make_model(), os.path.join(self.folder, "m.h5")
+        fit(model, 0, 2)
+        model.compile(model.optimizer, keras.losses.MeanSquaredError())
+        with self.assertLogs(level="WARNING"):  # that it is legacy
+            model.save(file)
+        with self.assertRaisesRegex(ValueError, r"\.h5 file: .*compile=False"):
+            keras.saving.load_model(file)
+        loaded = keras.saving.load_model(file, compile=False)
+        for old, new in zip(
+            model.get_weights(), loaded.get_weights(), strict=True
+        ):
+            self.assertAllEqual(old, new)
+
     def test_other_variables_are_left_to_the_wrapped_optimizer(self):
         def make_wrapped():
             return keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.01)

@@ -1,6 +1,8 @@
 import dataclasses
 import math
+import pathlib
 import sys
+import tempfile
 from unittest import mock
 
 from absl import flags
@@ -86,6 +88,47 @@ class FlagsTest(parameterized.TestCase):
     def test_text_is_a_command_line_that_gives_the_same_again(self):
         config = Config(seeds=(3, 4), names=("x",), extras=False, size=5)
         self.assertEqual(parsed(*config.text().split()), config)
+
+
+class FlagFilesTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(
+            self.enter_context(tempfile.TemporaryDirectory())
+        )
+
+    def _file(self, name, text, encoding):
+        (self.folder / name).write_bytes(text.encode(encoding))
+        return f"--flagfile={self.folder / name}"
+
+    @parameterized.parameters("utf-8", "utf-8-sig")
+    def test_flags_of_a_file_stand_in_its_place(self, encoding):
+        inner = self._file("inner", "--name=\u00e4\n", encoding)
+        text = f"\n# a comment\n// too\n--count=3 \r\n{inner}\n"
+        outer = self._file("outer", text, encoding)
+        self.assertEqual(
+            harness_config.with_flag_files(["run", "-v", outer, "--last"]),
+            ["run", "-v", "--count=3", "--name=\u00e4", "--last"],
+        )
+        split = ["run", "--flagfile", outer.partition("=")[2]]
+        self.assertLen(harness_config.with_flag_files(split), 3)
+        behind = ["run", "--", outer]
+        self.assertEqual(harness_config.with_flag_files(behind), behind)
+
+    @parameterized.parameters("utf-16", "utf-16-le", "latin-1")
+    def test_another_encoding_is_refused_in_one_line(self, encoding):
+        file = self._file("flags", "--name=\u00e4\n", encoding)
+        with self.assertRaisesRegex(ValueError, "flagfile=.*flags must be.*8"):
+            harness_config.with_flag_files(["run", file])
+
+    def test_what_is_no_file_is_left_to_absl(self):
+        missing = [f"--flagfile={self.folder / 'none'}"]
+        self.assertEqual(harness_config.with_flag_files(missing), missing)
+
+    def test_a_file_that_names_itself_is_read_once(self):
+        name = f"--flagfile={self.folder / 'own'}"
+        file = self._file("own", f"--count=3\n{name}\n", "utf-8")
+        self.assertEqual(harness_config.with_flag_files([file]), ["--count=3"])
 
 
 class LimitsTest(parameterized.TestCase):
