@@ -59,15 +59,19 @@ def all_layers(layer):
 def leaves(model):
     """Returns the innermost layers inside a model, each once.
 
-    A recurrent layer is one of them, and so is a wrapper: what lies inside is
-    called in a loop.
+    A recurrent layer is one of them, and so are `Bidirectional` and
+    `TimeDistributed`: what lies inside is called in a loop.
     """
+    loops = (
+        keras.layers.RNN,
+        keras.layers.Bidirectional,
+        keras.layers.TimeDistributed,
+    )
     found = {}
 
     def collect(layer):
         for child in children(layer):
-            whole = isinstance(child, (keras.layers.RNN, keras.layers.Wrapper))
-            if whole or not children(child):
+            if isinstance(child, loops) or not children(child):
                 found[id(child)] = child
             else:
                 collect(child)
