@@ -1,7 +1,7 @@
 """The models of the zoo: each with inputs, targets and what has no answer.
 
-A layer whose name starts with "out" returns outputs of its model; its neurons
-are in no selection that is applied or removed.
+The neurons of layers that return the outputs (`is_output`) are in no selection
+that is applied or removed.
 """
 
 import dataclasses
@@ -29,6 +29,7 @@ COPIES = (  # operations that return a changed copy of the model
     "remove_neurons",
     "save_copy",
     "untrained_twin",
+    "export",
 )
 UNITS = (  # operations that read activations, or need neurons from such
     "find_neurons",
@@ -61,9 +62,12 @@ class Entry:
         noise: Float, how far the performance of a model that draws in every
             call may be from what is measured again.
         thorough: Bool. Whether `find_weights` runs in a graph, as users run
-            it, and the operations run that are others' in disguise or take
-            long: one entry of a kind.
-        only: Operations that this machine can run; `None` for all.
+            it, and the tests run all operations, also those that are others
+            in disguise: one entry of a kind.
+        quick: Bool. Whether the tests leave out what takes longest, since
+            they run it on models alike.
+        skipped: Operations that do not run.
+        can_run: Bool. Whether this machine can call the model.
     """
 
     name: str
@@ -79,7 +83,15 @@ class Entry:
     tolerance: float = 1e-5
     noise: float = 0.0
     thorough: bool = False
-    only: tuple | None = None
+    quick: bool = False
+    skipped: tuple = ()
+    can_run: bool = True
+
+
+def is_output(path):
+    """Returns whether a layer returns outputs of its model, by its name."""
+    name = path.rpartition("/")[2]
+    return name.startswith("out") or name == "logits"
 
 
 def all_of(operations, reason):
@@ -106,6 +118,18 @@ def conv(kind, *args, name="conv", activation="relu", **kwargs):
 # Stock layers that have weights or state, between neurons before and behind.
 
 
+def branches(*stacks, shape):
+    """Returns a model of stacks of layers side by side."""
+    inputs = keras.Input(shape)
+    ends = []
+    for stack in stacks:
+        x = inputs
+        for layer in stack:
+            x = layer(x)
+        ends.append(x)
+    return keras.Model(inputs, out()(layers.Concatenate()(ends)))
+
+
 def einsum_dense():
     einsum = layers.EinsumDense(
         "abc,cd->abd", (3, 3), bias_axes="d", activation="relu"
@@ -120,22 +144,66 @@ def reversible_embedding():
     return keras.Model(tokens, embed(back, reverse=True))
 
 
-def self_attention(kind, *args, **kwargs):
-    inputs = keras.Input((3, 4))
-    x = hidden()(inputs)
-    attend = kind(*args, **kwargs, name="attend")
-    if isinstance(attend, layers.Attention):  # AdditiveAttention is one, too
-        x = attend([x, x])
-    else:
-        x = attend(x, x)
-    return keras.Model(inputs, out()(layers.Flatten()(x)))
-
-
-def spectral_normalization():
-    normalized = layers.SpectralNormalization(
-        hidden(activation="relu"), name="spectral"
+def convolutions_1d():
+    kind = layers.Conv1D
+    return branches(
+        [
+            conv(kind, 3, 2, dilation_rate=2, padding="causal"),
+            layers.MaxPooling1D(),
+            layers.Conv1DTranspose(2, 2, strides=2, activation="relu"),
+            layers.Flatten(),
+        ],
+        [
+            conv(kind, 3, 2, name="before_depthwise", activation="elu"),
+            layers.DepthwiseConv1D(2, depth_multiplier=2, activation="relu"),
+            layers.GlobalMaxPooling1D(),
+        ],
+        [
+            conv(kind, 3, 2, name="before_separable"),
+            layers.SeparableConv1D(4, 2, depth_multiplier=2),
+            layers.Flatten(),
+        ],
+        shape=(5, 2),
     )
-    return chain(normalized, out())
+
+
+def convolutions_2d():
+    kind = layers.Conv2D
+    return branches(
+        [
+            conv(kind, 3, 2),
+            layers.UpSampling2D(),
+            layers.Conv2DTranspose(2, 3, strides=2, padding="same"),
+            layers.GlobalAveragePooling2D(),
+        ],
+        [
+            conv(kind, 3, 2, name="before_depthwise"),
+            layers.DepthwiseConv2D(2, depth_multiplier=2),
+            layers.GlobalMaxPooling2D(),
+        ],
+        [
+            conv(kind, 3, 2, name="before_separable"),
+            layers.SeparableConv2D(4, 2, activation="relu"),
+            layers.Flatten(),
+        ],
+        shape=(4, 4, 2),
+    )
+
+
+def convolutions_3d():
+    return branches(
+        [
+            conv(layers.Conv3D, 3, 2),
+            layers.AveragePooling3D(2),
+            layers.Flatten(),
+        ],
+        [
+            conv(layers.Conv3D, 3, 2, name="before_transpose"),
+            layers.Conv3DTranspose(2, 2),
+            layers.GlobalAveragePooling3D(),
+        ],
+        shape=(3, 3, 3, 1),
+    )
 
 
 def conv_batch_norm():
@@ -150,7 +218,60 @@ def conv_batch_norm():
     )
 
 
-IMAGE = (5, 5, 2)
+MIXERS = {
+    "layer_norm": layers.LayerNormalization,
+    "group_norm": functools.partial(layers.GroupNormalization, 2),
+    "rms_norm": layers.RMSNormalization,
+    "unit_norm": layers.UnitNormalization,
+    "softmax": layers.Softmax,
+}
+
+
+def mixers():
+    return branches(
+        *(
+            [layers.Dense(4, "tanh", name=f"to_{name}"), kind(name=name)]
+            for name, kind in MIXERS.items()
+        ),
+        shape=(4,),
+    )
+
+
+def recurrent():
+    inputs = keras.Input((2, 2))
+    x = hidden()(inputs)  # which both read
+    simple = layers.SimpleRNN(3, "relu")(x)
+    stacked = layers.RNN([layers.LSTMCell(2), layers.GRUCell(2)])(x)
+    return keras.Model(inputs, out()(layers.Concatenate()([simple, stacked])))
+
+
+def conv_lstms():
+    signal, film = keras.Input((2, 3, 2)), keras.Input((2, 3, 3, 1))
+    one = layers.ConvLSTM1D(2, 2)(hidden(3)(signal))
+    other = layers.ConvLSTM2D(2, 2)(layers.Dense(3, name="second")(film))
+    both = [layers.Flatten()(one), layers.Flatten()(other)]
+    return keras.Model([signal, film], out()(layers.Concatenate()(both)))
+
+
+def self_attention():
+    inputs = keras.Input((3, 4))
+    x = hidden()(inputs)
+    heads = layers.MultiHeadAttention(2, 3)(x, x)
+    grouped = layers.GroupQueryAttention(3, 2, 1)(x, x)
+    both = layers.Flatten()(layers.Concatenate()([heads, grouped]))
+    return keras.Model(inputs, out()(both))
+
+
+def attention_without_kernels():
+    inputs = keras.Input((3, 4))
+    x = hidden()(inputs)
+    x = layers.Attention(use_scale=True, name="attend")([x, x])
+    y = layers.Dense(4, "tanh", name="second")(inputs)
+    y = layers.AdditiveAttention(name="add")([y, y])
+    both = layers.Flatten()(layers.Concatenate()([x, y]))
+    return keras.Model(inputs, out()(both))
+
+
 LAYERS = (
     Entry(
         "dense",
@@ -172,22 +293,12 @@ LAYERS = (
             shape=(4,),
             dtype="int32",
         ),
+        quick=True,
     ),
     Entry(
         "reversible_embedding",
         reversible_embedding,
         mixed={"back": "embed"},  # whose table the first layer reads, too
-    ),
-    Entry(
-        "conv1d",
-        lambda: chain(
-            conv(layers.Conv1D, 4, 2, dilation_rate=2, padding="causal"),
-            layers.MaxPooling1D(),
-            conv(layers.Conv1D, 3, 2, name="second", activation="tanh"),
-            layers.GlobalMaxPooling1D(),
-            out(),
-            shape=(8, 2),
-        ),
     ),
     Entry(
         "conv2d",
@@ -204,131 +315,36 @@ LAYERS = (
         ),
         thorough=True,
     ),
+    Entry("convolutions_1d", convolutions_1d, quick=True),
+    Entry("convolutions_2d", convolutions_2d, quick=True),
     Entry(
-        "conv3d",
-        lambda: chain(
-            conv(layers.Conv3D, 3, 2),
-            layers.AveragePooling3D(2),
-            layers.Flatten(),
-            out(),
-            shape=(5, 5, 5, 1),
-        ),
-    ),
-    Entry(
-        "grouped_conv",
+        "grouped_convolution",
         lambda: chain(
             conv(layers.Conv2D, 4, 2),
             conv(layers.Conv2D, 4, 2, groups=2, name="grouped"),
             layers.GlobalAveragePooling2D(),
             out(),
-            shape=IMAGE,
-        ),
-    ),
-    Entry(
-        "conv1d_transpose",
-        lambda: chain(
-            conv(layers.Conv1D, 3, 2),
-            layers.Conv1DTranspose(2, 2, strides=2, activation="relu"),
-            layers.Flatten(),
-            out(),
-            shape=(4, 2),
-        ),
-    ),
-    Entry(
-        "conv2d_transpose",
-        lambda: chain(
-            conv(layers.Conv2D, 3, 2),
-            layers.UpSampling2D(),
-            layers.Conv2DTranspose(2, 3, strides=2, padding="same"),
-            layers.Flatten(),
-            out(),
             shape=(3, 3, 2),
         ),
+        skipped=("find_weights",),  # no gradient on TensorFlow's CPU
     ),
-    Entry(
-        "conv3d_transpose",
-        lambda: chain(
-            conv(layers.Conv3D, 3, 2),
-            layers.Conv3DTranspose(2, 2),
-            layers.Flatten(),
-            out(),
-            shape=(3, 3, 3, 1),
-        ),
-    ),
-    Entry(
-        "depthwise_conv1d",
-        lambda: chain(
-            conv(layers.Conv1D, 3, 2),
-            layers.DepthwiseConv1D(2, depth_multiplier=2, activation="relu"),
-            layers.Flatten(),
-            out(),
-            shape=(5, 2),
-        ),
-    ),
-    Entry(
-        "depthwise_conv2d",
-        lambda: chain(
-            conv(layers.Conv2D, 3, 2),
-            layers.DepthwiseConv2D(2, depth_multiplier=2),
-            layers.GlobalMaxPooling2D(),
-            out(),
-            shape=IMAGE,
-        ),
-    ),
-    Entry(
-        "separable_conv1d",
-        lambda: chain(
-            conv(layers.Conv1D, 3, 2),
-            layers.SeparableConv1D(4, 2, depth_multiplier=2),
-            layers.Flatten(),
-            out(),
-            shape=(5, 2),
-        ),
-    ),
-    Entry(
-        "separable_conv2d",
-        lambda: chain(
-            conv(layers.Conv2D, 3, 2),
-            layers.SeparableConv2D(4, 2, activation="relu"),
-            layers.Flatten(),
-            out(),
-            shape=(4, 4, 2),
-        ),
-    ),
+    Entry("convolutions_3d", convolutions_3d, quick=True),
     Entry("batch_norm", conv_batch_norm, activated={"conv": "relu"}),
     Entry(
-        "layer_norm",
-        lambda: chain(hidden(), layers.LayerNormalization(name="norm"), out()),
-        mixed={"hidden": "norm"},
+        "mixers",
+        mixers,
+        mixed={f"to_{name}": name for name in MIXERS},
+        quick=True,
     ),
     Entry(
-        "group_norm",
+        "spectral_norm",
         lambda: chain(
-            conv(layers.Conv2D, 4, 2),
-            layers.GroupNormalization(2, name="norm"),
-            layers.Flatten(),
-            hidden(),
+            layers.SpectralNormalization(
+                hidden(activation="relu"), name="spectral"
+            ),
             out(),
-            shape=(3, 3, 2),
         ),
-        mixed={"conv": "norm"},
     ),
-    Entry(
-        "rms_norm",
-        lambda: chain(hidden(), layers.RMSNormalization(name="norm"), out()),
-        mixed={"hidden": "norm"},
-    ),
-    Entry(
-        "unit_norm",
-        lambda: chain(hidden(), layers.UnitNormalization(name="norm"), out()),
-        mixed={"hidden": "norm"},
-    ),
-    Entry(
-        "softmax",
-        lambda: chain(hidden(), layers.Softmax(name="softmax"), out()),
-        mixed={"hidden": "softmax"},
-    ),
-    Entry("spectral_norm", spectral_normalization),
     Entry(
         "prelu",
         lambda: chain(
@@ -343,96 +359,50 @@ LAYERS = (
             layers.LSTM(3, return_sequences=True),
             layers.LSTM(2, go_backwards=True, unroll=True),
             out(),
-            shape=(3, 2),
+            shape=(2, 2),
         ),
+        quick=True,
     ),
     Entry(
         "gru",
-        lambda: chain(hidden(), layers.GRU(3), out(), shape=(3, 2)),
+        lambda: chain(hidden(), layers.GRU(3), out(), shape=(2, 2)),
         thorough=True,
     ),
-    Entry(
-        "simple_rnn",
-        lambda: chain(
-            hidden(), layers.SimpleRNN(3, "relu"), out(), shape=(3, 2)
-        ),
-    ),
-    Entry(
-        "stacked_cells",
-        lambda: chain(
-            hidden(),
-            layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)]),
-            out(),
-            shape=(3, 2),
-        ),
-    ),
-    Entry(
-        "conv_lstm1d",
-        lambda: chain(
-            hidden(3),
-            layers.ConvLSTM1D(2, 2),
-            layers.Flatten(),
-            out(),
-            shape=(2, 3, 2),
-        ),
-    ),
-    Entry(
-        "conv_lstm2d",
-        lambda: chain(
-            hidden(3),
-            layers.ConvLSTM2D(2, 2),
-            layers.Flatten(),
-            out(),
-            shape=(2, 3, 3, 1),
-        ),
-    ),
+    Entry("recurrent", recurrent, quick=True),
+    Entry("conv_lstm", conv_lstms, quick=True),
     Entry(
         "bidirectional",
         lambda: chain(
             hidden(),
-            layers.Bidirectional(layers.GRU(2)),
+            layers.Bidirectional(layers.SimpleRNN(2)),
             layers.Dense(3, "tanh", name="second"),
             out(),
-            shape=(3, 2),
+            shape=(2, 2),
         ),
+        quick=True,
     ),
     Entry(
         "time_distributed",
         lambda: chain(
             layers.TimeDistributed(hidden(), name="each"),
             layers.TimeDistributed(layers.Dense(3, "relu", name="other")),
-            layers.SimpleRNN(2),
+            layers.Flatten(),
             out(),
-            shape=(3, 2),
+            shape=(2, 2),
         ),
+        quick=True,
     ),
-    Entry(
-        "multi_head_attention",
-        lambda: self_attention(layers.MultiHeadAttention, 2, 3),
-    ),
-    Entry(
-        "group_query_attention",
-        lambda: self_attention(layers.GroupQueryAttention, 3, 2, 1),
-    ),
+    Entry("self_attention", self_attention, quick=True),
     Entry(
         "attention",
-        lambda: self_attention(layers.Attention, use_scale=True),
-        mixed={"hidden": "attend"},
-    ),
-    Entry(
-        "additive_attention",
-        lambda: self_attention(layers.AdditiveAttention),
-        mixed={"hidden": "attend"},
+        attention_without_kernels,
+        mixed={"hidden": "attend", "second": "add"},
+        quick=True,
     ),
 )
 
 
 # Preprocessing inside of the model.
-
-
-def words(shape):
-    """Returns a function that draws words."""
-    return lambda rng: rng.choice(["red", "green", "blue"], (ROWS, *shape))
 
 
 def normalization():
@@ -441,26 +411,42 @@ def normalization():
     return chain(adapted, hidden(), out())
 
 
-def discretization():
-    bins = layers.Discretization(num_bins=4, output_mode="multi_hot")
-    bins.adapt(np.random.default_rng(0).normal(size=(50, 1)))
-    return chain(bins, hidden(), out())
-
-
 def string_lookup():
     known = layers.StringLookup(output_mode="multi_hot")
     known.adapt(["red", "green", "blue", "red"])
     return chain(known, hidden(), out(), dtype="string")
 
 
-def integer_lookup():
+def encodings():
+    size = keras.Input((1,), name="size")
+    count = keras.Input((3,), dtype="int64", name="count")
+    word = keras.Input((2,), dtype="string", name="word")
+    bins = layers.Discretization(num_bins=4, output_mode="multi_hot")
+    bins.adapt(np.random.default_rng(0).normal(size=(50, 1)))
     known = layers.IntegerLookup(output_mode="count")
     known.adapt(np.array([1, 2, 2, 3]))
-    return chain(known, hidden(), out(), dtype="int64")
+    hashed = layers.Embedding(6, 2)(layers.Hashing(6)(word))
+    parts = [
+        bins(size),
+        known(count),
+        layers.CategoryEncoding(5, "multi_hot")(count),
+        layers.Flatten()(hashed),
+    ]
+    return keras.Model(
+        [size, count, word], out()(hidden()(layers.Concatenate()(parts)))
+    )
+
+
+def draw_for_encodings(rng):
+    return [
+        rng.normal(size=(ROWS, 1)).astype("float32"),
+        rng.integers(1, 5, (ROWS, 3)),
+        rng.choice(["red", "green", "blue"], (ROWS, 2)),
+    ]
 
 
 def text_vectorization():
-    split = layers.TextVectorization(output_sequence_length=4)
+    split = layers.TextVectorization(output_sequence_length=3)
     split.adapt(["red green", "blue", "red"])
     read = layers.Embedding(split.vocabulary_size(), 3, mask_zero=True)
     return chain(
@@ -484,38 +470,19 @@ def feature_space():
 
 
 PREPROCESSING = (
-    Entry("normalization", normalization, thorough=True),
-    Entry("discretization", discretization),
+    Entry("normalization", normalization),
     Entry(
-        "category_encoding",
-        lambda: chain(
-            layers.CategoryEncoding(5, "multi_hot"),
-            hidden(),
-            out(),
-            shape=(3,),
-            dtype="int32",
-        ),
+        "string_lookup",
+        string_lookup,
+        lambda rng: rng.choice(["red", "green", "blue"], (ROWS, 4)),
+        thorough=True,
     ),
-    Entry(
-        "hashing",
-        lambda: chain(
-            layers.Hashing(6),
-            layers.Embedding(6, 3),
-            layers.Flatten(),
-            hidden(),
-            out(),
-            shape=(2,),
-            dtype="string",
-        ),
-        words((2,)),
-    ),
-    Entry("string_lookup", string_lookup, words((4,)), thorough=True),
-    Entry("integer_lookup", integer_lookup),
+    Entry("encodings", encodings, draw_for_encodings),
     Entry(
         "text_vectorization",
         text_vectorization,
         lambda rng: np.array(
-            ["red", "green blue red", "green", "blue blue"] * 2
+            ["red", "green blue red", "green", "blue red"] * 2
         ),
     ),
     Entry(
@@ -527,10 +494,14 @@ PREPROCESSING = (
         },
     ),
     Entry(
-        "rescaling_and_resizing",
+        "image_preprocessing",
         lambda: chain(
             layers.Rescaling(1 / 255, -0.5),
             layers.Resizing(4, 4),
+            layers.RandomFlip(),
+            layers.RandomRotation(0.1),
+            layers.RandomZoom(0.1),
+            layers.RandomContrast(0.1),
             layers.CenterCrop(3, 3),
             conv(layers.Conv2D, 3, 2),
             layers.Flatten(),
@@ -538,19 +509,7 @@ PREPROCESSING = (
             shape=(6, 6, 1),
         ),
         lambda rng: rng.integers(0, 256, (ROWS, 6, 6, 1)).astype("uint8"),
-    ),
-    Entry(
-        "augmentation",
-        lambda: chain(
-            layers.RandomFlip(),
-            layers.RandomRotation(0.1),
-            layers.RandomZoom(0.1),
-            layers.RandomContrast(0.1),
-            conv(layers.Conv2D, 3, 2),
-            layers.Flatten(),
-            out(),
-            shape=(4, 4, 1),
-        ),
+        quick=True,
     ),
     Entry(
         "noise",
@@ -574,12 +533,13 @@ PREPROCESSING = (
     Entry(
         "masking",
         lambda: chain(
-            layers.Masking(), hidden(), layers.GRU(2), out(), shape=(3, 2)
+            layers.Masking(), hidden(), layers.SimpleRNN(2), out(), shape=(2, 2)
         ),
         lambda rng: (
-            rng.normal(size=(ROWS, 3, 2))
-            * (np.arange(3) <= np.arange(ROWS)[:, None] % 3)[..., None]
+            rng.normal(size=(ROWS, 2, 2))
+            * (np.arange(2) <= np.arange(ROWS)[:, None] % 2)[..., None]
         ).astype("float32"),
+        quick=True,
     ),
 )
 
@@ -729,17 +689,17 @@ def text_lstm():
 def sequence_labels():
     return chain(
         layers.Embedding(5, 3, mask_zero=True),
-        layers.Bidirectional(layers.LSTM(2, return_sequences=True)),
+        layers.Bidirectional(layers.SimpleRNN(2, return_sequences=True)),
         hidden(),
         out(3, "softmax"),
-        shape=(4,),
+        shape=(3,),
         dtype="int32",
     )
 
 
 def padded_tokens(rng):
-    return rng.integers(1, 5, (ROWS, 4)) * (
-        np.arange(4) <= np.arange(ROWS)[:, None] % 4
+    return rng.integers(1, 5, (ROWS, 3)) * (
+        np.arange(3) <= np.arange(ROWS)[:, None] % 3
     )
 
 
@@ -823,9 +783,8 @@ NETWORKS = (
         ),
         loss="sparse_categorical_crossentropy",
         metrics=("accuracy",),
-        thorough=True,
     ),
-    Entry("two_inputs_and_outputs", two_inputs_and_outputs, thorough=True),
+    Entry("two_inputs_and_outputs", two_inputs_and_outputs),
     Entry("inputs_and_outputs_by_name", inputs_and_outputs_by_name),
     Entry("nested", nested),
     Entry("nested_twice", nested_twice),
@@ -836,20 +795,23 @@ NETWORKS = (
         # A row of its kernel weighs a unit of each.
         mixed={"left": "shared", "right": "shared"},
     ),
-    Entry("residual", residual, thorough=True),
-    Entry("squeeze_and_excitation", squeeze_and_excitation),
-    Entry("densely_connected", densely_connected),
+    Entry("residual", residual),
+    Entry("squeeze_and_excitation", squeeze_and_excitation, quick=True),
+    Entry("densely_connected", densely_connected, quick=True),
     Entry(
         "inverted_bottleneck",
         inverted_bottleneck,
         activated={"expand": "relu6"},
+        quick=True,
     ),
     Entry(
         "transformer",
         lambda: transformer(norm_first=False),
         mixed={"contract": "norm_2"},
     ),
-    Entry("pre_norm_transformer", lambda: transformer(norm_first=True)),
+    Entry(
+        "pre_norm_transformer", lambda: transformer(norm_first=True), quick=True
+    ),
     Entry("text_lstm", text_lstm, padded_tokens),
     Entry(
         "sequence_labels",
@@ -857,8 +819,9 @@ NETWORKS = (
         padded_tokens,
         loss="sparse_categorical_crossentropy",
         metrics=("accuracy",),
+        quick=True,
     ),
-    Entry("autoencoder", autoencoder),
+    Entry("autoencoder", autoencoder, quick=True),
     Entry(
         "mobilenet_v2",
         lambda: cut(keras.applications.MobileNetV2, "block_2_add", alpha=0.35),
@@ -867,11 +830,13 @@ NETWORKS = (
             "block_1_expand": "block_1_expand_relu",
             "block_2_expand": "block_2_expand_relu",
         },
+        quick=True,
     ),
     Entry(
         "efficientnet_b0",
         lambda: cut(keras.applications.EfficientNetB0, "block1a_project_bn"),
         activated={"stem_conv": "stem_activation"},
+        quick=True,
     ),
     Entry(
         "keras_hub_gpt2",
@@ -886,8 +851,17 @@ NETWORKS = (
         mixed={
             "bert_backbone/transformer_layer_0/feedforward_output_dense": "norm"
         },
+        quick=True,
     ),
-    Entry("keras_hub_vit", vit),
+    Entry(
+        "keras_hub_vit",
+        vit,
+        mixed={
+            "vit/vit_patching_and_embedding/patch_embedding": "ln_1",
+            "vit/vit_encoder/transformer_block_1/mlp/dense_1": "norm",
+        },
+        quick=True,
+    ),
 )
 
 
@@ -943,12 +917,12 @@ FORMATS = (
             functools.partial(under, policy, head),
             activated={"conv": "relu"},
             tolerance=tolerance,
+            quick=policy in ("mixed_bfloat16", "float16"),
         )
         for policy, head, tolerance in (
             ("mixed_float16", "float32", 3e-3),
             ("mixed_bfloat16", "float32", 3e-2),
             ("float16", "float16", 3e-3),
-            ("bfloat16", "bfloat16", 3e-2),
             ("float64", "float64", 1e-6),
         )
     ),
@@ -966,10 +940,10 @@ FORMATS = (
                     "force_neurons",
                     "remove_neurons",
                     "weights_of_neurons",
-                    "units_of_weights",
+                    "units_of_weights",  # no kernel can be masked
                     "compare",
                 ),
-                "(first|hidden).*(int|quant)",
+                "(first|hidden).*(int|quant)|has no kernel",
             ),
         )
         for mode in ("int8", "int4")
@@ -978,7 +952,7 @@ FORMATS = (
         "channels_first",
         channels_first,
         refused=all_of(UNITS, "conv.*channels"),
-        only=UNITS,  # TensorFlow's CPU has no such convolution
+        can_run=False,  # TensorFlow's CPU has no such convolution
     ),
 )
 
@@ -997,7 +971,7 @@ class Sample(layers.Layer):
     def call(self, inputs):
         mean, spread = inputs
         noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
-        return mean + ops.exp(0.5 * spread) * noise
+        return mean + 0.1 * ops.exp(0.5 * spread) * noise
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -1118,7 +1092,7 @@ def saved_model():
 def stateful():
     return keras.Sequential(
         [
-            keras.Input(batch_shape=(ROWS, 3, 2)),
+            keras.Input(batch_shape=(ROWS, 2, 2)),
             hidden(),
             layers.GRU(3, stateful=True, name="state"),
             out(),
@@ -1136,11 +1110,10 @@ AWKWARD = (
     ),
     Entry(
         "monte_carlo_dropout",
-        lambda: chain(hidden(8), AlwaysDropout(0.5, seed=1), out()),
+        lambda: chain(hidden(8), AlwaysDropout(0.1, seed=1), out()),
         noise=0.3,
-        thorough=True,
     ),
-    Entry("subclassed", lambda: called(Configured(4)), thorough=True),
+    Entry("subclassed", lambda: called(Configured(4))),
     Entry(
         "subclassed_without_config",
         lambda: called(Unconfigured(4)),
@@ -1162,6 +1135,7 @@ AWKWARD = (
         "attribute_set_later",
         with_temperature,
         either=all_of(COPIES, "cooler"),
+        skipped=("save_copy",),  # Keras does not save it: it is in no config
         may_be_mixed={"hidden": "cooler"},
     ),
     Entry(
@@ -1180,7 +1154,10 @@ AWKWARD = (
     Entry(
         "stateful_rnn",
         stateful,
-        refused=all_of(("find_weights", "untrained_twin"), "'state'.*stateful"),
+        refused={
+            **all_of(("find_weights", "untrained_twin"), "'state'.*stateful"),
+            "find_neurons": "state",  # which takes `ROWS` rows at a time
+        },
     ),
     Entry(
         "masked_dense",
