@@ -7,7 +7,7 @@ import scipy.sparse
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.masking import find_weights, weight_scores
+from modularity_tf.masking import find_weights, masked_model, weight_scores
 from modularity_tf.neurons import statistics
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.soundness import evaluation
@@ -527,6 +527,16 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             self.assertGreater(self.find(model, (first, labels)), 0.0)
             batches = [(second, labels)]
             self.assertGreater(self.find(model, batches, batches), 0.0)
+
+    def test_a_masked_model_warns_of_a_poor_mask_of_sparse_inputs(self):
+        inputs = keras.Input((3,), sparse=True)
+        model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+        rows = tf.sparse.from_dense(np.tile(np.eye(3, dtype="float32"), (4, 1)))
+        labels = np.asarray(model(rows))
+        masked = masked_model.MaskedModel(model, alpha=1.0, num_samples=2)
+        masked.compile(keras.optimizers.Adam(9.0), "mse")
+        with self.assertWarnsRegex(UserWarning, "mask .* is far worse than"):
+            masked.fit(rows, labels, verbose=0)
 
     def test_refuses_what_it_can_go_through_only_once(self):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
