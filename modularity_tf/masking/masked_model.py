@@ -12,6 +12,7 @@ from keras import ops
 
 from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
 from modularity_tf.parts import copying, keras_private, seeds
+from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import weights as model_weights
 
 DEFAULT_ALPHA = 1e-4 / 128
@@ -579,9 +580,10 @@ def _some_rows(arguments):
         return batch if len(batch) > 1 else None
     if _rows(arguments) is None or y is None:
         return None
-    given = [x, y, arguments["sample_weight"]]
-    few = [part for part in given if part is not None]
-    return keras.tree.map_structure(lambda values: values[:_FEW], few)
+    arrays = data_of_users.checked_arrays(
+        "x", (x, y, arguments["sample_weight"])
+    )
+    return data_of_users.as_tensors(data_of_users.take(arrays, slice(0, _FEW)))
 
 
 def _planned_steps(arguments):
