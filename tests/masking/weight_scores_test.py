@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.masking import weight_scores
+from modularity_tf.masking import weight_mask, weight_scores
 from tests import small_models
 
 RNG = np.random.default_rng(0)
@@ -101,6 +101,35 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
             found[..., 3:], kernel[..., 3:] * size[2:, None], rtol=1e-4
         )
 
+    def test_activation_is_of_layers_with_channels_last(self):
+        first = {"data_format": "channels_first"}
+        model, pooled = (
+            keras.Sequential(
+                [
+                    keras.Input((3, 4, 4)),
+                    layer,
+                    keras.layers.Flatten(),
+                    keras.layers.Dense(2, name="d"),
+                ]
+            )
+            for layer in (
+                keras.layers.Conv2D(2, 4, name="c", **first),
+                keras.layers.MaxPooling2D(1, **first),
+            )
+        )
+        data = (RNG.normal(size=(4, 3, 4, 4)), np.zeros(4))
+        with self.assertRaisesRegex(ValueError, "'c' has its channels first"):
+            weight_scores.weight_scores(model, data, "activation")
+        found = weight_scores.weight_scores(pooled, data, "activation")
+        self.assertEqual([*found], ["d/kernel"])
+        mask = weight_mask.WeightMask({"d/kernel": np.eye(2, dtype=bool)})
+        self.assertEqual([*mask.units(model).values], ["d"])
+        mask = weight_mask.WeightMask(
+            {"c/kernel": np.ones((4, 4, 3, 2), bool), **mask.values}
+        )
+        with self.assertRaisesRegex(ValueError, "'c' has its channels first"):
+            mask.units(model)
+
     def test_the_model_is_not_changed_and_layers_are_chosen(self):
         model = small_models.cnn()
         before = model.get_weights()
@@ -131,6 +160,113 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         arguments = {"data": (X, Y), "loss": "mse", **changes}
         with self.assertRaisesRegex(ValueError, message):
             weight_scores.weight_scores(self.model, **arguments)
+
+
+def of_padded_text():
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            keras.layers.Embedding(5, 3, mask_zero=True),
+            keras.layers.TimeDistributed(
+                keras.layers.Dense(2, "tanh", name="inner"), name="td"
+            ),
+            keras.layers.Dense(2, name="last"),
+        ]
+    )
+    model.compile(
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    return model
+
+
+class PaddingTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(
+        "activation", "gradient", "integrated_gradients", "ablation"
+    )
+    def test_more_of_it_changes_no_score(self, method):
+        model = of_padded_text()
+        tokens = np.array([[1, 2, 0, 0], [3, 1, 2, 4], [2, 0, 0, 0]], "int32")
+        wide = np.pad(tokens, [(0, 0), (0, 3)])
+        short, wide, cut = (
+            weight_scores.weight_scores(
+                model, batches, method, layers=["td", "last"], steps=2
+            )
+            for batches in (
+                [(tokens, tokens % 2)],
+                [(wide, wide % 2)],
+                [(tokens[:2], tokens[:2] % 2), (tokens[2:], tokens[2:] % 2)],
+            )
+        )
+        self.assertAllClose(wide, short, 1e-4, 1e-7)
+        self.assertAllClose(cut, short, 1e-4, 1e-7)
+        self.assertGreater(np.max(short["last/kernel"]), 0.0)
+        if method == "activation":
+            embedded = model.layers[0].get_weights()[0]
+            means = [(embedded[t[t > 0]] ** 2).mean(0) for t in tokens]
+            kernel = np.abs(model.get_layer("td").layer.get_weights()[0])
+            self.assertAllClose(
+                short["td/inner/kernel"],
+                kernel * np.sqrt(np.mean(means, 0))[:, None],
+            )
+
+
+class PrecisionTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("mixed_float16", "mixed_bfloat16", "float16")
+    def test_scores_are_those_of_float32(self, policy):
+        # The slopes of small numbers are small, and float16 would lose them.
+        small, x = X[:, :2] / 1000, X[:, :2]
+        found = {}
+        for kind in ("float32", policy):
+            model = keras.Sequential(
+                [
+                    keras.Input((2,)),
+                    keras.layers.Dense(3, "tanh", name="a", dtype=kind),
+                    keras.layers.Dense(2, name="b", dtype=kind),
+                ]
+            )
+            rng = np.random.default_rng(1)
+            model.set_weights(
+                [rng.normal(size=w.shape) for w in model.get_weights()]
+            )
+            found[kind] = {
+                method: weight_scores.weight_scores(
+                    model, (inputs, Y), method, loss="mse"
+                )
+                for method, inputs in (
+                    ("activation", x),
+                    ("gradient", small),
+                    ("ablation", x),
+                )
+            }
+        for method, scores in found[policy].items():
+            for path, values in scores.items():
+                expected = found["float32"][method][path]
+                size = np.max(np.abs(expected))
+                self.assertAllClose(
+                    values, expected, 0.0, 0.05 * size, msg=(method, path)
+                )
+
+    def test_a_float64_model_keeps_its_digits(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3,), dtype="float64"),
+                keras.layers.Dense(1, name="d", dtype="float64"),
+            ]
+        )
+        found = weight_scores.weight_scores(
+            model, [(X.astype("float64"), Y[:, :1])], "gradient", loss="mse"
+        )
+        kernel, bias = model.get_weights()
+        slope = 2 * X.T @ (X @ kernel + bias - Y[:, :1]) / len(X)
+        self.assertAllClose(found["d/kernel"], np.abs(kernel * slope), 1e-5)
+
+    def test_an_overflow_is_said_to_be_one(self):
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(2, dtype="mixed_float16")]
+        )
+        model.set_weights([np.full((3, 2), 6e4), np.zeros(2)])
+        with self.assertRaisesRegex(ValueError, "overflow in float16"):
+            weight_scores.weight_scores(model, (X, Y), "gradient", loss="mse")
 
 
 class TopWeightsTest(tf.test.TestCase):

@@ -85,11 +85,19 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
         ("one_hot", {"data": (IMAGES, np.eye(3)[LABELS])}, "not one-hot"),
         ("percentile", {"percentile": 101}, "`percentile` must be"),
         ("layer", {"layers": "pool"}, "'pool'"),
+        ("no_model", {"model": None}, "`model` must be a keras.Model, got"),
+        ("a_file", {"model": "m.keras"}, "`model` must be .* 'm.keras'"),
+        (
+            "a_label_for_each_token",
+            {"data": (IMAGES, np.ones((len(IMAGES), 6), int))},
+            r"nor one for each token, got the shape \(\d+, 6\)",
+        ),
     )
     def test_refuses(self, changes, message):
-        arguments = {"data": (IMAGES, LABELS), "label": 1, **changes}
+        data = (IMAGES, LABELS)
+        arguments = {"model": self.model, "data": data, "label": 1, **changes}
         with self.assertRaisesRegex(ValueError, message):
-            find_neurons(self.model, **arguments)
+            find_neurons(**arguments)
 
 
 if __name__ == "__main__":

@@ -169,3 +169,109 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         )
         with self.assertRaisesRegex(ValueError, "'odd' has its channels first"):
             activations.neuron_layers(model)
+
+
+ROWS = np.random.default_rng(0).normal(size=(6, 5, 3)).astype("float32")
+LENGTHS = [2, 5, 3, 0, 1, 4]
+
+
+def padded(length):
+    found = np.zeros((6, length, 3), "float32")
+    for i, n in enumerate(LENGTHS):
+        found[i, :n] = ROWS[i, :n]
+    return found
+
+
+class PaddingTest(tf.test.TestCase):
+    def test_more_of_it_changes_nothing(self):
+        model = keras.Sequential(
+            [
+                keras.Input((None, 3)),
+                layers.Masking(),
+                layers.Dense(4, name="a"),
+                layers.LayerNormalization(),
+                layers.ReLU(),
+                layers.LSTM(3, return_sequences=True),
+                layers.Dense(2, name="b"),
+                layers.LSTM(2),
+                layers.Dense(2, name="last"),
+            ]
+        )
+        model.get_layer("a").bias.assign([1.0, -1.0, 2.0, 0.5])
+        labels, names = [0, 1, 0, 1, 0, 1], ["a", "b", "last"]
+        short, long = (
+            statistics.class_statistics(
+                model, [(padded(n), labels)], 2, layers=names
+            )
+            for n in (5, 9)
+        )
+        self.assertAllClose(short.mean, long.mean)
+        self.assertAllClose(short.standard_error, long.standard_error)
+        # The mean over an example's own positions; 0 for the one without any.
+        units = keras.Sequential(model.layers[:4])
+        expected = [
+            np.mean(units(ROWS[i : i + 1, :n])[0], 0) if n else np.zeros(4)
+            for i, n in enumerate(LENGTHS)
+        ]
+        self.assertAllEqual(short.counts, [3, 3])
+        self.assertAllClose(short.mean["a"][1], np.mean(expected[1::2], 0))
+
+
+class HalfPrecisionTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("mixed_float16", "mixed_bfloat16", "float16")
+    def test_large_images_have_the_right_means(self, policy):
+        model = keras.Sequential(
+            [
+                keras.Input((96, 96, 1)),
+                layers.Conv2D(2, 1, activation="relu", name="c", dtype=policy),
+            ]
+        )
+        kernel = np.full((1, 1, 1, 2), 1.5)
+        model.set_weights([kernel, np.array([0.5, -0.25])])
+        images = np.ones((3, 96, 96, 1), "float32")
+        found = statistics.class_statistics(model, (images, [0] * 3), 1)
+        self.assertAllClose(found.mean["c"], [[2.0, 1.25]], rtol=1e-6)
+        self.assertAllClose(found.standard_error["c"], [[0.0, 0.0]])
+
+    def test_an_overflow_is_said_to_be_one(self):
+        model = keras.Sequential(
+            [
+                keras.Input((2,)),
+                layers.Dense(2, "relu", name="big", dtype="mixed_float16"),
+                layers.Dense(2, name="last"),
+            ]
+        )
+        model.layers[0].kernel.assign(np.full((2, 2), 3e4))
+        data = (np.full((4, 2), 2.0), [0, 1, 1, 0])
+        message = "'big' has .* infinite: they overflow in float16"
+        with self.assertRaisesRegex(ValueError, message):
+            statistics.class_statistics(model, data, 2)
+
+
+class TextTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("U", "S", "O", "tensor", "list")
+    def test_is_taken_as_fit_takes_it(self, kind):
+        words = np.array(["a b", "b c a", "a", "c c c"])
+        text = layers.TextVectorization(output_sequence_length=4)
+        text.adapt(words)
+        model = keras.Sequential(
+            [
+                keras.Input((), dtype="string"),
+                text,
+                layers.Embedding(6, 3, mask_zero=True),
+                layers.Dense(4, name="d"),
+                layers.GlobalAveragePooling1D(),
+            ]
+        )
+        as_given = {"tensor": tf.constant(words), "list": words.tolist()}
+        given = as_given.get(kind)
+        given = words.astype(kind) if given is None else given
+        found = statistics.class_statistics(model, (given, [0, 1, 0, 1]), 2)
+        units = np.abs(keras.Sequential(model.layers[:3])(tf.constant(words)))
+        expected = (units[0, :2].mean(0) + units[2, 0]) / 2
+        self.assertAllClose(found.mean["d"][0], expected)
+
+    def test_a_label_for_each_token_is_refused(self):
+        model = keras.Sequential([keras.Input((5, 3)), layers.Dense(2)])
+        with self.assertRaisesRegex(ValueError, "each token.* shape .6, 5"):
+            statistics.class_statistics(model, (ROWS, np.ones((6, 5), int)), 2)

@@ -610,5 +610,142 @@ class NormalizeTest(parameterized.TestCase, tf.test.TestCase):
             similarity.normalize(matrix)
 
 
+LENGTHS = [2, 5, 3, 0, 1, 4]
+
+
+def padded(length):
+    rng = np.random.default_rng(0)
+    rows, tags = rng.normal(size=(6, 5, 3)), rng.integers(2, size=(6, 5))
+    inputs = np.zeros((6, length, 3), "float32")
+    targets = np.zeros((6, length), "int32")
+    for i, n in enumerate(LENGTHS):
+        inputs[i, :n], targets[i, :n] = rows[i, :n], tags[i, :n]
+    return inputs, targets
+
+
+class PaddingTest(tf.test.TestCase):
+    def test_more_of_it_changes_no_measure(self):
+        x, shared = keras.Input((None, 3)), layers.Dense(2, "tanh", name="b")
+        h = layers.Dense(2, "tanh", name="a")(layers.Masking()(x))
+        model = keras.Model(x, layers.Dense(2)(shared(shared(h))))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        found = similarity.UnitSimilarities(model, ["a", "b"], loss)
+        short, long = (found([padded(n)]) for n in (5, 9))
+        for path, matrices in short.items():
+            for name, matrix in matrices.items():
+                self.assertAllClose(
+                    matrix, long[path][name], 1e-4, 1e-7, msg=(path, name)
+                )
+                self.assertGreater(np.min(np.diag(matrix)), 0.0)
+
+    def test_of_what_is_not_padded_they_are_the_measures(self):
+        # One example at a time, without padding: the same sums.
+        model = keras.Sequential(
+            [
+                keras.Input((None, 3)),
+                layers.Masking(),
+                layers.Dense(3, "tanh", name="a"),
+                layers.Dense(2, name="last"),
+            ]
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        kinds = ["input_sensitivity", "output_sensitivity", "loss_hessian"]
+        found = similarity.UnitSimilarities(model, "a", loss, kinds)
+        inputs, targets = padded(7)
+        rows = [i for i, n in enumerate(LENGTHS) if n]
+        alone = [
+            (inputs[i : i + 1, : LENGTHS[i]], targets[i : i + 1, : LENGTHS[i]])
+            for i in rows
+        ]
+        expected = found(alone)["a"]
+        together = found([(inputs[rows], targets[rows])])["a"]
+        self.assertAllClose(together, expected, 1e-4, 1e-7)
+
+    def test_recurrent_layers_act_alike_whatever_the_padding(self):
+        model = keras.Sequential(
+            [
+                keras.Input((None, 3)),
+                layers.Masking(),
+                layers.Bidirectional(
+                    layers.GRU(2, return_sequences=True), name="gru"
+                ),
+                layers.LSTM(3, return_sequences=True, name="lstm"),
+            ]
+        )
+        short, long = (
+            similarity.unit_similarities(
+                model, [padded(n)], ["gru", "lstm"], measures=["covariance"]
+            )
+            for n in (5, 9)
+        )
+        self.assertAllClose(short["gru"], long["gru"], 1e-5, 1e-8)
+        self.assertAllClose(short["lstm"], long["lstm"], 1e-5, 1e-8)
+
+
+class HalfPrecisionTest(parameterized.TestCase, tf.test.TestCase):
+    def model(self, policy):
+        stack = [
+            layers.Conv2D(3, 3, activation="relu", name="c", dtype=policy),
+            layers.GlobalAveragePooling2D(dtype=policy),
+            layers.Dense(4, "relu", name="h", dtype=policy),
+            layers.Dense(3, name="last", dtype=policy),
+        ]
+        return sequential(*stack, shape=(64, 64, 1))
+
+    @parameterized.named_parameters(
+        ("float16", "mixed_float16", 0.02), ("bfloat16", "mixed_bfloat16", 0.1)
+    )
+    def test_measures_are_those_of_float32(self, policy, rtol):
+        data = [examples((64, 64, 1), 8)]
+        expected, found = (
+            similarity.unit_similarities(
+                self.model(kind), data, "c", CROSS_ENTROPY
+            )
+            for kind in ("float32", policy)
+        )
+        for path, matrices in expected.items():
+            for name, matrix in matrices.items():
+                self.assertAllClose(
+                    found[path][name],
+                    matrix,
+                    atol=rtol * np.max(matrix),
+                    rtol=0.0,
+                    msg=(path, name),
+                )
+
+    def test_an_overflow_is_said_to_be_one(self):
+        model = self.model("mixed_float16")
+        model.get_layer("last").kernel.assign(np.full((4, 3), 6e4))
+        with self.assertRaisesRegex(ValueError, "they overflow in float16"):
+            similarity.unit_similarities(
+                model, [examples((64, 64, 1), 8)], measures=["covariance"]
+            )
+
+
+class TextTest(tf.test.TestCase):
+    def test_has_a_covariance_and_no_derivatives(self):
+        words = np.array([["a", "b"], ["b", "b"], ["c", "a"], ["c", "c"]])
+        model = keras.Sequential(
+            [
+                keras.Input((2,), dtype="string"),
+                layers.StringLookup(vocabulary=["a", "b", "c"]),
+                layers.Embedding(4, 3),
+                layers.Dense(3, name="d"),
+                layers.Flatten(),
+                layers.Dense(2, name="last"),
+            ]
+        )
+        data = (words.astype(object), np.eye(2)[[0, 1, 1, 0]])
+        found = similarity.unit_similarities(
+            model, data, "d", measures=["covariance"]
+        )
+        units = keras.Sequential(model.layers[:3])(tf.constant(words))
+        expected = np.cov(np.mean(units, axis=1), rowvar=False)
+        self.assertAllClose(found["d"]["covariance"], np.abs(expected))
+        for name in ("input_sensitivity", "output_sensitivity"):
+            with self.assertRaisesRegex(ValueError, "got .'string'.*Leave"):
+                similarity.unit_similarities(model, data, "d", measures=[name])
+
+
 if __name__ == "__main__":
     tf.test.main()

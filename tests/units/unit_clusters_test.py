@@ -94,6 +94,27 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
             cluster(model_of_two_modules(), batches(), **options)
 
 
+class CheckFitsTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        ("depthwise", keras.layers.DepthwiseConv1D(2)),
+        ("transposed", keras.layers.Conv1DTranspose(5, 2)),
+        ("recurrent", keras.layers.GRU(5)),
+    )
+    def test_takes_the_clusters_of_any_layer(self, layer):
+        model = keras.Sequential([keras.Input((4, 3)), layer])
+        rng = np.random.default_rng(0)
+        data = rng.normal(size=(8, 4, 3)), np.zeros(8)
+        (found,) = find_units(model, data, layers=layer.name).values()
+        found.check_fits(model)
+
+    def test_counts_the_units_of_a_packed_kernel(self):
+        model = model_of_two_modules()
+        found = find_units(model, batches())["hidden"]
+        model.quantize("int4")
+        found.check_fits(model)  # 9 units in 5 bytes
+        self.assertLen(find_units(model, batches())["hidden"].clusters, 9)
+
+
 class UnitModularityTest(tf.test.TestCase):
     def fit(self, epochs=2, **options):
         model = model_of_two_modules()
@@ -174,6 +195,33 @@ class UnitModularityTest(tf.test.TestCase):
             model.fit(*batches()[0], callbacks=[watch], verbose=0)
         for one, other in zip(before, model.get_weights(), strict=True):
             self.assertAllEqual(one, other)
+
+    def test_refuses_channels_first_before_training(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3, 4, 4)),
+                keras.layers.MaxPooling2D(
+                    1, data_format="channels_first", name="pool"
+                ),
+                keras.layers.ReLU(name="relu"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(3, name="hidden"),
+                keras.layers.Dense(2, name="last"),
+            ]
+        )
+        model.compile("sgd", "mse")
+        rng = np.random.default_rng(0)
+        data = rng.normal(size=(8, 3, 4, 4)), rng.normal(size=(8, 2))
+        before = model.get_weights()
+        watch = unit_clusters.UnitModularity(data, layers="pool")
+        with self.assertRaisesRegex(ValueError, "'pool' has its channels"):
+            model.fit(*data, callbacks=[watch], verbose=0)
+        self.assertAllEqual(before[0], model.get_weights()[0])
+        for name in ("pool", "relu"):
+            with self.assertRaisesRegex(ValueError, f"'{name}' has its chan"):
+                find_units(model, data, layers=name)
+        # What comes after Flatten has its units on the last axis.
+        self.assertEqual([*find_units(model, data)], ["hidden"])
 
     def test_refuses_data_that_is_gone_after_one_epoch(self):
         with self.assertRaisesRegex(ValueError, "`data` .* a generator a list"):
