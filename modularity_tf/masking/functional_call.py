@@ -35,6 +35,7 @@ class FunctionalCall:
             id(variable)
             for layer in keras_private.all_layers(model)
             if isinstance(layer, keras.layers.BatchNormalization)
+            and layer.built
             for variable in (layer.moving_mean, layer.moving_variance)
         )
 

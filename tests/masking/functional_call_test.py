@@ -161,6 +161,13 @@ class RandomLayersTest(parameterized.TestCase, tf.test.TestCase):
             for other in drawn[:i]:
                 self.assertNotAllClose(one, other)
 
+    def test_a_layer_that_is_never_built_is_no_obstacle(self):
+        layer = layers.Identity()
+        layer.norm = layers.BatchNormalization()
+        model = with_layer(layer)
+        call, inputs = functional_call.FunctionalCall(model), tf.ones((5, 4))
+        self.assertAllClose(call(whole(call, "last"), inputs), model(inputs))
+
     def test_draws_are_those_of_plain_calls(self):
         inputs, found = tf.ones((5, 4)), []
         for is_plain in (True, False):
