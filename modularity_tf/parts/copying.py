@@ -124,7 +124,10 @@ def _remade(model, inputs):
                 expected = _outputs(model, inputs)
             difference = _difference(expected, _outputs(made, inputs))
         except Exception as error:  # whatever the user's code may raise
-            problem = problem or f"the copy raised: {_first_line(error)}"
+            problem = (
+                problem
+                or f"the copy raised: {example_inputs.in_one_line(error)}"
+            )
             continue
         if difference is None:
             return made, fresh, inputs
@@ -157,7 +160,10 @@ def _made(model, make, inputs):
         if len(made.weights) != len(model.weights):
             _build(model, made, inputs)
     except Exception as error:  # whatever the user's code may raise
-        return None, f"its configuration does not make it: {_first_line(error)}"
+        return (
+            None,
+            f"its configuration does not make it: {example_inputs.in_one_line(error)}",
+        )
     finally:
         model.compiled = compiled
     made.compiled = False
@@ -425,7 +431,3 @@ def _is_unnoticed(model, variable, inputs):
     after = _outputs(model, inputs)
     variable.assign(value)
     return _difference(before, after) is None
-
-
-def _first_line(error):
-    return str(error).strip().partition("\n")[0]

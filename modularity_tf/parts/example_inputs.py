@@ -1,6 +1,9 @@
 """Drawn inputs that reach every layer of a model, to compare models on."""
 
 import itertools
+import re
+import textwrap
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +16,7 @@ _SIZES = (6, 33, 128)  # of axes of any size: text, or images for some strides
 _LARGE = 100.0  # the scale of one row: images from 0 to 255, say
 
 
-def draw(model, seed=0):
+def draw(model: keras.Model, seed: int = 0) -> Any:
     """Returns inputs on which a model can be called.
 
     Numbers are small and large. Integers that an Embedding or CategoryEncoding
@@ -56,7 +59,7 @@ def draw(model, seed=0):
     raise ValueError(
         f"{model.name!r} can't be called on inputs that are drawn for it, of "
         f"the shapes {[tuple(spec.shape) for spec in flat]}. Give `inputs`, "
-        f"some examples. (It raised: {_first_line(problem)})"
+        f"some examples. (It raised: {in_one_line(problem)})"
     )
 
 
@@ -175,5 +178,7 @@ def _draw(spec, values, size, plain, rng):
     return tf.cast(drawn, dtype)
 
 
-def _first_line(error):
-    return str(error).partition("\n")[0]
+def in_one_line(error: Exception) -> str:
+    """Returns what an error says, or the beginning of it, in one line."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras's bold letters
+    return textwrap.shorten(text, 250, placeholder=" ...")

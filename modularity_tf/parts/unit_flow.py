@@ -151,7 +151,8 @@ class Reading:
         size: int,
         entries: Callable[[np.ndarray], np.ndarray],
     ) -> None:
-        self.path, self.calls = path, []
+        self.path = path
+        self.calls: list[Channels] = []
         self._size, self._entries = size, entries
 
     def of(self, units: Mapping[str, np.ndarray]) -> np.ndarray:
