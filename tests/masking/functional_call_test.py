@@ -162,9 +162,15 @@ class RandomLayersTest(parameterized.TestCase, tf.test.TestCase):
                 self.assertNotAllClose(one, other)
 
     def test_a_layer_that_is_never_built_is_no_obstacle(self):
-        layer = layers.Identity()
-        layer.norm = layers.BatchNormalization()
-        model = with_layer(layer)
+        class Spare(layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.norm = layers.BatchNormalization()
+
+            def call(self, inputs):
+                return inputs
+
+        model = with_layer(Spare())
         call, inputs = functional_call.FunctionalCall(model), tf.ones((5, 4))
         self.assertAllClose(call(whole(call, "last"), inputs), model(inputs))
 
