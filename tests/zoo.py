@@ -3,9 +3,9 @@
     python -m tests.zoo [NAME ...]
 
 prints a table of models and operations, all of them; the tests leave out what
-takes long and is alike for models of a kind. The truths are computed without the
-operation in question: weights multiplied by hand, layers that put out what the
-test says, and NumPy.
+takes long and is alike for models of a kind. The truths are computed without
+the operation in question: weights multiplied by hand, layers that put out what
+the test says, and NumPy.
 """
 
 import contextlib
@@ -557,7 +557,7 @@ OPERATIONS = (
 
 
 THOROUGH = (remove_from, force_neurons, export)
-LONG = (find_weights, save_copy, untrained_twin)
+LONG = (find_weights, keep_neurons, save_copy, untrained_twin)
 
 
 def _check_outputs(s, model, expected):

@@ -282,7 +282,7 @@ LAYERS = (
         refused={"force_neurons": "hidden.* no bias"},
         thorough=True,
     ),
-    Entry("einsum_dense", einsum_dense),
+    Entry("einsum_dense", einsum_dense, quick=True),
     Entry(
         "embedding",
         lambda: chain(
@@ -327,9 +327,12 @@ LAYERS = (
             shape=(3, 3, 2),
         ),
         skipped=("find_weights",),  # no gradient on TensorFlow's CPU
+        quick=True,
     ),
     Entry("convolutions_3d", convolutions_3d, quick=True),
-    Entry("batch_norm", conv_batch_norm, activated={"conv": "relu"}),
+    Entry(
+        "batch_norm", conv_batch_norm, activated={"conv": "relu"}, quick=True
+    ),
     Entry(
         "mixers",
         mixers,
@@ -477,7 +480,7 @@ PREPROCESSING = (
         lambda rng: rng.choice(["red", "green", "blue"], (ROWS, 4)),
         thorough=True,
     ),
-    Entry("encodings", encodings, draw_for_encodings),
+    Entry("encodings", encodings, draw_for_encodings, quick=True),
     Entry(
         "text_vectorization",
         text_vectorization,
@@ -785,7 +788,7 @@ NETWORKS = (
         metrics=("accuracy",),
     ),
     Entry("two_inputs_and_outputs", two_inputs_and_outputs),
-    Entry("inputs_and_outputs_by_name", inputs_and_outputs_by_name),
+    Entry("inputs_and_outputs_by_name", inputs_and_outputs_by_name, quick=True),
     Entry("nested", nested),
     Entry("nested_twice", nested_twice),
     Entry("siamese", siamese),
@@ -794,6 +797,7 @@ NETWORKS = (
         shared_reader,
         # A row of its kernel weighs a unit of each.
         mixed={"left": "shared", "right": "shared"},
+        quick=True,
     ),
     Entry("residual", residual),
     Entry("squeeze_and_excitation", squeeze_and_excitation, quick=True),
@@ -808,6 +812,7 @@ NETWORKS = (
         "transformer",
         lambda: transformer(norm_first=False),
         mixed={"contract": "norm_2"},
+        quick=True,
     ),
     Entry(
         "pre_norm_transformer", lambda: transformer(norm_first=True), quick=True
@@ -858,7 +863,7 @@ NETWORKS = (
         vit,
         mixed={
             "vit/vit_patching_and_embedding/patch_embedding": "ln_1",
-            "vit/vit_encoder/transformer_block_1/mlp/dense_1": "norm",
+            "vit/vit_encoder/transformer_block_1/mlp/dense_1": "encoder/ln",
         },
         quick=True,
     ),
