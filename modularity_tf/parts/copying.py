@@ -124,10 +124,8 @@ def _remade(model, inputs):
                 expected = _outputs(model, inputs)
             difference = _difference(expected, _outputs(made, inputs))
         except Exception as error:  # whatever the user's code may raise
-            problem = (
-                problem
-                or f"the copy raised: {example_inputs.in_one_line(error)}"
-            )
+            said = example_inputs.in_one_line(error)
+            problem = problem or f"the copy raised: {said}"
             continue
         if difference is None:
             return made, fresh, inputs
@@ -160,10 +158,8 @@ def _made(model, make, inputs):
         if len(made.weights) != len(model.weights):
             _build(model, made, inputs)
     except Exception as error:  # whatever the user's code may raise
-        return (
-            None,
-            f"its configuration does not make it: {example_inputs.in_one_line(error)}",
-        )
+        said = example_inputs.in_one_line(error)
+        return None, f"its configuration does not make it: {said}"
     finally:
         model.compiled = compiled
     made.compiled = False
@@ -391,14 +387,17 @@ def _path(model, layer):
 def _check_noticed(model, made, variables, inputs):
     """Raises `ValueError` if a weight has no part in the outputs, by path."""
     values = [variable.value for variable in variables.values()]
+    slopes = [None] * len(values)
+    # Some operations can't be differentiated: float8, say.
     with (
+        contextlib.suppress(Exception),
         keras.StatelessScope(),
         tf.GradientTape(watch_accessed_variables=False) as tape,
     ):
         tape.watch(values)
         outputs = keras.tree.flatten(made(inputs, training=False))
-    floats = [x for x in outputs if tf.is_tensor(x) and x.dtype.is_floating]
-    slopes = tape.gradient(floats, values) if floats else [None] * len(values)
+        floats = [x for x in outputs if x.dtype.is_floating]
+        slopes = tape.gradient(floats, values) if floats else slopes
     unnoticed = [
         path
         for (path, variable), slope in zip(variables.items(), slopes)

@@ -169,11 +169,12 @@ class Reading:
         """
         channels = [call.among(units, self._size) for call in self.calls]
         if not all(np.array_equal(each, channels[0]) for each in channels):
-            sources = {path for call in self.calls for path in call.sources}
+            found = {path for call in self.calls for path in call.sources}
+            source = min(found & {*units})
             raise ValueError(
-                f"The outgoing weights of {[*sources & {*units}][0]!r} can't be "
-                f"followed: its units reach {self.path!r}, which reads others "
-                "in another call. Use `incoming=True`."
+                f"The outgoing weights of {source!r} can't be followed: its "
+                f"units reach {self.path!r}, which reads others in another "
+                "call. Use `incoming=True`."
             )
         return self._entries(channels[0])
 
