@@ -89,11 +89,19 @@ def search_alpha(
 
     def performs(alpha):
         if len(trials) == max_trials:
+            advice = "choose another `start`"
+            if not any(
+                trial["performance"] >= fraction * reference
+                for trial in trials.values()
+            ):
+                advice += (
+                    "; or, if masks that remove hardly a weight perform no "
+                    "better, give them more training data or more steps"
+                )
             raise ValueError(
                 f"Among {max_trials} values of alpha from {min(trials):.3g} "
                 f"to {max(trials):.3g} performance never crossed "
-                f"{fraction} * {reference:.4g}: choose another `start`, or "
-                "train the masks longer."
+                f"{fraction} * {reference:.4g}: {advice}."
             )
         performance, keep_fraction = _numbers(trial(alpha), alpha)
         trials[alpha] = {

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import mask_sampling
-from modularity_tf.parts import checks
+from modularity_tf.parts import checks, seeds
 
 
 class MaskSummary(keras.callbacks.Callback):
@@ -59,6 +59,10 @@ class MaskSummary(keras.callbacks.Callback):
         self._writer.close()
 
 
+class DeadLayerWarning(UserWarning):
+    """Nothing is kept of a kernel, which is right if no task needs it."""
+
+
 class MaskHealth(keras.callbacks.Callback):
     """Watches whether mask training goes well, and says what to change.
 
@@ -75,7 +79,10 @@ class MaskHealth(keras.callbacks.Callback):
       one, on `data`.
 
     At the end of training it warns (`UserWarning`) if the mask can't be
-    trusted, with what to change. `report()` returns the last epoch's numbers.
+    trusted, with what to change. A kernel of which nothing is kept is no fault
+    if the task needs none of it: with `data` it is told only if the loss on
+    them has risen by more than a tenth of what all masked weights gain.
+    `report()` returns the last epoch's numbers.
 
     Args:
         data: `(inputs, targets)` arrays of held-out data for `sampling_gap`,
@@ -92,6 +99,7 @@ class MaskHealth(keras.callbacks.Callback):
     """
 
     UNDECIDED = mask_sampling.logit(0.95)
+    LOST = 0.1  # of what the loss gains by the masked weights
     SATURATED = mask_sampling.logit(
         1 - 2.0 ** -(mask_sampling.BITS_PER_SAMPLE + 1)
     )
@@ -111,7 +119,7 @@ class MaskHealth(keras.callbacks.Callback):
         _check_masked(self)
         if self._data is None:
             return
-        rows = len(keras.tree.flatten(self._data[0])[0])
+        rows = keras.tree.flatten(self._data[0])[0].shape[0]
         if rows < self.model.smallest_batch:
             raise ValueError(
                 f"`data` of MaskHealth has {rows} rows, fewer than the "
@@ -147,9 +155,13 @@ class MaskHealth(keras.callbacks.Callback):
         if not report:
             return
         advice = []
-        if self._dead:
-            advice.append(
-                f"nothing is kept of {', '.join(self._dead)}: lower `alpha`"
+        if self._dead and self._lost() > self.LOST:
+            warnings.warn(
+                f"{self.model.name}: nothing is kept of "
+                f"{', '.join(self._dead)}: lower `alpha`, unless the task is "
+                "done without.",
+                DeadLayerWarning,
+                stacklevel=2,
             )
         if report["kept"] > 0.99:
             advice.append(
@@ -158,7 +170,7 @@ class MaskHealth(keras.callbacks.Callback):
                 f"{mask_sampling.logit(self.model.keep_probability):.2g} and "
                 "moves by at most the learning rate a step), or raise `alpha`"
             )
-        elif report["undecided"] > 0.1 and self.model.num_samples:
+        elif report["undecided"] > self._most_undecided():
             advice.append(
                 f"{report['undecided']:.1%} of the weights are undecided, so "
                 "the threshold is arbitrary for them: train for more steps"
@@ -190,14 +202,52 @@ class MaskHealth(keras.callbacks.Callback):
         kept = self.model.weight_mask().keep_fractions()
         return {**self._report, "keep_fractions": kept}
 
+    def _most_undecided(self):
+        """Returns which share of undecided weights a finished mask may have.
+
+        Drawn masks decide nearly all. Soft ones leave up to a fifth where the
+        network does with one weight what it can do with another.
+        """
+        return 0.1 if self.model.num_samples else 0.5
+
+    def _lost(self):
+        """Returns the share of what the loss gains that the mask loses."""
+        if self._data is None:
+            return 1.0  # it can't be seen
+        logits, losses = self.model.mask_logits, []
+        before = {
+            path: ops.convert_to_numpy(variable.value)
+            for path, variable in logits.items()
+        }
+        for level in (1.0, None, -1.0):
+            for path, variable in logits.items():
+                values = before[path]
+                if level is not None:
+                    values = np.full_like(values, level)
+                variable.assign(values)
+            inputs, targets = self._data
+            outputs = self.model(inputs, training=False)
+            loss = self.model.compute_loss(
+                inputs, targets, outputs, training=False
+            )
+            losses.append(float(loss) - float(ops.sum(self.model.losses)))
+        for path, variable in logits.items():
+            variable.assign(before[path])
+        whole, mask, nothing = losses
+        if not whole < nothing:
+            return 1.0
+        return (mask - whole) / (nothing - whole)
+
     def _sampling_gap(self, inputs, targets):
         model = self.model
         state = model.sampler_state.numpy()  # watching must change nothing
-        sampled = model(inputs, training=True)
+        with seeds.generators_of(model.model, model.seed):
+            sampled = model(inputs, training=True)
+            thresholded = model(inputs, training=False)
         model.sampler_state.assign(state)
         losses = [
             float(model.compute_loss(inputs, targets, outputs, training=False))
-            for outputs in (sampled, model(inputs, training=False))
+            for outputs in (sampled, thresholded)
         ]
         if not np.isfinite(losses).all():
             raise ValueError(

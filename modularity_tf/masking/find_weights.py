@@ -1,6 +1,7 @@
 """find_weights: which weights of a trained model does a task need?"""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import math
@@ -17,6 +18,7 @@ from rich import progress as rich_progress
 
 from modularity_tf.masking import (
     alpha_search,
+    examination,
     mask_sampling,
     masked_model,
     weight_mask,
@@ -24,12 +26,14 @@ from modularity_tf.masking import (
 from modularity_tf.masking import (
     callbacks as mask_callbacks,
 )
-from modularity_tf.parts import checks
+from modularity_tf.parts import checks, measurement, seeds
 from modularity_tf.parts import data as data_of_users
 from modularity_tf.parts import performance as performance_rule
 
 FRACTION = 0.95  # of the performance that the search asks for (C.2)
 POOR = 0.9  # less of it is no mask of the task
+FAR_BELOW = 300  # times the first small penalty is too small to say anything
+_LITTLE = 0.05  # of what is missing without the weights: no scale to judge by
 LEARNING_RATE = 3e-2
 FALLS = 20  # times the steps in which a logit falls to 0
 HELD_OUT = 0.2  # of arrays, where there are no validation data
@@ -41,7 +45,7 @@ _SMALL_ALPHAS = (1e-5, 1e-7)  # of larger networks the first is not small
 _EPOCHS = 10  # of each training, for callbacks and curves
 _STEPS_AT_ONCE = 50  # Keras comes up for air; a small network's time is there
 _HEALTH_ROWS = 512
-_TOO_SMALL = "`data` has no batch of {} rows or more, one a mask."
+_TRAINING_ROWS = 4096  # most that a found mask is examined on
 
 
 def find_weights(
@@ -52,6 +56,7 @@ def find_weights(
     task: str | None = None,
     loss: Any = None,
     metrics: Any = None,
+    performance: Any = None,
     layers: str | Iterable[str] | None = None,
     roles: str | Iterable[str] = "kernels",
     alpha: float | Literal["auto"] = "auto",
@@ -86,8 +91,12 @@ def find_weights(
     higher keep probability (`STARTS`). docs/known_truth.md has the comparison.
 
     Performance is the accuracy, if that is one of the metrics and the only
-    such one, else the loss, on a scale from 0, the model with all these weights
-    removed, to 1, the model as it is.
+    such one, else the loss, or what `performance` says. It is measured on a
+    scale from 0, the model with all these weights removed, to 1, the model as
+    it is; 95 % means 0.95 on this scale. For an accuracy 0 is at least the
+    best accuracy of an answer that is always the same, as the share of the
+    most frequent label is. With several outputs each has its own scale, and
+    the worst one counts. Outputs that do not depend on these weights do not.
 
     >>> mask = mtf.find_weights(
     ...     model, (images, labels), alpha=1e-5, keep_probability=0.9, verbose=0
@@ -106,6 +115,13 @@ def find_weights(
         task: Str or `None`, for the record: what the task is.
         loss: As in `keras.Model.compile`; `None` for that of `model`.
         metrics: As in `keras.Model.compile`; `None` for those of `model`.
+            A metric object is used as it is, and its state stays as it was.
+        performance: What the mask has to keep. `None`: for each output its
+            accuracy, if there is exactly one, else its loss. Otherwise "loss",
+            the name of one of the metrics, a Keras metric, or a function
+            `(y_true, y_pred)` of all validation data at once, NumPy arrays,
+            that returns a value, or one for each example. With several outputs
+            a dict from output to one of these. Higher may be better or worse.
         layers: Names or paths of the layers whose weights have masks, or
             `None` for all, as in `MaskedModel`.
         roles: Which weights have masks, as in `MaskedModel`.
@@ -122,17 +138,24 @@ def find_weights(
             as many as a logit needs to fall from its start to 0, rounded up to
             a multiple of 500.
         learning_rate: Positive float, the learning rate of Adam.
-        seed: Int, not negative, of samples, of the order of batches and of
-            what is held out.
-        callbacks: Keras callbacks for every training of a mask. Their batch
-            methods are called once in up to 50 steps (`steps_per_execution`).
+        seed: Int, not negative, of samples, of the order of batches, of
+            what is held out, and of layers of the model that draw random
+            numbers in inference, too; at the end the model's own generators
+            are as they were. `None` is random.
+        callbacks: Keras callbacks for every training of a mask. Each training
+            begins with the learning rate `learning_rate`, and calls their
+            `on_train_begin`, with which Keras's begin anew but for
+            `ModelCheckpoint`: its best is that of all trainings. Batch methods
+            are called once in up to 50 steps (`steps_per_execution`).
         return_scores: Bool, whether to return also how much the task needs
             each weight, to rank them by.
         verbose: 0 for neither a progress bar nor a line for each trial.
 
     Returns:
         `WeightMask`. Its provenance has the performance of the mask and the
-        model (`reference`), all trials and the mask's `health`.
+        model (`reference`) and where both lie on the `scale`, performance
+        `by_output` and `by_class` (the recall of each class), all trials and
+        the mask's `health`.
 
         With `return_scores` also a dict from weight path to a float32 array in
         [0, 1]: the mean of sigmoid(logits) over the masks that were trained
@@ -142,11 +165,13 @@ def find_weights(
 
     Raises:
         ValueError: If no loss is known, there are no validation data, an
-            argument is out of its range, or no `alpha` keeps the performance.
+            argument is out of its range, no output depends on some of the
+            weights, or no `alpha` keeps the performance.
 
     Warns:
         UserWarning: If a given `alpha` does not keep 90 % of the performance,
-            or the mask is not sound.
+            or the mask is not sound: a class, an output or some few examples
+            get lost, the data are too few, or it was trained for too few steps.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2,
@@ -159,6 +184,7 @@ def find_weights(
         steps = checks.integer("steps", steps, least=1)
     if not _is_auto(alpha):
         alpha = checks.number("alpha", alpha)
+    seed = seeds.check_seed(seed)
     first_alphas: Any = _SMALL_ALPHAS if _is_auto(alpha) else (alpha,)
     masked = masked_model.MaskedModel(
         model, num_samples, first_alphas[0], starts[0], roles, layers, seed=seed
@@ -170,41 +196,42 @@ def find_weights(
     masked.compile(
         optimizer, **objective, steps_per_execution=_steps_at_once(steps)
     )
-    data, validation, source = _split(data, validation_data, seed)
+    data, validation, source = _split(data, validation_data, seed, model)
     search = _Search(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
     )
+    search.measure = measurement.Measure(
+        functools.partial(masked, training=False),
+        objective,
+        performance,
+        getattr(model, "output_names", None),
+    )
     if return_scores:
         search.scores = {}
-    search.measure_whole(performance_rule.accuracy_names(objective["metrics"]))
-    if _is_auto(alpha):
-        search.check_falls()
-        first_alphas = [search.loss_unit * each for each in first_alphas]
-    with search.progress:
+    with (
+        _unchanged(objective["metrics"]),
+        seeds.generators_of(model, seed),
+        search.progress,
+    ):
+        search.measure_whole(_is_auto(alpha))
+        if _is_auto(alpha):
+            first_alphas = [search.loss_unit * each for each in first_alphas]
         first = search.choose_start(starts, first_alphas)
         if _is_auto(alpha):
             alpha = search.choose_alpha(first)
-    mask, told = search.mask(alpha)
-    for text in told:
+        mask, told = search.mask(alpha)
+        record, texts = search.examine(mask, first_alphas[0])
+    for text in [*told, *texts]:
         warnings.warn(text, stacklevel=2)
-    performance = mask.provenance["performance"]
-    if performance < POOR * search.reference:
-        warnings.warn(
-            f"The mask keeps {performance / search.reference:.1%} of the "
-            f"performance ({search.name} {performance:.4g} of "
-            f"{search.reference:.4g}): it is not what the task needs. Lower "
-            f"`alpha`={alpha:g}, or raise `keep_probability`="
-            f"{search.start:g}; or leave them to `find_weights`.",
-            stacklevel=2,
-        )
     provenance = {
         **mask.provenance,
         "task": weight_mask.task_record(task),
         "performance_is": search.name,
         "reference": search.reference,
+        **record,
         "keep_probability": search.start,
         "learning_rate": learning_rate,
-        "num_samples": num_samples,
+        "num_samples": masked.num_samples,
         "roles": masked.roles,
         "layers": masked.masked_layers,
         "trials": search.trials,
@@ -212,6 +239,29 @@ def find_weights(
     }
     mask = weight_mask.WeightMask(dict(mask.values), provenance)
     return (mask, search.mean_scores()) if return_scores else mask
+
+
+@contextlib.contextmanager
+def _unchanged(metrics):
+    """Trains with metric objects of users, and leaves their state as it was."""
+    objects = [
+        metric
+        for metric in keras.tree.flatten(metrics)
+        if isinstance(metric, keras.metrics.Metric)
+    ]
+    before = [
+        [(v, ops.convert_to_numpy(v.value)) for v in metric.variables]
+        for metric in objects
+    ]
+    for metric in objects:
+        metric.reset_state()
+    try:
+        yield
+    finally:
+        for metric, states in zip(objects, before, strict=True):
+            metric.reset_state()
+            for variable, value in states:
+                variable.assign(value)
 
 
 class _Search:
@@ -239,60 +289,113 @@ class _Search:
         self.model_name = masked.model.name
         self._found, self.trials, self.scores = {}, [], None
         self.progress = _Progress() if verbose else _Silence()
-        self.name, self.reference, self._scale = "", math.nan, None
-        self.loss_unit, self._nothing = 1.0, 0.0
+        self.name, self.reference, self.loss_unit = "", math.nan, 1.0
 
     @property
     def start(self):
         """Float, the keep probability that masks start with."""
         return self._masked.keep_probability
 
-    def measure_whole(self, accuracies):
-        """Measures the performance of the model as it is.
+    def measure_whole(self, is_auto):
+        """Measures the model as it is, which gives the scale of performance.
 
         Args:
-            accuracies: Names of metrics that are accuracies.
+            is_auto: Bool, whether a penalty is to be chosen by performance.
 
         Raises:
-            ValueError: If it has none.
+            ValueError: If it does not perform, or no penalty can be chosen.
         """
-        found = {}
-        for level in (1.0, -1.0):
-            for logits in self._masked.mask_logits.values():
-                logits.assign(ops.full(logits.shape, level))
-            found[level] = self._evaluate()
-        whole, nothing = found.values()
-        known = [name for name in whole if name in accuracies]
-        if len(known) == 1:
-            (self.name,) = known
-            self.reference, self._nothing = whole[self.name], nothing[self.name]
-            good = self.reference > 0
-            told = f"{self.name} {self.reference:.4g}"
+        whole, nothing = (self._measured_at(level) for level in (1.0, -1.0))
+        chance = self.measure.chance(self._batches(), whole)
+        zeros = [
+            float(np.fmax(nothing_of.value, always))
+            for nothing_of, always in zip(nothing, chance, strict=True)
+        ]
+        has_one = [bool(one.name) for one in whole]
+        counted = [
+            has and not _is_same(one, other)
+            for has, one, other in zip(has_one, whole, nothing, strict=True)
+        ]
+        self.scale = measurement.Scale(
+            whole, nothing, zeros, counted if any(counted) else has_one
+        )
+        if not any(has_one):
+            raise ValueError(
+                f"No output of {self.model_name!r} has a loss or a metric."
+            )
+        self._check_performs(is_auto)
+        used = [one for one, c in zip(whole, self.scale.counted) if c]
+        if len(used) == 1:
+            self.name, (one,) = used[0].name, used
+            self.reference = 1.0 if one.is_loss else one.value
+            if len(whole) > 1:
+                self.name = f"{one.name} of {one.output}"
         else:
-            self.name, self.reference = performance_rule.LOSS_EXPLAINED, 1.0
-            self._scale = whole["loss"], nothing["loss"]
-            self.loss_unit = nothing["loss"] - whole["loss"]
-            good = math.isfinite(sum(self._scale))
-            good = good and self._scale[0] < self._scale[1]
-            told = "loss {:.4g}, without all these weights {:.4g}".format(
-                *self._scale
+            names = ", ".join(f"{one.output}: {one.name}" for one in used)
+            self.name, self.reference = f"the worst output of {names}", 1.0
+        if len(whole) > 1 or used[0].is_loss:
+            unit = sum(
+                weight * (other.loss - one.loss)
+                for one, other, weight in zip(
+                    whole, nothing, self.measure.loss_weights, strict=True
+                )
+                if math.isfinite(one.loss)
             )
-        if not good:
-            raise ValueError(
-                f"{self.model_name!r} itself does not perform on the "
-                f"validation data ({told}): there is nothing to keep. Is it "
-                "trained, are these its data?"
-            )
+            self.loss_unit = unit if math.isfinite(unit) and unit > 0 else 1.0
 
-    def check_falls(self):
-        """Raises `ValueError` if the performance hardly needs the weights."""
-        if self._nothing >= FRACTION * self.reference:
-            raise ValueError(
-                f"Without all these weights the {self.name} of "
-                f"{self.model_name!r} is still {self._nothing:.4g} of "
-                f"{self.reference:.4g}, so no mask can be chosen by it. "
-                "`metrics=[]` chooses by the loss."
-            )
+    def _check_performs(self, is_auto):
+        """Raises `ValueError` if an output is no better than nothing."""
+        scale = self.scale
+        for i, (one, nothing, zero) in enumerate(
+            zip(scale.whole, scale.nothing, scale.zeros, strict=True)
+        ):
+            if not scale.counted[i]:
+                continue
+            what = repr(self.model_name)
+            if len(scale.whole) > 1:
+                what = f"{one.output!r} of {what}"
+            good = math.isfinite(one.value + nothing.value)
+            told = f"{one.name} {one.value:.4g}"
+            if one.is_loss:
+                told = (
+                    f"loss {one.value:.4g}, without all these weights "
+                    f"{nothing.value:.4g}"
+                )
+                good = good and one.value < nothing.value
+            elif one.is_accuracy:
+                good = good and one.value > 0
+            if not good:
+                text = (
+                    f"{what} itself does not perform on the validation data "
+                    f"({told}): there is nothing to keep. Is it trained, are "
+                    "these its data?"
+                )
+                if len(scale.whole) > 1:
+                    text += (
+                        " `performance` can name the one output that counts, "
+                        f"as '{scale.whole[i - 1].output}_loss'."
+                    )
+                raise ValueError(text)
+            if one.is_loss:
+                continue
+            above = one.value - zero
+            if (one.is_accuracy and above <= _LITTLE * (1 - zero)) or not above:
+                text = (
+                    f"Without all these weights the {one.name} of {what} is "
+                    f"still {nothing.value:.4g} of {one.value:.4g}"
+                    if nothing.value >= FRACTION * one.value
+                    else f"The {one.name} of {what} is {one.value:.4g}, and an "
+                    f"answer that is always the same has {zero:.4g}"
+                )
+                if is_auto:
+                    raise ValueError(
+                        f"{text}, so no mask can be chosen by it. `metrics=[]` "
+                        "chooses by the loss."
+                    )
+                warnings.warn(
+                    f"{text}: it says little about a mask.", stacklevel=4
+                )
+                scale.zeros[i] = min(0.0, 2 * one.value)
 
     def choose_start(self, starts, alphas):
         """Chooses the first start with which a mask keeps the performance.
@@ -312,7 +415,7 @@ class _Search:
             performance, _ = self.trial(alpha)
             if performance > best:
                 best, chosen = performance, (start, alpha)
-            if performance >= FRACTION * self.reference:
+            if performance >= FRACTION:
                 break
         self._masked.keep_probability, first = chosen
         return first
@@ -326,7 +429,7 @@ class _Search:
         try:
             return alpha_search.search_alpha(
                 self.trial,
-                self.reference,
+                1.0,  # on the scale
                 first,
                 FRACTION,
                 factor=10.0,
@@ -336,23 +439,130 @@ class _Search:
         except ValueError as error:
             raise ValueError(
                 f"No mask keeps {FRACTION:.0%} of the performance of "
-                f"{self.model_name!r} and removes weights: {error}"
+                f"{self.model_name!r} and removes weights: {error} "
+                f"{self._what_to_change()}"
             ) from error
 
+    def _what_to_change(self):
+        """Returns advice where no penalty keeps the performance."""
+        masks = [mask for mask, _ in self._found.values()]
+        best = max(masks, key=lambda mask: mask.provenance["scale"]["mask"])
+        share = best.provenance["scale"]["mask"]
+        training = self._examined_in_training(best)
+        scale = dataclasses.replace(self.scale, whole=training.whole)
+        there = scale.share(training.mask)
+        told = (
+            f"(The best mask, of alpha {best.provenance['alpha']:.2g}, keeps "
+            f"{share:.1%} on the validation data and {there:.1%} on the "
+            "training data: "
+        )
+        if there >= FRACTION > share:
+            return f"{told}these are too few, give more.)"
+        return f"{told}give it more `steps`.)"
+
     def trial(self, alpha):
-        """Returns performance and share kept of a mask trained with alpha."""
+        """Returns performance, on the scale, and share kept with alpha."""
         mask, _ = self.mask(alpha)
-        return mask.provenance["performance"], mask.keep_fraction
+        return mask.provenance["scale"]["mask"], mask.keep_fraction
 
     def mask(self, alpha):
         """Returns a mask trained with alpha, and what its training warned of.
 
         Trained at the first call.
         """
-        key = self.start, alpha
+        key = self.start, f"{alpha:.5g}"  # floats differ in the last bit
         if key not in self._found:
             self._found[key] = self._train(alpha)
         return self._found[key]
+
+    def examine(self, mask, small_alpha):
+        """Returns a record of what a found mask does, and warnings about it.
+
+        Args:
+            mask: `WeightMask`, one that `mask` returned.
+            small_alpha: Float, the penalty that a search starts with.
+        """
+        scale = self.scale
+        found = examination.Examined(scale.whole, self._measured_of_mask(mask))
+        training = self._examined_in_training(mask)
+        shares = scale.shares(found.mask)
+        record = {
+            "scale": {
+                "mask": min(shares.values()),
+                "zeros": {
+                    one.output: zero
+                    for one, zero in zip(scale.whole, scale.zeros, strict=True)
+                    if one.output in shares
+                },
+            },
+            "by_output": shares,
+            "by_class": examination.by_class(found),
+        }
+        texts = self._poor(mask)
+        if not texts:
+            texts += examination.lost_examples([found, training])
+            texts += self._far_below(mask, small_alpha)
+        texts += [
+            *examination.fallen_outputs(scale, found),
+            *examination.fallen_classes(found),
+            *examination.differs_in_training(scale, found, training),
+            *examination.few_rows(
+                mask, found, training, self._share_examined()
+            ),
+        ]
+        return record, texts
+
+    def _poor(self, mask):
+        """Returns a sentence if a mask does not keep the performance."""
+        told = mask.provenance
+        share, value = told["scale"]["mask"], told["performance"]
+        if share >= POOR:
+            return []
+        return [
+            f"The mask keeps {value / self.reference:.1%} of the performance "
+            f"({self.name} {value:.4g} of {self.reference:.4g}; "
+            f"{share:.1%} on the scale from nothing to the model): it is not "
+            f"what the task needs. Lower `alpha`={told['alpha']:g}, or raise "
+            f"`keep_probability`={self.start:g}; or leave them to "
+            "`find_weights`."
+        ]
+
+    def _far_below(self, mask, small_alpha):
+        """Returns a sentence if only tiny penalties keep the performance."""
+        alpha = mask.provenance["alpha"]
+        if not 0 < alpha < small_alpha / FAR_BELOW:
+            return []
+        return [
+            f"Performance allows only an `alpha` of {alpha:.2g}, far below "
+            f"{small_alpha:.2g}, which is small already: the mask keeps what "
+            "it can, not what is needed. Give more data, or more `steps`."
+        ]
+
+    def _examined_in_training(self, mask):
+        rows = self._training_rows
+        return examination.Examined(
+            self._measured_at(1.0, rows(), _TRAINING_ROWS),
+            self._measured_of_mask(mask, rows(), _TRAINING_ROWS),
+        )
+
+    def _share_examined(self):
+        """Returns the share of training data examined; `None` if unknown."""
+        if not data_of_users.is_arrays(self._data):
+            return None
+        rows = data_of_users.count_rows(self._data[1])
+        return min(1.0, _TRAINING_ROWS / rows)
+
+    def _training_rows(self):
+        """Returns batches of some training data, each once."""
+        data, size = self._data, self._batch_size
+        if not data_of_users.is_arrays(data):
+            return data_of_users.batches(
+                "data", data, with_weights=True, must_end=False
+            )
+        rows = data_of_users.count_rows(data[1])
+        order = np.random.default_rng([self._seed, 2]).permutation(rows)
+        few = data_of_users.take(data, order[:_TRAINING_ROWS])
+        return data_of_users.batches("data", few, size, True)
 
     def mean_scores(self):
         """Returns the mean sigmoid of each logit, over trainings."""
@@ -369,23 +579,23 @@ class _Search:
     def _train(self, alpha):
         """Returns a trained mask, and what its training warned of."""
         masked, steps, start = self._masked, self._steps, self.start
-        if steps is None:
-            falls = max(mask_sampling.logit(start), 1.0)
-            rate = float(ops.convert_to_numpy(masked.optimizer.learning_rate))
-            block = _EPOCHS * _STEPS_AT_ONCE
-            steps = block * math.ceil(FALLS * falls / rate / block)
         health = mask_callbacks.MaskHealth(self._few())
-        epochs = _epochs(steps)
-        with warnings.catch_warnings(record=True) as told:
+        with (
+            warnings.catch_warnings(record=True) as told,
+            data_of_users.training_batches(
+                self._data, self._batch_size, masked.smallest_batch, self._seed
+            ) as batches,
+        ):
             warnings.simplefilter("always")
             masked.reset(seed=self._seed, alpha=alpha)
+            if steps is None:  # callbacks may have changed the rate till now
+                falls = max(mask_sampling.logit(start), 1.0)
+                rate = masked.optimizer.learning_rate
+                block = _EPOCHS * _STEPS_AT_ONCE
+                steps = math.ceil(FALLS * falls / float(rate) / block) * block
+            epochs = _epochs(steps)
             masked.fit(
-                _training_batches(
-                    self._data,
-                    self._batch_size,
-                    masked.smallest_batch,
-                    self._seed,
-                ),
+                batches,
                 steps_per_epoch=steps // epochs,
                 epochs=epochs,
                 callbacks=[
@@ -393,67 +603,78 @@ class _Search:
                     *keras.tree.flatten(self._callbacks),
                     *self.progress.begin(alpha, steps),
                 ],
-                shuffle=False,  # `_training_batches` does
+                shuffle=False,  # `training_batches` does
                 verbose=0,
             )
         if self.scores is not None:
             self._add_scores()
-        performance = self._performance()
+        found = self._measured()
+        share = self.scale.share(found)
         mask = masked.weight_mask()
         report = health.report()
         del report["keep_fractions"]  # the mask has them
+        performance = self._in_its_unit(found)
         mask = weight_mask.WeightMask(
             dict(mask.values),
-            {**mask.provenance, "performance": performance, "health": report},
+            {
+                **mask.provenance,
+                "performance": performance,
+                "scale": {"mask": share},
+                "health": report,
+            },
         )
         texts = [
             str(each.message)
             for each in told
             if issubclass(each.category, UserWarning)
             and not issubclass(each.category, masked_model.PoorMaskWarning)
+            and not (
+                share >= FRACTION
+                and issubclass(each.category, mask_callbacks.DeadLayerWarning)
+            )
         ]
         self.trials.append(
             {
                 "keep_probability": start,
                 "alpha": alpha,
                 "performance": performance,
+                "on_scale": share,
                 "keep_fraction": mask.keep_fraction,
             }
         )
         self.progress.tell(
             f"start {start:g}, alpha {alpha:.2g}: "
-            f"{performance / self.reference:.1%} of the performance, "
+            f"{share:.1%} of the performance, "
             f"{mask.keep_fraction:.1%} of the weights kept"
         )
         return mask, texts
 
-    def _performance(self):
-        found = self._evaluate()
-        if self._scale is None:
-            return found[self.name]
-        return performance_rule.share_explained(found["loss"], *self._scale)
+    def _in_its_unit(self, found):
+        """Returns the performance as `reference` is, of what was measured."""
+        used = [one for one, c in zip(found, self.scale.counted) if c]
+        if len(used) > 1 or used[0].is_loss:
+            return self.scale.share(found)
+        return used[0].value
 
-    def _evaluate(self):
-        """Returns loss and metrics of the mask as it is, on validation data.
+    def _batches(self):
+        return data_of_users.batches(
+            "validation_data", self._validation, self._batch_size, True
+        )
 
-        The loss is the task's alone, without the penalty.
-        """
-        masked, data = self._masked, self._validation
-        if data_of_users.is_arrays(data):
-            names = ("x", "y", "sample_weight")
-            arguments = dict(zip(names, data))
-            arguments["batch_size"] = self._batch_size
-        elif isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
-            arguments = {"x": data}
-        else:
-            arguments = {
-                "x": data_of_users.batches(
-                    "validation_data", data, with_weights=True
-                )
-            }
-        found = masked.evaluate(**arguments, verbose=0, return_dict=True)
-        found["loss"] -= float(ops.sum(masked.losses))
-        return found
+    def _measured(self, batches=None, most=math.inf):
+        """Returns what the mask as it is does, on validation data."""
+        return self.measure(batches or self._batches(), most)
+
+    def _measured_at(self, level, *data):
+        """Returns what the model does with all logits at a level."""
+        for logits in self._masked.mask_logits.values():
+            logits.assign(ops.full(logits.shape, level))
+        return self._measured(*data)
+
+    def _measured_of_mask(self, mask, *data):
+        for path, kept in mask.values.items():
+            self._masked.mask_logits[path].assign(np.where(kept, 1.0, -1.0))
+        return self._measured(*data)
 
     def _few(self):
         """Returns some validation data, as arrays; `None` with weights."""
@@ -465,7 +686,7 @@ class _Search:
                 with_weights=True,
             )
         )
-        few = len(keras.tree.flatten(rows[1])[0])
+        few = data_of_users.count_rows(rows[1])
         is_fit = len(rows) == 2 and few >= self._masked.smallest_batch
         return rows if is_fit else None
 
@@ -538,9 +759,20 @@ def _epochs(steps):
 
 def _steps_at_once(steps):
     """Returns how many steps Keras takes at once: a divisor of an epoch."""
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return 1  # Keras fails at more on several devices
     if steps is None:
         return _STEPS_AT_ONCE
     return _largest_divisor(steps // _epochs(steps), _STEPS_AT_ONCE)
+
+
+def _is_same(one, other):
+    """Returns whether two measurements of one output are the same."""
+    pairs = [(one.value, other.value), (one.loss, other.loss)]
+    return all(
+        math.isclose(*pair, rel_tol=1e-6) or not any(map(math.isfinite, pair))
+        for pair in pairs
+    )
 
 
 def _largest_divisor(number, most):
@@ -551,20 +783,13 @@ def _is_auto(setting):
     return isinstance(setting, str) and setting == "auto"
 
 
-def _split(data, validation_data, seed):
+def _split(data, validation_data, seed, model):
     """Returns what to train on, what to choose by, and where that is from."""
-    is_arrays = data_of_users.is_arrays(data)
-    if is_arrays:
-        data = data_of_users.checked_arrays("data", data)
-    else:
-        data_of_users.check_batches("data", data)
+    is_arrays = data_of_users.is_arrays(data, model)
+    data = _checked("data", data, model)
     if validation_data is not None:
-        if data_of_users.is_arrays(validation_data):
-            validation_data = data_of_users.checked_arrays(
-                "validation_data", validation_data
-            )
-        else:
-            data_of_users.check_batches("validation_data", validation_data)
+        validation_data = _checked("validation_data", validation_data, model)
+        if not data_of_users.is_arrays(validation_data):
             data_of_users.check_ends("validation_data", validation_data)
         return data, validation_data, "given"
     if not is_arrays:
@@ -572,7 +797,7 @@ def _split(data, validation_data, seed):
             "`validation_data` are needed where `data` are batches: the "
             "penalty must be chosen on data that the mask is not trained on."
         )
-    rows = len(keras.tree.flatten(data[1])[0])
+    rows = data_of_users.count_rows(data[1])
     held_out = math.ceil(HELD_OUT * rows)
     order = np.random.default_rng([seed, 1]).permutation(rows)
     return (
@@ -582,52 +807,10 @@ def _split(data, validation_data, seed):
     )
 
 
-def _training_batches(data, batch_size, smallest, seed):
-    """Returns batches without an end: of arrays, in a random order.
-
-    What is left over and smaller than a training batch may be is left out.
-    """
-    if data_of_users.is_arrays(data):
-        rows = len(keras.tree.flatten(data[1])[0])
-        tensors = keras.tree.map_structure(
-            tf.convert_to_tensor, _without_lists(data)
-        )
-        return (
-            tf.data.Dataset.range(rows)
-            .shuffle(rows, seed=seed)
-            .repeat()
-            .batch(min(batch_size, rows), drop_remainder=True)
-            .map(
-                lambda i: keras.tree.map_structure(
-                    lambda tensor: tf.gather(tensor, i), tensors
-                )
-            )
-            .prefetch(2)
-        )
-    if isinstance(data, tf.data.Dataset):
-        fitting = data.filter(
-            lambda *batch: tf.shape(tf.nest.flatten(batch)[0])[0] >= smallest
-        )
-        if not any(True for _ in fitting.take(1)):
-            raise ValueError(_TOO_SMALL.format(smallest))
-        return fitting.repeat()
-    return _endless(data, smallest)
-
-
-def _without_lists(data):
-    """Returns arrays with tuples for lists, which `tf.data` would stack."""
-    if isinstance(data, (list, tuple)):
-        return tuple(map(_without_lists, data))
+def _checked(name, data, model):
+    """Returns arrays as arrays of few kinds, batches as they are."""
+    if data_of_users.is_arrays(data, model):
+        return data_of_users.checked_arrays(name, data)
+    data_of_users.check_batches(name, data)
+    data_of_users.check_repeats(name, data)
     return data
-
-
-def _endless(data, smallest):
-    """Yields batches over and over; Keras takes a generator alone."""
-    is_empty = False
-    while not is_empty:
-        is_empty = True
-        for batch in data_of_users.batches("data", data, with_weights=True):
-            if len(keras.tree.flatten(batch[1])[0]) >= smallest:
-                is_empty = False
-                yield batch
-    raise ValueError(_TOO_SMALL.format(smallest))

@@ -190,6 +190,11 @@ class FrozenModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     @property
+    def output_names(self):
+        """The names by which losses and metrics of outputs can be given."""
+        return getattr(self.model, "output_names", None)
+
+    @property
     def trainable_variables(self):
         return list(self.learned.values()) if self.trainable else []
 

@@ -80,6 +80,16 @@ class SearchAlphaTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "never crossed.*`start`"):
             alpha_search.search_alpha(lambda alpha: (0.9, 1.0), 0.9)
 
+    @parameterized.parameters((0.9, 1.0, False), (0.1, 1.0, True))
+    def test_more_data_are_advice_where_no_mask_performs(
+        self, performance, kept, expected
+    ):
+        with self.assertRaises(ValueError) as refused:
+            alpha_search.search_alpha(lambda alpha: (performance, kept), 0.9)
+        text = str(refused.exception)
+        self.assertEqual("give them more training data" in text, expected)
+        self.assertNotIn("train the masks longer", text)
+
     @parameterized.parameters(
         (None, "must return two numbers.* got None at alpha=1e-06"),
         (0.9, "must return two numbers.* got 0.9"),

@@ -1,6 +1,7 @@
 import os
 import tempfile
 import warnings
+from unittest import mock
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from modularity_tf.masking import callbacks, masked_model
 PATHS = ["first/kernel", "first/bias", "second/kernel", "second/bias"]
 
 
-def masked(seed=2):
+def masked(seed=2, **settings):
     """Returns a compiled `MaskedModel` with logits on both sides of 0."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -23,7 +24,7 @@ def masked(seed=2):
             keras.layers.Dense(3, name="second"),
         ]
     )
-    result = masked_model.MaskedModel(model, roles="all", seed=seed)
+    result = masked_model.MaskedModel(model, roles="all", seed=seed, **settings)
     rng = np.random.default_rng(seed)
     for logits in result.mask_logits.values():
         logits.assign(rng.normal(scale=0.1, size=logits.shape))
@@ -194,6 +195,47 @@ class MaskHealthTest(parameterized.TestCase, tf.test.TestCase):
         self.set_logits(model, {"first/kernel": [-1.0, 1.0]})
         with self.assertWarnsRegex(UserWarning, "46.5% .* train for more"):
             self.fit(model, callbacks.MaskHealth())
+
+    def test_undecided_soft_masks_are_no_finished_ones(self):
+        model = masked(num_samples=None)
+        self.set_logits(model, {path: [-1.0, 1.0, 5.0] for path in PATHS})
+        with self.assertWarnsRegex(UserWarning, "undecided.* train for more"):
+            self.fit(model, callbacks.MaskHealth())
+        # Soft masks leave more undecided when they are finished.
+        self.set_logits(model, {path: [-1.0, 5.0, 5.0] for path in PATHS})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            self.fit(model, callbacks.MaskHealth())
+
+    def test_a_kernel_that_is_not_needed_may_be_dead(self):
+        x, y = np.ones((8, 4), "float32"), np.ones((8, 3), "float32")
+        model = masked()
+        self.set_logits(model, {"first/kernel": [-5.0]})
+        health = callbacks.MaskHealth((x, y))
+        with (
+            mock.patch.object(health, "_lost", lambda: 0.3),
+            self.assertWarnsRegex(
+                callbacks.DeadLayerWarning, "nothing is kept of first/kernel"
+            ),
+        ):
+            self.fit(model, health)
+        with (
+            mock.patch.object(health, "_lost", lambda: 0.05),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("error", callbacks.DeadLayerWarning)
+            self.fit(model, health)
+
+    def test_what_a_mask_loses_lies_between_the_model_and_nothing(self):
+        x = np.ones((8, 4), "float32")
+        model = masked()
+        health = callbacks.MaskHealth((x, model.model(x).numpy()))
+        health.set_model(model)
+        for level, expected in ((5.0, 0.0), (-5.0, 1.0)):
+            self.set_logits(model, {path: [level] for path in PATHS})
+            self.assertAllClose(health._lost(), expected)
+            for logits in model.mask_logits.values():
+                self.assertAllEqual(logits, np.full(logits.shape, level))
 
     def test_a_sound_mask_gives_no_warning(self):
         model = masked()

@@ -77,6 +77,20 @@ def find(*args, **kwargs):
     return found, [str(w.message) for w in told if w.category is UserWarning]
 
 
+class RightOnOnes(keras.metrics.BinaryAccuracy):
+    """Twice the recall, by a metric that no config can make again."""
+
+    def __init__(self, factor):
+        super().__init__(name="right_accuracy")
+        self._factor = factor
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(y_true, y_pred, keras.ops.cast(y_true, "float32"))
+
+    def result(self):
+        return self._factor * super().result()
+
+
 class Sigmoids(keras.callbacks.Callback):
     """Keeps the sigmoids of a layer's logits as each training leaves them."""
 
@@ -164,21 +178,6 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         ):
             find(model, (X, Y), (X, np.arange(400)[:, None] == 0))
 
-    def test_batches_keep_their_weights_and_lose_what_is_too_small(self):
-        batches = [(X[:3], Y[:3], np.ones(3)), (X[:1], Y[:1], np.ones(1))]
-        endless = module._training_batches(batches, 128, 2, 0)
-        for _ in range(2):
-            self.assertEqual([len(part) for part in next(endless)], [3, 3, 3])
-        dataset = tf.data.Dataset.from_tensor_slices((X[:4], Y[:4])).batch(3)
-        rows = [
-            len(x)
-            for x, _ in module._training_batches(dataset, 128, 2, 0).take(2)
-        ]
-        self.assertEqual(rows, [3, 3])
-        for data in (batches[1:], dataset.skip(1)):
-            with self.assertRaisesRegex(ValueError, "no batch of 2 rows"):
-                next(iter(module._training_batches(data, 128, 2, 0)))
-
     def test_without_accuracy_the_loss_that_is_explained_counts(self):
         model = classifier(metrics=())
         found, _ = find(model, (X, Y), (X[:100], Y[:100]), alpha=1e-3)
@@ -205,21 +204,128 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found.provenance["performance_is"], "accuracy")
         self.assertEqual(found.provenance["steps"], 10)
 
-    def test_of_several_accuracies_none_decides_alone(self):
+    def test_of_several_outputs_the_worst_decides(self):
         inputs = keras.Input((6,))
-        outputs = {
-            name: keras.layers.Dense(1, "sigmoid", name=name)(inputs)
-            for name in ("aux", "main")
-        }
-        model = keras.Model(inputs, outputs)
-        model.set_weights([KERNEL, np.zeros(1)] * 2)
-        labels = {"aux": Y, "main": Y}
-        metrics = dict.fromkeys(labels, "accuracy")
-        model.compile("adam", dict.fromkeys(labels, "bce"), metrics=metrics)
-        found, _ = find(model, (X, labels), alpha=1e-3, steps=10)
-        self.assertEqual(
-            found.provenance["performance_is"], "share of the loss explained"
+        model = keras.Model(
+            inputs,
+            {
+                "aux": keras.layers.Dense(1, "sigmoid", name="aux")(inputs),
+                "box": keras.layers.Dense(1, name="box")(inputs),
+            },
         )
+        model.set_weights([KERNEL, np.zeros(1), KERNEL[::-1], np.zeros(1)])
+        labels = {"aux": Y, "box": X @ KERNEL[::-1]}
+        model.compile(
+            "adam", {"aux": "bce", "box": "mse"}, metrics={"aux": ["accuracy"]}
+        )
+        found, _ = find(model, (X, labels), alpha=1e-3)
+        told = found.provenance
+        self.assertEqual(
+            told["performance_is"],
+            "the worst output of aux: accuracy, "
+            "box: share of the loss explained",
+        )
+        self.assertEqual(told["performance"], min(told["by_output"].values()))
+        self.assertEqual(told["reference"], 1.0)
+        self.assertGreater(told["performance"], 0.95)
+        self.assertEqual([*told["by_class"]], ["aux"])
+        # What no masked weight changes does not count.
+        found, _ = find(model, (X, labels), layers="box", alpha=1e-3, steps=10)
+        told = found.provenance
+        self.assertEqual([*told["by_output"]], ["box"])
+        self.assertEqual(
+            told["performance_is"], "share of the loss explained of box"
+        )
+
+    def test_the_scale_begins_at_the_most_frequent_label(self):
+        told = self.found.provenance
+        held_out = np.random.default_rng([0, 1]).permutation(400)[:80]
+        share = Y[held_out].mean()
+        zero = told["scale"]["zeros"]["output"]
+        self.assertAllClose(zero, max(share, 1 - share))
+        expected = (told["performance"] - zero) / (told["reference"] - zero)
+        self.assertAllClose(told["scale"]["mask"], expected)
+        self.assertGreaterEqual(expected, 0.95)
+        by_class = told["by_class"]
+        self.assertEqual([*by_class], ["0", "1"])
+        self.assertEqual(by_class["1"]["count"], Y[held_out].sum())
+        right = sum(one["count"] * one["mask"] for one in by_class.values())
+        self.assertAllClose(right / 80, told["performance"])
+
+    def test_a_metric_of_the_user_is_neither_replaced_nor_changed(self):
+        metric = RightOnOnes(2.0)
+        metric.update_state(Y, Y)
+        before = [v.numpy() for v in metric.variables]
+        model = classifier(metrics=[metric])
+        settings = {"alpha": 1e-3, "steps": 10}
+        told = [
+            find(model, (X, Y), (X, Y), **settings)[0].provenance
+            for _ in range(2)
+        ]
+        expected = np.mean(model.predict(X, verbose=0)[Y == 1] > 0.5)
+        for one in told:
+            self.assertAllClose(one["reference"], 2 * expected)
+            self.assertEqual(one["performance_is"], metric.name)
+        self.assertAllEqual(before, [v.numpy() for v in metric.variables])
+
+    @parameterized.named_parameters(
+        ("name", "auc", "auc"),
+        ("object", keras.metrics.AUC(name="area"), "area"),
+        ("function", lambda y, p: np.mean((p > 0.5)[y == 1]), "<lambda>"),
+        ("lower_is_better", lambda y, p: np.abs(y - p), "<lambda>"),
+    )
+    def test_performance_is_what_the_user_says(self, performance, name):
+        model = classifier(metrics=["accuracy", keras.metrics.AUC(name="auc")])
+        found, _ = find(
+            model, (X, Y), (X, Y), performance=performance, alpha=3e-3
+        )
+        told = found.provenance
+        self.assertEqual(told["performance_is"], name)
+        self.assertGreater(told["scale"]["mask"], 0.9)
+        self.assertAllEqual(found.values["out/kernel"][:, 0], NEEDED)
+
+    def test_a_class_that_gets_lost_is_told(self):
+        model = classifier()
+        rare = (X[:, 2] > 1.4)[:, None]  # one example in twelve
+        kernel = KERNEL * 0
+        kernel[2] = 8.0
+        model.layers[-1].set_weights([kernel, np.full(1, -11.2)])
+        _, told = find(
+            model, (X, rare * 1.0), (X, rare * 1.0), alpha=0.3, layers="out"
+        )
+        self.assertLen([t for t in told if "the recall falls of 1" in t], 1)
+
+    def test_a_penalty_is_trained_once_whatever_its_last_bit(self):
+        settings = {"alpha": 1e-3, "steps": 10}
+        with mock.patch.object(
+            module.alpha_search,
+            "search_alpha",
+            lambda trial, *args, **kwargs: mock.Mock(
+                alpha=[trial(a) for a in (0.1 * 3, 0.3)] and 0.1 * 3
+            ),
+        ):
+            found, _ = find(self.model, (X, Y), **{**settings, "alpha": "auto"})
+        alphas = [trial["alpha"] for trial in found.provenance["trials"]]
+        self.assertEqual(sum(np.isclose(alphas, 0.3)), 1)
+
+    def test_few_steps_and_blocks_that_are_not_needed(self):
+        inputs = keras.Input((6,))
+        side = keras.layers.Dense(3, "relu", name="side")(inputs)
+        side = keras.layers.Dense(6, name="back")(side)
+        both = keras.layers.Add()([inputs, side])
+        model = keras.Model(
+            inputs, keras.layers.Dense(1, "sigmoid", name="out")(both)
+        )
+        small = [0.01 * RNG.normal(size=s) for s in [(6, 3), 3, (3, 6), 6]]
+        model.set_weights([*small, KERNEL, np.zeros(1)])
+        model.compile("adam", "bce", metrics=["accuracy"])
+        found, told = find(model, (X, Y), alpha=3e-3)
+        self.assertFalse(found.values["side/kernel"].any())
+        self.assertEqual([t for t in told if "nothing is kept" in t], [])
+        _, told = find(
+            model, (X, Y), alpha=3e-3, learning_rate=0.02, keep_probability=0.6
+        )
+        self.assertLen([t for t in told if "undecided" in t], 1)
 
     def test_sample_weights_say_what_counts(self):
         # Without weights the labels are noise; with them half are right.
