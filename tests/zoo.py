@@ -653,7 +653,8 @@ def _problem(entry, name, found):
     if found.kind == "right" and due is None:
         return None
     wanted = "right" if due is None else f"refused with {due!r}"
-    return f"{entry.name}, {name}: {found.kind}: {found.text}, not {wanted}"
+    text = " ".join(found.text.split())[:300]
+    return f"{entry.name}, {name}: {found.kind}: {text}, not {wanted}"
 
 
 def named(entries):

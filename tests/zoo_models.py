@@ -331,7 +331,11 @@ LAYERS = (
     ),
     Entry("convolutions_3d", convolutions_3d, quick=True),
     Entry(
-        "batch_norm", conv_batch_norm, activated={"conv": "relu"}, quick=True
+        "batch_norm",
+        conv_batch_norm,
+        refused={"force_neurons": "conv.* no bias"},
+        activated={"conv": "relu"},
+        quick=True,
     ),
     Entry(
         "mixers",
@@ -512,6 +516,7 @@ PREPROCESSING = (
             shape=(6, 6, 1),
         ),
         lambda rng: rng.integers(0, 256, (ROWS, 6, 6, 1)).astype("uint8"),
+        skipped=("export",),  # Keras serves augmented images
         quick=True,
     ),
     Entry(
@@ -701,9 +706,8 @@ def sequence_labels():
 
 
 def padded_tokens(rng):
-    return rng.integers(1, 5, (ROWS, 3)) * (
-        np.arange(3) <= np.arange(ROWS)[:, None] % 3
-    )
+    is_token = np.arange(3) <= np.arange(ROWS)[:, None] % 3
+    return (rng.integers(1, 5, (ROWS, 3)) * is_token).astype("int32")
 
 
 def autoencoder():
@@ -805,6 +809,7 @@ NETWORKS = (
     Entry(
         "inverted_bottleneck",
         inverted_bottleneck,
+        refused={"force_neurons": "expand.* no bias"},
         activated={"expand": "relu6"},
         quick=True,
     ),
@@ -830,6 +835,7 @@ NETWORKS = (
     Entry(
         "mobilenet_v2",
         lambda: cut(keras.applications.MobileNetV2, "block_2_add", alpha=0.35),
+        refused={"force_neurons": "Conv1.* no bias"},
         activated={
             "Conv1": "Conv1_relu",
             "block_1_expand": "block_1_expand_relu",
@@ -840,6 +846,7 @@ NETWORKS = (
     Entry(
         "efficientnet_b0",
         lambda: cut(keras.applications.EfficientNetB0, "block1a_project_bn"),
+        refused={"force_neurons": "stem_conv.* no bias"},
         activated={"stem_conv": "stem_activation"},
         quick=True,
     ),
