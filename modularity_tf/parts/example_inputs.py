@@ -178,7 +178,7 @@ def _draw(spec, values, size, plain, rng):
     return tf.cast(drawn, dtype)
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException | None) -> str:
     """Returns what an error says, or the beginning of it, in one line."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras's bold letters
     return textwrap.shorten(text, 250, placeholder=" ...")
