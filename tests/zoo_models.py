@@ -759,9 +759,9 @@ def bert():
 def hub_tokens(*names):
     def draw(rng):
         data = {name: np.ones((ROWS, 4), "int32") for name in names}
-        data["token_ids"] = rng.integers(1, 6, (ROWS, 4))
+        data["token_ids"] = rng.integers(1, 6, (ROWS, 4)).astype("int32")
         if "segment_ids" in data:
-            data["segment_ids"] = rng.integers(0, 2, (ROWS, 4))
+            data["segment_ids"] = rng.integers(0, 2, (ROWS, 4)).astype("int32")
         return data
 
     return draw
@@ -1166,6 +1166,7 @@ AWKWARD = (
     Entry(
         "stateful_rnn",
         stateful,
+        skipped=("export",),  # its own states go on from call to call
         refused={
             **all_of(("find_weights", "untrained_twin"), "'state'.*stateful"),
             "find_neurons": "state",  # which takes `ROWS` rows at a time

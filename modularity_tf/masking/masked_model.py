@@ -283,9 +283,9 @@ class MaskedModel(frozen_model.FrozenModel):
         Returns:
             `MaskedModel`, not compiled.
         """
+        twin = copying.untrained(self.model)  # refuses what has no config
         config = self.get_config()
-        config["model"] = copying.untrained(self.model)
-        config["fixed_mask"] = self.fixed_mask
+        config |= {"model": twin, "fixed_mask": self.fixed_mask}
         return type(self)(**config)
 
     def weight_mask(self, task: str | None = None) -> weight_mask.WeightMask:

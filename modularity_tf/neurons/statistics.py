@@ -164,6 +164,7 @@ def class_statistics(model, data, num_classes, layers=None):
     if layers is None:
         activations.warn_of_other_units(model)
     model_weights.check_finite(model)
+    _refuse_stateful(model)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def summarize(inputs, labels):
@@ -201,6 +202,16 @@ def class_statistics(model, data, num_classes, layers=None):
             spread = np.maximum(second / n - means[path] ** 2, 0.0)
             errors[path] = np.sqrt(spread / np.where(n > 1, n - 1, np.nan))
     return ClassStatistics(counts.astype(int), means, errors)
+
+
+def _refuse_stateful(model):
+    for path, layer in activations.layers_of(model).items():
+        if getattr(layer, "stateful", False):
+            raise ValueError(
+                f"The layer {path!r} of {model.name!r} is stateful: what it "
+                "puts out depends on the examples before, of other classes. "
+                "Build `model` with `stateful=False`."
+            )
 
 
 def _check_finite_inputs(inputs):

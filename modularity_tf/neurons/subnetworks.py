@@ -71,7 +71,7 @@ def build_subnetwork(model, selection, inputs=None):
                 "forced on."
             )
     surgery = Surgery(model, off, incoming=True)
-    surgery.refuse_lost()
+    surgery.refuse_lost((on | off).values)
     kept = surgery.alone((~(on | off)).values)
     made = copying.with_weights_kept(model, kept, inputs)
     copies = _layers_of_copy(model, made)
@@ -117,7 +117,7 @@ def ablate(model, selection, incoming=False, inputs=None):
     removed = surgery.removable(selection.values)
     if surgery.lost and removed:
         warnings.warn(
-            f"No layer is known to put out the outputs {surgery.lost} of "
+            f"No layer is known to put out the outputs {[*surgery.lost]} of "
             f"{model.name!r}: selected neurons are removed from {[*removed]}, "
             "even if one of these is an output layer.",
             stacklevel=2,
@@ -145,7 +145,8 @@ class Surgery:
     Attributes:
         outputs: List of the paths of layers whose neurons are the model's
             outputs, which stay.
-        lost: List of the numbers of outputs in which neurons are mixed.
+        lost: Dict from the number of an output in which neurons are mixed to
+            the paths of their layers.
 
     Raises:
         ValueError: If the selection does not fit, the model does not know its
@@ -176,14 +177,18 @@ class Surgery:
             for path, layer in self._layers.items()
             if getattr(layer, "lora_enabled", False)
         }
-        if not incoming:
-            for path in self.removable(selection.values):
-                if path in flow.mixed:
-                    raise ValueError(
-                        f"The outgoing weights of {path!r} can't be followed: "
-                        f"its units reach {flow.mixed[path]}, which mixes or "
-                        "reorders them. Use `incoming=True`."
-                    )
+        for path in self.removable(selection.values):
+            if path not in self._kernels:
+                kernel = keras_private.kernel(self._layers[path])
+                raise ValueError(
+                    f"The neurons of {path!r} can't be taken apart: its kernel "
+                    f"is quantized ({kernel.dtype}). Do that before `quantize`."
+                )
+            if not incoming and path in flow.mixed:
+                raise ValueError(
+                    f"The outgoing weights of {path!r} can't be followed: its "
+                    f"units reach {flow.mixed[path]}. Use `incoming=True`."
+                )
 
     @property
     def hidden(self):
@@ -206,9 +211,15 @@ class Surgery:
         """Returns the path of a layer's kernel."""
         return self._kernels[path]
 
-    def refuse_lost(self):
-        """Raises `ValueError` if neurons are mixed in an output."""
-        _refuse_lost(self._model, self.lost)
+    def refuse_lost(self, values):
+        """Raises `ValueError` if some neurons are mixed in an output.
+
+        Args:
+            values: Dict from layer path to boolean array.
+        """
+        chosen = {*self.removable(values)}
+        lost = [i for i, paths in self.lost.items() if paths & chosen]
+        _refuse_lost(self._model, lost)
 
     def read_by(self, values):
         """Returns the weights of the next layers that weigh neurons.
@@ -322,7 +333,7 @@ def output_layers(model):
         ValueError: If it does not, or an output comes from another layer.
     """
     flow = unit_flow.follow(model, activations.trace(model))
-    _refuse_lost(model, flow.lost)
+    _refuse_lost(model, [*flow.lost])
     return flow.outputs
 
 

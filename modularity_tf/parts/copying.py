@@ -249,6 +249,11 @@ def _carry_over(model, made):
             _copy_vocabulary(old, new)
     for old, new in _variables(model, made):
         new.assign(old.numpy())
+    for old, new in _layers(model, made):
+        if getattr(old, "stateful", False):  # a recurrent layer
+            states = (keras.tree.flatten(x.states) for x in (old, new))
+            for one, other in zip(*states, strict=True):
+                other.assign(one.numpy())
     _derive(made)
 
 

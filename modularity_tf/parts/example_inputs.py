@@ -12,7 +12,7 @@ import tensorflow as tf
 from modularity_tf.parts import activations, keras_private
 
 ROWS = 4
-_SIZES = (6, 33, 128)  # of axes of any size: text, or images for some strides
+_SIZES = (6, 3, 33, 128)  # of axes of any size: text, or images
 _LARGE = 100.0  # the scale of one row: images from 0 to 255, say
 
 
@@ -30,7 +30,7 @@ def draw(model: keras.Model, seed: int = 0) -> Any:
 
     Returns:
         Nest of tensors in the structure of the model's inputs, with `ROWS`
-        rows.
+        rows, or as many as a model of a fixed batch takes.
 
     Raises:
         ValueError: If the model does not know its inputs, or can't be called
@@ -153,7 +153,8 @@ def _sources(inputs, ends):
 
 def _draw(spec, values, size, plain, rng):
     """Returns a tensor for one input."""
-    shape = [ROWS, *(size if n is None else n for n in spec.shape[1:])]
+    rows = (*spec.shape, None)[0] or ROWS
+    shape = [rows, *(size if n is None else n for n in spec.shape[1:])]
     dtype = tf.as_dtype(spec.dtype)
     if dtype == tf.string:
         known = [*(() if values is None else values), "another word"]
@@ -167,8 +168,8 @@ def _draw(spec, values, size, plain, rng):
         drawn = rng.integers(0, 256, shape)
     elif dtype.is_floating or dtype.is_complex:
         drawn = rng.normal(size=shape)
-        drawn[1] = rng.random(shape[1:])
-        drawn[2] *= 1.0 if plain or dtype == tf.float16 else _LARGE
+        drawn[1:2] = rng.random((len(drawn[1:2]), *shape[1:]))
+        drawn[2:3] *= 1.0 if plain or dtype == tf.float16 else _LARGE
     else:
         drawn = rng.integers(0, 2, shape)
         if len(shape) > 1:

@@ -97,6 +97,7 @@ _CONVOLUTIONS = (
     keras.layers.Conv2D,
     keras.layers.Conv3D,
 )
+_SOFTMAXES = (keras.activations.softmax, keras.activations.log_softmax)
 _CELLS = (
     keras.layers.GRUCell,
     keras.layers.LSTMCell,
@@ -112,11 +113,14 @@ class Channels(typing.NamedTuple):
             with its unit in each entry of the axis, -1 for none. A sum has
             several pairs.
         mixed: Dict from the path of a layer whose units are in there, but
-            mixed, to the name of the layer that mixed them.
+            mixed, to what mixed them, in words.
+        softened: The same for a softmax: each unit is an entry still, and
+            what the others put out depends on it.
     """
 
     pairs: tuple = ()
     mixed: Mapping[str, str] = {}
+    softened: Mapping[str, str] = {}
 
     @property
     def sources(self):
@@ -186,14 +190,15 @@ class Flow(typing.NamedTuple):
         readings: List of `Reading`.
         outputs: List of the paths of layers whose units are the model's
             outputs.
-        lost: List of the numbers of outputs in which units are mixed.
+        lost: Dict from the number of an output in which units are mixed to
+            the set of the paths of their layers.
         mixed: Dict from the path of a layer whose units can't be followed to a
-            reader or an output, to the layer that mixes them.
+            reader or an output, to the layer where that ends, in words.
     """
 
     readings: list
     outputs: list
-    lost: list
+    lost: dict
     mixed: dict
 
 
@@ -229,20 +234,13 @@ class _Follower:
                 if _is_tensor(x)
             ]
             readers = _readings_of(layer)
-            is_known = all(id(v) in self._weights for v, _, _ in readers or ())
             if readers is None:
                 found = self._passed(layer, taken, result)
             else:
                 found = self._made(layer, result)
-                if is_known:
-                    for reading in self._new(readings, readers):
-                        reading.calls.append(taken[0])
-                    problems = taken[0].mixed
-                else:  # a quantized kernel, say
-                    problems = dict.fromkeys(
-                        taken[0].sources, self._name(layer)
-                    )
-                for path, name in problems.items():
+                for path, name in self._read(
+                    layer, readers, taken, readings
+                ).items():
                     mixed[path] = mixed[path] or name
             for x in keras.tree.flatten(result):
                 self._known[x.name] = found
@@ -252,17 +250,29 @@ class _Follower:
         self.flow = Flow(
             [r for r in readings.values() if any(c.pairs for c in r.calls)],
             [*dict.fromkeys(p for end in ends for p, _ in end.pairs)],
-            [i for i, end in enumerate(ends) if end.mixed],
+            {i: {*end.mixed} for i, end in enumerate(ends) if end.mixed},
             dict(mixed),
         )
 
-    def _new(self, readings, readers):
-        """Returns the readings of a layer, made at its first call."""
+    def _read(self, layer, readers, taken, readings):
+        """Notes how a layer reads units, and returns which can't be followed.
+
+        Returns:
+            Dict from the path of their layer to the reason.
+        """
+        kinds = [v.dtype for v, _, _ in readers if id(v) not in self._weights]
+        if kinds or not readers:
+            name = f"{self._name(layer)}, which mixes or reorders them"
+            if kinds:
+                name = f"{self._name(layer)}, whose kernel is {kinds[0]}"
+            sources = {path for each in taken for path in each.sources}
+            return dict.fromkeys(sources, name)
         for variable, size, entries in readers:
             path = self._weights[id(variable)]
-            if path not in readings:
+            if path not in readings:  # its first call
                 readings[path] = Reading(path, size, entries)
-            yield readings[path]
+            readings[path].calls.append(taken[0])
+        return {**taken[0].softened, **taken[0].mixed}
 
     def _made(self, layer, result):
         """Returns the channels of what a layer with a kernel returns."""
@@ -271,8 +281,11 @@ class _Follower:
             inner = inner.layer
         if id(inner) not in self._units or not _is_tensor(result):
             return Channels()
-        rows = np.arange(result.shape[-1])
-        return Channels(((self._units[id(inner)], rows),))
+        path, rows = self._units[id(inner)], np.arange(result.shape[-1])
+        softened = {}
+        if inner.activation in _SOFTMAXES:
+            softened = {path: f"the softmax of {self._name(inner)}"}
+        return Channels(((path, rows),), {}, softened)
 
     def _passed(self, layer, taken, result):
         """Returns the channels of what a layer without a kernel returns."""
@@ -281,7 +294,7 @@ class _Follower:
         if isinstance(layer, _DEPTHWISE):
             times = layer.depth_multiplier
             pairs = [(p, rows.repeat(times)) for p, rows in taken[0].pairs]
-            return Channels(tuple(pairs), taken[0].mixed)
+            return taken[0]._replace(pairs=tuple(pairs))
         if isinstance(layer, _LAYERS_ONE_BY_ONE):
             return taken[0]
         return self._channels(result, layer)
@@ -304,16 +317,23 @@ class _Follower:
         if not any(each.sources for each in taken):
             return Channels()
         pairs = _pairs_after(op, taken, tensor)
-        mixed = dict(item for each in taken for item in each.mixed.items())
+        mixed, softened = {}, {}
+        for each in taken:
+            mixed |= each.mixed
+            softened |= each.softened
+        name = f"the operation {op.type}"
+        if layer is not None:
+            name = self._name(layer)
+        sources = {path for each in taken for path in each.sources}
+        if op.type in ("LogSoftmax", "Softmax"):
+            softened = dict.fromkeys(sources, f"{name}, which mixes them")
         if pairs is None:
-            name = f"the operation {op.type}"
-            if layer is not None:
-                name = self._name(layer)
-            for each in taken:
-                mixed |= {p: name for p in each.sources if p not in mixed}
+            name += ", which mixes or reorders them"
+            mixed = {**dict.fromkeys(sources, name), **mixed}
             pairs = ()
         # What is mixed with itself, as by its own mean, is mixed.
-        return Channels(tuple(p for p in pairs if p[0] not in mixed), mixed)
+        pairs = tuple(pair for pair in pairs if pair[0] not in mixed)
+        return Channels(pairs, mixed, softened)
 
     def _name(self, layer):
         path = self._names.get(id(layer), layer.name)
@@ -407,7 +427,8 @@ def _readings_of(layer):
 
     Returns:
         List of `(variable, size, entries)`: a weight, the number of channels,
-        and a function from which of them (bool array) to entries of it.
+        and a function from which of them (bool array) to entries of it. Empty
+        for a layer that weighs them in another way.
     """
     if isinstance(layer, keras.layers.Bidirectional):
         both = map(_readings_of, (layer.forward_layer, layer.backward_layer))
@@ -420,14 +441,16 @@ def _readings_of(layer):
             cell = cell.cells[0]
         # Those of a convolutional layer have theirs on the same axis.
         is_known = isinstance(cell, _CELLS) or hasattr(cell, "recurrent_kernel")
-        return [_on_axis(cell.kernel, -2)] if is_known else None
+        return [_on_axis(cell.kernel, -2)] if is_known else []
     if isinstance(layer, _SEPARABLE):
         return [_on_axis(layer.depthwise_kernel, -2)]
     if isinstance(layer, _TRANSPOSED):
         return [_on_axis(layer.kernel, -1)]
+    if hasattr(layer, "connection_strength"):  # a sparse layer of ours
+        return [_on_axis(layer.connection_strength, -2)]
     kernel = keras_private.kernel(layer)
     if kernel is None or isinstance(layer, _DEPTHWISE):
-        return None
+        return [] if _weighs_otherwise(layer) else None
     if isinstance(layer, _CONVOLUTIONS):
         return [_grouped(kernel, layer.groups)]
     if isinstance(layer, keras.layers.Dense):
@@ -435,13 +458,26 @@ def _readings_of(layer):
     elif isinstance(layer, keras.layers.EinsumDense):
         axis = _read_axis(layer.equation)
         if axis is None:
-            return None
+            return []
     else:
-        return None
+        return []
     found = [_on_axis(kernel, axis)]
     if getattr(layer, "lora_enabled", False):
         found.append(_on_axis(layer.lora_kernel_a, axis))
     return found
+
+
+def _weighs_otherwise(layer):
+    """Returns if a layer that is not known has a matrix to weigh units with."""
+    known = (
+        *_DEPTHWISE,
+        keras.layers.BatchNormalization,
+        keras.layers.LayerNormalization,
+        keras.layers.PReLU,
+    )
+    return not isinstance(layer, known) and any(
+        len(v.shape) > 1 for v in keras_private.own_weights(layer)
+    )
 
 
 def _read_axis(equation):

@@ -129,8 +129,10 @@ def compile_masked(config, network, roles, fixed_mask=None, **kwargs):
         fixed_mask=fixed_mask,
         seed=0,
     )
-    model.compile(jit_compile=config.jit_compile, **kwargs)
-    model.optimizer.learning_rate = config.mask_lr
+    adam = keras.optimizers.Adam(
+        config.mask_lr, epsilon=1e-12, global_clipnorm=1.0
+    )
+    model.compile(adam, jit_compile=config.jit_compile, **kwargs)
     return model
 
 
