@@ -183,7 +183,7 @@ class FlowTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         flow = unit_flow.follow(model, activations.trace(model))
-        self.assertEqual((flow.outputs, flow.lost), ([], []))
+        self.assertEqual((flow.outputs, flow.lost), ([], {}))
         inputs = RNG.normal(size=(3, *TEXT)).astype("float32")
         removed = NeuronSelection({"first": FLAGS})
         self.assertAllClose(
