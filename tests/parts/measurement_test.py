@@ -130,7 +130,7 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
         again = measurement.Measure(
             lambda x: keras.ops.softmax(embedding(x)), objective
         )
-        batches = [(TOKENS, TAGS)]
+        batches = [*data.batches("data", (TOKENS, TAGS), 4)]
         own = again(batches)
         self.assertAllClose(again.chance(batches, own), [chance])
 
