@@ -201,6 +201,22 @@ class KerasPrivateTest(parameterized.TestCase, tf.test.TestCase):
         message = dropped("_keras_call_info_injected", "told_as_it_is")
         self.assertEqual(str(raised.exception), "No.", message)
 
+    def test_a_loss_of_a_function_is_what_compile_makes(self):
+        loss = keras_private.loss_of_function(keras.losses.mean_squared_error)
+        self.assertIsInstance(loss, keras.losses.Loss)
+        y, p = np.ones((2, 1)), np.zeros((2, 1))
+        self.assertAllClose(loss(y, p), 1.0)
+        self.assertEqual(loss.name, "mean_squared_error")
+
+    def test_metrics_are_those_that_compile_was_given(self):
+        metric = keras.metrics.BinaryAccuracy()
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        self.assertIsNone(keras_private.compiled_metrics(model))
+        model.compile("sgd", "mse", metrics=[metric, "mae"])
+        given, name = keras_private.compiled_metrics(model)
+        self.assertIs(given, metric)
+        self.assertEqual(name, "mae")
+
     def test_no_other_file_reaches_for_a_private_attribute(self):
         files = [*_files()]
         self.assertNotEmpty(files)
