@@ -43,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in _SLOW_TO_IMPORT:
         importlib.import_module(name)
     gc.freeze()  # a process that looks at an object copies its memory
+    gc.set_threshold(100_000, 50, 50)  # what a trace makes is mostly kept
     start, counts, failed = time.time(), Counter[str](), []
     left, running = _files(paths), {}
     with tempfile.TemporaryDirectory() as folder:

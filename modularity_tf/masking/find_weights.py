@@ -200,12 +200,7 @@ def find_weights(
     search = _Search(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
     )
-    search.measure = measurement.Measure(
-        functools.partial(masked, training=False),
-        objective,
-        performance,
-        getattr(model, "output_names", None),
-    )
+    search.measure_by(objective, performance)
     if return_scores:
         search.scores = {}
     with (
@@ -290,11 +285,29 @@ class _Search:
         self._found, self.trials, self.scores = {}, [], None
         self.progress = _Progress() if verbose else _Silence()
         self.name, self.reference, self.loss_unit = "", math.nan, 1.0
+        self.measure = self.scale = None
 
     @property
     def start(self):
         """Float, the keep probability that masks start with."""
         return self._masked.keep_probability
+
+    def measure_by(self, objective, performance):
+        """Says what performance is.
+
+        Args:
+            objective: As `performance.objective` returns it.
+            performance: As in `find_weights`.
+
+        Raises:
+            ValueError: If `performance` can't be measured.
+        """
+        self.measure = measurement.Measure(
+            functools.partial(self._masked, training=False),
+            objective,
+            performance,
+            self._masked.output_names,
+        )
 
     def measure_whole(self, is_auto):
         """Measures the model as it is, which gives the scale of performance.

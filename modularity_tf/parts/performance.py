@@ -95,7 +95,8 @@ def metric_name(metric: Any) -> str:
     """Returns the name under which Keras tells a metric."""
     if isinstance(metric, str):
         return metric
-    return getattr(metric, "name", None) or getattr(metric, "__name__", "")
+    name = getattr(metric, "name", None)
+    return str(name or getattr(metric, "__name__", ""))
 
 
 def accuracy_names(metrics):
