@@ -8,7 +8,6 @@ something else is refused.
 """
 
 import contextlib
-import copy
 import functools
 import inspect
 import warnings
@@ -266,7 +265,7 @@ def _copy_attributes(old, new):
         if is_of_keras and name.startswith("_"):
             continue
         if name not in vars(new) or not _are_equal(vars(new)[name], value):
-            setattr(new, name, copy.deepcopy(value))
+            setattr(new, name, _as_plain(value))
 
 
 @functools.cache
@@ -281,6 +280,16 @@ def _is_plain(value):
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
     return isinstance(value, (*_PLAIN, np.ndarray, np.generic))
+
+
+def _as_plain(value):
+    """Returns a copy without what Keras hangs on lists to track layers."""
+    if isinstance(value, Mapping):
+        return {key: _as_plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        kind = tuple if isinstance(value, tuple) else list
+        return kind(map(_as_plain, value))
+    return np.array(value) if isinstance(value, np.ndarray) else value
 
 
 def _are_equal(one, other):

@@ -294,7 +294,7 @@ class _Follower:
         if isinstance(layer, _DEPTHWISE):
             times = layer.depth_multiplier
             pairs = [(p, rows.repeat(times)) for p, rows in taken[0].pairs]
-            return taken[0]._replace(pairs=tuple(pairs))
+            return Channels(tuple(pairs), taken[0].mixed, taken[0].softened)
         if isinstance(layer, _LAYERS_ONE_BY_ONE):
             return taken[0]
         return self._channels(result, layer)
