@@ -1,10 +1,11 @@
-"""Runs all test files, each in a process of its own: `python -m tests.run`.
+"""Runs all test files in processes of their own: `python -m tests.run`.
 
 TensorFlow keeps graphs of models that are gone until its process ends, so one
 process for all files would grow to gigabytes. Each process is forked from this
-one, which has imported what is slow to import and has run nothing yet. Time
-and memory of each file are told. Arguments are those of pytest; a path of a
-test file or of a folder chooses what runs.
+one, which has imported what is slow to import and has run nothing yet. Small
+files share a process, since each begins anew what TensorFlow keeps. Time and
+memory are told. Arguments are those of pytest; a path of a test file or of a
+folder chooses what runs.
 """
 
 import gc
@@ -21,6 +22,9 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 WORKERS = 2
+_TOGETHER = 24_000  # bytes of test files that one process runs
+# Small files whose tables are elsewhere, and tests of programs that take long.
+_LONG = ("zoo", "killed_run", "cifar_ablation", "neuron_subselection")
 _SLOW_TO_IMPORT = (
     "tests.conftest",  # first: it sets what TensorFlow reads
     "matplotlib.pyplot",
@@ -49,11 +53,12 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         while left or running:
             while left and len(running) < WORKERS:
-                path = left.pop()
+                paths = left.pop()
                 output = pathlib.Path(folder, f"{len(left)}.txt")
-                running[_fork(path, options, output)] = path, output
+                running[_fork(paths, options, output)] = paths, output
             process, status, usage = os.wait4(-1, 0)
-            path, output = running.pop(process)
+            paths, output = running.pop(process)
+            path = " ".join(map(str, paths))
             text = output.read_text(errors="replace").strip()
             last = text.rpartition("\n")[2]
             for number, kind in re.findall(r"(\d+) (passed|skipped)", last):
@@ -78,16 +83,34 @@ def main(arguments: Sequence[str]) -> int:
     return int(bool(failed))
 
 
-def _files(paths: Iterable[str]) -> list[pathlib.Path]:
-    """Returns the test files, the longest last: these are started first."""
-    found = set()
+def _files(paths: Iterable[str]) -> list[list[pathlib.Path]]:
+    """Returns the test files by process, the longest last: started first.
+
+    A file that was named has a process for itself.
+    """
+    found, groups, size = set(), [], _TOGETHER
     for path in map(pathlib.Path, paths):
-        found.update(path.rglob("*_test.py") if path.is_dir() else [path])
-    return sorted(found, key=lambda file: (file.stat().st_size, file))
+        if path.is_dir():
+            found.update(path.rglob("*_test.py"))
+        else:
+            groups.append([path])
+    for file in sorted(found, key=_expected):
+        size += _expected(file)[0]
+        if size > _TOGETHER:
+            groups.append([])
+            size = _expected(file)[0]
+        groups[-1].append(file)
+    return groups
 
 
-def _fork(path, options, output):
-    """Starts a process that runs a test file, and returns its number."""
+def _expected(file):
+    """Returns what to sort test files by: how long they may take."""
+    is_long = file.name.startswith(_LONG)
+    return file.stat().st_size + is_long * _TOGETHER, file
+
+
+def _fork(paths, options, output):
+    """Starts a process that runs test files, and returns its number."""
     process = os.fork()
     if process:
         return process
@@ -96,7 +119,7 @@ def _fork(path, options, output):
         with output.open("wb") as file:
             for stream in (1, 2):
                 os.dup2(file.fileno(), stream)
-        code = int(pytest.main(["--quiet", *options, str(path)]))
+        code = int(pytest.main(["--quiet", *options, *map(str, paths)]))
         sys.stdout.flush()
     finally:
         os._exit(code)
