@@ -72,6 +72,7 @@ def build_subnetwork(model, selection, inputs=None):
             )
     surgery = Surgery(model, off, incoming=True)
     surgery.refuse_lost((on | off).values)
+    surgery.warn_of_outputs((on | off).values)
     kept = surgery.alone((~(on | off)).values)
     made = copying.with_weights_kept(model, kept, inputs)
     copies = _layers_of_copy(model, made)
@@ -115,9 +116,11 @@ def ablate(model, selection, incoming=False, inputs=None):
     _check_kind(selection, "neurons")
     surgery = Surgery(model, selection, incoming)
     removed = surgery.removable(selection.values)
-    if surgery.lost and removed:
+    surgery.warn_of_outputs(selection.values)
+    lost = [i for i, paths in surgery.lost.items() if paths & {*removed}]
+    if lost:
         warnings.warn(
-            f"No layer is known to put out the outputs {[*surgery.lost]} of "
+            f"No layer is known to put out the outputs {lost} of "
             f"{model.name!r}: selected neurons are removed from {[*removed]}, "
             "even if one of these is an output layer.",
             stacklevel=2,
@@ -220,6 +223,30 @@ class Surgery:
         chosen = {*self.removable(values)}
         lost = [i for i, paths in self.lost.items() if paths & chosen]
         _refuse_lost(self._model, lost)
+
+    def warn_of_outputs(self, values):
+        """Warns of selected neurons that stay, though others read them, too.
+
+        Args:
+            values: Dict from layer path to boolean array.
+        """
+        read = {
+            path
+            for reading in self._readings
+            for call in reading.calls
+            for path, _ in call.pairs
+        }
+        both = [
+            path
+            for path, flags in values.items()
+            if flags.any() and path in self.outputs and path in read
+        ]
+        if both:
+            warnings.warn(
+                f"The neurons of {both} stay: they are outputs of "
+                f"{self._model.name!r}, beside what other layers make of them.",
+                stacklevel=4,
+            )
 
     def read_by(self, values):
         """Returns the weights of the next layers that weigh neurons.

@@ -229,7 +229,7 @@ class _Follower:
         mixed = collections.defaultdict(str)
         for layer, inputs, result in traced.calls:
             taken = [
-                self._channels(x, layer)
+                self._channels(x)
                 for x in keras.tree.flatten(inputs)
                 if _is_tensor(x)
             ]

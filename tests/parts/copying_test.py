@@ -331,7 +331,7 @@ class RefusedTest(parameterized.TestCase, tf.test.TestCase):
         model.spare = layers.Dense(2, name="spare")
         model.spare.build((None, 4))
         model(FAR)
-        with self.assertRaisesRegex(ValueError, "has 4 variables, not 6"):
+        with self.assertRaisesRegex(ValueError, "has 4 weights, not 6"):
             copying.copied(model)  # its `__init__` makes no such layer
 
     def test_a_model_whose_inputs_are_unknown_is_compared_on_examples(self):
@@ -350,6 +350,24 @@ class RefusedTest(parameterized.TestCase, tf.test.TestCase):
         model = of_lambdas()
         copying.copied(model)
         self.assertEqual(model.layers[-1].activation.__name__, "<lambda>")
+
+    def test_a_weight_without_a_gradient_may_be_noticed(self):
+        inputs = keras.Input((4,))
+        hidden = layers.Dense(5, "relu", name="hidden")(inputs)
+        frozen = layers.Lambda(tf.stop_gradient)(hidden)
+        model = keras.Model(
+            inputs, ops.argmax(layers.Dense(3, name="out")(frozen), axis=-1)
+        )
+        removed = NeuronSelection({"hidden": np.arange(5) < 1})
+        kernel = removed.remove_from(model).get_layer("out").kernel.numpy()
+        self.assertAllEqual(kernel[0], np.zeros(3))
+
+    def test_a_dropout_may_be_turned_off_or_on(self):
+        for before, after in ((0.5, 0.0), (0.0, 0.5)):
+            model = dense(layers.Dropout(before))
+            model.layers[0].rate = after
+            self.assertAllClose(copying.copied(model)(FAR), model(FAR))
+            self.assertLen(copying.untrained(model).weights, 2)
 
 
 class PathsTest(tf.test.TestCase):

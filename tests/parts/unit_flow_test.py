@@ -192,6 +192,25 @@ class FlowTest(parameterized.TestCase, tf.test.TestCase):
             atol=1e-5,
         )
 
+    def test_neurons_that_are_outputs_and_read_stay_and_this_is_told(self):
+        inputs = keras.Input((3,))
+        hidden = layers.Dense(4, "relu", name="first")(inputs)
+        model = keras.Model(
+            inputs, [hidden, layers.Dense(2, name="last")(hidden)]
+        )
+        removed = NeuronSelection({"first": FLAGS})
+        for change in (removed.remove_from, removed.apply):
+            with self.assertWarnsRegex(UserWarning, r"of \['first'\] stay"):
+                change(model)
+
+    def test_an_operation_that_mixes_is_named_not_the_layer_after_it(self):
+        inputs = keras.Input((3,))
+        hidden = layers.Dense(4, "relu", name="first")(inputs)
+        rolled = keras.ops.roll(hidden, 1, axis=-1)
+        model = keras.Model(inputs, layers.Dense(2, name="last")(rolled))
+        with self.assertRaisesRegex(ValueError, "reach the operation"):
+            NeuronSelection({"first": FLAGS}).remove_from(model)
+
     def test_padding_and_a_saturated_softmax_hide_nothing(self):
         model = keras.Sequential(
             [
