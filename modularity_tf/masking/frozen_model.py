@@ -31,7 +31,7 @@ class FrozenModel(keras.Model):
     def __init__(self, model, **kwargs):
         # What is learned is float32 whatever the global policy says.
         super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})
-        self._functional = functional_call.FunctionalCall(model)
+        self._functional = functional_call.FunctionalCall(model, learns=True)
         _check_wrappable(model)
         self.model = model
 

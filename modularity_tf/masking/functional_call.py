@@ -20,12 +20,15 @@ class FunctionalCall:
 
     Args:
         model: Built `keras.Model`.
+        learns: Bool. Whether a gradient must reach the values: a way through
+            `stop_gradient` does not count.
 
     Raises:
         ValueError: If `model` is not a built Keras model.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, learns=False):
+        self._ends = ("StopGradient",) if learns else ()
         weights = model_weights.model_weights(model)
         self.variables = {p: weight.variable for p, weight in weights.items()}
         self._model = model
@@ -123,7 +126,7 @@ class FunctionalCall:
         while stack and left:
             op = stack.pop()
             left.pop(op.name, None)
-            for tensor in op.inputs:
+            for tensor in () if op.type in self._ends else op.inputs:
                 if tensor.op.name not in seen:
                     seen.add(tensor.op.name)
                     stack.append(tensor.op)
@@ -131,8 +134,9 @@ class FunctionalCall:
             raise _error(
                 f"No output of {self._model.name!r} depends on its weights "
                 f"{[*left.values()]}, so a mask over them would do nothing: "
-                "their layer computes with a copy of them, or is not called "
-                "in inference. Leave it out with `layers`."
+                "their layer computes with a copy of them, is not called in "
+                "inference, or stands before a `stop_gradient`. Leave it out "
+                "with `layers`."
             )
 
     def _call_with_keras_masks(self, values, inputs):

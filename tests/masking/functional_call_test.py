@@ -247,6 +247,22 @@ class UnnoticedWeightsTest(tf.test.TestCase):
         self.assertIn("['cached_transpose/kernel'], so a mask", message)
         self.assertIn("`layers`", message)
 
+    def test_what_learns_needs_a_way_for_the_gradient(self):
+        stop = layers.Lambda(tf.stop_gradient)
+        for learns in (False, True):
+            call = functional_call.FunctionalCall(with_layer(stop), learns)
+            step = tf.function(
+                lambda inputs, call=call: call(
+                    whole(call, "first", "last"), inputs
+                ),
+                autograph=False,
+            )
+            if not learns:
+                step(tf.ones((5, 4)))
+                continue
+            with self.assertRaisesRegex(ValueError, "'first/kernel'.*stop_"):
+                step(tf.ones((5, 4)))
+
     def test_a_saved_model_inside_is_refused(self):
         folder = tempfile.mkdtemp(dir=self.get_temp_dir())
         with_layer(layers.Identity()).export(folder, verbose=False)
