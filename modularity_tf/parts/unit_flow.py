@@ -98,11 +98,6 @@ _CONVOLUTIONS = (
     keras.layers.Conv3D,
 )
 _SOFTMAXES = (keras.activations.softmax, keras.activations.log_softmax)
-_CELLS = (
-    keras.layers.GRUCell,
-    keras.layers.LSTMCell,
-    keras.layers.SimpleRNNCell,
-)
 
 
 class Channels(typing.NamedTuple):
@@ -387,29 +382,28 @@ def _pairs_after(op, taken, result):
 
 def _joined(op, taken, size):
     """Returns the pairs after a concatenation or a stack."""
-    tensors = [x for x in op.inputs if x.shape.rank]
-    rank = result_rank = op.outputs[0].shape.rank
-    axis = op.get_attr("axis") if op.type == "Pack" else None
-    if op.type == "ConcatV2":
-        tensors = [*op.inputs][:-1]
-        axis = tf.get_static_value(op.inputs[-1])
-    if axis is None or rank is None:
+    rank, tensors = op.outputs[0].shape.rank, [*op.inputs]
+    if op.type == "Pack":
+        axis = op.get_attr("axis")
+    else:
+        axis = tf.get_static_value(tensors.pop())
+    if axis is None:
+        return None
+    is_last = axis % rank == rank - 1
+    widths = [x.shape[-1] if x.shape.rank else None for x in tensors]
+    if is_last and (op.type == "Pack" or None in widths):
         return None
     pairs, start = [], 0
-    for x, each in zip(tensors, taken):
-        wide = x.shape[-1] if x.shape.rank else None
+    for width, each in zip(widths, taken):
         for path, rows in each.pairs:
-            if axis % result_rank != result_rank - 1:
-                if len(rows) != size:
-                    return None
-                pairs.append((path, rows))
-                continue
-            if op.type == "Pack" or wide is None:
+            placed = rows
+            if is_last:
+                placed = np.full(size, -1)
+                placed[start : start + width] = rows
+            elif len(rows) != size:
                 return None
-            placed = np.full(size, -1)
-            placed[start : start + wide] = rows
             pairs.append((path, placed))
-        start += wide or 0
+        start += width if is_last else 0
     return _distinct(pairs)
 
 
@@ -440,7 +434,7 @@ def _readings_of(layer):
         if isinstance(cell, keras.layers.StackedRNNCells):
             cell = cell.cells[0]
         # Those of a convolutional layer have theirs on the same axis.
-        is_known = isinstance(cell, _CELLS) or hasattr(cell, "recurrent_kernel")
+        is_known = hasattr(cell, "recurrent_kernel")
         return [_on_axis(cell.kernel, -2)] if is_known else []
     if isinstance(layer, _SEPARABLE):
         return [_on_axis(layer.depthwise_kernel, -2)]
