@@ -38,7 +38,7 @@ from keras import ops
 from benchmarks import networks
 from modularity_tf import MaskedModel
 from modularity_tf.masking import mask_sampling
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.network import model_weights
 
 PLAIN = "plain"
 UNITS = "step, ms\n/ plain\n1st step, s\npeak, MiB"

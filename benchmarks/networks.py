@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 from keras import layers, ops
 
-from reproduce.csordas2021 import cnn
+from reproduce.csordas2021.images import cnn
 
 CLASSES = 20
 INPUTS = 42  # of the paper's arithmetic networks

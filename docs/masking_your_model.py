@@ -10,7 +10,7 @@ from sklearn import datasets
 import modularity_tf
 from modularity_tf import plots
 from modularity_tf.masking import alpha_search, callbacks
-from modularity_tf.parts import confusion
+from reproduce.data import confusion
 
 # --- A model of one's own: a stock network, trained as usual.
 

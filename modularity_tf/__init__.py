@@ -24,16 +24,16 @@ if keras.config.backend() != "tensorflow":
     )
 
 from modularity_tf import soundness
-from modularity_tf.comparison import Comparison, compare
+from modularity_tf.findings.comparison import Comparison, compare
+from modularity_tf.findings.neuron_selection import NeuronMask, NeuronSelection
+from modularity_tf.findings.unit_clusters import UnitClusters
+from modularity_tf.findings.weight_mask import WeightMask
 from modularity_tf.masking.find_weights import find_weights
 from modularity_tf.masking.masked_model import MaskedModel
 from modularity_tf.masking.scored_model import ScoredModel
-from modularity_tf.masking.weight_mask import WeightMask
 from modularity_tf.neurons.find_neurons import find_neurons
-from modularity_tf.neurons.selection import NeuronMask, NeuronSelection
 from modularity_tf.structure.deep_r import DeepR
 from modularity_tf.units.find_units import find_units
-from modularity_tf.units.unit_clusters import UnitClusters
 
 __all__ = [
     "Comparison",

@@ -12,7 +12,7 @@ import re
 import rich.console
 from absl import app, flags
 
-from reproduce.harness import claim, titles
+from reproduce.publishing import claim, titles
 
 _HERE = pathlib.Path(__file__).parent
 RESULTS = _HERE.parent / "results"

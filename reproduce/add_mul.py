@@ -10,12 +10,8 @@ python -m reproduce.add_mul \
 
 import dataclasses
 
-from reproduce.csordas2021 import (
-    add_mul_findings,
-    add_mul_stages,
-    arithmetic_stages,
-)
-from reproduce.harness import experiment
+from reproduce.csordas2021.arithmetic import add_mul, add_mul_claims, stages
+from reproduce.running import experiment
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {
@@ -27,17 +23,17 @@ FIGURES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(arithmetic_stages.Config):
+class Config(stages.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
 
 EXPERIMENT = experiment.Experiment(
     name="add_mul",
     config=Config,
-    plan=add_mul_stages.plan,
-    phases=add_mul_stages.phases,
-    claims=add_mul_findings.claims,
-    draw=add_mul_findings.draw,
+    plan=add_mul.plan,
+    phases=add_mul.phases,
+    claims=add_mul_claims.claims,
+    draw=add_mul_claims.draw,
 )
 
 if __name__ == "__main__":

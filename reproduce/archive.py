@@ -16,7 +16,7 @@ import sys
 from absl import app, flags
 
 from reproduce import __main__ as listing
-from reproduce.harness import archive, evidence
+from reproduce.publishing import archive, evidence
 
 ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

@@ -10,9 +10,10 @@ python -m reproduce.cifar_ablation \
 
 import dataclasses
 
-from reproduce.csordas2021 import cifar_findings, cifar_stages, mask_stages
-from reproduce.harness import experiment
-from reproduce.harness.config import field
+from reproduce.csordas2021 import mask_training
+from reproduce.csordas2021.images import cifar_ablation, cifar_ablation_claims
+from reproduce.running import experiment
+from reproduce.running.config import field
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {
@@ -25,7 +26,7 @@ FIGURES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(mask_stages.Config):
+class Config(mask_training.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     dataset: str = field(
@@ -36,7 +37,7 @@ class Config(mask_stages.Config):
         "Networks to train: the simple CNN with or without dropout, or "
         "residual networks.",
         part=True,
-        one_of=cifar_stages.NETWORKS,
+        one_of=cifar_ablation.NETWORKS,
         distinct=True,
     )
     classes: tuple[str, ...] = field(
@@ -89,8 +90,8 @@ class Config(mask_stages.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        mask_stages.check_samples(self, "resnet_mask_batch_size")
-        residual = set(self.networks) & set(cifar_stages.RESNETS)
+        mask_training.check_samples(self, "resnet_mask_batch_size")
+        residual = set(self.networks) & set(cifar_ablation.RESNETS)
         if self.recalibrate and not residual:
             raise ValueError(
                 "--recalibrate is for residual networks: --networks has none, "
@@ -105,10 +106,10 @@ class Config(mask_stages.Config):
 EXPERIMENT = experiment.Experiment(
     name="cifar_ablation",
     config=Config,
-    plan=cifar_stages.plan,
-    phases=cifar_stages.phases,
-    claims=cifar_findings.claims,
-    draw=cifar_findings.draw,
+    plan=cifar_ablation.plan,
+    phases=cifar_ablation.phases,
+    claims=cifar_ablation_claims.claims,
+    draw=cifar_ablation_claims.draw,
 )
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ python -m reproduce.compare_methods \
 
 import dataclasses
 
-from reproduce.comparing import findings, stages
-from reproduce.csordas2021 import mask_stages
-from reproduce.harness import experiment
-from reproduce.harness.config import field
+from reproduce.comparing import claims, stages
+from reproduce.csordas2021 import mask_training
+from reproduce.running import experiment
+from reproduce.running.config import field
 
 FIGURES = {
     "A": "agreement of methods by layer",
@@ -23,7 +23,7 @@ FIGURES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(mask_stages.Config):
+class Config(mask_training.Config):
     """Every field is a flag."""
 
     dataset: str = field(
@@ -55,8 +55,8 @@ EXPERIMENT = experiment.Experiment(
     config=Config,
     plan=stages.plan,
     phases=stages.phases,
-    claims=findings.claims,
-    draw=findings.draw,
+    claims=claims.claims,
+    draw=claims.draw,
 )
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ python -m reproduce.double_add \
 
 import dataclasses
 
-from reproduce.csordas2021 import (
-    arithmetic_stages,
-    double_add_findings,
-    double_add_stages,
+from reproduce.csordas2021.arithmetic import (
+    double_add,
+    double_add_claims,
+    stages,
 )
-from reproduce.harness import experiment
-from reproduce.harness.config import field
+from reproduce.running import experiment
+from reproduce.running.config import field
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {
@@ -30,7 +30,7 @@ FIGURES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(arithmetic_stages.Config):
+class Config(stages.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     beta: float = field(
@@ -44,10 +44,10 @@ class Config(arithmetic_stages.Config):
 EXPERIMENT = experiment.Experiment(
     name="double_add",
     config=Config,
-    plan=double_add_stages.plan,
-    phases=double_add_stages.phases,
-    claims=double_add_findings.claims,
-    draw=double_add_findings.draw,
+    plan=double_add.plan,
+    phases=double_add.phases,
+    claims=double_add_claims.claims,
+    draw=double_add_claims.draw,
 )
 
 if __name__ == "__main__":

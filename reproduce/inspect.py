@@ -12,9 +12,10 @@ python -m reproduce.inspect --model=trained.keras --data=data.npz \
 import dataclasses
 
 from modularity_tf.units import similarity
-from reproduce.harness import config as harness_config
-from reproduce.harness import experiment, report
-from reproduce.own_model import findings, stages, subject
+from reproduce.own_model import claims, stages, subject
+from reproduce.publishing import report
+from reproduce.running import config as harness_config
+from reproduce.running import experiment
 
 field = harness_config.field
 QUESTIONS = ("weights", "neurons", "units")
@@ -105,9 +106,9 @@ EXPERIMENT = experiment.Experiment(
     config=Config,
     plan=stages.plan,
     phases=stages.phases,
-    claims=findings.claims,
-    draw=findings.draw,
-    tables=findings.tables,
+    claims=claims.claims,
+    draw=claims.draw,
+    tables=claims.tables,
 )
 
 

@@ -11,14 +11,14 @@ python -m reproduce.mask_sensitivity \
 import dataclasses
 import re
 
-from reproduce.csordas2021 import (
-    arithmetic_networks,
-    arithmetic_stages,
-    mask_sensitivity_findings,
-    mask_sensitivity_stages,
+from reproduce.csordas2021.arithmetic import (
+    mask_sensitivity,
+    mask_sensitivity_claims,
+    networks,
+    stages,
 )
-from reproduce.harness import experiment
-from reproduce.harness.config import field
+from reproduce.running import experiment
+from reproduce.running.config import field
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {
@@ -29,12 +29,12 @@ FIGURES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(arithmetic_stages.Config):
+class Config(stages.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     network: str = field("fnn", "Kind of the networks.", one_of=("fnn",))
     sizes: tuple[int, ...] = field(
-        arithmetic_networks.SIZES["big"],
+        networks.SIZES["big"],
         "Has no effect in this experiment: see --beta_networks and "
         "--size_networks.",
         at_least=1,
@@ -100,10 +100,10 @@ class Config(arithmetic_stages.Config):
 EXPERIMENT = experiment.Experiment(
     name="mask_sensitivity",
     config=Config,
-    plan=mask_sensitivity_stages.plan,
-    phases=mask_sensitivity_stages.phases,
-    claims=mask_sensitivity_findings.claims,
-    draw=mask_sensitivity_findings.draw,
+    plan=mask_sensitivity.plan,
+    phases=mask_sensitivity.phases,
+    claims=mask_sensitivity_claims.claims,
+    draw=mask_sensitivity_claims.draw,
 )
 
 if __name__ == "__main__":

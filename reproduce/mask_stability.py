@@ -12,14 +12,14 @@ python -m reproduce.mask_stability \
 import dataclasses
 import math
 
-from reproduce.csordas2021 import (
-    arithmetic_stages,
-    cifar_stages,
-    mask_stability_findings,
-    mask_stability_stages,
+from reproduce.csordas2021.arithmetic import stages
+from reproduce.csordas2021.images import (
+    cifar_ablation,
+    mask_stability,
+    mask_stability_claims,
 )
-from reproduce.harness import experiment
-from reproduce.harness.config import field
+from reproduce.running import experiment
+from reproduce.running.config import field
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {"B1": "masks of one task from two seeds (a number in the text)"}
@@ -27,7 +27,7 @@ CLASSES = 10  # of every set of images
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(arithmetic_stages.Config):
+class Config(stages.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     dataset: str = field(
@@ -41,7 +41,7 @@ class Config(arithmetic_stages.Config):
         "Networks to train: the CNN with or without dropout, or fnn, the "
         "network that calculates.",
         part=True,
-        one_of=(*cifar_stages.CNNS, mask_stability_stages.FNN),
+        one_of=(*cifar_ablation.CNNS, mask_stability.FNN),
         distinct=True,
     )
     pairs: int = field(
@@ -59,7 +59,7 @@ class Config(arithmetic_stages.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        others = set(self.networks) - {mask_stability_stages.FNN}
+        others = set(self.networks) - {mask_stability.FNN}
         if self.dataset == "add_mul" and others:
             raise ValueError(
                 "--dataset=add_mul has no images: --networks must be fnn, got "
@@ -76,10 +76,10 @@ class Config(arithmetic_stages.Config):
 EXPERIMENT = experiment.Experiment(
     name="mask_stability",
     config=Config,
-    plan=mask_stability_stages.plan,
-    phases=mask_stability_stages.phases,
-    claims=mask_stability_findings.claims,
-    draw=mask_stability_findings.draw,
+    plan=mask_stability.plan,
+    phases=mask_stability.phases,
+    claims=mask_stability_claims.claims,
+    draw=mask_stability_claims.draw,
 )
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ python -m reproduce.mathematics \
 
 import dataclasses
 
-from reproduce.csordas2021 import mathematics_findings, mathematics_stages
-from reproduce.harness import config as harness_config
-from reproduce.harness import experiment
-from reproduce.harness.config import field
+from reproduce.csordas2021.sequences import (
+    mathematics,
+    mathematics_claims,
+)
+from reproduce.running import config as harness_config
+from reproduce.running import experiment
+from reproduce.running.config import field
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {
@@ -22,7 +25,7 @@ FIGURES = {
 }
 
 _EACH = "One value for all modules, or one for each in the order " + ", ".join(
-    mathematics_stages.MODULES
+    mathematics.MODULES
 )
 
 
@@ -31,10 +34,10 @@ class Config(harness_config.Config):
     """Every field is a flag; the defaults are the paper's values, Table 1."""
 
     modules: tuple[str, ...] = field(
-        mathematics_stages.MODULES,
+        mathematics.MODULES,
         "Modules of the data set; each has a network of its own.",
         part=True,
-        one_of=mathematics_stages.MODULES,
+        one_of=mathematics.MODULES,
         distinct=True,
     )
     train_size: int = field(
@@ -126,7 +129,7 @@ class Config(harness_config.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        count = len(mathematics_stages.MODULES)
+        count = len(mathematics.MODULES)
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if _EACH in f.metadata["help"] and len(value) not in (1, count):
@@ -151,10 +154,10 @@ class Config(harness_config.Config):
 EXPERIMENT = experiment.Experiment(
     name="mathematics",
     config=Config,
-    plan=mathematics_stages.plan,
-    phases=mathematics_stages.phases,
-    claims=mathematics_findings.claims,
-    draw=mathematics_findings.draw,
+    plan=mathematics.plan,
+    phases=mathematics.phases,
+    claims=mathematics_claims.claims,
+    draw=mathematics_claims.draw,
 )
 
 if __name__ == "__main__":

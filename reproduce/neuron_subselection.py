@@ -10,9 +10,9 @@ python -m reproduce.neuron_subselection \
 
 import dataclasses
 
-from reproduce.elbastawisy2025 import figures, findings, stages
-from reproduce.harness import config as harness_config
-from reproduce.harness import experiment
+from reproduce.elbastawisy2025 import claims, figures, stages
+from reproduce.running import config as harness_config
+from reproduce.running import experiment
 
 PAPER = "Elbastawisy & Afrin, 2025"
 FIGURES = {
@@ -128,7 +128,7 @@ EXPERIMENT = experiment.Experiment(
     config=Config,
     plan=stages.plan,
     phases=stages.phases,
-    claims=findings.claims,
+    claims=claims.claims,
     draw=figures.draw,
 )
 

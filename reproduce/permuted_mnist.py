@@ -10,13 +10,13 @@ python -m reproduce.permuted_mnist \
 
 import dataclasses
 
-from reproduce.csordas2021 import (
-    mask_stages,
-    permuted_mnist_findings,
-    permuted_mnist_stages,
+from reproduce.csordas2021 import mask_training
+from reproduce.csordas2021.continual import (
+    permuted_mnist,
+    permuted_mnist_claims,
 )
-from reproduce.harness import config, experiment
-from reproduce.harness.config import field
+from reproduce.running import config, experiment
+from reproduce.running.config import field
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {
@@ -81,16 +81,16 @@ class Config(config.Config):
                 "--new_logits must differ in their first six digits, got "
                 f"{','.join(map(str, self.new_logits))}."
             )
-        mask_stages.check_samples(self, "batch_size")
+        mask_training.check_samples(self, "batch_size")
 
 
 EXPERIMENT = experiment.Experiment(
     name="permuted_mnist",
     config=Config,
-    plan=permuted_mnist_stages.plan,
-    phases=permuted_mnist_stages.phases,
-    claims=permuted_mnist_findings.claims,
-    draw=permuted_mnist_findings.draw,
+    plan=permuted_mnist.plan,
+    phases=permuted_mnist.phases,
+    claims=permuted_mnist_claims.claims,
+    draw=permuted_mnist_claims.draw,
 )
 
 if __name__ == "__main__":

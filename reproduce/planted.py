@@ -9,9 +9,9 @@ python -m reproduce.planted --flagfile=reproduce/flags/planted_demo.flags
 
 import dataclasses
 
-from reproduce.harness import config, experiment
-from reproduce.harness.config import field
-from reproduce.known_truth import cases, figures, findings, stages
+from reproduce.known_truth.recovery import cases, claims, figures, stages
+from reproduce.running import config, experiment
+from reproduce.running.config import field
 
 FIGURES = {
     "A": "average precision of all methods",
@@ -81,7 +81,7 @@ EXPERIMENT = experiment.Experiment(
     config=Config,
     plan=stages.plan,
     phases=stages.phases,
-    claims=findings.claims,
+    claims=claims.claims,
     draw=figures.draw,
 )
 

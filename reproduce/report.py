@@ -16,7 +16,7 @@ import rich.console
 import rich.progress
 from absl import app, flags
 
-from reproduce.harness import report
+from reproduce.publishing import report
 
 ROOT = pathlib.Path(__file__).parents[1]
 

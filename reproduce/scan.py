@@ -9,9 +9,10 @@ python -m reproduce.scan --flagfile=reproduce/flags/scan_demo.flags
 
 import dataclasses
 
-from reproduce.csordas2021 import mask_stages, scan_findings, scan_stages
-from reproduce.harness import experiment
-from reproduce.harness.config import field
+from reproduce.csordas2021 import mask_training
+from reproduce.csordas2021.sequences import scan, scan_claims
+from reproduce.running import experiment
+from reproduce.running.config import field
 
 PAPER = "Csordas et al., 2021"
 FIGURES = {
@@ -22,21 +23,21 @@ FIGURES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(mask_stages.Config):
+class Config(mask_training.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     networks: tuple[str, ...] = field(
-        scan_stages.NETWORKS,
+        scan.NETWORKS,
         "Networks to train.",
         part=True,
-        one_of=scan_stages.NETWORKS,
+        one_of=scan.NETWORKS,
         distinct=True,
     )
     splits: tuple[str, ...] = field(
-        scan_stages.SPLITS,
+        scan.SPLITS,
         "Splits of the data set that test generalization.",
         part=True,
-        one_of=scan_stages.SPLITS,
+        one_of=scan.SPLITS,
         distinct=True,
     )
     split_seed: int = field(
@@ -133,10 +134,10 @@ class Config(mask_stages.Config):
 EXPERIMENT = experiment.Experiment(
     name="scan",
     config=Config,
-    plan=scan_stages.plan,
-    phases=scan_stages.phases,
-    claims=scan_findings.claims,
-    draw=scan_findings.draw,
+    plan=scan.plan,
+    phases=scan.phases,
+    claims=scan_claims.claims,
+    draw=scan_claims.draw,
 )
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ python -m reproduce.sharing_verdict \
 
 import dataclasses
 
-from reproduce.harness import config, experiment
-from reproduce.harness.config import field
-from reproduce.known_truth import calibration
+from reproduce.known_truth.verdicts import calibration
+from reproduce.running import config, experiment
+from reproduce.running.config import field
 
 FIGURES = {
     "A": "false verdicts by kind of sharing",

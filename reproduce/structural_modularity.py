@@ -11,10 +11,10 @@ python -m reproduce.structural_modularity \
 
 import dataclasses
 
-from reproduce.bena2021 import arms, figures, findings, parity_mnist, stages
-from reproduce.harness import config as harness_config
-from reproduce.harness import experiment
-from reproduce.harness.config import field
+from reproduce.bena2021 import arms, claims, figures, parity_mnist, stages
+from reproduce.running import config as harness_config
+from reproduce.running import experiment
+from reproduce.running.config import field
 
 PAPER = "Bena & Goodman, 2021"
 FIGURES = {
@@ -188,9 +188,9 @@ EXPERIMENT = experiment.Experiment(
     config=Config,
     plan=stages.plan,
     phases=stages.phases,
-    claims=findings.claims,
+    claims=claims.claims,
     draw=figures.draw,
-    tables=findings.tables,
+    tables=claims.tables,
 )
 
 if __name__ == "__main__":

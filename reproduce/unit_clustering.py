@@ -12,9 +12,9 @@ import dataclasses
 
 import numpy as np
 
-from reproduce.harness import config as harness_config
-from reproduce.harness import experiment
-from reproduce.lange2022 import figures, findings, stages, summaries
+from reproduce.lange2022 import claims, figures, stages, summaries
+from reproduce.running import config as harness_config
+from reproduce.running import experiment
 
 PAPER = "Lange et al., 2022"
 FIGURES = {
@@ -168,7 +168,7 @@ EXPERIMENT = experiment.Experiment(
     config=Config,
     plan=stages.plan,
     phases=stages.phases,
-    claims=findings.claims,
+    claims=claims.claims,
     draw=figures.draw,
 )
 

@@ -7,8 +7,7 @@ from absl.testing import parameterized
 from keras import layers, ops
 
 from modularity_tf.masking import masked_model
-from modularity_tf.parts import keras_private
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.network import keras_private, model_weights
 
 ROWS, BATCH = 15, 8  # the last batch has 7 rows, in parts of 3 and 4
 EVERY_KEPT = {"keep_probability": 1 - 1e-7, "alpha": 0.0}  # for certain

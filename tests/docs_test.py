@@ -22,7 +22,7 @@ from sklearn import datasets
 
 import modularity_tf as mtf
 from modularity_tf import layers, soundness
-from reproduce.harness import archive
+from reproduce.publishing import archive
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(

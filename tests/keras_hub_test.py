@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import modularity_tf as mtf
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.network import model_weights
 
 ROWS, CLASSES = 16, 3
 RNG = np.random.default_rng(0)

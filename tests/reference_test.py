@@ -14,8 +14,9 @@ import tensorflow as tf
 from absl.testing import parameterized
 from keras import layers
 
-from modularity_tf.masking import masked_model, weight_mask
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.findings import weight_mask
+from modularity_tf.masking import masked_model
+from modularity_tf.network import model_weights
 from modularity_tf.units import clustering, similarity
 
 FOLDER = pathlib.Path(__file__).parent / "reference"

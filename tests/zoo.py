@@ -22,8 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.parts import activations, keras_private
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.network import activations, keras_private, model_weights
 from tests import zoo_models
 
 PERCENTILE = 70.0

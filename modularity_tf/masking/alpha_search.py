@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from modularity_tf.parts import checks
+from modularity_tf import checks
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from modularity_tf import checks
 from modularity_tf.masking import mask_sampling
-from modularity_tf.parts import checks, seeds
+from modularity_tf.network import seeds
 
 
 class MaskSummary(keras.callbacks.Callback):

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from modularity_tf.masking import weight_mask
-from modularity_tf.parts import measurement
-from modularity_tf.parts.performance import share_explained
+from modularity_tf.findings import weight_mask
+from modularity_tf.network import measurement
+from modularity_tf.network.scoring import share_explained
 
 ALLOWED = 0.05  # what a mask may lose by the rule of 95 %
 FALLEN = 0.1  # what is lost of a class, an output or the whole: too much

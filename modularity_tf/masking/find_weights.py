@@ -16,19 +16,18 @@ from keras import ops
 from rich import console as rich_console
 from rich import progress as rich_progress
 
+from modularity_tf import checks
+from modularity_tf.findings import weight_mask
 from modularity_tf.masking import (
     alpha_search,
     examination,
     mask_sampling,
     masked_model,
-    weight_mask,
 )
 from modularity_tf.masking import (
     callbacks as mask_callbacks,
 )
-from modularity_tf.parts import checks, measurement, seeds
-from modularity_tf.parts import data as data_of_users
-from modularity_tf.parts import performance as performance_rule
+from modularity_tf.network import batches, measurement, scoring, seeds
 
 FRACTION = 0.95  # of the performance that the search asks for (C.2)
 POOR = 0.9  # less of it is no mask of the task
@@ -50,8 +49,8 @@ _TRAINING_ROWS = 4096  # most that a found mask is examined on
 
 def find_weights(
     model: keras.Model,
-    data: data_of_users.Data,
-    validation_data: data_of_users.Data | None = None,
+    data: batches.Data,
+    validation_data: batches.Data | None = None,
     *,
     task: str | None = None,
     loss: Any = None,
@@ -108,7 +107,7 @@ def find_weights(
     Args:
         model: Built `keras.Model`, trained. It is not changed.
         data: What the task is: arrays `(x, y)`, or `(x, y, sample_weight)`,
-            or batches of them, as in `parts.data.batches`.
+            or batches of them, as in `network.batches`.
         validation_data: The same, not in `data`, to choose `alpha` by.
             `None`: a fifth of the arrays, drawn at random, is not trained on.
             Score the mask on a third part.
@@ -192,7 +191,7 @@ def find_weights(
     optimizer = keras.optimizers.Adam(
         learning_rate, epsilon=1e-12, global_clipnorm=1.0
     )
-    objective = performance_rule.objective(model, loss, metrics)
+    objective = scoring.objective(model, loss, metrics)
     masked.compile(
         optimizer, **objective, steps_per_execution=_steps_at_once(steps)
     )
@@ -560,22 +559,20 @@ class _Search:
 
     def _share_examined(self):
         """Returns the share of training data examined; `None` if unknown."""
-        if not data_of_users.is_arrays(self._data):
+        if not batches.is_arrays(self._data):
             return None
-        rows = data_of_users.count_rows(self._data[1])
+        rows = batches.count_rows(self._data[1])
         return min(1.0, _TRAINING_ROWS / rows)
 
     def _training_rows(self):
         """Returns batches of some training data, each once."""
         data, size = self._data, self._batch_size
-        if not data_of_users.is_arrays(data):
-            return data_of_users.batches(
-                "data", data, with_weights=True, must_end=False
-            )
-        rows = data_of_users.count_rows(data[1])
+        if not batches.is_arrays(data):
+            return batches.read("data", data, with_weights=True, must_end=False)
+        rows = batches.count_rows(data[1])
         order = np.random.default_rng([self._seed, 2]).permutation(rows)
-        few = data_of_users.take(data, order[:_TRAINING_ROWS])
-        return data_of_users.batches("data", few, size, True)
+        few = batches.take(data, order[:_TRAINING_ROWS])
+        return batches.read("data", few, size, True)
 
     def mean_scores(self):
         """Returns the mean sigmoid of each logit, over trainings."""
@@ -595,9 +592,9 @@ class _Search:
         health = mask_callbacks.MaskHealth(self._few())
         with (
             warnings.catch_warnings(record=True) as told,
-            data_of_users.training_batches(
+            batches.training_batches(
                 self._data, self._batch_size, masked.smallest_batch, self._seed
-            ) as batches,
+            ) as endless,
         ):
             warnings.simplefilter("always")
             masked.reset(seed=self._seed, alpha=alpha)
@@ -608,7 +605,7 @@ class _Search:
                 steps = math.ceil(FALLS * falls / float(rate) / block) * block
             epochs = _epochs(steps)
             masked.fit(
-                batches,
+                endless,
                 steps_per_epoch=steps // epochs,
                 epochs=epochs,
                 callbacks=[
@@ -670,13 +667,13 @@ class _Search:
         return used[0].value
 
     def _batches(self):
-        return data_of_users.batches(
+        return batches.read(
             "validation_data", self._validation, self._batch_size, True
         )
 
-    def _measured(self, batches=None, most=math.inf):
+    def _measured(self, rows=None, most=math.inf):
         """Returns what the mask as it is does, on validation data."""
-        return self.measure(batches or self._batches(), most)
+        return self.measure(rows or self._batches(), most)
 
     def _measured_at(self, level, *data):
         """Returns what the model does with all logits at a level."""
@@ -692,14 +689,14 @@ class _Search:
     def _few(self):
         """Returns some validation data, as arrays; `None` with weights."""
         rows = next(
-            data_of_users.batches(
+            batches.read(
                 "validation_data",
                 self._validation,
                 _HEALTH_ROWS,
                 with_weights=True,
             )
         )
-        few = data_of_users.count_rows(rows[1])
+        few = batches.count_rows(rows[1])
         is_fit = len(rows) == 2 and few >= self._masked.smallest_batch
         return rows if is_fit else None
 
@@ -798,32 +795,32 @@ def _is_auto(setting):
 
 def _split(data, validation_data, seed, model):
     """Returns what to train on, what to choose by, and where that is from."""
-    is_arrays = data_of_users.is_arrays(data, model)
+    is_arrays = batches.is_arrays(data, model)
     data = _checked("data", data, model)
     if validation_data is not None:
         validation_data = _checked("validation_data", validation_data, model)
-        if not data_of_users.is_arrays(validation_data):
-            data_of_users.check_ends("validation_data", validation_data)
+        if not batches.is_arrays(validation_data):
+            batches.check_ends("validation_data", validation_data)
         return data, validation_data, "given"
     if not is_arrays:
         raise ValueError(
             "`validation_data` are needed where `data` are batches: the "
             "penalty must be chosen on data that the mask is not trained on."
         )
-    rows = data_of_users.count_rows(data[1])
+    rows = batches.count_rows(data[1])
     held_out = math.ceil(HELD_OUT * rows)
     order = np.random.default_rng([seed, 1]).permutation(rows)
     return (
-        data_of_users.take(data, order[held_out:]),
-        data_of_users.take(data, order[:held_out]),
+        batches.take(data, order[held_out:]),
+        batches.take(data, order[:held_out]),
         f"{held_out} of the {rows} examples, not trained on",
     )
 
 
 def _checked(name, data, model):
     """Returns arrays as arrays of few kinds, batches as they are."""
-    if data_of_users.is_arrays(data, model):
-        return data_of_users.checked_arrays(name, data)
-    data_of_users.check_batches(name, data)
-    data_of_users.check_repeats(name, data)
+    if batches.is_arrays(data, model):
+        return batches.checked_arrays(name, data)
+    batches.check_batches(name, data)
+    batches.check_repeats(name, data)
     return data

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.masking import functional_call, masked_layer
-from modularity_tf.parts import checks, keras_private
-from modularity_tf.parts import weights as model_weights
+from modularity_tf import checks
+from modularity_tf.masking import masked_layer
+from modularity_tf.network import functional_call, keras_private, model_weights
 
 
 class FrozenModel(keras.Model):

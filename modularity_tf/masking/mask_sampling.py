@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.parts import checks
+from modularity_tf import checks
 
 BITS_PER_SAMPLE = 16  # keep probabilities are resolved to 2 ** -16
 _GROUP_SIZE = 2**16  # weights; fewer share a kernel with others

@@ -8,8 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf.masking import mask_sampling
-from modularity_tf.parts import keras_private, seeds
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.network import keras_private, model_weights, seeds
 
 
 class MaskedLayer(keras.layers.Layer):

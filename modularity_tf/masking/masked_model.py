@@ -10,10 +10,15 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
-from modularity_tf.parts import copying, keras_private, seeds
-from modularity_tf.parts import data as data_of_users
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.findings import weight_mask
+from modularity_tf.masking import frozen_model, mask_sampling
+from modularity_tf.network import (
+    batches,
+    copying,
+    keras_private,
+    model_weights,
+    seeds,
+)
 
 DEFAULT_ALPHA = 1e-4 / 128
 FAR_WORSE = 0.5  # of what the loss gains by the masked weights
@@ -580,10 +585,8 @@ def _some_rows(arguments):
         return batch if len(batch) > 1 else None
     if _rows(arguments) is None or y is None:
         return None
-    arrays = data_of_users.checked_arrays(
-        "x", (x, y, arguments["sample_weight"])
-    )
-    return data_of_users.as_tensors(data_of_users.take(arrays, slice(0, _FEW)))
+    arrays = batches.checked_arrays("x", (x, y, arguments["sample_weight"]))
+    return batches.as_tensors(batches.take(arrays, slice(0, _FEW)))
 
 
 def _planned_steps(arguments):

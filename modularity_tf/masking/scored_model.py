@@ -6,9 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf.masking import frozen_model, mask_sampling, weight_mask
-from modularity_tf.parts import checks, seeds
-from modularity_tf.parts import weights as model_weights
+from modularity_tf import checks
+from modularity_tf.findings import weight_mask
+from modularity_tf.masking import frozen_model, mask_sampling
+from modularity_tf.network import model_weights, seeds
 
 SCOPES = ("model", "weight")
 

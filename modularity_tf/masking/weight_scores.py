@@ -10,15 +10,17 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.masking import functional_call, mask_sampling, weight_mask
-from modularity_tf.parts import (
+from modularity_tf import checks
+from modularity_tf.findings import weight_mask
+from modularity_tf.masking import mask_sampling
+from modularity_tf.network import (
     activations,
-    checks,
+    batches,
+    functional_call,
     keras_private,
-    performance,
+    model_weights,
+    scoring,
 )
-from modularity_tf.parts import data as data_of_users
-from modularity_tf.parts import weights as model_weights
 
 METHODS = (
     "random",
@@ -61,7 +63,7 @@ def weight_scores(
 
     Args:
         model: Built `keras.Model`. It is not changed.
-        data: Arrays `(x, y)` or batches of them, as in `parts.data.batches`.
+        data: Arrays `(x, y)` or batches of them, as in `network.batches`.
             "random" and "magnitude" need none.
         method: One of `METHODS`.
         loss: As in `keras.Model.compile`; `None` for that of `model`.
@@ -163,7 +165,7 @@ class _Task:
         if tf.is_tensor(outputs):
             if keras_mask is not None:
                 keras_private.set_keras_mask(outputs, keras_mask)
-            losses = performance.by_example(self._loss, targets, outputs)
+            losses = scoring.by_example(self._loss, targets, outputs)
             return tf.reduce_sum(losses)
         mean = tf.reduce_mean(tf.cast(self._loss(targets, outputs), tf.float32))
         rows = tf.shape(keras.tree.flatten(outputs)[0])[0]
@@ -172,7 +174,7 @@ class _Task:
     def mean(self, function):
         """Returns the mean over the data of what is a sum over each batch."""
         total, count = None, 0
-        for inputs, targets in data_of_users.batches(
+        for inputs, targets in batches.read(
             "data", self._data, model=self._model
         ):
             found = keras.tree.map_structure(
@@ -181,7 +183,7 @@ class _Task:
             )
             if total is not None:
                 found = keras.tree.map_structure(np.add, total, found)
-            total, count = found, count + data_of_users.count_rows(targets)
+            total, count = found, count + batches.count_rows(targets)
         found = keras.tree.map_structure(lambda x: x / count, total)
         if not all(np.isfinite(x).all() for x in keras.tree.flatten(found)):
             raise ValueError(
@@ -292,10 +294,10 @@ def _by_activation(model, data, weights):
         return found
 
     totals, count = {}, 0
-    for inputs, targets in data_of_users.batches("data", data, model=model):
+    for inputs, targets in batches.read("data", data, model=model):
         for path, part in squares(inputs).items():
             totals[path] = totals.get(path, 0.0) + part.numpy()
-        count += data_of_users.count_rows(targets)
+        count += batches.count_rows(targets)
     found = {}
     for path, layer in owners.items():
         weight = weights[of_layer[path]]

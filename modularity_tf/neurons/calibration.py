@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import optimize
 
-from modularity_tf.parts import checks
+from modularity_tf import checks
 
 
 def fit_temperature(logits, labels):

@@ -7,10 +7,10 @@ from typing import Literal, overload
 import keras
 import numpy as np
 
-from modularity_tf.neurons import selection, statistics
-from modularity_tf.parts import activations, checks
-from modularity_tf.parts import data as data_of_users
-from modularity_tf.parts import weights as model_weights
+from modularity_tf import checks
+from modularity_tf.findings import neuron_selection
+from modularity_tf.network import activations, batches, model_weights
+from modularity_tf.neurons import statistics
 
 METHODS = ("threshold", "bayesian")
 
@@ -18,17 +18,17 @@ METHODS = ("threshold", "bayesian")
 @overload
 def find_neurons(
     model: keras.Model,
-    data: data_of_users.Data,
+    data: batches.Data,
     label: int,
     *,
     layers: str | Iterable[str] | None = ...,
     method: Literal["threshold"] = ...,
     percentile: float = ...,
-) -> selection.NeuronSelection: ...
+) -> neuron_selection.NeuronSelection: ...
 @overload
 def find_neurons(
     model: keras.Model,
-    data: data_of_users.Data,
+    data: batches.Data,
     label: int,
     *,
     layers: str | Iterable[str] | None = ...,
@@ -36,7 +36,7 @@ def find_neurons(
     t_high: float = ...,
     t_low: float = ...,
     tau: float = ...,
-) -> selection.NeuronMask: ...
+) -> neuron_selection.NeuronMask: ...
 def find_neurons(
     model,
     data,
@@ -60,7 +60,7 @@ def find_neurons(
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.
-        data: Arrays `(x, y)` or batches of them, as in `parts.data.batches`.
+        data: Arrays `(x, y)` or batches of them, as in `network.batches`.
             y are class numbers; what is not of the class is left out.
         label: Int, the class.
         layers: Names or paths of layers, as in `activations.neuron_layers`;
@@ -103,9 +103,11 @@ def find_neurons(
             "needs two or more."
         )
     if method == "threshold":
-        parts = [selection.threshold_neurons(found, 0, percentile)]
+        parts = [neuron_selection.threshold_neurons(found, 0, percentile)]
     else:
-        both = selection.bayesian_neuron_mask(found, 0, t_high, t_low, tau)
+        both = neuron_selection.bayesian_neuron_mask(
+            found, 0, t_high, t_low, tau
+        )
         parts = [both.on, both.off]
     provenance = {
         **parts[0].provenance,
@@ -115,18 +117,22 @@ def find_neurons(
         "model_fingerprint": model_weights.fingerprint(model),
     }
     parts = [dataclasses.replace(p, provenance=provenance) for p in parts]
-    return parts[0] if method == "threshold" else selection.NeuronMask(*parts)
+    return (
+        parts[0]
+        if method == "threshold"
+        else neuron_selection.NeuronMask(*parts)
+    )
 
 
 def _of_class(model, data, label):
     """Yields the inputs of a class, with labels of 0."""
     seen = set()
-    for inputs, labels in data_of_users.batches("data", data, model=model):
+    for inputs, labels in batches.read("data", data, model=model):
         labels = checks.class_labels("labels", labels, np.inf)
         seen |= {*labels.tolist()}
         (rows,) = np.nonzero(labels == label)
         if rows.size:
-            yield data_of_users.take(inputs, rows), np.zeros(len(rows), int)
+            yield batches.take(inputs, rows), np.zeros(len(rows), int)
     if label not in seen:
         raise ValueError(
             f"No example in `data` is of class {label}; there are "

@@ -12,9 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import activations, checks, keras_private
-from modularity_tf.parts import data as data_of_users
-from modularity_tf.parts import weights as model_weights
+from modularity_tf import checks
+from modularity_tf.network import (
+    activations,
+    batches,
+    keras_private,
+    model_weights,
+)
 
 # Operations whose results need no `tf.abs`, which takes time on whole images.
 _NOT_NEGATIVE = ("Relu", "Relu6", "Sigmoid", "Softmax", "Softplus")
@@ -143,7 +147,7 @@ def class_statistics(model, data, num_classes, layers=None):
     Args:
         model: Built `keras.Model`.
         data: Arrays `(inputs, labels)` or batches of them, as in
-            `parts.data.batches`; labels are ints in [0, num_classes), of shape
+            `network.batches`; labels are ints in [0, num_classes), of shape
             `(examples,)`.
         num_classes: Positive int. Any grouping will do, not classes alone.
         layers: Names or paths of Conv or Dense layers, or of the activation
@@ -181,7 +185,7 @@ def class_statistics(model, data, num_classes, layers=None):
         return tf.reduce_sum(member, axis=0), sums
 
     counts, totals = np.zeros(num_classes), {}
-    for inputs, labels in data_of_users.batches("data", data, model=model):
+    for inputs, labels in batches.read("data", data, model=model):
         labels = checks.class_labels("labels", labels, num_classes)
         _check_finite_inputs(inputs)
         count, sums = summarize(inputs, tf.constant(labels, tf.int32))

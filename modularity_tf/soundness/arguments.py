@@ -4,9 +4,9 @@ import collections.abc
 
 import numpy as np
 
-from modularity_tf.masking.weight_mask import WeightMask
-from modularity_tf.neurons.selection import NeuronSelection
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.findings.neuron_selection import NeuronSelection
+from modularity_tf.findings.weight_mask import WeightMask
+from modularity_tf.network import model_weights
 
 
 def check_finding(argument, found, model, is_twin=False):

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from modularity_tf.parts import checks, part_set, performance, seeds
-from modularity_tf.parts.data import Data
+from modularity_tf import checks, stats
+from modularity_tf.findings import part_set
+from modularity_tf.network import evaluation, scoring, seeds
+from modularity_tf.network.batches import Data
 from modularity_tf.soundness import (
     arguments,
-    evaluation,
-    intervals,
     kept_parts,
     result,
     sharing_of_sets,
@@ -98,7 +98,7 @@ def check(
         finding: `WeightMask` or `NeuronSelection` with a member or more.
         model: Built `keras.Model` in which it was found. It is not changed.
         data: The task: arrays `(x, y)` or batches of them, as in
-            `parts.data.batches`; other examples than those that the finding
+            `network.batches`; other examples than those that the finding
             was made from.
         loss: As in `keras.Model.compile`, one for all outputs; `None` for
             that of `model`.
@@ -150,7 +150,7 @@ def check(
         scores = arguments.checked_scores(scores, finding)
     if untrained is not None:
         arguments.check_finding("finding", finding, untrained, is_twin=True)
-    objective = performance.objective(model, loss, metrics)
+    objective = scoring.objective(model, loss, metrics)
     parts = kept_parts.KeptParts(finding, model, incoming)
     data = evaluation.examples_of(data, examples, seed, model)
     with (
@@ -176,7 +176,7 @@ def check(
         ]
     distinct = int(network.copies.max()) + 1
     if distinct <= _DISTINCT * network.count:
-        effective = intervals.effective_count(network.copies)
+        effective = stats.effective_count(network.copies)
         warnings.warn(
             f"`data` has {distinct} distinct examples of {network.count}. "
             "Copies say nothing new: the intervals are those of "
@@ -241,7 +241,7 @@ class _Check:
             needless = self._drops(without) <= self._tolerance + 1e-9
             within, beyond = np.transpose([self._is_fall(v) for v in without])
             low, high = (
-                intervals.of_share(flags.sum(), len(flags), is_all)[end]
+                stats.of_share(flags.sum(), len(flags), is_all)[end]
                 for end, flags in enumerate((within, ~beyond))
             )
             what = "one member" if size == 1 else f"{size} members at once"
@@ -397,14 +397,14 @@ class _Check:
             random: List of such values, one for each random part.
         """
         found = [self._network.values(kept(values)) for values in random]
-        performance = [self._network.performance(values) for values in found]
-        value = float(np.mean(performance))
+        scoring = [self._network.performance(values) for values in found]
+        value = float(np.mean(scoring))
         return {
-            "performance": np.array(performance),
+            "performance": np.array(scoring),
             "value": value,
-            "ends": intervals.of_both(
+            "ends": stats.of_both(
                 value,
-                intervals.of_mean(performance),
+                stats.of_mean(scoring),
                 self._network.interval(np.mean(found, axis=0), self._seed),
             ),
         }

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from modularity_tf.neurons import subnetworks
-from modularity_tf.neurons.selection import NeuronSelection
+from modularity_tf.findings.neuron_selection import NeuronSelection
+from modularity_tf.network import surgery
 
 
 class KeptParts:
@@ -23,7 +23,7 @@ class KeptParts:
         self._surgery = None
         self._values = finding.values
         if isinstance(finding, NeuronSelection):
-            self._surgery = subnetworks.Surgery(model, finding, incoming)
+            self._surgery = surgery.Surgery(model, finding, incoming)
         none = {path: np.zeros_like(v) for path, v in finding.values.items()}
         self.nothing = self.alone(none)
         # Neurons of an output layer stay whatever a selection says.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich.table
 
-from modularity_tf.parts import finding
+from modularity_tf.findings import finding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from modularity_tf.parts import checks, overlap
-from modularity_tf.soundness import intervals
+from modularity_tf import checks
+from modularity_tf import stats as intervals
+from modularity_tf.findings import overlap
 
 VERDICTS = ("separate", "shared", "undetermined")
 LEAST = 3  # extractions of each task, without which there is no verdict

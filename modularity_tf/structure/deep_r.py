@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.parts import checks, keras_private, seeds
+from modularity_tf import checks
+from modularity_tf.network import keras_private, seeds
 from modularity_tf.structure import rewiring
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from modularity_tf.parts import checks, seeds
+from modularity_tf import checks
+from modularity_tf.network import seeds
 from modularity_tf.structure import rewiring
 
 

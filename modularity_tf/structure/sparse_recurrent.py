@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from modularity_tf.parts import checks, keras_private, seeds
+from modularity_tf import checks
+from modularity_tf.network import keras_private, seeds
 from modularity_tf.structure import rewiring, sparse_dense
 
 _UNROLLED = 32  # steps, by default

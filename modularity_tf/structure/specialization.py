@@ -10,7 +10,8 @@ References:
 
 import numpy as np
 
-from modularity_tf.parts import checks, part_set
+from modularity_tf import checks
+from modularity_tf.findings import part_set
 
 
 def specialization(own, other):

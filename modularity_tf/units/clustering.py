@@ -17,7 +17,7 @@ from concurrent import futures
 import numpy as np
 import threadpoolctl
 
-from modularity_tf.parts import checks
+from modularity_tf import checks
 
 ROUNDING = 1e-12  # Q, at most 1, that differs by less is equal
 GROUP_ROUNDS = 10  # of moves of groups in a restart of `find_clusters`

@@ -5,9 +5,10 @@ from typing import Any
 
 import keras
 
-from modularity_tf.parts import activations
-from modularity_tf.parts.data import Data
-from modularity_tf.units import clustering, similarity, unit_clusters
+from modularity_tf.findings import unit_clusters
+from modularity_tf.network import activations
+from modularity_tf.network.batches import Data
+from modularity_tf.units import clustering, similarity
 
 
 def find_units(
@@ -33,7 +34,7 @@ def find_units(
     Args:
         model: Built `keras.Model`, trained. It is not changed.
         data: Held-out arrays `(x, y)` or batches of them, as in
-            `parts.data.batches`.
+            `network.batches`.
         layers: Names or paths of layers of any kind, as in
             `activations.unit_layers`; `None` for the hidden Conv and Dense
             layers. The units of a linear layer put out what the activation

@@ -20,14 +20,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.parts import (
+from modularity_tf import checks
+from modularity_tf.network import (
     activations,
-    checks,
+    batches,
     keras_private,
     layer_names,
+    model_weights,
 )
-from modularity_tf.parts import data as data_of_users
-from modularity_tf.parts import weights as model_weights
 from modularity_tf.units import graph_paths, relu_similarity
 
 MEASURES = (
@@ -66,7 +66,7 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
         model: Built `keras.Model`: Sequential, functional, nested, or
             subclassed. Several outputs count as one y, side by side.
         data: Arrays `(inputs, targets)` or batches of them, as in
-            `parts.data.batches`; two examples or more, held out from training.
+            `network.batches`; two examples or more, held out from training.
             Inputs are floats, but for covariance alone.
         layers: Names or paths of layers, of any kind (a `ReLU`, say), as in
             `activations.choose_layers`; `None` for the Conv and Dense layers
@@ -142,10 +142,8 @@ class UnitSimilarities:
         self._trace_anew_if_changed()
         model_weights.check_finite(self._model)
         count, totals = 0, {}
-        for inputs, targets in data_of_users.batches(
-            "data", data, model=self._model
-        ):
-            rows = data_of_users.count_rows(inputs)
+        for inputs, targets in batches.read("data", data, model=self._model):
+            rows = batches.count_rows(inputs)
             found = self._sums(inputs, targets)
             for name, sums in found.items():
                 sums = {kind: value.numpy() for kind, value in sums.items()}

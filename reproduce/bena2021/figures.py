@@ -5,17 +5,17 @@ import math
 import numpy as np
 
 from modularity_tf import plots
-from reproduce.bena2021 import arms, findings, parity_mnist
+from reproduce.bena2021 import arms, claims, parity_mnist
 
 _ROLES = {
-    findings.answerer: ("answers less", "answers more"),
-    findings.receiver: ("sender", "receiver"),
+    claims.answerer: ("answers less", "answers more"),
+    claims.receiver: ("sender", "receiver"),
 }
 
 
 def draw(records):
     """Returns figures 2 to 4 and those beside them, from the records alone."""
-    groups = findings.by_demand(records)
+    groups = claims.by_demand(records)
     repeats = [*groups[min(groups)].values()]
     title = _title(repeats)
     figures = {
@@ -41,7 +41,7 @@ def _title(repeats):
     parts = [first["data"]]
     if first["arm"] != "ours":
         parts.append(arms.ARMS[first["arm"]].title)
-    if first["demand"] != findings.PAPERS_DEMAND:
+    if first["demand"] != claims.PAPERS_DEMAND:
         parts.append(f"m = {first['demand']}")
     return ", ".join(parts)
 
@@ -125,7 +125,7 @@ def _specialization(repeats, title):
     The module that answers and the other are drawn apart: a mean hides them.
     """
     fig, axes = _panels(3, 3, f"{title}: specialization of the modules")
-    p, q = _fractions(repeats), findings.structural_q(repeats[0])
+    p, q = _fractions(repeats), claims.structural_q(repeats[0])
     demand = repeats[0][0]["demand"]
     most = parity_mnist.ceilings(demand)
     ceilings = {
@@ -135,20 +135,20 @@ def _specialization(repeats, title):
         },
         "correlation": {"uncorrelated codes": most["correlation"]},
     }
-    for row, m in zip(axes, findings.MEASURES, strict=True):
+    for row, m in zip(axes, claims.MEASURES, strict=True):
         for ax, x in zip(row, (p, q), strict=False):
-            _by_role(ax, x, repeats, m, findings.answerer)
-            level = [findings.untrained(sweep[0], m) for sweep in repeats]
+            _by_role(ax, x, repeats, m, claims.answerer)
+            level = [claims.untrained(sweep[0], m) for sweep in repeats]
             if not np.isnan(np.mean(level)):
                 ax.plot(x[0], np.mean(level), "xk", label="untrained")
             for text, value in ceilings.get(m, {}).items():
                 _level(ax, value, text)
-        rest = [findings.normalized(sweep, m) for sweep in repeats]
+        rest = [claims.normalized(sweep, m) for sweep in repeats]
         _band(row[2], p, rest, "mean of both")
         _level(row[2], 0.5, "half")
-        row[0].set_ylabel(f"specialization, {findings.TITLES[m]}")
+        row[0].set_ylabel(f"specialization, {claims.TITLES[m]}")
         row[1].axvline(
-            findings.HIGH_Q[m],
+            claims.HIGH_Q[m],
             color="0.6",
             linestyle=":",
             label="threshold of the claim",
@@ -166,13 +166,13 @@ def _specialization(repeats, title):
 def _raw_metrics(repeats, title):
     fig, axes = _panels(2, 2, f"{title}: the measures M(n, k) themselves")
     p = [record["p"] for record in repeats[0]]
-    for ax, m in zip(axes.flat, findings.TITLES, strict=True):
+    for ax, m in zip(axes.flat, claims.TITLES, strict=True):
         both = np.array(
-            [[findings.raw(r, m) for r in sweep] for sweep in repeats]
+            [[claims.raw(r, m) for r in sweep] for sweep in repeats]
         )
         _band(ax, p, both[..., 0], "own digit")
         _band(ax, p, both[..., 1], "other digit", plots.color(2), "s--")
-        ax.set_ylabel(findings.TITLES[m])
+        ax.set_ylabel(claims.TITLES[m])
         _by_p(ax, p)
     guessed = parity_mnist.ceilings(repeats[0][0]["demand"])
     _level(axes[0, 0], guessed["other_alone"], "other's, guessed from its own")
@@ -184,7 +184,7 @@ def _raw_metrics(repeats, title):
 
 def _accuracy(repeats, title):
     fig, ((ax,),) = _panels(1, 1, f"{title}: accuracy of every network")
-    for i, (network, label) in enumerate(findings.NETWORKS.items()):
+    for i, (network, label) in enumerate(claims.NETWORKS.items()):
         points = [
             (r["p"], 100 * r[network]["accuracy"])
             for sweep in repeats
@@ -193,7 +193,7 @@ def _accuracy(repeats, title):
         style = {"color": plots.color(2 * i), "label": label}
         ax.plot(*zip(*points, strict=True), "ox"[i], **style)
     style = {"color": "0.6", "linestyle": ":"}
-    ax.axhline(100 * findings.GOOD, label="good networks", **style)
+    ax.axhline(100 * claims.GOOD, label="good networks", **style)
     ax.set_ylabel("accuracy [%]")
     _by_p(ax, _fractions(repeats))
     ax.legend()
@@ -201,24 +201,24 @@ def _accuracy(repeats, title):
 
 
 def _weighted(repeats, title):
-    measures = [m for m, kind in findings.MEASURES.items() if kind == "plain"]
+    measures = [m for m, kind in claims.MEASURES.items() if kind == "plain"]
     fig, (row,) = _panels(1, 2, f"{title}: against Q weighted by |w|")
     for ax, m in zip(row, measures, strict=True):
         points = [
-            (r["plain"]["q_weighted"], findings.specialized(r, m))
+            (r["plain"]["q_weighted"], claims.specialized(r, m))
             for sweep in repeats
             for r in sweep
         ]
         style = {"color": plots.color(0), "markersize": 4}
         ax.plot(*zip(*points, strict=True), "o", **style)
-        ax.set(xlabel="Q weighted by |w|", ylabel=findings.TITLES[m])
+        ax.set(xlabel="Q weighted by |w|", ylabel=claims.TITLES[m])
     return fig
 
 
 def _by_role(ax, x, repeats, measure, role):
     """Draws the mean specialization of two modules, and each by its role."""
     each = np.array(
-        [[findings.by_role(r, measure, role) for r in s] for s in repeats]
+        [[claims.by_role(r, measure, role) for r in s] for s in repeats]
     )
     names = _ROLES[role]
     _band(ax, x, each.mean(axis=-1), "mean of both")
@@ -230,9 +230,9 @@ def _roles(repeats, title):
     """Draws the modules by what they are told."""
     fig, (row,) = _panels(1, 3, f"{title}: by what a module is told")
     p = _fractions(repeats)
-    for ax, m in zip(row, findings.MEASURES, strict=True):
-        _by_role(ax, p, repeats, m, findings.receiver)
-        ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
+    for ax, m in zip(row, claims.MEASURES, strict=True):
+        _by_role(ax, p, repeats, m, claims.receiver)
+        ax.set_ylabel(f"specialization, {claims.TITLES[m]}")
         _by_p(ax, p)
     row[0].legend(fontsize=8)
     _explain(fig, repeats)
@@ -246,7 +246,7 @@ def _answers(repeats, title):
     what = "parity" if demand == 2 else f"digit mod {demand}"
     most = parity_mnist.ceilings(demand)
     for column, (network, name) in zip(
-        axes.T, findings.NETWORKS.items(), strict=True
+        axes.T, claims.NETWORKS.items(), strict=True
     ):
         told, who, right = column
         message = 100 * np.sort(
@@ -261,7 +261,7 @@ def _answers(repeats, title):
         _level(who, 50, "each answers for its digit")
         whole = _percent(repeats, lambda r, n=network: r[n]["accuracy"])
         misled = 100 * np.array(
-            [[findings.misled(r, network) for r in s] for s in repeats]
+            [[claims.misled(r, network) for r in s] for s in repeats]
         )
         _band(right, p, whole, "neither")
         _band(right, p, misled[..., 0], "answers less", plots.color(2), "^--")
@@ -301,7 +301,7 @@ def _masks(repeats, title):
             for sweep in repeats
         ]
         values = [
-            [findings.specialized({"plain": one}, "mask") for one in sweep]
+            [claims.specialized({"plain": one}, "mask") for one in sweep]
             for sweep in found
         ]
         _band(row[0], p, values, label, plots.color(i))
@@ -351,14 +351,12 @@ def _links(repeats, title):
             "color": plots.color(i),
             "style": "osv^D"[i] + "-",
         }
-        moved = [[findings.moved(one) for one in s] for s in found]
+        moved = [[claims.moved(one) for one in s] for s in found]
         _band(row[0], p, moved, **style)
         kept = [[100 * one["original"] for one in s] for s in found]
         _band(row[1], p, kept, **style)
         if control != "no_rewiring":
-            gains = [
-                [100 * findings.gain(r, control) for r in s] for s in sweeps
-            ]
+            gains = [[100 * claims.gain(r, control) for r in s] for s in sweeps]
             _band(row[2], p, gains, **style)
     _level(row[2], 0, "fixed links")
     row[0].set_yscale("symlog", linthresh=0.1)
@@ -380,13 +378,13 @@ def _bits(groups, title):
     p = _fractions([*next(iter(groups.values())).values()])
     for i, fraction in enumerate(p):
         style = {"label": f"p = {fraction:.2g}", "color": plots.color(i)}
-        for ax, m in zip(axes.flat, findings.MEASURES, strict=False):
+        for ax, m in zip(axes.flat, claims.MEASURES, strict=False):
             values = [
-                [findings.along(r[seed], m)[i] for r in groups.values()]
+                [claims.along(r[seed], m)[i] for r in groups.values()]
                 for seed in sorted(seeds)
             ]
             _band(ax, x, values, **style)
-            ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
+            ax.set_ylabel(f"specialization, {claims.TITLES[m]}")
         right = [
             [100 * r[seed][i]["plain"]["accuracy"] for r in groups.values()]
             for seed in sorted(seeds)
@@ -409,9 +407,9 @@ def _demand(groups, title):
         bits = f"{math.log2(demand):.2g} bit" + "s" * (demand > 2)
         label = f"{bits} (m = {demand})"
         style = {"label": label, "color": plots.color(i)}
-        for ax, m in zip(axes.flat, findings.MEASURES, strict=False):
-            _band(ax, p, [findings.along(s, m) for s in repeats], **style)
-            ax.set_ylabel(f"specialization, {findings.TITLES[m]}")
+        for ax, m in zip(axes.flat, claims.MEASURES, strict=False):
+            _band(ax, p, [claims.along(s, m) for s in repeats], **style)
+            ax.set_ylabel(f"specialization, {claims.TITLES[m]}")
         right = [
             [100 * r["plain"]["accuracy"] for r in sweep] for sweep in repeats
         ]

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf.masking.weight_mask import WeightMask
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.findings.weight_mask import WeightMask
+from modularity_tf.network import model_weights
 from modularity_tf.structure import specialization
 from reproduce.bena2021 import parity_mnist
-from reproduce.harness import records
+from reproduce.publishing import records
 
 MODULES = (0, 1)
 _SCORE_BATCH = 1000

@@ -20,8 +20,8 @@ from reproduce.bena2021 import (
     schedules,
 )
 from reproduce.data import images
-from reproduce.harness import config as harness_config
-from reproduce.harness import training
+from reproduce.running import config as harness_config
+from reproduce.running import training
 
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

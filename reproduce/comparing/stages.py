@@ -6,12 +6,12 @@ masks are those of `reproduce.cifar_ablation`.
 
 import numpy as np
 
-from modularity_tf import comparison
-from modularity_tf.neurons import selection, statistics
+from modularity_tf.findings import comparison, neuron_selection
+from modularity_tf.neurons import statistics
 from modularity_tf.units import find_units
-from reproduce.csordas2021 import cifar_stages
+from reproduce.csordas2021.images import cifar_ablation
 from reproduce.data import images
-from reproduce.harness import records
+from reproduce.publishing import records
 
 NETWORK = "cnn_nodropout"
 METHODS = ("threshold", "bayesian")
@@ -36,16 +36,16 @@ def plan_seed(run, data, seed):
 
     network = stage(
         "network",
-        cifar_stages.train_network,
+        cifar_ablation.train_network,
         NETWORK,
         steps=config.network_steps,
         phase="network",
     )
-    control = mask("control", cifar_stages.train_control_mask, network, None)
+    control = mask("control", cifar_ablation.train_control_mask, network, None)
     without = {
         name: mask(
             name,
-            cifar_stages.train_class_mask,
+            cifar_ablation.train_class_mask,
             network,
             control,
             None,
@@ -57,9 +57,9 @@ def plan_seed(run, data, seed):
         "data": data.title,
         "class_names": names,
         "seed": seed,
-        "dense": stage("scores", cifar_stages.score, network),
+        "dense": stage("scores", cifar_ablation.score, network),
         "control": stage(
-            "scores_control", cifar_stages.score, network, control
+            "scores_control", cifar_ablation.score, network, control
         ),
         "comparison": stage(
             "comparison", compare_all, network, control, without
@@ -69,7 +69,7 @@ def plan_seed(run, data, seed):
 
 def phases(config):
     """Returns what the estimate times: training weights, training masks."""
-    return cifar_stages.phases_of(config, NETWORK)
+    return cifar_ablation.phases_of(config, NETWORK)
 
 
 def compare_all(stage, network, control, without):
@@ -83,7 +83,7 @@ def compare_all(stage, network, control, without):
     """
     config = stage.config
     data = images.load_once(config.dataset)
-    features = cifar_stages.without_output(control)
+    features = cifar_ablation.without_output(control)
     hidden = [path.rpartition("/")[0] for path in features.values]
     hidden = list(dict.fromkeys(hidden))
     neurons = find_all_neurons(config, network, data, hidden)
@@ -97,7 +97,7 @@ def compare_all(stage, network, control, without):
         seed=stage.derive_seed("clusters"),
     )
     # Units that never vary are no evidence, and count nowhere.
-    used = selection.NeuronSelection(
+    used = neuron_selection.NeuronSelection(
         {layer: found.clusters >= 0 for layer, found in clusters.items()}
     )
     alone = {
@@ -142,8 +142,10 @@ def find_all_neurons(config, network, data, layers):
     )
     chosen = {method: {} for method in METHODS}
     for label, name in enumerate(data.class_names):
-        chosen["threshold"][name] = selection.threshold_neurons(found, label)
-        chosen["bayesian"][name] = selection.bayesian_neuron_mask(
+        chosen["threshold"][name] = neuron_selection.threshold_neurons(
+            found, label
+        )
+        chosen["bayesian"][name] = neuron_selection.bayesian_neuron_mask(
             found, label, t_high=config.t_high
         ).on
     return chosen

@@ -8,7 +8,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.neurons import selection, statistics
+from modularity_tf.findings import neuron_selection
+from modularity_tf.neurons import statistics
 from reproduce.data import images
 
 
@@ -89,7 +90,9 @@ def decide(config, method, found, label, **changes):
         **changes: Settings of masking to change.
     """
     if method == "threshold":
-        return selection.threshold_neurons(found, label, config.percentile)
+        return neuron_selection.threshold_neurons(
+            found, label, config.percentile
+        )
     settings = {
         name: getattr(config, name) for name in ("t_high", "t_low", "tau")
     }
@@ -100,14 +103,14 @@ def decide(config, method, found, label, **changes):
             path: max(float(np.percentile(means, config.percentile)), least)
             for path, means in found.mean.items()
         }
-    return selection.bayesian_neuron_mask(
+    return neuron_selection.bayesian_neuron_mask(
         found, label, **{**settings, **changes}
     )
 
 
 def active(decision):
     """Returns the active neurons: above the threshold, or forced on."""
-    is_mask = isinstance(decision, selection.NeuronMask)
+    is_mask = isinstance(decision, neuron_selection.NeuronMask)
     return decision.on if is_mask else decision
 
 

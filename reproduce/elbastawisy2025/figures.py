@@ -3,7 +3,7 @@
 import numpy as np
 
 from modularity_tf import plots
-from reproduce.elbastawisy2025.findings import (
+from reproduce.elbastawisy2025.claims import (
     CALIBRATION,
     METHODS,
     QUESTIONS,
@@ -12,7 +12,7 @@ from reproduce.elbastawisy2025.findings import (
     ratio,
     subnetwork_accuracy,
 )
-from reproduce.harness.records import grouped, mean
+from reproduce.publishing.records import grouped, mean
 
 _SHARING = {  # method, question: number of the figure
     ("threshold", "specialize"): "fig01",

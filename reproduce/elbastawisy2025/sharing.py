@@ -4,11 +4,12 @@ import itertools
 
 import numpy as np
 
-from modularity_tf.neurons import statistics, subnetworks
-from modularity_tf.parts import activations, overlap
+from modularity_tf.findings import overlap
+from modularity_tf.network import activations, surgery
+from modularity_tf.neurons import statistics
 from reproduce.data import images
 from reproduce.elbastawisy2025 import class_neurons
-from reproduce.harness import records
+from reproduce.publishing import records
 
 # Of the sweep, over all pairs of the two.
 TAUS = (0.5, 0.8, 0.95)
@@ -17,7 +18,7 @@ T_HIGHS = (0.05, 0.1, 0.2, 0.55, 1.0, 2.0)
 
 def find_sharing(stage, network, halves, method):
     """Returns what classes, and halves of a class, have in common."""
-    outputs = subnetworks.output_layers(network)
+    outputs = surgery.output_layers(network)
     chosen, halved = (
         class_neurons.choose_all(stage.config, method, found, outputs)
         for found in class_neurons.by_class_and_half(halves)
@@ -89,7 +90,7 @@ def permute_labels(stage, dataset, network, method):
     )
     labels = split.labels[rows]
     values = mean_activations(network, images.Split(split.images[rows], labels))
-    outputs = subnetworks.output_layers(network)
+    outputs = surgery.output_layers(network)
     every, drawn, _ = draw_pairs(stage, len(names))
     found = []
     for a, b in (every[i] for i in drawn):
@@ -165,7 +166,7 @@ def compare(shares):
 
 def sweep(stage, network, halves):
     """Returns sharing by masking over tau and the upper threshold."""
-    outputs = subnetworks.output_layers(network)
+    outputs = surgery.output_layers(network)
     both = class_neurons.by_class_and_half(halves)
     found = []
     for tau, t_high in itertools.product(TAUS, T_HIGHS):

@@ -9,16 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.neurons import calibration, statistics, subnetworks
-from modularity_tf.parts import confusion
-from reproduce.data import images
+from modularity_tf.network import surgery
+from modularity_tf.neurons import calibration, statistics
+from reproduce.data import confusion, images
 from reproduce.elbastawisy2025 import (
     class_neurons,
     neuron_cnn,
     sharing,
     summaries,
 )
-from reproduce.harness import training
+from reproduce.running import training
 
 
 def plan(run):
@@ -202,7 +202,7 @@ def ablate_class(stage, dataset, network, halves, method, label):
     by_class, _ = class_neurons.by_class_and_half(halves)
     decision = class_neurons.decide(stage.config, method, by_class, label)
     chosen = class_neurons.active(decision)
-    subnetwork = subnetworks.build_subnetwork(network, decision)
+    subnetwork = surgery.build_subnetwork(network, decision)
     validation = logits(subnetwork, data.validation)
     test = logits(subnetwork, data.test)
     found = {
@@ -213,7 +213,7 @@ def ablate_class(stage, dataset, network, halves, method, label):
     if method != "threshold":
         random = chosen.shuffled(stage.derive_seed("control", label))
         for name, removed in (("ablated", chosen), ("random", random)):
-            without = subnetworks.ablate(network, removed)
+            without = surgery.ablate(network, removed)
             found[name] = score(logits(without, data.test), data)
     return found
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reproduce.harness.records import mean
+from reproduce.publishing.records import mean
 
 
 def summarise(record):

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from reproduce.harness.records import mean
 from reproduce.lange2022.figure_style import (
     COLORS,
     KIND_NAMES,
@@ -19,6 +18,7 @@ from reproduce.lange2022.summaries import (
     agreements,
     clustered,
 )
+from reproduce.publishing.records import mean
 
 
 def draw_agreement(records):

@@ -12,7 +12,7 @@ import threadpoolctl
 from scipy import special
 
 from modularity_tf.units import clustering, similarity
-from reproduce.harness.records import without_nan
+from reproduce.publishing.records import without_nan
 
 PAIRS = tuple(itertools.combinations(range(len(similarity.MEASURES)), 2))
 EXAMPLE = "normalized_covariance"  # of figure 3, in the first layer

@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib import lines
 
 from modularity_tf import plots
-from reproduce.harness.records import grouped, mean
 from reproduce.lange2022 import agreement_figures, analysis
 from reproduce.lange2022.figure_style import (
     COLORS,
@@ -20,6 +19,7 @@ from reproduce.lange2022.summaries import (
     searches,
     values,
 )
+from reproduce.publishing.records import grouped, mean
 
 _KIND_STYLES = {"l2": "s--", "l1": "^:", "dropout": "o-"}
 _AXIS_LABEL = "regularisation [%]"

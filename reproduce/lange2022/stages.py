@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from reproduce.data import images
-from reproduce.harness import training
-from reproduce.harness.records import mean, without_nan
 from reproduce.lange2022 import analysis, stacked_mlp
 from reproduce.lange2022.summaries import KINDS
+from reproduce.publishing.records import mean, without_nan
+from reproduce.running import training
 
 UNTRAINED_STACK = 25  # untrained networks a stage
 EXAMPLES = 4  # matrices of figure 3

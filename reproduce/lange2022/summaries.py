@@ -8,8 +8,8 @@ import collections
 import numpy as np
 
 from modularity_tf.units import similarity
-from reproduce.harness.records import mean
 from reproduce.lange2022 import analysis
+from reproduce.publishing.records import mean
 
 KINDS = ("l2", "l1", "dropout")
 MEASURES = similarity.MEASURES

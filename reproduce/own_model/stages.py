@@ -12,9 +12,10 @@ import tensorflow as tf
 import modularity_tf as mtf
 from modularity_tf.masking import find_weights as weights_rule
 from modularity_tf.masking import mask_sampling
-from modularity_tf.parts import activations, copying
-from reproduce.harness import records, report, training
+from modularity_tf.network import activations, copying
 from reproduce.own_model import subject as subjects
+from reproduce.publishing import records, report
+from reproduce.running import training
 
 ALL = "all"  # the mask of the whole task
 _TRIALS = 6  # masks of a usual search for the penalty

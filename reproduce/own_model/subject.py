@@ -8,7 +8,7 @@ import re
 import keras
 import numpy as np
 
-from modularity_tf.parts import data as data_of_users
+from modularity_tf.network import batches
 
 _INPUT = re.compile(r"x(\d+)")
 
@@ -67,7 +67,7 @@ class Subject:
             rows = rows[self._y[rows] == label]
         if without is not None:
             rows = rows[self._y[rows] != without]
-        return data_of_users.take((self._x, self._y), rows)
+        return batches.take((self._x, self._y), rows)
 
 
 @functools.lru_cache(maxsize=1)
@@ -169,7 +169,7 @@ def _arrays(path):
     y = found["y"]
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    x, y = data_of_users.checked_arrays("data", (x, y))
+    x, y = batches.checked_arrays("data", (x, y))
     if len(y) < 2:
         raise ValueError(f"--data={path} needs two examples or more.")
     return x, y

@@ -3,9 +3,9 @@ import math
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from modularity_tf.findings.weight_mask import WeightMask
 from modularity_tf.masking import examination
-from modularity_tf.masking.weight_mask import WeightMask
-from modularity_tf.parts import measurement, performance
+from modularity_tf.network import measurement, scoring
 
 RNG = np.random.default_rng(0)
 DRAWS = 300  # of sound masks; at most 3 in a thousand may be spoken of
@@ -110,7 +110,7 @@ class FewDataTest(parameterized.TestCase):
 
     def test_a_regression_that_fits_its_training_data_is_told(self):
         settings = {
-            "name": performance.LOSS_EXPLAINED,
+            "name": scoring.LOSS_EXPLAINED,
             "is_accuracy": False,
         }
         whole, better = RNG.exponential(0.1, 500), np.full(500, 0.01)

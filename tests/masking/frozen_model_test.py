@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf.masking import frozen_model
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.network import model_weights
 
 
 class Shifted(frozen_model.FrozenModel):

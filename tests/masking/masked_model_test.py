@@ -11,15 +11,14 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from modularity_tf.findings import weight_mask
 from modularity_tf.masking import (
-    functional_call,
     mask_sampling,
     masked_model,
     scored_model,
-    weight_mask,
     weight_scores,
 )
-from modularity_tf.parts import weights as model_weights
+from modularity_tf.network import functional_call, model_weights
 from tests import small_models
 
 LOSS = "sparse_categorical_crossentropy"

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.masking import scored_model, weight_mask
+from modularity_tf.findings import weight_mask
+from modularity_tf.masking import scored_model
 
 
 def _network(seed=0):

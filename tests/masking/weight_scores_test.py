@@ -3,7 +3,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.masking import weight_mask, weight_scores
+from modularity_tf.findings import weight_mask
+from modularity_tf.masking import weight_scores
 from tests import small_models
 
 RNG = np.random.default_rng(0)

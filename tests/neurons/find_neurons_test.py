@@ -3,7 +3,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.neurons import selection, statistics
+from modularity_tf.findings import neuron_selection
+from modularity_tf.neurons import statistics
 from modularity_tf.neurons.find_neurons import find_neurons
 from tests import small_models
 
@@ -24,10 +25,10 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_by_threshold_it_is_the_selection_of_the_class(self):
         found = find_neurons(self.model, (IMAGES, LABELS), 1, percentile=50.0)
-        expected = selection.threshold_neurons(self.statistics, 1, 50.0)
+        expected = neuron_selection.threshold_neurons(self.statistics, 1, 50.0)
         self.assertEqual(found, expected)
         others = [
-            selection.threshold_neurons(self.statistics, label, 50.0)
+            neuron_selection.threshold_neurons(self.statistics, label, 50.0)
             for label in (0, 2)
         ]
         self.assertTrue(any(found != other for other in others))
@@ -42,7 +43,7 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
             method="bayesian",
             **settings,
         )
-        expected = selection.bayesian_neuron_mask(
+        expected = neuron_selection.bayesian_neuron_mask(
             self.statistics, 2, **settings
         )
         self.assertEqual([*found.on.values], ["conv"])

@@ -7,8 +7,9 @@ from absl.testing import parameterized
 from keras import layers
 from scipy import stats
 
-from modularity_tf.neurons import selection, statistics
-from modularity_tf.parts import activations
+from modularity_tf.findings import neuron_selection
+from modularity_tf.network import activations
+from modularity_tf.neurons import statistics
 from tests import small_models
 
 
@@ -65,7 +66,7 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         model.layers[0].kernel.assign([[-4.0, 0.0, 0.1]])
         rows = np.linspace(1, 2, 9, dtype="float32")[:, None]
         found = statistics.class_statistics(model, [(rows, [0] * 9)], 1, "elu")
-        mask = selection.bayesian_neuron_mask(found, 0)
+        mask = neuron_selection.bayesian_neuron_mask(found, 0)
         self.assertAllEqual(mask.on.values["d"], [1, 0, 0])
         self.assertAllEqual(mask.off.values["d"], [0, 1, 0])
 

@@ -9,7 +9,7 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 
 from reproduce import archive as archive_binary
-from reproduce.harness import archive, evidence
+from reproduce.publishing import archive, evidence
 
 FILES = sorted((archive_binary.ROOT / "results").glob("*.json"))
 

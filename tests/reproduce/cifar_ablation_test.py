@@ -11,10 +11,11 @@ from absl.testing import parameterized
 
 from modularity_tf.masking import alpha_search
 from reproduce import cifar_ablation
-from reproduce.csordas2021 import cifar_stages, mask_stages
+from reproduce.csordas2021 import mask_training
+from reproduce.csordas2021.images import cifar_ablation as cifar_stages
 from reproduce.data import images
-from reproduce.harness import experiment
-from reproduce.harness.run import Run
+from reproduce.running import experiment
+from reproduce.running.run import Run
 from tests.reproduce import run_test_case
 
 TINY = cifar_ablation.Config(
@@ -132,7 +133,8 @@ class MainTest(run_test_case.RunTestCase, parameterized.TestCase):
             network, control = run.carry_out([network, control])
         test = images.load_once(dataset).test
         accuracy = np.mean(
-            mask_stages.predict(network, test.images[:500]) == test.labels[:500]
+            mask_training.predict(network, test.images[:500])
+            == test.labels[:500]
         )
         # 60 steps beat chance: a binomial with p = 0.1 exceeds 0.145 rarely.
         self.assertGreater(accuracy, 0.145)

@@ -4,7 +4,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import compare_methods
-from reproduce.comparing import findings
+from reproduce.comparing import claims
 from tests.reproduce import run_test_case
 
 TINY = compare_methods.Config(
@@ -30,7 +30,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         self.assertLen(names, 10)
         rows = record["comparison"]["rows"]
         self.assertEqual({row["class"] for row in rows}, {*names})
-        layers = findings.layers(record)
+        layers = claims.layers(record)
         self.assertEqual(
             layers, ["conv1", "conv2", "conv3", "conv4", "all layers"]
         )

@@ -3,7 +3,7 @@
 from absl.testing import absltest, parameterized
 
 from reproduce import __main__ as listing
-from reproduce.harness import archive
+from reproduce.publishing import archive
 
 FOLDER = archive.FLAGS_FOLDER
 NAMES = [name for name, _, _ in listing.experiments()]

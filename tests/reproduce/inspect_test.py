@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.parts import finding
+from modularity_tf.findings import finding
 from reproduce import inspect
-from reproduce.harness import experiment, report
+from reproduce.publishing import report
+from reproduce.running import experiment
 from tests.reproduce.own_model.brought import BroughtTestCase, blobs, network
 
 

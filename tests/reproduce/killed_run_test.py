@@ -11,7 +11,7 @@ import time
 import tensorflow as tf
 
 from reproduce import cifar_ablation
-from reproduce.harness import experiment
+from reproduce.running import experiment
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = cifar_ablation.Config(

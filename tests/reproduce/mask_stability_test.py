@@ -4,7 +4,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import mask_stability
-from reproduce.csordas2021 import mask_stability_findings as findings
+from reproduce.csordas2021.images import mask_stability_claims as findings
 from tests.reproduce import run_test_case
 
 TINY = mask_stability.Config(

@@ -7,11 +7,11 @@ from absl.testing import parameterized
 from modularity_tf import WeightMask
 from modularity_tf.masking import alpha_search
 from reproduce import mathematics
-from reproduce.csordas2021 import (
-    mathematics_data,
-    mathematics_stages,
+from reproduce.csordas2021.sequences import (
+    mathematics as mathematics_stages,
 )
-from reproduce.harness.run import Run
+from reproduce.csordas2021.sequences import mathematics_data
+from reproduce.running.run import Run
 from tests.reproduce import run_test_case
 
 TINY = mathematics.Config(

@@ -11,11 +11,11 @@ from absl.testing import parameterized
 
 from modularity_tf import WeightMask
 from reproduce import permuted_mnist
-from reproduce.csordas2021 import (
-    permuted_mnist_findings,
-    permuted_mnist_stages,
+from reproduce.csordas2021.continual import (
+    permuted_mnist as permuted_mnist_stages,
 )
-from reproduce.harness import experiment
+from reproduce.csordas2021.continual import permuted_mnist_claims
+from reproduce.running import experiment
 from tests.reproduce import run_test_case
 
 TINY = permuted_mnist.Config(
@@ -51,13 +51,13 @@ class MainTest(run_test_case.RunTestCase):
         # What the record says of sharing is what the masks say.
         for task, earlier in ((1, masks[0]), (2, masks[0] | masks[1])):
             expected = masks[task].sharing(earlier)
-            found = permuted_mnist_findings.share(plain["tasks"][task])
+            found = permuted_mnist_claims.share(plain["tasks"][task])
             self.assertAllClose(found[-1], expected)
             first = (
                 masks[task].select("hidden1").sharing(earlier.select("hidden1"))
             )
             self.assertAllClose(found[0], first)
-        occupied = permuted_mnist_findings.occupied(plain, 2)
+        occupied = permuted_mnist_claims.occupied(plain, 2)
         union = (masks[0] | masks[1] | masks[2]).select("output")
         self.assertAllClose(occupied[-1], union.keep_fraction)
         # Frozen weights: no task is forgotten.

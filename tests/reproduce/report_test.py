@@ -9,7 +9,7 @@ from unittest import mock
 from absl.testing import absltest
 
 from reproduce import report as binary
-from reproduce.harness import report
+from reproduce.publishing import report
 
 ARCHIVE = "double_add_quick"  # a small one
 

@@ -9,8 +9,9 @@ from absl.testing import parameterized
 from modularity_tf import WeightMask
 from modularity_tf.masking import alpha_search
 from reproduce import scan
-from reproduce.csordas2021 import scan_data, scan_stages
-from reproduce.harness.run import Run
+from reproduce.csordas2021.sequences import scan as scan_stages
+from reproduce.csordas2021.sequences import scan_data
+from reproduce.running.run import Run
 from tests.reproduce import run_test_case
 
 TINY = scan.Config(

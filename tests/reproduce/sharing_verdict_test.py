@@ -4,7 +4,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import sharing_verdict
-from reproduce.known_truth import calibration
+from reproduce.known_truth.verdicts import calibration
 from tests.reproduce import run_test_case
 
 TINY = sharing_verdict.Config(

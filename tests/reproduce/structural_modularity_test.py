@@ -8,8 +8,9 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import structural_modularity
-from reproduce.bena2021 import findings, stages
-from reproduce.harness import archive, experiment
+from reproduce.bena2021 import claims, stages
+from reproduce.publishing import archive
+from reproduce.running import experiment
 from tests.reproduce import run_test_case
 
 TINY = structural_modularity.Config(
@@ -66,7 +67,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             shares = np.array(record["plain"]["open"]["mask"])
             self.assertAllClose(shares.sum(axis=0), [1.0, 1.0])
             self.assertEqual(record["plain"]["steps"], 4)
-        for measure in findings.MEASURES:
+        for measure in claims.MEASURES:
             self.assertEqual(np.shape(sparse["untrained"][measure]), (2, 2))
         for found in sparse["controls"].values():
             self.assertContainsSubset({"accuracy", "rewired"}, found)

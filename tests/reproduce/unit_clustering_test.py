@@ -10,8 +10,8 @@ from absl.testing import parameterized
 from modularity_tf.units import similarity
 from reproduce import unit_clustering
 from reproduce.data import images
-from reproduce.harness import experiment
 from reproduce.lange2022 import stages
+from reproduce.running import experiment
 from tests.reproduce import run_test_case
 
 TINY = unit_clustering.Config(

@@ -8,9 +8,9 @@ from keras import layers
 
 import modularity_tf
 from modularity_tf import NeuronSelection, WeightMask, soundness
-from modularity_tf.parts import weights as model_weights
-from reproduce.known_truth import boolean_networks
-from reproduce.known_truth.boolean_networks import Plan, parity
+from modularity_tf.network import model_weights
+from reproduce.known_truth.networks import boolean
+from reproduce.known_truth.networks.boolean import Plan, parity
 
 THREE = (0, parity(3)), (1, parity(3)), (2, parity(3))
 NOT = tuple(1 - value for value in parity(3))
@@ -18,7 +18,7 @@ QUICK = {"removals": 40, "random_parts": 20}
 
 
 def network(plan=None, seed=0):
-    return boolean_networks.build(plan or Plan(THREE, unread=2), seed)
+    return boolean.build(plan or Plan(THREE, unread=2), seed)
 
 
 def finding(planted, output=0, *kinds, seed=0):

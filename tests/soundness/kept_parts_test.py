@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf import WeightMask
-from modularity_tf.neurons.selection import NeuronSelection
+from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.soundness import kept_parts
 
 

@@ -7,8 +7,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf import layers
-from modularity_tf.masking import functional_call
-from modularity_tf.parts import keras_private
+from modularity_tf.network import functional_call, keras_private
 from modularity_tf.structure import deep_r
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from networkx.algorithms import community
 
-from modularity_tf.masking import weight_mask
+from modularity_tf.findings import weight_mask
 from modularity_tf.structure import specialization
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.neurons.selection import NeuronSelection
+from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.units import clustering
 from modularity_tf.units.find_units import find_units
 

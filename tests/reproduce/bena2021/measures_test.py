@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.masking import weight_mask
+from modularity_tf.findings import weight_mask
 from modularity_tf.structure import specialization
 from reproduce.bena2021 import measures, stages
 from tests.reproduce.bena2021.tiny import CONFIG, SETTING

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from reproduce.bena2021 import stages
 from reproduce.data import images
-from reproduce.harness.run import Run
+from reproduce.running.run import Run
 from tests.reproduce.bena2021.tiny import CONFIG, SETTING
 
 

@@ -3,9 +3,9 @@ from absl.testing import absltest
 
 from reproduce import compare_methods
 from reproduce.comparing import stages
-from reproduce.csordas2021 import cifar_stages
+from reproduce.csordas2021.images import cifar_ablation
 from reproduce.data import images
-from reproduce.harness.run import Run
+from reproduce.running.run import Run
 
 CONFIG = compare_methods.Config(dataset="digits", seeds=(0, 3), t_high=0.2)
 
@@ -23,7 +23,7 @@ class PlanTest(absltest.TestCase):
 class FindAllNeuronsTest(absltest.TestCase):
     def test_finds_neurons_of_the_layers_by_both_rules(self):
         data = images.load_once("digits")
-        network = cifar_stages.untrained(CONFIG, data, stages.NETWORK, seed=0)
+        network = cifar_ablation.untrained(CONFIG, data, stages.NETWORK, seed=0)
         found = stages.find_all_neurons(CONFIG, network, data, ["conv1"])
         self.assertEqual([*found], [*stages.METHODS])
         for method in stages.METHODS:

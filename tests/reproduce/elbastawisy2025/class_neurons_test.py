@@ -4,7 +4,8 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.neurons import selection, statistics
+from modularity_tf.findings import neuron_selection
+from modularity_tf.neurons import statistics
 from reproduce import neuron_subselection
 from reproduce.data import images
 from reproduce.elbastawisy2025 import class_neurons
@@ -69,14 +70,16 @@ class ChooseAllTest(tf.test.TestCase):
         )
         self.assertLen(by_threshold, 3)
         for label, chosen in enumerate(by_threshold):
-            expected = selection.threshold_neurons(found, label, 50.0)
+            expected = neuron_selection.threshold_neurons(found, label, 50.0)
             self.assertEqual(list(chosen), ["a"])
             self.assertAllEqual(chosen["a"], expected.values["a"])
         masked = class_neurons.choose_all(
             CONFIG, "bayesian", found, ["out"], t_high=0.3
         )
         for label, chosen in enumerate(masked):
-            expected = selection.bayesian_neuron_mask(found, label, t_high=0.3)
+            expected = neuron_selection.bayesian_neuron_mask(
+                found, label, t_high=0.3
+            )
             self.assertAllEqual(chosen["a"], expected.on.values["a"])
         self.assertGreater(np.sum([one["a"] for one in masked]), 0)
         default = class_neurons.choose_all(CONFIG, "bayesian", found, ["out"])

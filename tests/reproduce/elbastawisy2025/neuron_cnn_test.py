@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.parts import activations
+from modularity_tf.network import activations
 from reproduce.elbastawisy2025 import neuron_cnn
 
 

@@ -7,7 +7,7 @@ from modularity_tf.neurons import statistics
 from reproduce import neuron_subselection
 from reproduce.data import images
 from reproduce.elbastawisy2025 import sharing, stages
-from reproduce.harness.run import Run
+from reproduce.running.run import Run
 
 
 class MeanActivationsTest(tf.test.TestCase):

@@ -7,7 +7,7 @@ from absl.testing import parameterized
 from reproduce import neuron_subselection
 from reproduce.data import images
 from reproduce.elbastawisy2025 import stages
-from reproduce.harness.run import Run
+from reproduce.running.run import Run
 
 CONFIG = neuron_subselection.Config(datasets=("digits",), seeds=(0, 1))
 

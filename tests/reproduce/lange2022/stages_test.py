@@ -4,8 +4,8 @@ from unittest import mock
 import tensorflow as tf
 
 from reproduce import unit_clustering
-from reproduce.harness.run import Run
 from reproduce.lange2022 import analysis, stages
+from reproduce.running.run import Run
 
 CONFIG = unit_clustering.Config(
     dataset="digits",

@@ -3,8 +3,8 @@ from unittest import mock
 import tensorflow as tf
 
 import modularity_tf as mtf
-from reproduce.harness import experiment
 from reproduce.own_model import stages
+from reproduce.running import experiment
 from tests.reproduce.own_model.brought import BroughtTestCase
 
 

@@ -1,0 +1,1 @@
+"""What is found in a network: values that are saved, drawn and applied."""

@@ -1,0 +1,323 @@
+"""PartSet: a subset of a network's parts, as an immutable value."""
+
+import base64
+import collections.abc
+import dataclasses
+import math
+import types
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import rich.table
+
+from modularity_tf import checks
+from modularity_tf.findings import finding, overlap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PartSet(finding.Finding):
+    """A subset of a network's parts: True where a part belongs to it.
+
+    An immutable value: set operations return new ones. They need sets over
+    the same parts.
+
+    - `a | b`, `a & b`, `a - b`, `~a`: union, intersection, difference and
+      complement, part by part. Their provenance is the model's fingerprint,
+      where both have the same.
+    - `a == b`: the same members, whatever the provenance.
+
+    Args:
+        values: Dict from name to boolean array.
+        provenance: Dict of JSON values that says where the set comes from.
+
+    Raises:
+        ValueError: If an array is not boolean, or `provenance` is not JSON.
+    """
+
+    values: Mapping[str, np.ndarray]
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    KIND = "parts"  # what they are
+
+    def __post_init__(self):
+        if not isinstance(self.values, collections.abc.Mapping):
+            raise ValueError(
+                "`values` must be a dict from name to boolean array, got "
+                f"{self.values!r}."
+            )
+        values = {}
+        for path, value in self.values.items():
+            if not isinstance(path, str):
+                raise ValueError(f"A name must be a str, got {path!r}.")
+            try:
+                value = np.array(value)  # a copy: nobody else can write to it
+            except ValueError as error:
+                raise ValueError(f"{path!r} is no array: {error}") from error
+            if value.dtype != bool:
+                raise ValueError(
+                    f"The values of {path!r} must be boolean, got "
+                    f"{value.dtype}."
+                )
+            value.flags.writeable = False
+            values[path] = value
+        object.__setattr__(self, "values", types.MappingProxyType(values))
+        provenance = finding.as_provenance(self.provenance)
+        object.__setattr__(self, "provenance", provenance)
+
+    def __or__(self, other: Self) -> Self:
+        return self._combine(other, np.logical_or)
+
+    def __and__(self, other: Self) -> Self:
+        return self._combine(other, np.logical_and)
+
+    def __sub__(self, other: Self) -> Self:
+        return self._combine(other, np.greater)
+
+    def __invert__(self) -> Self:
+        return type(self)(
+            {p: ~value for p, value in self.values.items()},
+            _of_model(self, self),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(other) is type(self)
+            and self.values.keys() == other.values.keys()
+            and all(
+                np.array_equal(value, other.values[path])
+                for path, value in self.values.items()
+            )
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self):  # a read-only `values` can't be pickled or copied
+        return type(self), (dict(self.values), self.provenance)
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} of {self.size} {self.KIND} in "
+            f"{len(self.values)} tensors, {self.keep_fraction:.1%} kept>"
+        )
+
+    @property
+    def size(self) -> int:
+        """Int, the number of parts, in the set or not."""
+        return sum(value.size for value in self.values.values())
+
+    @property
+    def keep_fraction(self) -> float:
+        """Float in [0, 1], the share of parts in the set; NaN for none."""
+        return overlap.ratio(sum(_counts(self).values()), self.size)
+
+    def keep_fractions(self) -> dict[str, float]:
+        """Returns the share of parts kept of each tensor, keyed by path."""
+        return {
+            path: overlap.ratio(count, self.values[path].size)
+            for path, count in _counts(self).items()
+        }
+
+    def sharing(self, reference: Self, per_tensor: bool = False) -> Any:
+        """Returns s(t, r) = |t & r| / |t|, t this set, r the reference.
+
+        Not symmetric. 0 / 0, for an empty set, is NaN.
+
+        Args:
+            reference: A set over the same parts; with several tasks, the
+                union of the others' sets.
+            per_tensor: Bool. Return one value a tensor instead of the total.
+
+        Returns:
+            Float in [0, 1], or a dict of such keyed by path.
+
+        Raises:
+            ValueError: If the sets are not over the same parts.
+
+        References:
+            - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
+              section 2
+        """
+        return self._measure(reference, "share", per_tensor)
+
+    def iou(self, other: Self, per_tensor: bool = False) -> Any:
+        """Returns the intersection over union, |a & b| / |a | b|.
+
+        Symmetric. 0 / 0, for two empty sets, is NaN. Arguments, result and
+        errors as in `sharing`.
+
+        References:
+            - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
+              appendix B.1
+        """
+        return self._measure(other, "jaccard", per_tensor)
+
+    def overlap(self, other: Self, per_tensor: bool = False) -> Any:
+        """Returns what two sets share, beside what random sets would.
+
+        Args:
+            other: A set over the same parts.
+            per_tensor: Bool. Return one value a tensor instead of the total.
+
+        Returns:
+            `Overlap`, or a dict of such keyed by path.
+
+        Raises:
+            ValueError: If the sets are not over the same parts.
+        """
+        self._check_like(other)
+        found = overlap.overlaps(self.values, other.values)
+        total = found.pop("total")
+        return found if per_tensor else total
+
+    def table(self) -> rich.table.Table:
+        table = rich.table.Table(title=self._title())
+        for column in ("where", self.KIND, "in the set", "share"):
+            table.add_column(
+                column, justify="right" if column != "where" else "left"
+            )
+        rows = [
+            (path, value.size, int(value.sum()))
+            for path, value in self.values.items()
+        ]
+        rows.append(("all", self.size, sum(_counts(self).values())))
+        for path, size, count in rows:
+            share = f"{overlap.ratio(count, size):.1%}"
+            table.add_row(path, str(size), str(count), share)
+        return table
+
+    def plot(self) -> "Figure":
+        from modularity_tf import plots  # and matplotlib with it
+
+        return plots.shares_by_layer(
+            {
+                path: (int(value.sum()), value.size)
+                for path, value in self.values.items()
+            },
+            f"{self.KIND} in the set [%]",
+            self._title(),
+        )
+
+    def shuffled(self, seed: int, within: Self | None = None) -> Self:
+        """Returns a random set with as many members in each tensor.
+
+        The control for a finding: what a set of this size does by chance.
+
+        Args:
+            seed: Int, at least 0.
+            within: A set that holds this one, to draw the members from: what
+                the finding was chosen among. `None` for all there are.
+
+        Returns:
+            A set of this type, without provenance.
+
+        Raises:
+            ValueError: If `seed` is no such int, or `within` lacks a member.
+        """
+        seed = checks.integer("seed", seed)
+        if within is not None and self & within != self:
+            raise ValueError("`within` must hold every member of this set.")
+        seeds = np.random.SeedSequence(seed).spawn(len(self.values))
+        drawn = {}
+        for s, (path, value) in zip(seeds, self.values.items(), strict=True):
+            rng, drawn[path] = np.random.default_rng(s), np.zeros_like(value)
+            chosen = np.True_ if within is None else within.values[path]
+            chosen = np.broadcast_to(chosen, value.shape)
+            drawn[path][chosen] = rng.permutation(value[chosen])
+        return type(self)(drawn)
+
+    def get_config(self):
+        packed = [np.packbits(value) for value in self.values.values()]
+        bits = b"".join(value.tobytes() for value in packed)
+        return {
+            "shapes": {path: list(v.shape) for path, v in self.values.items()},
+            "provenance": self.provenance,
+            "bits": base64.b64encode(bits).decode(),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        bits = np.frombuffer(base64.b64decode(config["bits"]), "uint8")
+        shapes = config["shapes"]
+        needed = sum(-(-math.prod(shape) // 8) for shape in shapes.values())
+        if bits.size != needed:  # NumPy would make up the rest
+            raise ValueError(f"{needed} bytes needed, {bits.size} found")
+        values, start = {}, 0
+        for path, shape in shapes.items():
+            size = math.prod(shape)
+            stop = start + -(-size // 8)
+            flat = np.unpackbits(bits[start:stop], count=size)
+            values[path] = flat.reshape(shape).astype(bool)
+            start = stop
+        return cls(values, config["provenance"])
+
+    def _packed(self):
+        config = self.get_config()
+        bits = np.frombuffer(base64.b64decode(config.pop("bits")), "uint8")
+        return config, {"bits": bits}
+
+    @classmethod
+    def _unpacked(cls, config, arrays):
+        bits = base64.b64encode(arrays["bits"].tobytes())
+        return cls.from_config({**config, "bits": bits})
+
+    def _measure(self, other, name, per_tensor):
+        found = self.overlap(other, per_tensor)
+        if per_tensor:
+            return {path: getattr(both, name) for path, both in found.items()}
+        return getattr(found, name)
+
+    def _title(self):
+        told = [
+            f"{key} {self.provenance[key]}"
+            for key in ("task", "label", "method", "cluster")
+            if self.provenance.get(key) is not None
+        ]
+        return f"{type(self).__name__}: {', '.join(told) or self.KIND}"
+
+    def _check_like(self, other):
+        if type(other) is not type(self):
+            raise ValueError(
+                f"A {type(self).__name__} can be compared with another only, "
+                f"got {other!r}."
+            )
+        _ = self & other  # refuses what does not fit
+
+    def _combine(self, other, operation):
+        if type(other) is not type(self):
+            return NotImplemented
+        for path in {**self.values, **other.values}:
+            shapes = [
+                one.values[path].shape if path in one.values else "absent"
+                for one in (self, other)
+            ]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"The sets are not over the same {self.KIND}: the shape "
+                    f"of {path!r} is {shapes[0]} in one, {shapes[1]} in the "
+                    "other."
+                )
+        return type(self)(
+            {
+                path: operation(value, other.values[path])
+                for path, value in self.values.items()
+            },
+            _of_model(self, other),
+        )
+
+
+def _of_model(one, other):
+    """Returns what two sets say alike of the model that they are of."""
+    return {
+        key: one.provenance[key]
+        for key in ("model", "model_fingerprint")
+        if key in one.provenance
+        and one.provenance[key] == other.provenance.get(key)
+    }
+
+
+def _counts(chosen):
+    return {path: int(v.sum()) for path, v in chosen.values.items()}

@@ -1,0 +1,236 @@
+"""WeightMask: which weights of a model a task needs."""
+
+import json
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from modularity_tf import checks
+from modularity_tf.findings import part_set
+from modularity_tf.masking import frozen_model
+from modularity_tf.network import activations, copying, model_weights
+
+if TYPE_CHECKING:  # it imports this module
+    from modularity_tf.findings.neuron_selection import NeuronSelection
+
+
+@keras.saving.register_keras_serializable(package="modularity_tf")
+class WeightMask(part_set.PartSet):
+    """A binary mask over the weights of a model, True where a weight is kept.
+
+    An immutable value: set operations return new masks. They need masks over
+    the same weights.
+
+    - `a | b`, `a & b`, `a - b`, `~a`: union, intersection, difference and
+      complement, weight by weight. Their provenance is the model's
+      fingerprint, where both have the same.
+    - `a == b`: the same weights kept, whatever the provenance.
+
+    Args:
+        values: Dict from weight path (see `model_weights`) to a boolean array
+            of the weight's shape.
+        provenance: Dict of JSON values that says where the mask comes from.
+
+    Raises:
+        ValueError: If an array is not boolean, or `provenance` is not JSON.
+
+    Example:
+
+    >>> kernel = model.get_layer("hidden").kernel.numpy()
+    >>> large = mtf.WeightMask({"hidden/kernel": abs(kernel) > 0.1})
+    >>> pruned = large.apply(model)  # a plain Keras model
+    >>> (large | ~large).keep_fraction
+    1.0
+
+    References:
+        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+    """
+
+    KIND = "weights"
+
+    def select(self, layers: str | Iterable[str]) -> "WeightMask":
+        """Returns the part of the mask that lies in the named layers.
+
+        Args:
+            layers: Layer name or path, or an iterable of such.
+
+        Raises:
+            ValueError: If a name matches no layer of the mask.
+        """
+        chosen = model_weights.select_layers(self.values, layers)
+        return WeightMask(chosen, self.provenance)
+
+    def inverted(self, keep_layers: str | Iterable[str] = ()) -> "WeightMask":
+        """Returns the complement, but for some layers that stay as they are.
+
+        Args:
+            keep_layers: Layer name or path, or an iterable of such.
+
+        Raises:
+            ValueError: If a name matches no layer of the mask.
+        """
+        stays = self.select(keep_layers).values if keep_layers else {}
+        return WeightMask(
+            {p: v if p in stays else ~v for p, v in self.values.items()}
+        )
+
+    def halves(self) -> tuple["WeightMask", "WeightMask"]:
+        """Returns the mask of the first half of the layers, and the second.
+
+        Applied alone, each leaves the other half of the network whole: where
+        a function breaks down shows in which half its weights lie.
+
+        Returns:
+            Two `WeightMask`s; the first has the layer in the middle.
+        """
+        layers = list(dict.fromkeys(p.rpartition("/")[0] for p in self.values))
+        first = layers[: -(-len(layers) // 2)]
+        halves: tuple[dict, dict] = {}, {}
+        for path, value in self.values.items():
+            halves[path.rpartition("/")[0] not in first][path] = value
+        one, other = (WeightMask(half, self.provenance) for half in halves)
+        return one, other
+
+    def check_fits(self, model: keras.Model) -> None:
+        """Raises `ValueError` with the first path that `model` has otherwise.
+
+        The mask may cover a part of the model's weights.
+        """
+        if isinstance(model, frozen_model.FrozenModel):
+            raise ValueError(
+                f"`model` is the {type(model).__name__} {model.name!r}: give "
+                "the model that it wraps, its `model`."
+            )
+        weights = model_weights.model_weights(model)
+        for path, value in self.values.items():
+            if path not in weights:
+                raise ValueError(
+                    f"The mask does not fit the model {model.name!r}: it has "
+                    f"no weight {path!r}. Its weights: {list(weights)}."
+                )
+            shape = tuple(weights[path].variable.shape)
+            if shape != value.shape:
+                raise ValueError(
+                    f"The mask does not fit the model {model.name!r}: weight "
+                    f"{path!r} has shape {shape}, the mask {value.shape}."
+                )
+
+    def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
+        """Returns a copy of `model` in which removed weights are zero.
+
+        Before the weights are removed, the copy and `model` are called on the
+        same inputs. A copy that computes something else is refused.
+
+        Args:
+            model: Built `keras.Model` that the mask fits. It is not changed.
+            inputs: Some of what `model` takes, to compare the copy on; `None`
+                to draw them.
+
+        Returns:
+            A plain Keras model, not compiled; weights that the mask does not
+            cover are copied.
+
+        Raises:
+            ValueError: If the mask does not fit, `model` can't be copied, or
+                no output notices one of the weights.
+        """
+        self.check_fits(model)
+        return copying.with_weights_kept(model, self.values, inputs)
+
+    def remove_from(
+        self, model: keras.Model, *, inputs: Any = None
+    ) -> keras.Model:
+        """Returns a copy of `model` without the weights of the mask.
+
+        Args:
+            model: As in `apply`.
+            inputs: As in `apply`.
+
+        Returns:
+            A plain Keras model, not compiled; weights outside of the mask
+            are copied.
+
+        Raises:
+            ValueError: As in `apply`.
+        """
+        return (~self).apply(model, inputs=inputs)
+
+    def units(
+        self, model: keras.Model, at_least: float | None = None
+    ) -> "NeuronSelection":
+        """Returns the neurons whose incoming weights the mask keeps.
+
+        Args:
+            model: Built `keras.Model` that the mask fits.
+            at_least: Float in (0, 1], the share of a neuron's incoming weights
+                that must be kept. `None`: more than the mask keeps of the
+                whole layer.
+
+        Returns:
+            `NeuronSelection` over the Conv and Dense layers whose kernels are
+            in the mask.
+
+        Raises:
+            ValueError: If the mask does not fit or has no such kernel, a layer
+                has its channels first, or `at_least` is out of its range.
+        """
+        self.check_fits(model)
+        if at_least is not None:
+            at_least = checks.number("at_least", at_least, above=True, most=1)
+        chosen = {}
+        for layer, path in activations.kernel_paths(model).items():
+            if path not in self.values:
+                continue
+            kept = self.values[path]
+            shares = kept.reshape(-1, kept.shape[-1]).mean(axis=0)
+            if at_least is None:
+                chosen[layer] = shares > kept.mean()
+            else:
+                chosen[layer] = shares >= at_least
+        if not chosen:
+            raise ValueError(
+                f"The mask has no kernel of a Conv or Dense layer of "
+                f"{model.name!r}; it is over {[*self.values]}."
+            )
+        activations.neuron_layers(model, [*chosen])  # refuses channels first
+        provenance = {
+            **self.provenance,
+            "method": "units of weights",
+            "at_least": at_least,
+        }
+        return self.kinds["neurons"](chosen, provenance)
+
+
+def task_record(task):
+    """Returns the task of a mask as it is kept in the mask's provenance.
+
+    Raises:
+        ValueError: If it is no JSON value.
+    """
+    task = task.item() if isinstance(task, np.generic) else task
+    try:
+        json.dumps(task)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`task` must be a str or another JSON value, got {task!r}."
+        ) from None
+    return task
+
+
+def given_or_empty(mask, argument):
+    """Returns a mask given as an argument; without weights for `None`.
+
+    Raises:
+        ValueError: If it is no `WeightMask`.
+    """
+    if mask is None:
+        return WeightMask({})
+    if isinstance(mask, WeightMask):
+        return mask
+    got = f"a {type(mask).__name__}"
+    if isinstance(mask, (str, os.PathLike)):
+        got = f"{mask!r}; a file is read by `WeightMask.load(file)`"
+    raise ValueError(f"`{argument}` must be a WeightMask or `None`, got {got}.")

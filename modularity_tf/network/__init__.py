@@ -1,0 +1,1 @@
+"""A Keras model taken apart: its weights, activations, copies and calls."""

@@ -1,0 +1,459 @@
+"""Copies of Keras models that compute what the originals do, and are checked.
+
+Whatever returns a changed model starts here. A copy is made anew from its
+configuration, so what is not in there has to be carried over: weights, what
+layers derive from them, vocabularies, seeds, and attributes that were set
+later. Then both models are called on the same inputs, and a copy that computes
+something else is refused.
+"""
+
+import contextlib
+import functools
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modularity_tf.network import (
+    activations,
+    example_inputs,
+    keras_private,
+    model_weights,
+)
+
+_CLOSE = 1e-5  # of an example's largest output
+_CLOSE_HALF = 1e-2  # the same in half precision, which rounds
+_OF_KERAS = (keras.Sequential, keras_private.FUNCTIONAL)
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+def copied(model: keras.Model, inputs: Any = None) -> keras.Model:
+    """Returns a copy of a model that computes the same, not compiled.
+
+    Args:
+        model: Built `keras.Model`. It is not changed.
+        inputs: Some of what it takes, to compare the two on; `None` to draw
+            them as in `example_inputs.draw`.
+
+    Raises:
+        ValueError: If no copy can be made, it computes something else, or the
+            two can't be compared.
+    """
+    return _remade(model, inputs)[0]
+
+
+def untrained(model: keras.Model, inputs: Any = None) -> keras.Model:
+    """Returns a copy of a model as it was before training, not compiled.
+
+    Its weights are drawn by their initializers. What a layer learned from data
+    by `adapt` stays: the mean and variance of a `Normalization`, vocabularies.
+    It is the control of `soundness.check`.
+
+    >>> twin = mtf.soundness.untrained(model)
+    >>> [weight.shape for weight in twin.weights] == [
+    ...     weight.shape for weight in model.weights
+    ... ]
+    True
+
+    Args:
+        model: As in `copied`.
+        inputs: As in `copied`.
+
+    Raises:
+        ValueError: As in `copied`.
+    """
+    made, fresh, _ = _remade(model, inputs)
+    adapted = {
+        id(variable)
+        for layer in keras_private.all_layers(made)
+        if hasattr(layer, "adapt")
+        for variable in layer.variables
+    }
+    for variable, value in zip(made.variables, fresh, strict=True):
+        if id(variable) not in adapted:
+            variable.assign(value)
+    _derive(made)
+    return made
+
+
+def with_weights_kept(
+    model: keras.Model, kept: Mapping[str, np.ndarray], inputs: Any = None
+) -> keras.Model:
+    """Returns a copy of a model in which some weights are zero.
+
+    Args:
+        model: As in `copied`.
+        kept: Dict from weight path, as in `weights.model_weights`, to boolean
+            array, False where the weight becomes zero.
+        inputs: As in `copied`.
+
+    Raises:
+        ValueError: As in `copied`, or if no output notices one of the weights.
+    """
+    made, _, inputs = _remade(model, inputs)
+    copies = {id(old): new for old, new in _variables(model, made)}
+    changed = {}
+    for path, weight in model_weights.model_weights(model).items():
+        if path in kept and not np.all(kept[path]):
+            changed[path] = copies[id(weight.variable)]
+    _check_noticed(model, made, changed, inputs)
+    for path, variable in changed.items():
+        value = variable.numpy()
+        variable.assign(np.where(kept[path], value, np.zeros_like(value)))
+    _derive(made)
+    return made
+
+
+def _remade(model, inputs):
+    """Returns a checked copy, the fresh values of its variables, and inputs."""
+    model_weights.model_weights(model)  # refuses what is no built model
+    if inputs is None:
+        inputs = example_inputs.draw(model)
+    inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+    expected, problem = None, None
+    for make in _ways(model):
+        made, reason = _made(model, make, inputs)
+        if made is None:
+            problem = problem or reason
+            continue
+        fresh = [variable.numpy() for variable in made.variables]
+        try:
+            _carry_over(model, made)
+            if expected is None:
+                expected = _outputs(model, inputs)
+            difference = _difference(expected, _outputs(made, inputs))
+        except Exception as error:  # whatever the user's code may raise
+            said = example_inputs.in_one_line(error)
+            problem = problem or f"the copy raised: {said}"
+            continue
+        if difference is None:
+            return made, fresh, inputs
+        problem = _where(model, made, inputs, difference)
+    raise ValueError(
+        f"{type(model).__name__} {model.name!r} can't be copied: {problem}. "
+        "Give each model and layer of your own a `get_config` with all that "
+        "its `call` depends on, and a `build` that makes all its weights."
+    )
+
+
+def _ways(model):
+    """Returns functions that make a model anew, the likelier one first."""
+    if type(model) in _OF_KERAS:
+        return [keras.models.clone_model, _from_config]
+    is_plain = any(type(model).call is kind.call for kind in _OF_KERAS)
+    return [_from_config, *([keras.models.clone_model] if is_plain else [])]
+
+
+def _made(model, make, inputs):
+    """Returns a model with all weights, or `None` and what is wrong."""
+    # Keras would compile it, with whatever loss and metrics a user has.
+    compiled, model.compiled = model.compiled, False
+    try:
+        with (
+            _custom_objects(model) as own,
+            keras_private.everything_allowed(own),
+        ):
+            made = make(model)
+        if len(made.weights) != len(model.weights):
+            _build(model, made, inputs)
+    except Exception as error:  # whatever the user's code may raise
+        said = example_inputs.in_one_line(error)
+        return None, f"its configuration does not make it: {said}"
+    finally:
+        model.compiled = compiled
+    made.compiled = False
+    if len(made.weights) != len(model.weights):
+        return None, (
+            f"from its configuration it has {len(made.weights)} weights, not "
+            f"{len(model.weights)}"
+        )
+    return made, None
+
+
+def _from_config(model):
+    config = model.get_config()
+    # Keras's own config holds what many an `__init__` does not take.
+    taken = inspect.signature(type(model).__init__).parameters
+    if not any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        for name in ("name", "trainable", "dtype"):
+            if name not in taken:
+                config.pop(name, None)
+    return type(model).from_config(config)
+
+
+def _build(model, made, inputs):
+    """Makes the weights that a model has once it is called."""
+    with warnings.catch_warnings():  # that it can't be built without a call
+        warnings.simplefilter("ignore", UserWarning)
+        made.build_from_config(model.get_build_config())
+    if len(made.weights) != len(model.weights):
+        made(inputs, training=False)
+    made.built = True
+
+
+@contextlib.contextmanager
+def _custom_objects(model):
+    """Yields the classes and functions that a model is made of, by name.
+
+    A function whose name another one has, as all lambdas have, gets a name of
+    its own meanwhile: by names alone Keras would take one for the other.
+    """
+    found, renamed = {}, []
+    for layer in keras_private.all_layers(model):
+        for each in (layer, *getattr(layer, "operations", ())):
+            for value in (each, *vars(each).values()):
+                is_function = inspect.isfunction(value)
+                named = value if is_function else type(value)
+                if str(named.__module__).startswith(("keras.", "builtins")):
+                    continue
+                known = found.setdefault(named.__name__, named)
+                is_lambda = named.__name__ == "<lambda>"
+                if is_function and (is_lambda or known is not named):
+                    renamed.append((named, named.__name__))
+                    named.__name__ = f"function_{len(renamed)}"
+                    found[named.__name__] = named
+    try:
+        yield found
+    finally:
+        for function, name in renamed:
+            function.__name__ = name
+
+
+def _variables(model, made):
+    """Returns pairs of the variables of a model and its copy, seeds as well."""
+    pairs = []
+    for old, new in _layers(model, made):
+        own, copies = map(keras_private.own_variables, (old, new))
+        # Quantized later, a layer has its variables in another order.
+        names, copied_names = ([v.name for v in x] for x in (own, copies))
+        if len({*names}) == len(names) and {*names} == {*copied_names}:
+            copies = [copies[copied_names.index(name)] for name in names]
+        # A Dropout whose rate was 0 has no seed, which is the last one.
+        pairs += zip(own, copies)
+    return pairs
+
+
+def _layers(model, made):
+    return zip(
+        keras_private.all_layers(model),
+        keras_private.all_layers(made),
+        strict=True,
+    )
+
+
+def _carry_over(model, made):
+    """Gives a fresh copy all that the model has and its config has not."""
+    for old, new in _layers(model, made):
+        if isinstance(new, type(old)):
+            _copy_attributes(old, new)
+            _copy_vocabulary(old, new)
+    for old, new in _variables(model, made):
+        new.assign(old.numpy())
+    for old, new in _layers(model, made):
+        if getattr(old, "stateful", False):  # a recurrent layer
+            states = (keras.tree.flatten(x.states) for x in (old, new))
+            for one, other in zip(*states, strict=True):
+                other.assign(one.numpy())
+    _derive(made)
+
+
+def _copy_attributes(old, new):
+    """Sets the plain attributes that were set after construction."""
+    is_of_keras = type(old).__module__.startswith("keras.")
+    for name, value in vars(old).items():
+        if name in _names_of_keras() or not _is_plain(value):
+            continue
+        if is_of_keras and name.startswith("_"):
+            continue
+        if name not in vars(new) or not _are_equal(vars(new)[name], value):
+            setattr(new, name, _as_plain(value))
+
+
+@functools.cache
+def _names_of_keras():
+    """Returns the attributes that any model has, which are Keras's to set."""
+    return {*vars(keras.Model()), "loss", "loss_weights", "optimizer"}
+
+
+def _is_plain(value):
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (*_PLAIN, np.ndarray, np.generic))
+
+
+def _as_plain(value):
+    """Returns a copy without what Keras hangs on lists to track layers."""
+    if isinstance(value, Mapping):
+        return {key: _as_plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        kind = tuple if isinstance(value, tuple) else list
+        return kind(map(_as_plain, value))
+    return np.array(value) if isinstance(value, np.ndarray) else value
+
+
+def _are_equal(one, other):
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    try:
+        return bool(one == other)
+    except ValueError:  # arrays within
+        return False
+
+
+def _copy_vocabulary(old, new):
+    kinds = (keras.layers.StringLookup, keras.layers.IntegerLookup)
+    if not isinstance(old, kinds):
+        return
+    known = [*old.get_vocabulary()]
+    if known != [*new.get_vocabulary()]:
+        weights = {}
+        if old.output_mode == "tf_idf":
+            weights["idf_weights"] = old.idf_weights_const.numpy()
+        new.set_vocabulary(known, **weights)
+
+
+def _derive(model):
+    """Has layers compute anew what they derive from their weights.
+
+    Keras's own do so in `finalize_state`, a user's where a file is read.
+    """
+    for layer in keras_private.all_layers(model):
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+        own = type(layer).load_own_variables
+        if not own.__module__.startswith("keras."):
+            store: dict = {}
+            layer.save_own_variables(store)
+            layer.load_own_variables(
+                {name: _as_array(value) for name, value in store.items()}
+            )
+
+
+def _outputs(model, inputs):
+    """Returns the outputs of a model as a list of arrays, and leaves it."""
+    with keras.StatelessScope():  # a draw is not the next call's
+        outputs = model(inputs, training=False)
+    return [_as_array(x) for x in keras.tree.flatten(outputs)]
+
+
+def _as_array(x):
+    if isinstance(x, tf.RaggedTensor):
+        x = x.flat_values
+    elif isinstance(x, tf.SparseTensor):
+        x = x.values
+    return keras.ops.convert_to_numpy(x)
+
+
+def _difference(expected, found):
+    """Returns how far outputs differ, `None` if they do not."""
+    if [x.shape for x in expected] != [x.shape for x in found]:
+        return "other shapes"
+    for one, other in zip(expected, found):
+        if one.dtype.kind not in "fcV":  # bfloat16 is of kind V
+            if not np.array_equal(one, other):
+                return "other values"
+            continue
+        close = _CLOSE_HALF if one.dtype.itemsize < 4 else _CLOSE
+        one, other = (x.astype("complex128") for x in (one, other))
+        finite = np.isfinite(one)
+        if not np.array_equal(finite, np.isfinite(other)):
+            return "other values"
+        gap = np.abs(np.where(finite, one - other, 0))
+        scale = np.abs(np.where(finite, one, 0))
+        axes = tuple(range(1, scale.ndim))
+        if np.any(gap > close * np.max(scale, axes, keepdims=True, initial=0)):
+            return f"by {gap.max():.3g}"
+    return None
+
+
+def _where(model, made, inputs, difference):
+    """Returns which layer of a copy computes something else, in words."""
+    calls = []
+    for each in (model, made):
+        leaves = keras_private.leaves(each)
+        with (
+            contextlib.suppress(Exception),
+            keras.StatelessScope(),
+            activations.recorded_calls(leaves) as recorded,
+        ):
+            each(inputs, training=False)
+        calls.append([(layer, result) for layer, _, result in recorded])
+    for (layer, result), (_, other) in zip(*calls):
+        outputs = [
+            [_as_array(x) for x in keras.tree.flatten(each)]
+            for each in (result, other)
+        ]
+        if _difference(*outputs) is not None:
+            return (
+                f"the layer {_path(model, layer)!r} "
+                f"({type(layer).__name__}) of the copy computes something "
+                f"else, {_difference(*outputs)}"
+            )
+    return f"the copy computes something else, {difference}"
+
+
+def _path(model, layer):
+    paths = {id(x): path for path, x in activations.layers_of(model).items()}
+    return paths.get(id(layer), layer.name)
+
+
+def _check_noticed(model, made, variables, inputs):
+    """Raises `ValueError` if a weight has no part in the outputs, by path."""
+    values = [variable.value for variable in variables.values()]
+    slopes = [None] * len(values)
+    # Some operations can't be differentiated: float8, say.
+    with (
+        contextlib.suppress(Exception),
+        keras.StatelessScope(),
+        tf.GradientTape(watch_accessed_variables=False) as tape,
+    ):
+        tape.watch(values)
+        outputs = keras.tree.flatten(made(inputs, training=False))
+        floats = [x for x in outputs if x.dtype.is_floating]
+        slopes = tape.gradient(floats, values) if floats else slopes
+    unnoticed = [
+        path
+        for (path, variable), slope in zip(variables.items(), slopes)
+        if slope is None and _is_unnoticed(made, variable, inputs)
+    ]
+    if unnoticed:
+        raise ValueError(
+            f"No output of {model.name!r} notices the weights {unnoticed}: its "
+            "layers compute with something else, a copy of them say. Leave "
+            "these layers out."
+        )
+
+
+def _is_unnoticed(model, variable, inputs):
+    """Returns if a layer is called, and one of its weights has no part in it.
+
+    It may have one without a gradient: where it is rounded, or looked up.
+    """
+    owners = [
+        layer
+        for layer in keras_private.all_layers(model)
+        if any(variable is own for own in keras_private.own_weights(layer))
+    ]
+
+    def returned():
+        with activations.recorded_calls(owners) as calls:
+            _outputs(model, inputs)
+        nests = keras.tree.flatten([result for _, _, result in calls])
+        return [_as_array(x) for x in nests if hasattr(x, "numpy")]
+
+    value, rng = variable.numpy(), np.random.default_rng(0)
+    before = returned()
+    if not before:
+        return False
+    is_unnoticed = True
+    for scale in (1, 100):
+        variable.assign(value + rng.normal(0, scale, value.shape))
+        is_unnoticed &= _difference(before, returned()) is None
+    variable.assign(value)
+    return is_unnoticed

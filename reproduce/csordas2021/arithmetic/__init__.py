@@ -1,0 +1,1 @@
+"""Networks that add and multiply, and the masks of their tasks."""

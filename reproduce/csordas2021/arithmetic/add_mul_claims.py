@@ -1,0 +1,168 @@
+"""Do addition and multiplication have weights of their own? Claims, figures.
+
+Everything here is computed from the records of `reproduce.add_mul`, one a
+seed.
+"""
+
+import numpy as np
+
+from modularity_tf import plots
+from reproduce.csordas2021.arithmetic import claims as arithmetic_findings
+from reproduce.csordas2021.arithmetic import data
+from reproduce.csordas2021.arithmetic.data import FULL
+from reproduce.publishing import titles
+
+TASKS = data.AddMul.tasks
+PERFORMED = (*TASKS, "neither")
+# The mask under which each operation is asked for.
+OWN = {task: task for task in TASKS}
+OTHER = dict(zip(TASKS, TASKS[::-1], strict=True))
+BOTH = dict.fromkeys(TASKS, FULL)
+INVERTED = {task: f"not {task}" for task in TASKS}
+
+
+def instead(record, masks):
+    """Returns what is done instead of the operation that is asked for.
+
+    Args:
+        record: Dict.
+        masks: Dict from operation to the mask it is asked for under.
+
+    Returns:
+        Two shares, means over the operations: the other one is performed,
+        neither result comes out.
+    """
+    rows = [
+        (record["performed"][masks[task]][asked], 1 - asked)
+        for asked, task in enumerate(TASKS)
+    ]
+    return np.mean([(row[other], row[2]) for row, other in rows], axis=0)
+
+
+def weights_ratio(record):
+    """Returns the weights of multiplication over those of addition."""
+    return sum(record["kept"]["mul"]) / max(sum(record["kept"]["add"]), 1)
+
+
+def mean_accuracy(record, masks):
+    """Returns the mean accuracy of the operations under some masks.
+
+    Args:
+        record: Dict.
+        masks: As in `instead`.
+    """
+    accuracy = record["accuracy"]
+    return np.mean([accuracy[masks[task]][task] for task in TASKS])
+
+
+def claims(records):
+    """Returns the paper's claims with thresholds fixed before any run."""
+    found = arithmetic_findings.common_claims(records, TASKS)
+    if len(records[0]["layers"]) > 2:  # else there are none between
+        found.add(
+            "input and output layers share more than hidden ones, by",
+            arithmetic_findings.edges_less_middle(records, TASKS),
+            at_least=0.0,
+            paper="more",
+            null=arithmetic_findings.edges_less_middle(
+                records, TASKS, "expected"
+            ),
+            null_is="random masks of the same sizes",
+        )
+        share, expected = (
+            arithmetic_findings.outer_and_hidden(records, TASKS, key)[1]
+            for key in ("share", "expected")
+        )
+        found.add(
+            "hidden layers share less than random masks of the same sizes, by",
+            expected - share,
+            main=True,
+            at_least=0.0,
+            paper="little",
+            null=0.0,
+            null_is="random masks of the same sizes",
+        )
+    found.add(
+        "weights of multiplication / weights of addition",
+        [weights_ratio(r) for r in records],
+        at_least=1.5,
+        percent=False,
+        paper="3.8",
+        null=1.0,
+        null_is="as many",
+    )
+    found.add(
+        "a mask does not perform the other operation: accuracy there",
+        [mean_accuracy(r, OTHER) for r in records],
+        at_most=0.5,
+        null=[mean_accuracy(r, OWN) for r in records],
+        null_is="the operation's own mask",
+    )
+    _add_behaviour(found, records)
+    found.add(
+        "an inverted mask does not perform its operation: accuracy",
+        [mean_accuracy(r, INVERTED) for r in records],
+        at_most=0.5,
+        paper="not well",
+        null=[np.mean([r["dense"][task] for task in TASKS]) for r in records],
+        null_is="no mask",
+    )
+    return found
+
+
+def _add_behaviour(found, records):
+    """Adds what the kind of network does under the other one's mask."""
+    does, neither = np.transpose([instead(r, OTHER) for r in records])
+    usual = np.transpose([instead(r, BOTH) for r in records])
+    shared = {"at_least": 0.5, "null_is": "the mask of both"}
+    if records[0]["network"] == "lstm":
+        found.add(
+            "LSTM: gives neither result under the other operation's mask",
+            neither,
+            paper="tends to",
+            null=usual[1],
+            **shared,
+        )
+    else:
+        found.add(
+            "FNN: performs the mask's operation whatever is asked",
+            does,
+            paper="tends to",
+            null=usual[0],
+            **shared,
+        )
+
+
+def draw(records):
+    """Returns figures 1, 10, 11 and 12, drawn from the records alone."""
+    kind = titles.title_of(records[0]["network"])
+    title = f"addition and multiplication, {kind}"
+    layers = records[0]["layers"]
+    mean = {
+        mask: np.mean([r["performed"][mask] for r in records], axis=0)
+        for mask in (FULL, *TASKS)
+    }
+    common = arithmetic_findings
+    figures = common.sharing_figure(records, TASKS, title, "fig01")
+    figures |= common.accuracy_figure(records, TASKS, title, "fig10")
+    figures["fig11_weights_kept"] = plots.grouped_bars(
+        {
+            titles.title_of(task): np.array([r["kept"][task] for r in records])
+            for task in TASKS
+        },
+        layers,
+        "weights kept",
+        title,
+    )
+    figures["fig12_performed_operation"] = plots.confusion_matrices(
+        {
+            f"mask: {titles.title_of(mask)}": matrix
+            for mask, matrix in mean.items()
+        },
+        [titles.title_of(task) for task in TASKS],
+        title,
+        predicted_names=[titles.title_of(task) for task in PERFORMED],
+        kind="operation",
+        repeats=len(records),
+    )
+    return figures

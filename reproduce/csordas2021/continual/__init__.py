@@ -1,0 +1,1 @@
+"""A network that learns task after task: permuted MNIST."""

@@ -1,0 +1,1 @@
+"""Networks that tell images apart, and masks without one class."""

@@ -1,0 +1,257 @@
+"""What becomes of a class without its weights: claims and figures.
+
+Everything here is computed from the records of `reproduce.cifar_ablation`, one
+a network and seed.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from modularity_tf import plots
+from reproduce.csordas2021.images.cifar_ablation import RECALIBRATED
+from reproduce.csordas2021.images.cnn import CONTROL
+from reproduce.data import confusion
+from reproduce.publishing import claim, titles
+from reproduce.publishing.records import grouped
+
+# Of each kind of network: the figure with the confusion differences.
+NUMBERS = {"cnn": "19", "cnn_nodropout": "20", "resnet": "21"}
+# The threshold of the removed class's drop, its source, the paper's number.
+DROPS = {
+    "cnn": (0.4, "paper", "40-60 %"),
+    "cnn_nodropout": (0.2, "ours", "30-40 % less"),
+    "resnet": (0.6, "ours", "almost 100 % (ResNet-110)"),
+}
+# Removing one class turns it into others, section 5 and appendix C.7.1.
+CONFUSIONS = (
+    ("airplane", ("bird", "ship")),
+    ("cat", ("dog",)),
+    ("dog", ("cat",)),
+    ("truck", ("automobile",)),
+    ("automobile", ("truck",)),
+)
+
+
+def kind_of(name):
+    """Returns the kind of a network: "resnet" for one of any depth."""
+    return "resnet" if name.startswith("resnet") else name
+
+
+def drops(record):
+    """Returns relative drops `(left out, class)` and the labels left out."""
+    names, matrices = record["class_names"], record["masks"]
+    control = matrices[CONTROL]["confusion"]
+    tasks = [task for task in matrices if task != CONTROL]
+    relative = [
+        confusion.relative_drop(control, matrices[task]["confusion"])
+        for task in tasks
+    ]
+    return np.array(relative), [names.index(task) for task in tasks]
+
+
+def target_and_other_drops(record):
+    """Returns the left-out class's drop and the largest other, a pair a mask.
+
+    Two arrays of shape `(left out,)`; figure 6 shows the first, and the second
+    over the first.
+    """
+    relative, labels = drops(record)
+    rows = np.arange(len(labels))
+    target = relative[rows, labels]
+    relative[rows, labels] = -np.inf
+    return target, np.nanmax(relative, axis=1)
+
+
+def share_of_drop(other, target):
+    """Returns other / target, NaN where the target does not drop at all."""
+    other, target = np.asarray(other), np.asarray(target)
+    dropped = target > 0
+    return np.where(dropped, other / np.where(dropped, target, 1), np.nan)
+
+
+def mean_other_drop(record):
+    """Returns the mean drop of all classes but the one left out."""
+    relative, labels = drops(record)
+    relative[np.arange(len(labels)), labels] = np.nan
+    return float(np.nanmean(relative))
+
+
+def confusion_growth(record, task, targets):
+    """Returns how much more `task` is called one of `targets`.
+
+    The mean growth of these cells of the confusion matrix over that of the
+    other wrong cells in the row; 0 where removing the class blurs it evenly.
+    """
+    names, masks = record["class_names"], record["masks"]
+    change = np.subtract(masks[task]["confusion"], masks[CONTROL]["confusion"])[
+        names.index(task)
+    ]
+    named = [names.index(target) for target in targets]
+    rest = [
+        i for i in range(len(names)) if i not in (*named, names.index(task))
+    ]
+    return float(change[named].mean() - change[rest].mean())
+
+
+def claims(records):
+    """Returns the paper's claims with thresholds fixed before any run."""
+    found = claim.Claims()
+    by_network = grouped(records, "network")
+    for name, repeats in by_network.items():
+        own = _claims_of_network(name, repeats)
+        if name.endswith(RECALIBRATED):  # a control that the paper lacks
+            own = [
+                dataclasses.replace(c, paper=claim.NO_NUMBER, source="ours")
+                for c in own
+            ]
+        found.extend(own)
+    if {"cnn", "cnn_nodropout"} <= set(by_network):
+        target = {
+            name: {r["seed"]: target_and_other_drops(r)[0] for r in repeats}
+            for name, repeats in by_network.items()
+        }
+        found.add(
+            "cnn - cnn_nodropout: dropout deepens the drop, mean over classes",
+            [
+                np.mean(drop - target["cnn_nodropout"][seed])
+                for seed, drop in target["cnn"].items()
+            ],
+            at_least=0.0,
+            null=0.0,
+            null_is="no effect",
+            paper="30-40 % of it",
+        )
+    return found
+
+
+def _claims_of_network(name, repeats):
+    found = claim.Claims(name)
+    threshold, source, paper = DROPS[kind_of(name)]
+    pairs = [target_and_other_drops(record) for record in repeats]
+    classes = len(repeats[0]["class_names"])
+    found.add(
+        "control mask keeps the network's accuracy",
+        [
+            r["masks"][CONTROL]["accuracy"] / r["dense"]["accuracy"]
+            for r in repeats
+        ],
+        at_least=0.95,
+        source="paper",
+        paper="> 95 %",
+        null=[1 / classes / r["dense"]["accuracy"] for r in repeats],
+        null_is="guessing",
+    )
+    found.add(
+        "every mask removes weights (least removed)",
+        [
+            min(1 - mask["keep_fraction"] for mask in r["masks"].values())
+            for r in repeats
+        ],
+        at_least=0.1,
+        null=0.0,
+        null_is="an untrained mask",
+    )
+    found.add(
+        "the removed class drops most, in 90 % of the classes or more",
+        [np.mean(target > other) for target, other in pairs],
+        at_least=0.9,
+        paper="all",
+        null=1 / classes,
+        null_is="any class alike",
+    )
+    found.add(
+        "the removed class drops, relative to the control",
+        [np.mean(target) for target, _ in pairs],
+        main=True,
+        at_least=threshold,
+        source=source,
+        paper=paper,
+        null=[mean_other_drop(r) for r in repeats],
+        null_is="mean of the other classes",
+    )
+    found.add(
+        "largest drop of another class, relative to that",
+        [
+            share_of_drop(np.mean(other), np.mean(target))
+            for target, other in pairs
+        ],
+        main=True,
+        at_most=0.5,
+        paper="small",
+        null=1.0,
+        null_is="all classes alike",
+    )
+    for task, targets in CONFUSIONS:
+        known = [r for r in repeats if task in r["masks"]]
+        if known and {task, *targets} <= set(known[0]["class_names"]):
+            found.add(
+                f"{task} turns into {'/'.join(targets)} more than others",
+                [confusion_growth(r, task, targets) for r in known],
+                at_least=0.0,
+                paper="grows",
+                null=0.0,
+                null_is="spread evenly",
+            )
+    return found
+
+
+def draw(records):
+    """Returns figures 6, 18, 19, 20 and 21, drawn from the records alone."""
+    title = records[0]["data"]
+    names = records[0]["class_names"]
+    by_network = grouped(records, "network")
+    tasks = [task for task in records[0]["masks"] if task != CONTROL]
+    pairs = {
+        name: np.array([target_and_other_drops(r) for r in repeats])
+        for name, repeats in by_network.items()
+    }
+    figures = {
+        "fig06a_relative_drop": plots.grouped_bars(
+            {
+                titles.title_of(name): 100 * pair[:, 0]
+                for name, pair in pairs.items()
+            },
+            tasks,
+            "relative drop of the class [%]",
+            f"{title}: a class without its exclusive weights",
+        ),
+        "fig06b_other_classes": plots.grouped_bars(
+            {
+                titles.title_of(name): 100
+                * share_of_drop(pair[:, 1], pair[:, 0])
+                for name, pair in pairs.items()
+            },
+            tasks,
+            "largest other drop [% of the class's]",
+            f"{title}: what the other classes lose",
+        ),
+    }
+    for name, repeats in by_network.items():
+        of_network = f"{title}, {titles.title_of(name)}"
+        searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
+        if searches:
+            figures[f"alpha_search_{name}"] = plots.alpha_search(
+                searches, f"{of_network}: masks of all classes"
+            )
+        mean = {
+            task: np.mean([r["masks"][task]["confusion"] for r in repeats], 0)
+            for task in (CONTROL, *tasks)
+        }
+        figures[f"fig18_confusion_control_{name}"] = plots.confusion_matrices(
+            {"mask trained on all classes": mean[CONTROL]},
+            names,
+            of_network,
+            repeats=len(repeats),
+        )
+        number = NUMBERS[kind_of(name)]
+        figures[f"fig{number}_confusion_difference_{name}"] = (
+            plots.confusion_matrices(
+                {f"without {t}": mean[t] - mean[CONTROL] for t in tasks},
+                names,
+                f"{of_network}: change against the control mask",
+                difference=True,
+                repeats=len(repeats),
+            )
+        )
+    return figures

@@ -1,0 +1,210 @@
+"""Does one rule serve all commands? Claims and figures of scan.
+
+Everything here is computed from the records of `reproduce.scan`, one a network
+and seed.
+"""
+
+import numpy as np
+
+from modularity_tf import plots
+from reproduce.csordas2021.mask_training import AGAIN
+from reproduce.csordas2021.sequences import losses
+from reproduce.csordas2021.sequences.scan import TOKENS
+from reproduce.csordas2021.sequences.scan_data import SIMPLE
+from reproduce.publishing import claim, titles
+from reproduce.publishing.records import grouped
+
+JUMP = "addprim_jump"
+_MASKS = ("mask of all", "mask of the split")
+
+
+def splits_of(record):
+    """Returns the splits that generalization is tested on."""
+    return [split for split in record["masks"] if split != SIMPLE]
+
+
+def title_of(split):
+    """Returns how a split is called in figures."""
+    return split.replace("addprim", "add").replace("_", " ")
+
+
+def accuracies(record, split):
+    """Returns what each mask gets right of a split's test commands, a dict."""
+    full, own = (record["masks"][task] for task in (SIMPLE, split))
+    return {
+        "no mask": record["dense"][split],
+        "mask of all": full["test"][split],
+        "mask of all, again": full["again"]["test"][split],
+        "mask of the split": own["test"][split],
+        "mask of the split, again": own["again"]["test"][split],
+        "random, as large": own["random"],
+        "complement": own["complement"],
+        "trained on the split": record["alone"][split],
+    }
+
+
+def gap(record, split):
+    """Returns what the split's mask loses against that of all commands."""
+    return losses.gap(accuracies(record, split), *_MASKS)
+
+
+def noise(record, split):
+    """Returns how far two extractions of either mask lie apart, at most."""
+    return losses.noise(accuracies(record, split), *_MASKS)
+
+
+def claims(records):
+    """Returns the paper's claims with thresholds fixed before any run."""
+    found = claim.Claims()
+    for name, repeats in grouped(records, "network").items():
+        found.extend(_claims_of_network(name, repeats))
+    return found
+
+
+def _claims_of_network(name, repeats):
+    found = claim.Claims(titles.title_of(name))
+    found.add(
+        "the network masters the full problem: test accuracy on simple",
+        [r["dense"][SIMPLE] for r in repeats],
+        at_least=0.95,
+        paper="solves it",
+        null=0.0,
+        null_is="guessing",
+    )
+    found.add(
+        "the mask of all commands keeps the network's accuracy",
+        [_relative(r, r["masks"][SIMPLE]["test"][SIMPLE]) for r in repeats],
+        at_least=0.95,
+        source="paper",
+        paper="> 95 %",
+        null=[_relative(r, r["masks"][SIMPLE]["random"]) for r in repeats],
+        null_is="random masks of the same sizes",
+    )
+    for split in splits_of(repeats[0]):
+        title = title_of(split)
+        found.add(
+            f"{title}: the split's mask does its own training commands",
+            [r["masks"][split]["train"] for r in repeats],
+            at_least=0.95,
+            null=0.0,
+            null_is="guessing",
+        )
+        found.add(
+            f"{title}: the split's mask generalizes worse than that of all, by",
+            [gap(r, split) for r in repeats],
+            at_least=0.2,
+            main=True,
+            paper="large",
+            null=[noise(r, split) for r in repeats],
+            null_is="the same masks from another seed",
+        )
+        found.add(
+            f"{title}: that gap exceeds the noise of masking, by",
+            [gap(r, split) - noise(r, split) for r in repeats],
+            at_least=0.0,
+            main=True,
+            null=[-noise(r, split) for r in repeats],
+            null_is="no gap",
+        )
+        found.add(
+            f"{title}: learnt on all and masked is better than learnt on the "
+            "split alone, by",
+            [
+                r["masks"][split]["test"][split] - r["alone"][split]
+                for r in repeats
+            ],
+            at_least=0.0,
+            paper="significantly better",
+            null=0.0,
+            null_is="no difference",
+        )
+    if name == "lstm" and JUMP in repeats[0]["removed"]:
+        jump = TOKENS.index("I_JUMP")
+        found.add(
+            "output weights of I_JUMP that the mask of add jump lacks",
+            [r["removed"][JUMP][jump] for r in repeats],
+            at_least=0.4,
+            paper="almost half",
+            null=[r["removed"][SIMPLE + AGAIN][jump] for r in repeats],
+            null_is="the mask of all, again",
+        )
+        found.add(
+            "I_JUMP loses more of them than the other tokens do, by",
+            [
+                r["removed"][JUMP][jump]
+                - np.mean(np.delete(r["removed"][JUMP], jump))
+                for r in repeats
+            ],
+            at_least=0.0,
+            paper="most apparent difference",
+            null=[
+                r["removed"][SIMPLE + AGAIN][jump]
+                - np.mean(np.delete(r["removed"][SIMPLE + AGAIN], jump))
+                for r in repeats
+            ],
+            null_is="the mask of all, again",
+        )
+    return found
+
+
+def _relative(record, value):
+    return value / max(record["dense"][SIMPLE], 1e-9)
+
+
+def draw(records):
+    """Returns figures 4a, 4b and 16, and the controls, from the records."""
+    by_network = grouped(records, "network")
+    splits = splits_of(records[0])
+    labels = [title_of(split) for split in splits]
+    values = {
+        name: [[accuracies(r, s) for s in splits] for r in repeats]
+        for name, repeats in by_network.items()
+    }
+
+    def percent(name, what):
+        return 100 * np.array(
+            [[found[what] for found in row] for row in values[name]]
+        )
+
+    def bars(kinds, title, names=by_network):
+        groups = {
+            f"{titles.title_of(name)}, {kind}": percent(name, kind)
+            for kind in kinds
+            for name in names
+        }
+        return plots.grouped_bars(groups, labels, "test accuracy [%]", title)
+
+    figures = {
+        "fig04a_splits": bars(
+            ("mask of all", "mask of the split"), "SCAN: what masks keep"
+        ),
+        "fig16_alone": bars(
+            ("trained on the split", "mask of the split"),
+            "SCAN: trained on a split, or masked for it",
+        ),
+    }
+    for name, repeats in by_network.items():
+        figures[f"figA_controls_{name}"] = bars(
+            [*values[name][0][0]],
+            f"SCAN, {titles.title_of(name)}: controls",
+            [name],
+        )
+        searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
+        if searches:
+            figures[f"alpha_search_{name}"] = plots.alpha_search(
+                searches,
+                f"SCAN, {titles.title_of(name)}: masks of all commands",
+            )
+        figures[f"fig04b_removed_{name}"] = plots.grouped_bars(
+            {
+                "simple, again" if task == SIMPLE + AGAIN else title_of(task): (
+                    100 * np.array([r["removed"][task] for r in repeats])
+                )
+                for task in repeats[0]["removed"]
+            },
+            TOKENS,
+            "output weights removed [%]",
+            f"SCAN, {titles.title_of(name)}: "
+            "what other masks lack of the mask of simple",
+        )
+    return figures

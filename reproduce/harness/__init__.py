@@ -1,1 +1,0 @@
-"""What every experiment shares: flags, run folders, stages, claims."""

@@ -1,0 +1,148 @@
+"""A network trained within fixed supports: natural weights, known parts.
+
+One multilayer perceptron learns two tasks: handwritten digits, and the same
+with their pixels in another order. Each task has hidden units of its own, drawn
+at random, and while it is asked the others are shut: what they put out is
+multiplied by 0 (context-dependent gating). The support of a task are the
+weights between units that are open for it. Whatever lies outside has no effect
+on its answers, of whatever size: that is the other task's.
+
+The truth is the support *as used*. Weights between units or pixels that are
+not 0 at once in any example of a task do nothing in it and count as silent.
+Nothing says that every weight of the rest is necessary, for weights that were
+learned are redundant; each changes the answers.
+
+References:
+    - Masse, Grant and Freedman, 2018, "Alleviating catastrophic forgetting
+      using context-dependent gating and synaptic stabilization"
+"""
+
+import keras
+import numpy as np
+from sklearn import datasets
+
+from reproduce.known_truth.networks.planted_network import KINDS, Planted
+
+UNITS = 40  # of each hidden layer, half of them open for a task
+EPOCHS = 20
+_LAYERS = ("hidden0", "hidden1")
+
+
+def build(seed=0, shared=0.0):
+    """Returns a network of two tasks with known supports, trained.
+
+    Args:
+        seed: Int, not negative: of units, pixels and training.
+        shared: Float in [0, 1], the share of a task's units that are open for
+            the other, too.
+
+    Returns:
+        `Planted` of two tasks. The inputs are pixels, 0 to 1, and the number
+        of the task that is asked.
+
+    Raises:
+        ValueError: If `shared` is out of its range.
+    """
+    if not 0 <= shared <= 1:
+        raise ValueError(f"`shared` must be in [0, 1], got {shared!r}.")
+    rng = np.random.default_rng(seed)
+    pixels, digits = datasets.load_digits(return_X_y=True)
+    pixels = (pixels / 16).astype("float32")
+    mixed = pixels[:, rng.permutation(pixels.shape[1])]
+    count = len(digits)
+    asked = np.repeat([0, 1], count).astype("int32")
+    inputs = [np.concatenate([pixels, mixed]), asked]
+    gates = {name: _gates(rng, shared) for name in _LAYERS}
+    model = _network(gates, rng)
+    labels = np.tile(digits, 2)
+    model.compile(
+        keras.optimizers.Adam(3e-3), _cross_entropy, steps_per_execution=8
+    )
+    order = rng.permutation(2 * count)  # `fit` would draw it anew
+    model.fit(
+        [values[order] for values in inputs],
+        labels[order],
+        batch_size=64,
+        epochs=EPOCHS,
+        shuffle=False,
+        verbose=0,
+    )
+    rows = [np.flatnonzero(asked == task) for task in (0, 1)]
+    return Planted(
+        model,
+        inputs,
+        np.stack([labels, labels], axis=1).astype("float32"),
+        [
+            _kinds(model, gates, [values[own] for values in inputs], task)
+            for task, own in enumerate(rows)
+        ],
+        columns=[slice(0, 10)] * 2,
+        rows=rows,
+        units=[
+            {name: gate[task] > 0 for name, gate in gates.items()}
+            for task in (0, 1)
+        ],
+    )
+
+
+def _gates(rng, shared):
+    """Returns which units are open, a float array `(tasks, UNITS)`."""
+    own = UNITS // 2
+    both = round(shared * own)
+    gates = np.zeros((2, UNITS), "float32")
+    order = rng.permutation(UNITS)
+    gates[0, order[:own]] = 1.0
+    gates[1, order[own - both : 2 * own - both]] = 1.0
+    return gates
+
+
+def _network(gates, rng):
+    """Returns the network, untrained."""
+
+    def kernel():
+        return keras.initializers.GlorotUniform(int(rng.integers(2**31)))
+
+    pixels = keras.Input((64,), name="pixels")
+    asked = keras.Input((), dtype="int32", name="asked")
+    x = pixels
+    for name, gate in gates.items():
+        x = keras.layers.Dense(
+            UNITS, "relu", kernel_initializer=kernel(), name=name
+        )(x)
+        open_units = keras.layers.Embedding(
+            2,
+            UNITS,
+            embeddings_initializer=keras.initializers.Constant(gate),
+            trainable=False,
+            name=f"gate_{name}",
+        )(asked)
+        x = keras.layers.Multiply(name=f"open_{name}")([x, open_units])
+    outputs = keras.layers.Dense(
+        10, kernel_initializer=kernel(), name="output"
+    )(x)
+    return keras.Model([pixels, asked], outputs, name="planted_supports")
+
+
+def _cross_entropy(labels, logits):
+    return keras.losses.sparse_categorical_crossentropy(
+        labels, logits, from_logits=True
+    )
+
+
+def _kinds(model, gates, inputs, task):
+    """Returns the kinds of all weights for a task."""
+    opened = [model.get_layer(f"open_{name}").output for name in gates]
+    values = keras.Model(model.inputs, opened)(inputs)
+    # What is open and what is not 0: pixels, units and outputs.
+    is_open = [np.full(64, True), *(g[task] > 0 for g in gates.values())]
+    is_open.append(np.full(10, True))
+    fires = [np.asarray(x) != 0 for x in (inputs[0], *values)]
+    fires.append(np.full((len(inputs[0]), 10), True))
+    needed, other, silent = map(KINDS.index, ("needed", "other", "silent"))
+    found = {}
+    for i, name in enumerate((*gates, "output")):
+        is_own = is_open[i][:, None] & is_open[i + 1]
+        is_used = fires[i].T.astype(int) @ fires[i + 1] > 0  # at once
+        kinds = np.where(is_used, needed, silent)
+        found[f"{name}/kernel"] = np.where(is_own, kinds, other)
+    return found

@@ -1,0 +1,1 @@
+"""Who finds the parts that were planted?"""

@@ -1,0 +1,200 @@
+"""Methods that look for what was planted, all on all kinds of networks.
+
+The functions take the `Config` of `reproduce.planted`.
+"""
+
+import functools
+import warnings
+
+import keras
+from keras import ops
+
+from modularity_tf.findings import neuron_selection, weight_mask
+from modularity_tf.masking import find_weights, scored_model, weight_scores
+from modularity_tf.network import activations
+from modularity_tf.neurons import statistics
+from modularity_tf.units import clustering, similarity
+from reproduce.known_truth.recovery import cases
+
+MASKS = ("mask", "mask_paper")
+WEIGHTS = (*MASKS, "edge_popup", *weight_scores.METHODS)
+NEURONS = ("threshold", "bayesian")
+CLUSTERS = similarity.MEASURES
+METHODS = (*WEIGHTS, "neurons", "clusters")
+SETTINGS = ("alpha", "keep_probability")  # of masks
+PAPER = {"num_samples": 4, "keep_probability": 0.9}  # drawn as there
+# Of the mask to score where no penalty leaves one that performs.
+PERFORMS_NOT = {"alpha": 1e-5, "keep_probability": 0.9}
+RESTARTS = 10  # of a search for clusters, as in `find_units`
+
+
+def applies(planted, method):
+    """Returns whether a method can look at a network."""
+    if method == "neurons":
+        return None not in (planted.units, planted.modules)
+    if method == "clusters":
+        return planted.modules is not None
+    if method == "activation":
+        return {*planted.kinds[0]} <= {
+            *activations.kernel_paths(planted.model).values()
+        }
+    return bool(planted.kinds[0])
+
+
+def find(config, planted, task, method, seed, settings=None):
+    """Returns what a method says of each weight.
+
+    Args:
+        config: `Config`.
+        planted: `Planted`.
+        task: Int.
+        method: One of `WEIGHTS`.
+        seed: Int, of the examples and the method.
+        settings: Dict with the `alpha` and `keep_probability` of masks, or
+            `None` to have them chosen.
+
+    Returns:
+        Dict from weight path to scores, a `WeightMask` (`None` for methods
+        without a threshold of their own) and a dict with what else is known.
+    """
+    data, validation = planted.split(task, config.examples, seed)
+    if method in MASKS:
+        settings = dict(settings or {})
+        if method == "mask_paper":
+            settings |= PAPER
+        return find_mask(
+            config, planted, task, data, validation, settings, seed
+        )
+    loss, _ = planted.objective(task)
+    if method == "edge_popup":
+        return find_by_popup(config, planted, task, data, loss, seed)
+    scores = weight_scores.weight_scores(
+        planted.model,
+        data,
+        method,
+        loss=loss,
+        layers=planted.layers,
+        seed=seed,
+    )
+    return scores, None, {}
+
+
+def find_mask(config, planted, task, data, validation, settings, seed):
+    """Returns what `find_weights` finds."""
+    loss, accuracy = planted.objective(task)
+    find = functools.partial(
+        find_weights.find_weights,
+        planted.model,
+        data,
+        validation,
+        loss=loss,
+        metrics=[accuracy],
+        layers=planted.layers,
+        steps=config.mask_steps or None,
+        seed=seed,
+        return_scores=True,
+        verbose=0,
+    )
+    with warnings.catch_warnings():
+        # Whether a mask is sound is measured, not told.
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            mask, scores = find(**settings)
+            told = {key: mask.provenance[key] for key in SETTINGS}
+            told |= {"performs": True, "keep_fraction": mask.keep_fraction}
+        except ValueError as error:
+            if "No mask keeps" not in str(error):
+                raise
+            mask, scores = find(**{**settings, **PERFORMS_NOT})
+            told = {"performs": False}
+    return scores, weight_mask.WeightMask(dict(mask.values)), told
+
+
+def find_by_popup(config, planted, task, data, loss, seed):
+    """Returns the scores of edge-popup, at the share that is needed.
+
+    The share is told, which no user could: its best case.
+    """
+    scores = {path: 0.0 * kinds for path, kinds in planted.kinds[task].items()}
+    needed, _ = cases.truth(planted, scores, task)
+    present = weight_mask.WeightMask(
+        {
+            path: ~flags
+            for path, flags in planted.weights(task, "absent").items()
+        }
+    )
+    share = sum(int(flags.sum()) for flags in needed.values())
+    scored = scored_model.ScoredModel(
+        planted.model,
+        share=share / sum(int(v.sum()) for v in present.values.values()),
+        candidates=present,
+        seed=seed,
+    )
+    scored.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss)
+    scored.fit(
+        *data,
+        batch_size=128,
+        epochs=config.popup_epochs,
+        verbose=0,
+        shuffle=False,
+    )
+    scores = {
+        path: ops.convert_to_numpy(value.value)
+        for path, value in scored.scores.items()
+    }
+    return scores, scored.weight_mask(), {}
+
+
+def find_neurons(config, planted, task, seed):
+    """Returns what methods for neurons say: method -> (scores, set).
+
+    The task's class are the examples with a 1 for an answer. Scores are a
+    unit's mean activity in the class.
+    """
+    (inputs, labels), _ = planted.split(task, config.examples, seed)
+    of_class = labels[:, task].astype(int)
+    found = statistics.class_statistics(
+        planted.model, (inputs, of_class), 2, [*planted.modules]
+    )
+    scores = {layer: values[1] for layer, values in found.mean.items()}
+    sets = {
+        "threshold": neuron_selection.threshold_neurons(found, 1),
+        "bayesian": neuron_selection.bayesian_neuron_mask(found, 1).on,
+    }
+    return {name: (scores, chosen) for name, chosen in sets.items()}
+
+
+@functools.lru_cache(maxsize=len(cases.ALL))
+def traced_similarities(case):
+    """Returns a network of a case and its `UnitSimilarities`, traced once."""
+    planted = cases.build(case, 0)
+    loss, _ = planted.objective(0)
+    return planted.model, similarity.UnitSimilarities(
+        planted.model, [*planted.modules], loss
+    )
+
+
+def find_clusters(config, planted, case, seed):
+    """Returns the clusters of units, those of the first task for the Hessian.
+
+    Args:
+        config: `Config`.
+        planted: `Planted`.
+        case: Str, the case that it is a network of.
+        seed: Int.
+
+    Returns:
+        Dict from layer to a dict from measure to an int array `(units,)`.
+    """
+    data, _ = planted.split(0, config.examples, seed)
+    model, similarities = traced_similarities(case)
+    model.set_weights(planted.model.get_weights())
+    return {
+        layer: {
+            measure: clustering.find_clusters(
+                matrix, seed=seed, restarts=RESTARTS
+            )
+            for measure, matrix in matrices.items()
+        }
+        for layer, matrices in similarities(data).items()
+    }

@@ -1,0 +1,278 @@
+"""What unit clustering shows: the paper's claims, checked.
+
+`records` is the dict that `reproduce.unit_clustering` leaves in results.json.
+A claim has one value a seed; what is said of untrained networks has one a
+stack of them.
+"""
+
+import numpy as np
+
+from reproduce.lange2022.summaries import (
+    BLOCKS,
+    UPSTREAM,
+    block_agreement,
+    clustered,
+    null_excess,
+    rise,
+    searches,
+    thirds,
+    values,
+)
+from reproduce.publishing import claim
+from reproduce.publishing.records import grouped, mean
+
+_NO_EFFECT = {"null": 0.0, "null_is": "no effect", "percent": False}
+_UNTRAINED = "untrained networks, the same for every seed"
+
+
+def claims(records):
+    """Returns the paper's claims with thresholds fixed before any run.
+
+    Q is a mean over both layers and all eight measures, where nothing else is
+    said.
+    """
+    networks, untrained = records["networks"], records["untrained"]
+    seeds = [*grouped(networks, "seed").values()]
+    found = claim.Claims()
+    least = records["min_accuracy"]
+    found.add(
+        f"networks under {least:.0%} accuracy, dropped",
+        [1 - len(clustered(n)) / len(n) for n in seeds],
+        at_most=0.15,
+        paper="21 of 270",
+        null=np.mean([r["accuracy"] < least for r in untrained]),
+        null_is=_UNTRAINED,
+    )
+    found.extend(_claims_on_modularity(seeds, untrained))
+    found.extend(_claims_on_clusters(seeds, untrained))
+    found.extend(_claims_on_agreement(seeds, untrained))
+    found.extend(_claims_on_training(seeds, untrained))
+    found.extend(_claims_on_the_search(seeds))
+    return found
+
+
+def _claims_on_modularity(seeds, untrained):
+    """Returns claims of section 4.2: what regularisation does to Q."""
+    found = claim.Claims()
+    found.extend(_claims_on_regularisation(seeds, "q"))
+    better = claim.Claims("search with restarts")
+    better.extend(_claims_on_regularisation(seeds, "q_restarts"))
+    found.extend(better)
+    before = values(untrained, "q")
+    centre, spread = mean(before, 0), np.nanstd(before, axis=0)
+
+    def over_untrained(networks):
+        """Returns Q less that of the untrained, in their sd."""
+        return (thirds(networks, "dropout", "q")[1] - centre) / spread
+
+    found.add(
+        "dropout, upstream: Q over the untrained, in their sd",
+        [mean(over_untrained(n)[:, UPSTREAM]) for n in seeds],
+        at_least=3.0,
+        paper="figure 3 shows 3 sd",
+        null=0.0,
+        null_is=_UNTRAINED,
+        percent=False,
+    )
+    return found
+
+
+def _claims_on_regularisation(seeds, key):
+    """Returns claims on Q in strong against weak regularisation.
+
+    Args:
+        seeds: List of the networks of each seed.
+        key: "q", or "q_restarts" of the better search.
+    """
+
+    def rises(kind, layer=slice(None)):
+        return np.array([mean(rise(n, kind, key)[layer]) for n in seeds])
+
+    found = claim.Claims()
+    found.add(
+        "dropout raises Q, by",
+        rises("dropout"),
+        main=True,
+        at_least=0.02,
+        paper="increases",
+        **_NO_EFFECT,
+    )
+    for other in ("l2", "l1"):
+        found.add(
+            f"dropout raises Q more than {other.upper()}, by",
+            rises("dropout") - rises(other),
+            at_least=0.0,
+            paper="greatest effect",
+            **_NO_EFFECT,
+        )
+    found.add(
+        "dropout raises Q more in the first layer, by",
+        rises("dropout", 0) - rises("dropout", 1),
+        at_least=0.0,
+        paper="stronger",
+        **_NO_EFFECT,
+    )
+    found.add(
+        "L2 raises Q, by",
+        rises("l2"),
+        at_least=0.0,
+        paper="increases",
+        **_NO_EFFECT,
+    )
+    found.add(
+        "L1 raises Q less than L2, by",
+        rises("l2") - rises("l1"),
+        at_least=0.0,
+        paper="weak effect",
+        **_NO_EFFECT,
+    )
+    return found
+
+
+def _claims_on_clusters(seeds, untrained):
+    """Returns claims on the number of clusters, figure S4."""
+    found = claim.Claims()
+    found.add(
+        "dropout hardly changes the number of clusters: size of the change",
+        [abs(mean(rise(n, "dropout", "clusters"))) for n in seeds],
+        at_most=1.0,
+        paper="minor changes",
+        **_NO_EFFECT,
+    )
+    found.add(
+        "layers with 2 to 6 clusters",
+        [_share_of_2_to_6(clustered(n)) for n in seeds],
+        at_least=0.9,
+        paper="on the order of 2-6",
+        null=_share_of_2_to_6(untrained),
+        null_is=_UNTRAINED,
+    )
+    return found
+
+
+def _share_of_2_to_6(networks):
+    # Two clusters of unlike size count as less than two by equation 8.
+    clusters = values(networks, "clusters").round()
+    return mean((clusters >= 2) & (clusters <= 6))
+
+
+def _agreements(repeats):
+    """Returns the blocks of figure 4: name -> array, one value a repeat."""
+    return {
+        block: np.array([block_agreement(n, block) for n in repeats])
+        for block in BLOCKS
+    }
+
+
+def _claims_on_agreement(seeds, untrained):
+    """Returns claims on figure 4a: which clusters agree."""
+    found = claim.Claims()
+    after, before = _agreements(seeds), _agreements([untrained])
+    for form in ("", "plain ", "normalised "):
+        across = form + "across"
+        for family in ("upstream", "downstream"):
+            family = form + family
+            found.add(
+                f"agreement within {family} minus that across",
+                after[family] - after[across],
+                at_least=0.1,
+                paper="striking difference",
+                null=before[family] - before[across],
+                null_is=_UNTRAINED,
+                percent=False,
+            )
+    found.add(
+        "agreement across, over permuted labels (subsample)",
+        [null_excess(n) for n in seeds],
+        at_most=0.1,
+        null=0.0,
+        null_is="permuted labels",
+        percent=False,
+    )
+    found.add(
+        "normalising matters less than the measure: agreement S, S^ minus "
+        "others of the family",
+        after["own normalised"] - after["other measure"],
+        at_least=0.0,
+        paper="matters little",
+        null=before["own normalised"] - before["other measure"],
+        null_is=_UNTRAINED,
+        percent=False,
+    )
+    return found
+
+
+def _claims_on_training(seeds, untrained):
+    """Returns claims on figure 4b: what training adds to the agreement.
+
+    Every seed is compared with the same untrained networks, so the spread of
+    a change is that of the trained networks alone.
+    """
+    found = claim.Claims()
+    after, before = _agreements(seeds), _agreements([untrained])
+
+    change = {block: after[block] - before[block] for block in BLOCKS}
+
+    def no_change(block):
+        was = f"untrained networks: {before[block][0]:.2f} for every seed"
+        return {"null": 0.0, "null_is": was, "percent": False}
+
+    found.add(
+        "training adds to agreement within upstream",
+        change["upstream"],
+        at_least=0.1,
+        paper="emerges",
+        **no_change("upstream"),
+    )
+    found.add(
+        "training hardly changes agreement within downstream: size of the "
+        "change",
+        abs(change["downstream"]),
+        at_most=0.1,
+        paper="much unaffected",
+        **no_change("downstream"),
+    )
+    found.add(
+        "training adds to agreement across, slightly",
+        change["across"],
+        at_least=0.0,
+        paper="attenuated slightly",
+        **no_change("across"),
+    )
+    stacks = _agreements([*grouped(untrained, "stack").values()])
+    found.add(
+        "untrained stacks: agreement within downstream minus that across",
+        stacks["downstream"] - stacks["across"],
+        at_least=0.1,
+        paper="present",
+        **_NO_EFFECT,
+    )
+    return found
+
+
+def _claims_on_the_search(seeds):
+    """Returns claims on figure S2, right: what the spectral start is good for.
+
+    None on the left: the Monte Carlo search keeps the best it has seen, its
+    start included, so it can't be below the spectral start.
+    """
+    found = claim.Claims()
+    points = [searches(networks)[1] for networks in seeds]
+    gains = [each[:, 2] - each[:, 1] for each in points]
+    found.add(
+        "the spectral start does not lower Q, in 90 % of the matrices or more "
+        "(subsample)",
+        [mean(gain > -1e-4) for gain in gains],
+        at_least=0.9,
+        paper="all on or above",
+        null=[mean(gain < 1e-4) for gain in gains],
+        null_is="the two starts exchanged",
+    )
+    found.add(
+        "the spectral start raises Q, by (subsample)",
+        [mean(gain) for gain in gains],
+        at_least=0.0,
+        paper="improves the search",
+        **_NO_EFFECT,
+    )
+    return found

@@ -1,0 +1,231 @@
+"""What a report shows of a user's model: tables and figures from records."""
+
+import numpy as np
+
+from modularity_tf import plots
+from reproduce.own_model.stages import ALL
+from reproduce.publishing import claim
+from reproduce.running import experiment
+
+_SETS = ("weights", "neurons")
+_SHOWN = {  # rows of `soundness.check`, and the columns here
+    "the whole model": "whole model",
+    "the part alone": "part alone",
+    "random parts alone": "random parts alone",
+    "the part of the untrained twin": "same part, untrained",
+    "without the part": "without it",
+    "without random parts": "without random parts",
+    "needless: one member": "needless",
+}
+
+
+def claims(records):
+    """Returns no claims: no paper says what a user's model does."""
+    return claim.Claims()
+
+
+def named(question, name):
+    """Returns how a finding is called.
+
+    Args:
+        question: Str, "weights" or "neurons".
+        name: Str, a class or `ALL`.
+    """
+    if name == ALL:
+        return f"{question} of the whole task"
+    alone = " alone" if question == "weights" else ""
+    return f"{question} of class {name}{alone}"
+
+
+def tables(records):
+    """Returns the tables of soundness, of sets and of units."""
+    found = [_soundness(records), _sizes(records), _units(records)]
+    return [table for table in found if table.rows]
+
+
+def draw(records):
+    """Returns the figures, drawn from the records alone."""
+    figures = {}
+    first = records[0]
+    title = first["model"]
+    if len(records) > 1:
+        title += f", seed {first['seed']}"
+    for question in _SETS:
+        if question in first:
+            figures[f"{question}_by_layer"] = _by_layer(records, question)
+            if fig := _by_class(records, question):
+                figures[f"{question}_completeness"] = fig
+    whole = first.get("weights", {}).get(ALL, {}).get("soundness")
+    if whole:
+        figures["soundness_of_the_whole_task"] = plots.soundness(
+            whole["rows"], (), (), whole["settings"]["name"]
+        )
+    for layer, own in first.get("units", {}).items():
+        if own["similarity"] is not None:
+            name = own["measure"].replace("_", " ")
+            figures[f"units_{layer.replace('/', '_')}"] = (
+                plots.clustered_similarity(
+                    own["similarity"],
+                    own["clusters"],
+                    f"{title}: {layer}\n{name}, Q = {own['q']:.3f}",
+                )
+            )
+    return figures
+
+
+def _sets(records):
+    """Yields seed, question, name and record of every set."""
+    for record in records:
+        for question in _SETS:
+            for name, own in record.get(question, {}).items():
+                yield record["seed"], question, name, own
+
+
+def _soundness(records):
+    rows, measure = [], ""
+    for seed, question, name, own in _sets(records):
+        title = _title(records, question, name, seed)
+        if own["soundness"] is None:
+            rows.append((title, "no member", *[""] * (len(_SHOWN) - 1)))
+            continue
+        measure = own["soundness"]["settings"]["name"]
+        found = {row["what"]: row for row in own["soundness"]["rows"]}
+        cells = [_cell(found.get(what)) for what in _SHOWN]
+        rows.append((title, *cells))
+    return experiment.Table(
+        "Are the findings sound?",
+        ("finding", *_SHOWN.values()),
+        rows,
+        f"Performance: {measure}, with 95 % intervals, on examples that the "
+        "findings were not made from; that of a class on its own examples. A "
+        "sound part does alone what the whole model does, and far more than "
+        "random parts of its size; without it the rest fails. p is how likely "
+        "a random part does as well alone, or hurts as much by its removal. "
+        "Needless are members without which, one by one, the part does as "
+        "well.",
+    )
+
+
+def _cell(row):
+    """Returns a number with its interval and p, in words."""
+    if row is None:
+        return "not measured"
+    text = _percent(row["value"])
+    if None not in (row["low"], row["high"]) and row["low"] < row["high"]:
+        low, high = (f"{100 * row[key]:.0f}" for key in ("low", "high"))
+        text += f" ({low} to {high})"
+    return text if row["p"] is None else f"{text}, p = {row['p']:.2g}"
+
+
+def _title(records, question, name, seed):
+    title = named(question, name)
+    return title if len(records) < 2 else f"{title}, seed {seed}"
+
+
+def _sizes(records):
+    rows = []
+    for seed, question, name, own in _sets(records):
+        kept, size = np.sum([*own["layers"].values()], axis=0)
+        told = " ".join(own.get("warnings", []))
+        rows.append(
+            (
+                _title(records, question, name, seed),
+                str(kept),
+                str(size),
+                _percent(kept / size),
+                told or "none",
+            )
+        )
+    return experiment.Table(
+        "How large are the findings?",
+        ("finding", "members", "of", "share", "warnings"),
+        rows,
+    )
+
+
+def _units(records):
+    rows = []
+    for record in records:
+        for layer, own in record.get("units", {}).items():
+            labels = np.array(own["clusters"])
+            sizes = np.bincount(labels[labels >= 0])
+            twin = record["untrained_units"].get(layer)
+            rows.append(
+                (
+                    layer
+                    if len(records) < 2
+                    else f"{layer}, seed {record['seed']}",
+                    " + ".join(map(str, sizes)) or "none",
+                    str(int((labels < 0).sum())),
+                    _number(own["q"]),
+                    "not measured" if twin is None else _number(twin["q"]),
+                )
+            )
+    return experiment.Table(
+        "Which units act alike?",
+        ("layer", "units in each cluster", "unused", "Q", "Q untrained"),
+        rows,
+        "Q is Newman's modularity of the similarities. That of a copy of the "
+        "model with fresh weights stands beside it: what training has added "
+        "is the difference.",
+    )
+
+
+def _by_layer(records, question):
+    """Returns which share of each layer belongs to each finding."""
+    names = [*records[0][question]]
+    layers = [*records[0][question][names[0]]["layers"]]
+
+    def shares(record, name):
+        own = record[question][name]["layers"]
+        return [100 * own[layer][0] / own[layer][1] for layer in layers]
+
+    return plots.grouped_bars(
+        {
+            named(question, name): [shares(r, name) for r in records]
+            for name in names
+        },
+        layers,
+        f"{question} in the finding [%]",
+        records[0]["model"],
+    )
+
+
+def _by_class(records, question):
+    """Returns performance on each class without its part, or `None`."""
+    shown = {
+        "the whole model": "the whole model",
+        "without the part": "without its part",
+        "without random parts": "without random parts",
+    }
+    names = [
+        name
+        for name in records[0][question]
+        if name != ALL
+        and all(r[question][name]["soundness"] is not None for r in records)
+    ]
+    if not names:
+        return None
+
+    def value(record, name, what):
+        rows = record[question][name]["soundness"]["rows"]
+        return next(100 * r["value"] for r in rows if r["what"] == what)
+
+    measure = records[0][question][names[0]]["soundness"]["settings"]["name"]
+    return plots.grouped_bars(
+        {
+            title: [[value(r, name, what) for name in names] for r in records]
+            for what, title in shown.items()
+        },
+        [f"class {name}" for name in names],
+        f"{measure} on the class [%]",
+        f"{records[0]['model']}: each class without its {question}",
+    )
+
+
+def _percent(value):
+    return "none" if value is None else f"{100 * value:.1f} %"
+
+
+def _number(value):
+    return "none" if value is None else f"{value:.3f}"

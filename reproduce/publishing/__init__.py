@@ -1,0 +1,1 @@
+"""What an experiment says: claims, records, archives, the report."""

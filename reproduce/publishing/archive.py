@@ -1,0 +1,256 @@
+"""Archives: what a finished run found, small enough for the repository."""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+
+from absl import flags
+from matplotlib import pyplot
+
+from modularity_tf import plots
+from reproduce.running import config as harness_config
+from reproduce.running.run import PART, Run, read_results
+
+FLAGS_FOLDER = pathlib.Path(__file__).parents[1] / "flags"
+MAX_BYTES = 300_000
+_KEYS = (
+    "experiment",
+    "flags",
+    "seeds",
+    "made",
+    "versions",
+    "config",
+    "figures",
+    "claims",
+    "records",
+)
+PICTURE_DPI = 130  # of the documents
+DIGITS = 4  # of the records' numbers: a figure shows no more
+
+
+def archive(folder, results_folder):
+    """Writes what a run folder holds to one file in the repository.
+
+    The file is named by the flag file that describes the run. It has the
+    configuration, seeds, versions, how the stages were made (time, commits,
+    machines), the records in four digits, and the claims on these.
+
+    Args:
+        folder: Path of a run folder, or of the results of a part in it.
+        results_folder: Path of the folder for the file.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ValueError: If the run is not finished, was changed since, was made
+            with code that no commit holds, if no flag file describes it or if
+            it holds too much.
+    """
+    results = _read(folder)
+    whole = folder.parent if folder.name.startswith(PART) else folder
+    experiment = experiment_of(whole.name.split("-")[0])
+    config = configured(experiment, results["config"])
+    _check_is_whole(whole, experiment, config, results["made"])
+    commits = {results["versions"]["commit"], *results["made"]["commits"]}
+    unsure = sorted(c for c in commits if not c or c.endswith("-dirty"))
+    if unsure:
+        raise ValueError(
+            f"{folder} was made with code that no commit holds ({unsure}): "
+            "commit it, and run again in a new --output_dir."
+        )
+    flag_file = flag_file_of(experiment, config)
+    content = {
+        "experiment": experiment.name,
+        "flags": flag_file,
+        **{key: results[key] for key in ("seeds", "made", "versions")},
+        "config": results["config"],
+        "records": rounded(results["records"]),
+    }
+    content["figures"] = sorted(experiment.draw(content["records"]))
+    pyplot.close("all")
+    text = _text(experiment, content)
+    if len(text) > MAX_BYTES:
+        raise ValueError(
+            f"{folder} holds {len(text)} bytes, more than the {MAX_BYTES} of "
+            "an archive: its records must hold what the figures show alone."
+        )
+    results_folder.mkdir(parents=True, exist_ok=True)
+    path = results_folder / f"{flag_file}.json"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refresh(path):
+    """Writes the claims of an archive anew, as the code has them by now.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Whether it has changed.
+    """
+    old = path.read_text("utf-8")
+    content = json.loads(old)
+    new = _text(experiment_of(content["experiment"]), content)
+    if new != old:
+        path.write_text(new, "utf-8")
+    return new != old
+
+
+def draw(path, folder):
+    """Draws anew the pictures that the documents show of an archive.
+
+    Args:
+        path: Path of the archive.
+        folder: Path of a folder of PNG files, each named as a figure is. Other
+            figures are not drawn.
+
+    Returns:
+        List of the paths of the pictures.
+
+    Raises:
+        ValueError: If a picture is none of the experiment's figures.
+    """
+    pictures = sorted(folder.glob("*.png"))
+    if not pictures:
+        return pictures
+    content = json.loads(path.read_text("utf-8"))
+    figures = experiment_of(content["experiment"]).draw(content["records"])
+    for picture in pictures:
+        if picture.stem not in figures:
+            raise ValueError(
+                f"{picture} is no figure of {path.name}, which has: "
+                f"{', '.join(sorted(figures))}."
+            )
+        plots.save(figures[picture.stem], picture, dpi=PICTURE_DPI, pdf=False)
+    pyplot.close("all")
+    return pictures
+
+
+def experiment_of(name):
+    """Returns the `Experiment` of a binary.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    try:
+        return importlib.import_module(f"reproduce.{name}").EXPERIMENT
+    except (ModuleNotFoundError, AttributeError):
+        raise ValueError(
+            f"There is no experiment {name!r}: a run folder is named "
+            "EXPERIMENT-DATASET-DIGEST."
+        ) from None
+
+
+def configured(experiment, values):
+    """Returns the configuration that a results.json holds.
+
+    Raises:
+        ValueError: If the experiment has other flags by now.
+    """
+    values = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in values.items()
+    }
+    try:
+        return experiment.config(**values)
+    except TypeError as error:
+        raise ValueError(
+            f"{experiment.name} has other flags by now: {error}. Run again."
+        ) from None
+
+
+def read_flags(experiment, file):
+    """Returns the configuration that a flag file describes."""
+    values = flags.FlagValues()
+    harness_config.define_flags(experiment.config, values)
+    arguments = [experiment.name, f"--flagfile={file}"]
+    values(harness_config.with_flag_files(arguments))
+    return harness_config.config_from_flags(experiment.config, values)
+
+
+def rounded(values):
+    """Returns JSON values with floats of `DIGITS` digits."""
+    if isinstance(values, dict):
+        return {key: rounded(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [rounded(value) for value in values]
+    is_float = isinstance(values, float)
+    return float(f"{values:.{DIGITS}g}") if is_float else values
+
+
+def _text(experiment, content):
+    """Returns the text of an archive, a line a key, claims included."""
+    claims = experiment.claims(content["records"])
+    claims = [one.checked() for one in claims]
+    content = {**content, "claims": claims}
+    lines = [
+        f'"{k}": {json.dumps(content[k], separators=(",", ":"))}' for k in _KEYS
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _read(folder):
+    path = folder / "results.json"
+    if not path.exists():
+        raise ValueError(f"{path} is not there: finish the run first.")
+    results = read_results(path)
+    if not results.get("made"):
+        raise ValueError(
+            f"{path} does not tell when and with what code its stages were "
+            "made: run again in a new --output_dir."
+        )
+    return results
+
+
+def _check_is_whole(folder, experiment, config, made):
+    """Raises `ValueError` if a stage is missing, or newer than the results."""
+    config = dataclasses.replace(config, output_dir=str(folder.parent))
+    run = Run(config, experiment.name)
+    if run.folder.name != folder.name:
+        raise ValueError(
+            f"{folder} is not what its configuration names, {run.folder.name}: "
+            "the experiment has other flags by now. Run again."
+        )
+    experiment.plan(run)
+    if left := list(run.unfinished()):
+        raise ValueError(
+            f"{folder} is not finished: {left[0]} and {len(left) - 1} other "
+            "stages are left. The same command goes on."
+        )
+    if run.made() != made:
+        raise ValueError(
+            f"{folder}: its results.json is older than the stages: run the "
+            "same command again."
+        )
+
+
+def flag_file_of(experiment, config):
+    """Returns the name of the flag file that describes a run.
+
+    It gives the same folder, and the run does all it asks for, perhaps more.
+    Among several the one that asks for most.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    found = {}
+    for file in sorted(FLAGS_FOLDER.glob(f"{experiment.name}_*.flags")):
+        asked = read_flags(experiment, file)
+        is_same = asked.digest() == config.digest()
+        if is_same and config.covers(dataclasses.asdict(asked)):
+            found[file.stem] = asked
+    if not found:
+        raise ValueError(
+            f"No flag file {experiment.name}_*.flags describes the run: "
+            f"{config.text()}."
+        )
+    return max(
+        found,
+        key=lambda name: sum(
+            found[name].covers(dataclasses.asdict(other))
+            for other in found.values()
+        ),
+    )

@@ -1,0 +1,1 @@
+"""How an experiment runs: flags, run folder, stages, engine, progress."""

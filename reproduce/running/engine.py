@@ -1,0 +1,262 @@
+"""The engine: stages of a run on several processes or machines, through Ray.
+
+Ray Core starts the processes, gives them tasks and repeats those of a process
+that was lost. A task is one stage: it reads what it needs from the run folder
+and leaves its artefact there by a rename. So the run folder stays the single
+truth whoever does the work, and little more than names goes over the wire.
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+import re
+import time
+import traceback
+import uuid
+
+from reproduce.running import helpers, training
+from reproduce.running.run import Run, names_needed
+
+ATTEMPTS = 3
+STAGES_A_WORKER = 50
+_POLL_SECONDS = 0.5
+_REPORT_SECONDS = 1.0
+
+
+def import_ray():
+    """Returns the module `ray`.
+
+    Raises:
+        ValueError: If it is not installed, with what to install.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ValueError(
+            "--workers and --address need Ray: pip install "
+            "'modularity_tf[cluster]'."
+        ) from None
+    return ray
+
+
+def cores_a_task(config):
+    """Returns how many cores a task has: asked for, or a worker's share."""
+    if config.cpus_per_task:
+        return config.cpus_per_task
+    return 1.0 if config.address else os.cpu_count() / config.workers
+
+
+def check_memory(config, peak):
+    """Raises `ValueError` if the workers would not fit into the memory.
+
+    Args:
+        config: `Config`.
+        peak: Float, the GiB of one worker at most.
+    """
+    with contextlib.suppress(OSError):  # only Linux tells
+        text = pathlib.Path("/proc/meminfo").read_text()
+        (free,) = re.findall(r"MemAvailable: +(\d+) kB", text)
+        fit = int(int(free) / 2**20 / peak)
+        if config.workers > max(fit, 1):
+            raise ValueError(
+                f"--workers={config.workers} need {peak:.1f} GiB each, and "
+                f"{int(free) / 2**20:.1f} GiB are free: take {max(fit, 1)} at "
+                "most."
+            )
+
+
+def carry_out(experiment, run):
+    """Carries out the unfinished stages of a run, several at a time.
+
+    A stage that fails `ATTEMPTS` times is given up, and so are those that
+    need it; the others go on.
+
+    Args:
+        experiment: `Experiment`.
+        run: `Run`, planned and entered.
+
+    Raises:
+        ValueError: If Ray is not installed or not reached, if the machines do
+            not share the run folder, or if stages failed, by name.
+    """
+    ray, config = import_ray(), run.config
+    unfinished = run.unfinished()
+    if not unfinished:
+        return
+    try:
+        ray.init(
+            address=config.address or None,
+            num_cpus=None if config.address else config.workers,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    except ConnectionError as error:
+        raise ValueError(
+            f"--address={config.address} is no Ray cluster: {error}."
+        ) from error
+    run.start_progress(unfinished)
+    try:
+        if config.address:
+            _check_folder_is_shared(ray, run.folder)
+        failed, left_out = _work_off(ray, experiment, run, unfinished)
+    finally:
+        run.progress.stop()
+        ray.shutdown()  # ends the workers
+    if failed:
+        causes = "; ".join(f"{name}: {cause}" for name, cause in failed.items())
+        raise ValueError(
+            f"{len(failed)} stages failed {ATTEMPTS} times, and "
+            f"{len(left_out)} that need them were left out; the others are "
+            f"finished. {causes}"
+        )
+
+
+def _work_off(ray, experiment, run, unfinished):
+    """Gives out stages as soon as what they need is there.
+
+    Returns:
+        Dict from the stages that failed to what they died of, and the names of
+        those that need them.
+    """
+    config = run.config
+    options = {
+        # On this machine a task is a worker, however many cores it has.
+        "num_cpus": cores_a_task(config) if config.address else 1,
+        "num_gpus": config.gpus_per_task,
+        "max_retries": ATTEMPTS - 1,  # of processes that are lost
+        "retry_exceptions": True,  # and of stages that fail
+        # TensorFlow keeps a GPU's memory, and graphs of models that are gone.
+        "max_calls": 1 if config.gpus_per_task else STAGES_A_WORKER,
+    }
+    task = ray.remote(**options)(_carry_out_stage)
+    # Once for all tasks: a worker plans the same stages from it.
+    plan = ray.put((experiment, config))
+    reports = ray.remote(num_cpus=0)(helpers.Reports).remote()
+    missing = {
+        name: names_needed(stage) & unfinished.keys()
+        for name, stage in unfinished.items()
+    }
+    working, failed = {}, {}
+    while missing or working:
+        for name in [n for n, needs in missing.items() if not needs]:
+            del missing[name]
+            # In a list Ray does not fetch it anew for every task.
+            working[task.remote([plan], name, reports)] = name
+        if not working:  # all that is left needs what failed
+            break
+        done, _ = ray.wait([*working], timeout=_POLL_SECONDS)
+        for reference in done:
+            name = working.pop(reference)
+            try:
+                seconds = ray.get(reference)
+            except Exception as error:  # whatever a stage may raise
+                failed[name] = _write_log(run.folder, name, error)
+                continue
+            run.progress.finish(unfinished[name].steps)
+            run.tell_done(name, seconds)
+            for needs in missing.values():
+                needs.discard(name)
+        run.progress.show(ray.get(reports.working.remote()))
+    return failed, sorted(missing)
+
+
+def _write_log(folder, name, error):
+    """Writes what a stage died of to a file; returns it in one line."""
+    path = folder / "logs" / f"{name}.failed.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(traceback.format_exception(error)))
+    cause = getattr(error, "cause", None) or error
+    return f"{cause!r} (see {path})"
+
+
+def _check_folder_is_shared(ray, folder):
+    """Raises `ValueError` by host if a machine can't read the run folder."""
+    token, file = uuid.uuid4().hex, folder.absolute() / "shared.txt"
+    file.write_text(token)
+    reads = ray.remote(num_cpus=0)(helpers.has_token)
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    found = ray.get(
+        [
+            reads.options(
+                resources={f"node:{node['NodeManagerAddress']}": 1e-3}
+            ).remote(str(file), token)
+            for node in nodes
+        ]
+    )
+    file.unlink()
+    blind = [
+        node["NodeManagerHostname"]
+        for node, can_read in zip(nodes, found, strict=True)
+        if not can_read
+    ]
+    if blind:
+        raise ValueError(
+            f"{folder} is not on a file system that all machines share: "
+            f"{', '.join(blind)} can't read it. Choose another --output_dir."
+        )
+
+
+# What follows runs in the workers.
+
+
+class _RemoteProgress:
+    """The progress of one stage, told to the actor now and then.
+
+    It has what a `Stage` uses of `progress.Progress`.
+    """
+
+    def __init__(self, reports, name):
+        self._reports, self._name = reports, name
+        self._steps, self._told = 0, time.monotonic()
+
+    def advance(self, steps):
+        """Counts steps of the stage."""
+        self._steps += steps
+        if time.monotonic() - self._told > _REPORT_SECONDS:
+            self._tell(self._steps)
+
+    def extend(self, steps):
+        """The driver's bar counts planned stages alone."""
+
+    def finish(self, steps):
+        """As `extend`."""
+
+    def _tell(self, steps):
+        self._reports.report.remote(self._name, steps)
+        self._told = time.monotonic()
+
+    def __enter__(self):
+        self._tell(0)
+        return self
+
+    def __exit__(self, *exception):
+        self._tell(None)
+
+
+def _carry_out_stage(plan, name, reports):
+    """Carries out one stage; what it needs is in the run folder.
+
+    Returns:
+        Float, seconds.
+    """
+    run, start = _planned_run(*plan), time.monotonic()
+    stage = run.stages[name]
+    # Another stage of the same network finds it here, and a model traced.
+    run.forget_all_but(names_needed(stage))
+    with _RemoteProgress(reports, name) as run.progress:
+        run.result(stage)
+    return time.monotonic() - start
+
+
+@functools.lru_cache(maxsize=1)
+def _planned_run(plan):
+    """Returns the run, planned once a worker."""
+    import ray
+
+    experiment, config = ray.get(plan)
+    training.limit_threads(cores_a_task(config))
+    run = Run(config, experiment.name)
+    experiment.plan(run)
+    return run

@@ -1,0 +1,154 @@
+"""Experiment: what a binary consists of, and what every binary does."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+
+import rich.table
+import tensorflow as tf
+from absl import app, logging
+
+from reproduce.running import config as harness_config
+from reproduce.running import engine, training
+from reproduce.running.run import Run
+
+# What TensorFlow raises where its own files can't be written.
+_DISK_ERRORS = (
+    tf.errors.ResourceExhaustedError,
+    tf.errors.PermissionDeniedError,
+)
+LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Numbers that are no claims, in words.
+
+    Attributes:
+        title: Str.
+        columns: Tuple of str.
+        rows: List of tuples of str.
+        note: Str, below the table.
+    """
+
+    title: str
+    columns: tuple
+    rows: list
+    note: str = ""
+
+    def as_rich(self):
+        """Returns it as a `rich.table.Table`."""
+        table = rich.table.Table(
+            title=self.title, title_justify="left", caption=self.note or None
+        )
+        for name in self.columns:
+            table.add_column(name)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """An experiment of a paper, as functions of its configuration.
+
+    Attributes:
+        name: Str, that of the binary.
+        config: Subclass of `Config`; each field is a flag.
+        plan: Function from a `Run` to the records: a nest of values and of
+            stages that it plans. It refuses what does not fit the data.
+        phases: Function from the configuration to a dict from the name of a
+            phase to `training.Phase`, which the estimate times.
+        claims: Function from the records to `claim.Claims`.
+        draw: Function from the records to a dict of figures.
+        tables: Function from the records to a list of `Table`, what a report
+            shows beside claims.
+    """
+
+    name: str
+    config: type
+    plan: Callable
+    phases: Callable
+    claims: Callable
+    draw: Callable
+    tables: Callable = lambda records: []
+
+
+def carry_out(experiment, config):
+    """Plans an experiment and does what the configuration asks for.
+
+    Returns:
+        `Run`, or `None` after an estimate.
+
+    Raises:
+        ValueError: For a user's mistake, before anything is trained.
+        OSError: If the run folder can't be written or read.
+    """
+    run = Run(config, experiment.name)
+    if config.stage == "figures":
+        run.check_results()  # before the folder is made
+        with run:
+            run.draw(experiment.draw, experiment.tables)
+        return run
+    run.console.print(config.text(), highlight=False, soft_wrap=True)
+    records = experiment.plan(run)
+    is_shared = config.workers > 1 or config.address
+    if is_shared:
+        engine.import_ray()  # refuses before any work
+    if config.dry_run:
+        run.estimate(experiment.phases(config))
+        engine.check_memory(config, training.peak_memory())
+        return None
+    with run:
+        left = sum(run.steps_left().values())
+        if (left and is_shared) or left > LONG_RUN_STEPS:
+            run.estimate(experiment.phases(config))
+            engine.check_memory(config, training.peak_memory())
+        if is_shared:
+            engine.carry_out(experiment, run)
+        run.finish(
+            run.carry_out(records),
+            experiment.claims,
+            experiment.draw,
+            experiment.tables,
+        )
+    return run
+
+
+def main(experiment, then=None):
+    """Runs a binary: flags, configuration, experiment.
+
+    A user's mistake (`ValueError`) or a full or missing disk (`OSError`) ends
+    the process with status 1 and one line on standard error; `-v 1` shows the
+    traceback as well. An interrupt ends it with status 130.
+
+    Args:
+        experiment: `Experiment`.
+        then: Function of the `Run` when it is finished, or `None`.
+    """
+
+    def absl_main(argv):
+        if len(argv) > 1:
+            raise app.UsageError(f"Unknown arguments: {argv[1:]}.")
+        try:
+            config = harness_config.config_from_flags(experiment.config)
+            if config.cpus_per_task and config.workers == 1:
+                training.limit_threads(config.cpus_per_task)
+            run = carry_out(experiment, config)
+            if then is not None and run is not None:
+                then(run)
+        except (ValueError, OSError, *_DISK_ERRORS) as error:
+            logging.debug("", exc_info=True)
+            sys.exit("Error: " + " ".join(str(error).split()))
+        except KeyboardInterrupt:
+            sys.stderr.write(
+                "Interrupted: the same command goes on from here.\n"
+            )
+            sys.exit(130)
+
+    harness_config.define_flags(experiment.config)
+    try:
+        arguments = harness_config.with_flag_files(sys.argv)
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
+    app.run(absl_main, arguments)

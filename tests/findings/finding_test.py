@@ -1,0 +1,216 @@
+"""What all findings have in common, of whatever kind they are."""
+
+import os
+import pathlib
+import tempfile
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from matplotlib import figure
+
+from modularity_tf import (
+    NeuronMask,
+    NeuronSelection,
+    UnitClusters,
+    WeightMask,
+)
+from modularity_tf.findings import finding
+
+TOLD = {"task": "no cats", "seed": 3}
+ON = NeuronSelection({"hidden": np.array([1, 0, 0, 1], bool)}, TOLD)
+OFF = NeuronSelection({"hidden": np.array([0, 1, 0, 0], bool)}, TOLD)
+FINDINGS = {
+    "weights": WeightMask({"hidden/kernel": np.eye(3, 4) > 0}, TOLD),
+    "neurons": ON,
+    "neuron_mask": NeuronMask(ON, OFF),
+    "clusters": UnitClusters(
+        "hidden",
+        "covariance",
+        np.arange(16.0).reshape(4, 4),
+        [0, 1, -1, 1],
+        0.25,
+        TOLD,
+    ),
+}
+
+
+def model(units=4, name="hidden"):
+    return keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(units, "relu", name=name),
+            keras.layers.Dense(2, name="out"),
+        ],
+        name="net",
+    )
+
+
+def content(found):
+    """Returns what a finding holds, as JSON values."""
+    config, arrays = found._packed()
+    return config, {key: value.tolist() for key, value in arrays.items()}
+
+
+class FindingTest(parameterized.TestCase, tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.file = pathlib.Path(folder) / "found.npz"
+
+    @parameterized.parameters(*FINDINGS)
+    def test_comes_back_from_its_file(self, name):
+        found = FINDINGS[name]
+        found.save(self.file)
+        loaded = type(found).load(self.file, model())
+        self.assertIs(type(loaded), type(found))
+        self.assertEqual(content(loaded), content(found))
+        self.assertEqual(loaded.provenance, TOLD)
+        self.assertEqual(repr(loaded), repr(found))
+        self.assertEqual(os.listdir(self.file.parent), ["found.npz"])
+
+    @parameterized.parameters(*FINDINGS)
+    def test_a_file_tells_its_kind(self, name):
+        given = FINDINGS[name]
+        given.save(self.file)
+        found = finding.load(self.file)
+        self.assertIs(type(found), type(given))
+        self.assertEqual(content(found), content(given))
+        finding.load(self.file, model())
+        with self.assertRaises(ValueError):
+            finding.load(self.file, model(name="other"))
+
+    def test_a_file_of_no_finding_is_named(self):
+        np.savez(self.file, x=np.zeros(3))
+        message = f"{self.file} holds no Finding: it has no header"
+        with self.assertRaisesRegex(ValueError, message):
+            finding.load(self.file)
+        with self.assertRaises(FileNotFoundError):
+            finding.load(f"{self.file}.other")
+
+    @parameterized.parameters(*FINDINGS)
+    def test_a_file_of_another_kind_is_named(self, name):
+        FINDINGS[name].save(self.file)
+        for other in FINDINGS.values():
+            if type(other) is not type(FINDINGS[name]):
+                with self.assertRaisesRegex(
+                    ValueError, f"holds no {type(other).__name__}: it holds"
+                ):
+                    type(other).load(self.file)
+
+    @parameterized.parameters(*FINDINGS)
+    def test_fits_the_model_it_is_of_and_no_other(self, name):
+        FINDINGS[name].check_fits(model())
+        for other in (model(units=5), model(name="first")):
+            with self.assertRaises(ValueError):
+                FINDINGS[name].check_fits(other)
+
+    @parameterized.parameters(*FINDINGS)
+    def test_is_shown_and_drawn(self, name):
+        found = FINDINGS[name]
+        html = found._repr_html_()
+        self.assertStartsWith(html, "<pre ")
+        self.assertIn("hidden", html)
+        self.assertIsInstance(found.plot(), figure.Figure)
+        self.assertStartsWith(repr(found), f"<{type(found).__name__} of ")
+
+    def test_a_notebook_shows_a_table_once(self):
+        with (
+            mock.patch("rich.console._is_jupyter", return_value=True),
+            mock.patch("rich.jupyter.display") as display,
+        ):
+            html = FINDINGS["weights"]._repr_html_()
+        self.assertIn("hidden", html)
+        display.assert_not_called()
+
+    def test_clusters_can_not_be_written_to(self):
+        found = FINDINGS["clusters"]
+        for array in (found.clusters, found.similarity):
+            with self.assertRaisesRegex(ValueError, "read-only"):
+                array[0] = 1
+
+    def test_the_members_of_a_cluster_are_neurons(self):
+        found = FINDINGS["clusters"]
+        self.assertEqual(found.sizes, [1, 2])
+        for label in (-1, 0, 1):
+            members = found.members(label).values["hidden"]
+            self.assertAllEqual(members, found.clusters == label)
+        for label in (2, -2):
+            with self.assertRaisesRegex(ValueError, r"in \[-1, 2\)"):
+                found.members(label)
+
+    def test_provenance_must_be_json(self):
+        for bad in ({"a": np.eye(2)}, [1]):
+            with self.assertRaisesRegex(ValueError, "`provenance` must"):
+                finding.as_provenance(bad)
+
+
+class BridgesTest(tf.test.TestCase):
+    """From one kind of finding to another."""
+
+    def setUp(self):
+        super().setUp()
+        keras.utils.set_random_seed(0)
+        self.model = model()
+
+    def test_neurons_have_incoming_and_outgoing_weights(self):
+        for incoming, outgoing in ((True, True), (True, False), (False, True)):
+            found = ON.weights(self.model, incoming, outgoing)
+            self.assertEqual([*found.values], ["hidden/kernel", "out/kernel"])
+            chosen = ON.values["hidden"]
+            self.assertAllEqual(
+                found.values["hidden/kernel"],
+                np.tile(chosen & incoming, (3, 1)),
+            )
+            self.assertAllEqual(
+                found.values["out/kernel"],
+                np.tile(chosen & outgoing, (2, 1)).T,
+            )
+
+    def test_without_their_outgoing_weights_neurons_are_not_heard(self):
+        weights = ON.weights(self.model, incoming=False)
+        x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+        self.assertAllClose(
+            weights.remove_from(self.model)(x), ON.remove_from(self.model)(x)
+        )
+
+    def test_a_mask_marks_the_units_whose_weights_it_keeps(self):
+        kernel = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0]], bool)
+        mask = WeightMask({"hidden/kernel": kernel, "out/bias": [True, False]})
+        # 6 of 12 weights; 3, 2, 1 and 0 of 3 of each unit.
+        for at_least, units in (
+            (None, [1, 1, 0, 0]),
+            (1 / 3, [1, 1, 1, 0]),
+            (1.0, [1, 0, 0, 0]),
+        ):
+            found = mask.units(self.model, at_least)
+            self.assertEqual([*found.values], ["hidden"])
+            self.assertAllEqual(found.values["hidden"], np.array(units, bool))
+        for bad in (0.0, 1.5):
+            with self.assertRaisesRegex(ValueError, "`at_least` must be"):
+                mask.units(self.model, bad)
+        with self.assertRaisesRegex(ValueError, "no kernel of a Conv"):
+            mask.select("out").units(self.model)
+
+    def test_sets_are_applied_and_removed(self):
+        x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+        everything = WeightMask({"out/kernel": np.ones((4, 2), bool)})
+        self.assertAllClose(everything.apply(self.model)(x), self.model(x))
+        self.assertAllEqual(
+            everything.remove_from(self.model)(x), np.zeros((5, 2))
+        )
+        for found in (ON, NeuronMask(ON, OFF)):
+            hidden = keras.Model(
+                (applied := found.apply(self.model)).inputs,
+                applied.get_layer("hidden").output,
+            )(x)
+            self.assertAllEqual(hidden[:, 1], np.zeros(5))
+            self.assertAllClose(
+                found.remove_from(self.model)(x), ON.remove_from(self.model)(x)
+            )
+
+
+if __name__ == "__main__":
+    tf.test.main()

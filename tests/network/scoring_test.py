@@ -1,0 +1,116 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf.network import scoring
+
+RNG = np.random.default_rng(0)
+P = np.float32(RNG.uniform(0.05, 0.95, (9, 4)))
+P /= P.sum(axis=1, keepdims=True)
+CLASSES = RNG.integers(4, size=9)
+ONE_HOT = np.eye(4, dtype="float32")[CLASSES]
+ONE = P[:, :1]
+BITS = np.float32(RNG.integers(2, size=(9, 1)))
+
+
+def own_accuracy(y, p):
+    right = keras.ops.equal(keras.ops.argmax(p, axis=-1), y)
+    return keras.ops.cast(right, "float32")
+
+
+def one_number(y, p):
+    return keras.ops.mean(keras.ops.square(y - p))
+
+
+class Doubled(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return 2 * keras.losses.mean_squared_error(y_true, y_pred)
+
+
+class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        ("name", "sparse_categorical_crossentropy", CLASSES, P),
+        ("column", "sparse_categorical_crossentropy", CLASSES[:, None], P),
+        ("one_hot", "categorical_crossentropy", ONE_HOT, P),
+        ("binary", "binary_crossentropy", BITS, ONE),
+        ("binary_by_rank", "binary_crossentropy", BITS[:, 0], ONE),
+        ("ints", "binary_crossentropy", BITS.astype(int), ONE),
+        ("squares", "mse", BITS[:, 0], ONE),
+        ("function", keras.losses.mean_absolute_error, ONE_HOT, P),
+        ("one_number", one_number, ONE_HOT, P),
+        ("own_class", Doubled(), ONE_HOT, P),
+        (
+            "with_settings",
+            keras.losses.CategoricalCrossentropy(label_smoothing=0.2),
+            ONE_HOT,
+            P,
+        ),
+        ("sequences", "mse", P[:, :, None], ONE_HOT[:, :, None]),
+    )
+    def test_the_mean_is_the_loss_that_keras_tells(self, loss, y, p):
+        model = keras.Sequential([keras.Input(p.shape[1:])])
+        model.compile("sgd", loss)
+        expected = model.evaluate(p, y, verbose=0)
+        found = scoring.by_example(loss, tf.constant(y), tf.constant(p))
+        self.assertEqual(found.shape, (9,))
+        self.assertAllClose(np.mean(found), expected, rtol=1e-5)
+        self.assertGreater(np.ptp(found), 0)
+
+    @parameterized.named_parameters(
+        ("accuracy", "accuracy", CLASSES, P),
+        ("acc", "acc", CLASSES[:, None], P),
+        ("of_one_hot", "accuracy", ONE_HOT, P),
+        ("of_bits", "accuracy", BITS, ONE),
+        ("of_bits_by_rank", "accuracy", BITS[:, 0], ONE),
+        ("by_name", "sparse_categorical_accuracy", CLASSES, P),
+        ("class", keras.metrics.SparseCategoricalAccuracy(), CLASSES, P),
+        ("class_of_one_hot", keras.metrics.CategoricalAccuracy(), ONE_HOT, P),
+        ("threshold", keras.metrics.BinaryAccuracy(threshold=0.2), BITS, ONE),
+        ("equal", keras.metrics.Accuracy(), BITS, np.round(ONE + 0.3)),
+        ("function", own_accuracy, CLASSES, P),
+    )
+    def test_the_mean_is_the_accuracy_that_keras_tells(self, metric, y, p):
+        model = keras.Sequential([keras.Input(p.shape[1:])])
+        model.compile("sgd", "mse", metrics=[metric])
+        model.compute_loss = lambda *args, **kwargs: 0.0  # of other shapes
+        expected = model.evaluate(p, y, verbose=0)[1]
+        found = scoring.by_example(metric, tf.constant(y), tf.constant(p))
+        self.assertEqual(found.shape, (9,))
+        self.assertAllClose(np.mean(found), expected)
+        self.assertContainsSubset(np.unique(found).tolist(), [0, 1])
+
+    def test_padding_does_not_count(self):
+        inputs = tf.constant([[1, 2, 0, 0], [3, 1, 2, 0]])
+        embedding = keras.layers.Embedding(4, 3, mask_zero=True)
+        outputs = embedding(inputs)
+        y = tf.zeros(outputs.shape)
+        found = scoring.by_example("mse", y, outputs)
+        squares = np.mean(np.square(outputs), axis=-1)
+        expected = [squares[0, :2].mean(), squares[1, :3].mean()]
+        self.assertAllClose(found, expected)
+
+
+class AccuraciesTest(parameterized.TestCase):
+    def test_only_accuracies_are_found(self):
+        known = [
+            "accuracy",
+            "binary_accuracy",
+            own_accuracy,
+            keras.metrics.BinaryAccuracy(name="right"),
+        ]
+        others = ["mse", one_number, keras.metrics.AUC()]
+        self.assertEqual(scoring.accuracies([*known, *others]), known)
+        self.assertEqual(
+            scoring.accuracy_names([*known, *others]),
+            {"accuracy", "acc", "binary_accuracy", "own_accuracy", "right"},
+        )
+        self.assertEqual(scoring.accuracies(None), [])
+
+    def test_the_scale_of_the_loss_goes_from_nothing_to_the_whole(self):
+        found = scoring.share_explained(np.array([3, 1, 2]), 1, 3)
+        self.assertEqual(found.tolist(), [0, 1, 0.5])
+
+
+if __name__ == "__main__":
+    tf.test.main()

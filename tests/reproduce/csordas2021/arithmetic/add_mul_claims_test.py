@@ -1,0 +1,125 @@
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from reproduce.csordas2021.arithmetic import add_mul_claims
+
+
+def record(network="fnn", does=0.7, neither=0.2, kept=(100, 300)):
+    """Returns a record; `does`, `neither`: under the other one's mask."""
+    asked = 1 - does - neither
+    sharing = [
+        {"share": share, "expected": 0.1, "ceiling": 0.9}
+        for share in (0.6, 0.2, 0.4, 0.3)
+    ]
+    accuracy = {"add": 0.99, "mul": 0.97}
+    low = {"add": 0.3, "mul": 0.1}
+    return {
+        "network": network,
+        "digits": 2,
+        "layers": ["hidden1", "hidden2", "output"],
+        "alpha_search": None,
+        "dense": accuracy,
+        "accuracy": {
+            "full": accuracy,
+            "add": {"add": 0.99, "mul": asked},
+            "mul": {"add": asked, "mul": 0.97},
+            "not add": low,
+            "not mul": low,
+        },
+        "kept": {
+            name: [count, 0, 0]
+            for name, count in zip(("add", "mul"), kept, strict=True)
+        },
+        "sharing": {"add": sharing, "mul": sharing},
+        "performed": {
+            "full": [[0.9, 0.04, 0.06], [0.02, 0.9, 0.08]],
+            "add": [[1.0, 0.0, 0.0], [does, asked, neither]],
+            "mul": [[asked, does, neither], [0.0, 1.0, 0.0]],
+        },
+    }
+
+
+def checked(records, part):
+    (found,) = (
+        c.checked()
+        for c in add_mul_claims.claims(records)
+        if part in c.statement
+    )
+    return found
+
+
+class ClaimsTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("fnn", "performs the mask's", 0.7, "agrees", 0.03),
+        ("lstm", "gives neither", 0.2, "differs", 0.07),
+    )
+    def test_each_network_has_its_own_behaviour(
+        self, network, part, mean, verdict, null
+    ):
+        found = checked([record(network)] * 2, part)
+        self.assertEqual(found["verdict"], verdict)
+        self.assertAlmostEqual(found["mean"], mean)
+        # What the mask of both operations does instead.
+        self.assertAlmostEqual(found["null"], null)
+        statements = [
+            c.statement for c in add_mul_claims.claims([record(network)])
+        ]
+        self.assertLen([s for s in statements if s[:4] in ("FNN:", "LSTM")], 1)
+
+    def test_sharing_at_the_edges_is_read_beside_random_masks(self):
+        found = checked([record()] * 2, "share more than hidden")
+        self.assertAlmostEqual(found["mean"], 0.5 - 0.2)
+        self.assertAlmostEqual(found["null"], 0.0)
+        self.assertEqual(found["verdict"], "agrees")
+
+    def test_hidden_layers_are_to_share_less_than_random_masks(self):
+        found = checked([record()] * 2, "hidden layers share less than")
+        self.assertAlmostEqual(found["mean"], 0.1 - 0.2)
+        self.assertEqual(found["verdict"], "differs")
+
+    def test_without_layers_between_the_edges_are_no_claim(self):
+        made = record()
+        made["layers"] = ["hidden1", "output"]
+        for task in ("add", "mul"):
+            made["sharing"][task] = made["sharing"][task][1:]
+        statements = [c.statement for c in add_mul_claims.claims([made])]
+        self.assertLen(statements, 7)
+        self.assertFalse([s for s in statements if "hidden" in s])
+
+    def test_weights_of_multiplication_are_counted_against_addition(self):
+        found = checked([record(kept=(100, 120))] * 2, "weights of mult")
+        self.assertEqual((found["mean"], found["verdict"]), (1.2, "differs"))
+        self.assertEqual(checked([record()], "weights of")["mean"], 3.0)
+
+    def test_inverted_masks_are_read_beside_the_network(self):
+        found = checked([record()] * 2, "inverted")
+        self.assertAlmostEqual(found["mean"], 0.2)
+        self.assertAlmostEqual(found["null"], 0.98)
+
+    def test_one_seed_gives_no_verdict(self):
+        verdicts = {
+            c.checked()["verdict"] for c in add_mul_claims.claims([record()])
+        }
+        self.assertEqual(verdicts, {"one seed"})
+
+
+class DrawTest(absltest.TestCase):
+    def test_figures_are_numbered_as_in_the_paper(self):
+        figures = add_mul_claims.draw([record(kept=(100, 300))])
+        self.assertEqual(
+            set(figures),
+            {
+                "fig01_sharing",
+                "fig10_accuracy",
+                "fig11_weights_kept",
+                "fig12_performed_operation",
+            },
+        )
+        bars = figures["fig11_weights_kept"].axes[0].patches
+        np.testing.assert_allclose(
+            [bar.get_height() for bar in bars], [100, 0, 0, 300, 0, 0]
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()

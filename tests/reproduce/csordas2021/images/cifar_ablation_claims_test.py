@@ -1,0 +1,186 @@
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from reproduce.csordas2021.images import cifar_ablation_claims
+
+
+def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
+    """Returns a record of three classes with the drops that are asked for."""
+    names = ["cat", "dog", "truck"]
+    control = np.full((3, 3), 0.1) + 0.7 * np.eye(3)
+    made = {"control": control}
+    for i, name in enumerate(names):
+        matrix = control.copy()
+        matrix[i, i] -= 0.8 * target
+        matrix[i, (i + 1) % 3] += 0.8 * target * (1 + grows) / 2
+        matrix[i, (i + 2) % 3] += 0.8 * target * (1 - grows) / 2
+        lesser = (i + 1) % 3
+        matrix[lesser, lesser] -= 0.8 * other
+        matrix[lesser, i] += 0.8 * other
+        made[name] = matrix
+    masks = {
+        task: {
+            "accuracy": float(np.trace(matrix)) / 3,
+            "confusion": matrix.tolist(),
+            "keep_fraction": 0.4,
+        }
+        for task, matrix in made.items()
+    }
+    return {
+        "data": "made up",
+        "class_names": names,
+        "network": network,
+        "seed": seed,
+        "alpha_search": None,
+        "dense": {"accuracy": 0.8},
+        "masks": masks,
+    }
+
+
+def verdicts(records):
+    return {
+        claim.statement: claim.checked()
+        for claim in cifar_ablation_claims.claims(records)
+    }
+
+
+class ClaimsTest(parameterized.TestCase):
+    def test_drops_are_those_of_the_confusion_matrices(self):
+        target, other = cifar_ablation_claims.target_and_other_drops(
+            record(target=0.5, other=0.1)
+        )
+        np.testing.assert_allclose(target, [0.5] * 3)
+        np.testing.assert_allclose(other, [0.1] * 3)
+
+    @parameterized.parameters((0.5, 0.1, "agrees"), (0.2, 0.3, "differs"))
+    def test_the_removed_class_must_drop_most(self, target, other, verdict):
+        found = verdicts(
+            [record(seed=s, target=target, other=other) for s in range(3)]
+        )
+        claims = [v for k, v in found.items() if "drops most" in k]
+        self.assertEqual([c["verdict"] for c in claims], [verdict])
+
+    def test_confusion_growth_is_relative_to_the_other_wrong_classes(self):
+        made = record(target=0.5, other=0.0, grows=0.5)
+        growth = cifar_ablation_claims.confusion_growth(made, "cat", ["dog"])
+        self.assertAlmostEqual(growth, 0.4 * (0.75 - 0.25))
+        self.assertAlmostEqual(
+            cifar_ablation_claims.confusion_growth(made, "cat", ["truck"]), -0.2
+        )
+
+    def test_dropout_is_compared_class_by_class_with_one_value_a_seed(self):
+        records = [
+            record("cnn", seed, target=0.6 + 0.01 * seed) for seed in range(2)
+        ] + [record("cnn_nodropout", seed, target=0.4) for seed in range(2)]
+        found = verdicts(records)
+        (paired,) = (v for k, v in found.items() if "dropout deepens" in k)
+        self.assertEqual((paired["verdict"], paired["n"]), ("agrees", 2))
+        self.assertAlmostEqual(paired["mean"], 0.205)
+
+    def test_the_nulls_are_what_no_module_would_give(self):
+        found = verdicts([record(target=0.5, other=0.1)])
+        nulls = {
+            words: next(v["null"] for k, v in found.items() if words in k)
+            for words in ("control mask", "drops most", "relative to the")
+        }
+        self.assertAlmostEqual(nulls["control mask"], 1 / 3 / 0.8)
+        self.assertAlmostEqual(nulls["drops most"], 1 / 3)
+        self.assertAlmostEqual(nulls["relative to the"], 0.05)
+
+    @parameterized.parameters(("resnet110", 0.6), ("cnn", 0.4))
+    def test_residual_networks_must_drop_further(self, network, threshold):
+        found = verdicts([record(network, seed) for seed in range(2)])
+        (claim,) = (v for k, v in found.items() if "relative to the" in k)
+        self.assertEqual(claim["threshold"], threshold)
+
+    def test_the_paper_says_nothing_of_new_statistics(self):
+        for name, number in (("resnet8", "> 95 %"), ("cnn", "> 95 %")):
+            claim, *_ = verdicts([record(name)]).values()
+            self.assertEqual(
+                (claim["paper"], claim["source"]), (number, "paper")
+            )
+        found = verdicts([record("resnet8_recalibrated")]).values()
+        self.assertEqual({c["paper"] for c in found}, {"no number given"})
+        self.assertEqual({c["source"] for c in found}, {"ours"})
+
+    @parameterized.parameters(0.0, -0.1)
+    def test_where_no_class_drops_others_have_no_share_of_it(self, target):
+        made = record(target=target, other=0.1)
+        (claim,) = (v for k, v in verdicts([made]).items() if "another" in k)
+        self.assertEqual(
+            (claim["mean"], claim["verdict"]), (None, "undetermined")
+        )
+        bars = cifar_ablation_claims.draw([made])["fig06b_other_classes"].axes[
+            0
+        ]
+        self.assertTrue(np.isnan([b.get_height() for b in bars.patches]).all())
+
+    def test_one_seed_has_no_verdict(self):
+        found = {v["verdict"] for v in verdicts([record()]).values()}
+        self.assertEqual(found, {"one seed"})
+
+    def test_a_control_mask_that_hurts_differs(self):
+        records = [record(seed=seed) for seed in range(2)]
+        for made in records:
+            made["masks"]["control"]["accuracy"] = 0.7
+        found = verdicts(records)
+        (control,) = (v for k, v in found.items() if "control mask" in k)
+        self.assertEqual(control["verdict"], "differs")
+        self.assertAlmostEqual(control["mean"], 0.875)
+
+
+class DrawTest(absltest.TestCase):
+    def test_legends_have_titles_and_no_code_names(self):
+        records = [record("cnn"), record("cnn_nodropout", target=0.3)]
+        fig = cifar_ablation_claims.draw(records)["fig06a_relative_drop"]
+        texts = fig.axes[0].get_legend().get_texts()
+        self.assertEqual(
+            [text.get_text() for text in texts],
+            ["CNN with dropout", "CNN without dropout"],
+        )
+
+    def test_figures_are_numbered_as_in_the_paper(self):
+        records = [record("cnn"), record("cnn_nodropout", target=0.3)]
+        figures = cifar_ablation_claims.draw(records)
+        self.assertEqual(
+            set(figures),
+            {
+                "fig06a_relative_drop",
+                "fig06b_other_classes",
+                "fig18_confusion_control_cnn",
+                "fig18_confusion_control_cnn_nodropout",
+                "fig19_confusion_difference_cnn",
+                "fig20_confusion_difference_cnn_nodropout",
+            },
+        )
+        title = figures["fig19_confusion_difference_cnn"].get_suptitle()
+        self.assertStartsWith(title, "made up, CNN with dropout: change")
+        bars = figures["fig06a_relative_drop"].axes[0].patches
+        np.testing.assert_allclose(
+            [bar.get_height() for bar in bars], [50] * 3 + [30] * 3
+        )
+        panels = figures["fig19_confusion_difference_cnn"].axes
+        titles = [ax.get_title() for ax in panels if ax.get_title()]
+        self.assertEqual(
+            titles, ["without cat", "without dog", "without truck"]
+        )
+
+    def test_residual_networks_are_told_by_their_depth(self):
+        depths = {"8": "8", "110": "110", "110_recalibrated": "110, recal"}
+        made = [record(f"resnet{d}", s) for s in (0, 1) for d in depths]
+        figures = cifar_ablation_claims.draw(made)
+        for depth, words in depths.items():
+            difference = figures[f"fig21_confusion_difference_resnet{depth}"]
+            control = figures[f"fig18_confusion_control_resnet{depth}"]
+            for figure in (difference, control):
+                title = figure.get_suptitle()
+                self.assertStartsWith(title, f"made up, ResNet-{words}")
+        legend = figures["fig06a_relative_drop"].axes[0].get_legend()
+        self.assertEqual(
+            [text.get_text() for text in legend.get_texts()],
+            ["ResNet-8", "ResNet-110", "ResNet-110, recalibrated"],
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()

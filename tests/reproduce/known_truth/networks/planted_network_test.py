@@ -1,0 +1,89 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from reproduce.known_truth.networks import planted_network
+from reproduce.known_truth.networks.planted_network import KINDS
+
+
+def small():
+    """Returns a linear network of two tasks, the second of classes."""
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(3, use_bias=False, name="out")]
+    )
+    kernel = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0]], "float32")
+    model.set_weights([kernel])
+    needed, other, absent = map(KINDS.index, ("needed", "other", "absent"))
+    return planted_network.Planted(
+        model,
+        np.array([[1, 0], [-1, 0], [1, 1], [2, 1]], "float32"),
+        np.array([[1, 0], [0, 1], [1, 1], [0, 1]], "float32"),
+        [
+            {
+                "out/kernel": np.array(
+                    [[needed, other, absent], [absent, absent, other]]
+                )
+            },
+            {
+                "out/kernel": np.array(
+                    [[other, needed, absent], [absent, absent, needed]]
+                )
+            },
+        ],
+        columns=[slice(0, 1), slice(1, 3)],
+        rows=[np.array([0, 1, 2]), np.array([0, 1, 2, 3])],
+    )
+
+
+class PlantedTest(parameterized.TestCase, tf.test.TestCase):
+    def test_weights_of_several_kinds(self):
+        found = small().weights(0, "needed", "other")["out/kernel"]
+        self.assertAllEqual(found, [[True, True, False], [False, False, True]])
+
+    def test_a_bit_has_one_logit_and_a_class_one_each(self):
+        planted = small()
+        for task, accuracy in ((0, 1.0), (1, 1.0)):
+            self.assertEqual(planted.accuracy(task), accuracy)
+            inputs, labels = planted.examples(task)
+            loss, _ = planted.objective(task)
+            self.assertLen(inputs, len(planted.rows[task]))
+            logits = planted.logits(inputs)[:, planted.columns[task]]
+            own = labels[:, task].astype(int)
+            if task == 0:
+                logits = np.concatenate([0 * logits, logits], axis=1)
+            logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+            self.assertAllClose(
+                np.ravel(loss(labels, planted.logits(inputs))),
+                -logits[np.arange(len(own)), own],
+                atol=1e-5,
+            )
+
+    def test_with_some_weights_alone_and_the_model_as_it_was(self):
+        planted = small()
+        before = planted.model.get_weights()[0].copy()
+        part = planted.weights(1, "needed")
+        logits = planted.logits(planted.inputs, part)
+        self.assertAllEqual(logits[:, 0], [0, 0, 0, 0])
+        self.assertEqual(planted.accuracy(0, part), 1 / 3)
+        self.assertEqual(planted.accuracy(1, part), 1.0)
+        self.assertAllEqual(planted.model.get_weights()[0], before)
+
+    def test_a_split_has_no_example_twice(self):
+        planted = small()
+        (first, _), (second, _) = planted.split(1, 9, seed=0)
+        self.assertEqual((len(first), len(second)), (2, 2))
+        both = np.concatenate([first, second])
+        self.assertLen({*map(tuple, both.tolist())}, 4)
+
+    def test_the_shuffled_twin_has_the_weights_in_other_places(self):
+        planted = small()
+        twin = planted.shuffled(seed=3)
+        one, other = (p.model.get_weights()[0] for p in (planted, twin))
+        self.assertAllEqual(np.sort(one.ravel()), np.sort(other.ravel()))
+        self.assertNotAllEqual(one, other)
+        self.assertAllEqual(one, small().model.get_weights()[0])
+
+
+if __name__ == "__main__":
+    tf.test.main()

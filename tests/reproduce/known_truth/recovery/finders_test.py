@@ -1,0 +1,83 @@
+import types
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from reproduce.known_truth.networks import boolean
+from reproduce.known_truth.networks.boolean import Plan, at_least, parity
+from reproduce.known_truth.recovery import cases, finders
+
+CONFIG = types.SimpleNamespace(examples=64, popup_epochs=1, mask_steps=40)
+SMALL = boolean.build(Plan(((0, at_least(3, 2)), (1, parity(4))), unread=2))
+
+
+class FindTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters("random", "magnitude", "gradient", "ablation")
+    def test_scores_are_of_every_weight_and_have_no_threshold(self, method):
+        scores, kept, told = finders.find(CONFIG, SMALL, 0, method, seed=0)
+        self.assertEqual([*scores], ["hidden/kernel", "output/kernel"])
+        self.assertIsNone(kept)
+        self.assertEqual(told, {})
+        found = cases.score(SMALL, scores)
+        if method == "ablation":  # alone, it tells this truth
+            self.assertEqual(found["average_precision"], 1.0)
+
+    def test_masks_have_scores_a_threshold_and_settings(self):
+        settings = {"alpha": 1e-4, "keep_probability": 0.97}
+        scores, kept, told = finders.find(CONFIG, SMALL, 0, "mask", 0, settings)
+        for path, flags in kept.values.items():
+            self.assertAllEqual(flags, scores[path] > 0)
+        for key, value in settings.items():
+            self.assertAllClose(told[key], value)
+
+    def test_edge_popup_keeps_as_many_as_are_needed(self):
+        scores, kept, _ = finders.find(CONFIG, SMALL, 0, "edge_popup", seed=0)
+        needed = SMALL.weights(0, "needed")
+        wanted, found = (
+            sum(flags.sum() for flags in part.values())
+            for part in (needed, kept.values)
+        )
+        self.assertEqual(found, wanted)
+        for path, flags in kept.values.items():
+            self.assertEqual(scores[path].shape, flags.shape)
+
+    def test_neurons_are_those_of_the_class_with_a_1_for_an_answer(self):
+        found = finders.find_neurons(CONFIG, SMALL, 0, seed=0)
+        self.assertEqual([*found], [*finders.NEURONS])
+        (inputs, labels), _ = SMALL.split(0, 64, 0)
+        kernel, thresholds, _, _ = SMALL.model.get_weights()
+        active = np.maximum(inputs @ kernel + thresholds, 0)
+        mean = active[labels[:, 0] == 1].mean(axis=0)
+        for scores, chosen in found.values():
+            self.assertAllClose(scores["hidden"], mean, atol=1e-5)
+            found = cases.score_units(SMALL, scores, chosen.values)
+            self.assertBetween(found["auroc"], 0, 1)
+
+    def test_clusters_are_those_of_the_network_though_traced_for_another(self):
+        found = []
+        for seed in (0, 1):
+            planted = cases.network("simple", seed)
+            (clusters,) = finders.find_clusters(
+                CONFIG, planted, "simple", 0
+            ).values()
+            self.assertEqual([*clusters], [*finders.CLUSTERS])
+            labels = clusters["normalized_input_sensitivity"]
+            self.assertEqual(cases.agreement(planted, "hidden", labels), 1.0)
+            found.append(labels)
+        self.assertNotAllEqual(*found)
+
+    def test_a_method_looks_where_it_can(self):
+        for method in finders.METHODS:
+            self.assertTrue(finders.applies(SMALL, method))
+        heads = cases.network("attention", 0)
+        looking = [m for m in finders.METHODS if finders.applies(heads, m)]
+        for method in ("activation", "neurons", "clusters"):
+            self.assertNotIn(method, looking)
+        self.assertIn("ablation", looking)
+        rotated = cases.network("rotated", 0)
+        self.assertFalse(finders.applies(rotated, "mask"))
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,191 @@
+import pathlib
+import tempfile
+
+from absl.testing import absltest, parameterized
+
+from reproduce.publishing import claim, evidence
+from reproduce.running import experiment
+
+CLAIMS = [
+    claim.Claim(
+        "sharing is low",
+        (0.2, 0.3, 0.4),
+        0.5,
+        at_least=False,
+        null=0.25,
+        null_is="random masks",
+        paper="|low|",
+        main=True,
+    ),
+    claim.Claim(
+        "one seed", (1.5,), 1, True, 1.0, "as many", percent=False, main=True
+    ),
+    claim.Claim("unknown", (float("nan"),) * 2, 1, True, 1.0, "as many"),
+]
+
+
+def archived(**changes):
+    return {
+        "experiment": "toy",
+        "flags": "toy_small",
+        "seeds": [0, 1, 2],
+        "made": {
+            "seconds": 90.0,
+            "commits": ["abc123"],
+            "machines": ["x86_64, 2 cores"],
+        },
+        "config": {"workers": 2, "cpus_per_task": 0.0},
+        "figures": ["fig02_all", "fig03b_first", "fig03c_second", "extra"],
+        "claims": [one.checked() for one in CLAIMS],
+        **changes,
+    }
+
+
+EXPERIMENTS = [("toy", "A toy.", ("1", "2")), ("other", "Another.", ("3",))]
+PAPERS = {
+    "A, 2001": [("1", "how", None), ("2", "all", "toy"), ("3", "some", "toy")],
+    "B & C, 2002": [("20", "more", "toy"), ("3", "others", "other")],
+}
+
+
+def tables(one):
+    """Returns a table of an archive."""
+    row = (one["flags"], str(len(one["seeds"])))
+    return [experiment.Table("Seeds of each", ("name", "n"), [row], "A note.")]
+
+
+class FilledTest(parameterized.TestCase):
+    def filled(self, text, archives=None):
+        archives = archives or {"toy_small": archived()}
+        return evidence.filled(text, archives, EXPERIMENTS, PAPERS, tables)
+
+    def part(self, what, **kwargs):
+        """Returns what comes to stand in a part."""
+        start, end = f"<!-- results: {what} -->", "<!-- end -->"
+        found = self.filled(f"a {start}old{end} b", **kwargs)
+        self.assertStartsWith(found, f"a {start}")
+        self.assertEndsWith(found, f"{end} b")
+        return found.removeprefix(f"a {start}").removesuffix(f"{end} b")
+
+    def test_what_is_not_marked_stays(self):
+        text = "no <!-- comment --> 7 %\n"
+        self.assertEqual(self.filled(text), text)
+
+    def test_filling_twice_changes_nothing(self):
+        text = (
+            "<!-- results: mean toy_small sharing -->1<!-- end -->, "
+            "<!-- results: claims toy_small -->\n<!-- end -->\n"
+        )
+        once = self.filled(text)
+        self.assertNotEqual(once, text)
+        self.assertEqual(self.filled(once), once)
+
+    def test_a_number_of_a_claim(self):
+        self.assertEqual(self.part("mean toy_small sharing"), "30 %")
+        # 0.3 +- 4.303 * 0.1 / sqrt(3)
+        self.assertEqual(
+            self.part("value toy_small sharing"), "30 % (5.16 to 54.8)"
+        )
+        self.assertEqual(self.part("value toy_small one seed"), "1.5 (n = 1)")
+        self.assertEqual(self.part("value toy_small unkn"), "not measured")
+
+    def test_the_claims_of_an_archive(self):
+        lines = self.part("claims toy_small").strip().split("\n")
+        self.assertEqual(
+            lines[2],
+            r"| sharing is low | \|low\| | 30 % (5.16 to 54.8) | "
+            "random masks: 25 % | ≤ 50 %, ours | undetermined |",
+        )
+        self.assertLen(lines, 2 + 3 + 2)
+        for text in ("toy_small.flags", "0, 1, 2", "1.5 min", "abc123"):
+            self.assertIn(text, lines[-1])
+
+    def test_a_table_has_the_rows_of_several_archives(self):
+        archives = {name: archived(flags=name) for name in ("first", "second")}
+        what = "table second,first Seeds of each"
+        lines = self.part(what, archives=archives).strip().split("\n")
+        rows = ["| second | 3 |", "| first | 3 |"]
+        expected = ["| name | n |", "|---|---|", *rows, "", "*A note.*"]
+        self.assertEqual(lines, expected)
+
+    def test_every_experiment_has_a_row(self):
+        archives = {"toy_big": archived(flags="toy_big")}
+        archives["toy_small"] = archived()
+        _, _, big, small, other = (
+            self.part("experiments", archives=archives).strip().split("\n")
+        )
+        self.assertEqual(
+            big,
+            "| `reproduce.toy` | 1, 2 | `toy_big` | 3, 1.5 min of one core | "
+            "2 undetermined, 1 one seed | "
+            "sharing is low: **30 % (5.16 to 54.8)** (random masks: 25 %) |",
+        )
+        self.assertStartsWith(small, "|  |  | `toy_small` |")
+        self.assertEqual(
+            other,
+            "| `reproduce.other` | 3 |  |  | no result archived yet |  |",
+        )
+
+    def test_a_row_shows_a_claim_that_was_measured(self):
+        one = archived()
+        unknown = CLAIMS[2].checked() | {"main": True}
+        one["claims"] = [unknown, CLAIMS[1].checked() | {"main": False}]
+        table = self.part("experiments", archives={"toy_small": one})
+        self.assertIn("one seed: **1.5 (n = 1)**", table)
+        self.assertNotIn("not measured", table)
+
+    def test_figures_tell_in_what_size_they_were_run(self):
+        archives = {
+            name: archived(flags=name)
+            for name in ("toy_small_paper", "toy_paper", "toy_quick")
+        }
+        first = self.part("figures A, 2001", archives=archives)
+        _, _, drawing, whole, parts = first.strip().split("\n")
+        self.assertEqual(drawing, "| 1 | how |  | a drawing |")
+        self.assertEqual(
+            whole,
+            "| 2 | all | `reproduce.toy` | the paper's smallest network: "
+            "`toy_small_paper`; paper's size: `toy_paper`; reduced: "
+            "`toy_quick` |",
+        )
+        self.assertIn("reduced: `toy_quick` (3b, 3c)", parts)
+        second = self.part("figures B & C, 2002", archives=archives)
+        for line in second.strip().split("\n")[2:]:
+            self.assertEndsWith(line, "| not run |")
+
+    @parameterized.parameters(
+        ("2", 2, 0.0, "of one core"),
+        ("16", 2, 0.0, "of 8 cores"),
+        ("16", 2, 4.0, "of 4 cores"),
+    )
+    def test_the_time_says_of_how_many_cores(self, cores, workers, each, text):
+        one = archived(config={"workers": workers, "cpus_per_task": each})
+        one["made"] = {**one["made"], "machines": [f"x86_64, {cores} cores"]}
+        table = self.part("experiments", archives={"toy_small": one})
+        self.assertIn(f"1.5 min {text} |", table)
+
+    @parameterized.parameters(
+        ("claims toy_large", "'toy_large'"),
+        ("mean toy_small nothing", "0 claims begin with 'nothing'"),
+        ("mean toy_small ", "3 claims begin with ''"),
+        ("table toy_small Sizes", "not every archive has a table 'Sizes'"),
+        ("picture toy_small", "'picture' is no kind of part"),
+    )
+    def test_refuses_what_is_not_there(self, what, message):
+        with self.assertRaisesRegex(
+            ValueError, f"results: {what} -->: .*{message}"
+        ):
+            self.part(what)
+
+    def test_reads_a_folder_by_name(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "b.json").write_text('{"x": 1}')
+            pathlib.Path(folder, "a.json").write_text('{"x": 2}')
+            found = evidence.read(pathlib.Path(folder))
+        self.assertEqual(
+            list(found.items()), [("a", {"x": 2}), ("b", {"x": 1})]
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()

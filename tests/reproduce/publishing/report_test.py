@@ -1,0 +1,226 @@
+import html.parser
+import json
+import pathlib
+import tempfile
+from unittest import mock
+
+from absl.testing import absltest
+
+from reproduce.publishing import archive, claim, evidence, report
+from reproduce.running import experiment
+from tests.reproduce.running import toy
+
+ROWS = [experiment.Table("Numbers", ("a", "b"), [("1", "<2>")], "A note.")]
+
+
+def claims(low=0.3):
+    found = claim.Claims("cnn")
+    shared = {"null": 0.0, "null_is": "nothing"}
+    found.add("main <one>", (low, low), at_least=0.2, main=True, **shared)
+    found.add("below", (0.1, 0.1), at_least=0.2, source="paper", **shared)
+    found.add("unsure", (0.1, 0.3), at_least=0.2, **shared)
+    return [one.checked() for one in found]
+
+
+class Reader(html.parser.HTMLParser):
+    """What a page has: text, and whatever it would fetch."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.fetched, self.tags = [], [], []
+        self._skip = False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self._skip = tag in ("script", "style")
+        for name, value in attrs:
+            is_inside = value and value.startswith(("data:", "#"))
+            if name in ("src", "href", "srcset") and not is_inside:
+                self.fetched.append(value)
+
+    def handle_endtag(self, tag):
+        self._skip = False
+
+    def handle_data(self, data):
+        if not self._skip:
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+class ReportTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(
+            self.enterContext(tempfile.TemporaryDirectory())
+        )
+        shown = experiment.Experiment(
+            **{**vars(toy.EXPERIMENT), "tables": lambda records: ROWS}
+        )
+        self.enterContext(
+            mock.patch.object(archive, "experiment_of", lambda name: shown)
+        )
+        flags = self.folder / "flags"
+        flags.mkdir()
+        self.enterContext(mock.patch.object(archive, "FLAGS_FOLDER", flags))
+        (flags / "toy_small.flags").write_text("# Cost: little.\n--size=2\n")
+        (flags / "toy_paper.flags").write_text("--size=9\n--steps=4\n")
+
+    def archived(self, name="toy_small", **changes):
+        """Writes an archive."""
+        content = {
+            "experiment": "toy",
+            "flags": "toy_small",
+            "seeds": [0, 1],
+            "made": {
+                "seconds": 90.0,
+                "commits": ["abc"],
+                "machines": ["M, 2 cores"],
+            },
+            "versions": {"keras": "3.15", "gpus": 2},
+            "config": {**vars(toy.Config(size=2, seeds=(0, 1)))},
+            "claims": claims(),
+            "records": [],
+            **changes,
+        }
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(content))
+        return path
+
+    def page(self, *names, compare=False):
+        runs = [report.load(name, self.folder) for name in names]
+        return report.page(runs, compare)
+
+    def test_a_page_holds_all_and_fetches_nothing(self):
+        self.archived()
+        page = self.page("toy_small")
+        found = Reader(page)
+        self.assertEqual(found.fetched, [])
+        self.assertIn("img", found.tags)
+        for text in (
+            "python -m tests.reproduce.running.toy "
+            "--flagfile=reproduce/flags/toy_small.flags --seeds=0,1",
+            "1.5 min of 2 cores",
+            "M, 2 cores, 2 GPUs",
+            "0, 1",
+            "CNN with dropout: main <one>",
+            "30 %",
+            "≥ 20 %, paper",
+            "nothing: 0 %",
+            "no number given",
+            "Cost: little.",
+            "Main claims (1)",
+            "Other claims (2)",
+            "Numbers",
+            "A note.",
+            "Figure 1: nothing",
+        ):
+            self.assertIn(text, found.words)
+        self.assertIn("30\N{NO-BREAK SPACE}%", page)  # no line breaks there
+        self.assertNotIn("<2>", page)  # escaped
+
+    def test_what_differs_is_said_in_sentences_and_settings(self):
+        self.archived()
+        words = Reader(self.page("toy_small")).words
+        self.assertIn(
+            "CNN with dropout: below: ours is 10 % (10 to 10), and the "
+            "threshold (the paper's) is at least 20 %; the whole interval lies "
+            "on the other side.",
+            words,
+        )
+        self.assertIn("the interval contains it", words)
+        self.assertIn("size 9 2 An int.", words)  # paper, this run
+        self.assertNotIn("steps 4", words)  # the same
+
+    def test_the_table_of_claims_is_that_of_the_documents(self):
+        self.archived()
+        words = Reader(self.page("toy_small")).words
+        for one in claims():
+            cells = evidence.cells(one)
+            self.assertIn(
+                f"{cells['ours']} {cells['threshold']} {cells['null']}", words
+            )
+
+    def test_two_runs_stand_side_by_side(self):
+        self.archived()
+        self.archived("other", claims=claims(0.1)[:2])
+        page = self.page("toy_small", "other", compare=True)
+        found = Reader(page)
+        self.assertEqual(found.fetched, [])
+        self.assertIn("2 of 3 claims have another verdict", found.words)
+        self.assertEqual(page.count('class="changed"'), 2)
+        self.assertIn("not in this run", found.words)
+        self.assertIn("agrees 30 % (30 to 30) null: nothing: 0 %", found.words)
+        self.assertEqual(found.tags.count("img"), 2)
+
+    def test_settings_in_which_two_runs_differ_are_named(self):
+        self.archived()
+        config = vars(toy.Config(size=7, seeds=(0, 1)))
+        self.archived("other", config={**config, "workers": 5})
+        words = Reader(self.page("toy_small", "other", compare=True)).words
+        self.assertIn("size 2 7 An int.", words)
+        self.assertNotIn("workers", words)
+
+    def test_pairs_of_other_experiments_are_refused(self):
+        self.archived()
+        run = report.load("toy_small", self.folder)
+        with self.assertRaisesRegex(ValueError, "takes two runs, got 1"):
+            report.page([run], compare=True)
+        other = report.dataclasses.replace(
+            run,
+            experiment=report.dataclasses.replace(run.experiment, name="b"),
+        )
+        with self.assertRaisesRegex(
+            ValueError, "one experiment, got toy and b"
+        ):
+            report.page([run, other], compare=True)
+
+    def test_a_run_folder_is_read_and_its_command_has_its_flags(self):
+        folder = self.folder / "toy-made_up-1"
+        folder.mkdir()
+        self.archived().rename(folder / "results.json")
+        text = json.loads((folder / "results.json").read_text())
+        del text["flags"], text["experiment"]
+        text["config"]["size"] = 4  # no flag file has it
+        (folder / "results.json").write_text(json.dumps(text))
+        run = report.load(str(folder), self.folder)
+        self.assertEqual(run.name, "toy-made_up-1")
+        self.assertIsNone(run.flags)
+        self.assertIn(
+            "toy --seeds=0,1 --size=4", Reader(report.page([run])).words
+        )
+
+    def test_what_is_no_run_is_refused(self):
+        self.archived()
+        with self.assertRaisesRegex(
+            ValueError, "'x' is neither a run .* which has: toy_small"
+        ):
+            report.load("x", self.folder)
+        with self.assertRaisesRegex(ValueError, "finish the run first"):
+            report.load(str(self.folder), self.folder)
+
+    def test_missing_packages_are_named(self):
+        with (
+            mock.patch.dict("sys.modules", {"jinja2": None}),
+            self.assertRaisesRegex(ValueError, r"modularity_tf\[report\]"),
+        ):
+            report.import_packages()
+
+    def test_a_page_appears_whole_or_not_at_all(self):
+        file = self.folder / "page.html"
+        report.write("old", file)
+        with (
+            mock.patch.object(
+                pathlib.Path, "replace", side_effect=KeyboardInterrupt
+            ),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            report.write("new", file)
+        self.assertEqual(file.read_text(), "old")
+
+
+if __name__ == "__main__":
+    absltest.main()
