@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import rich.table
 import tensorflow as tf
@@ -63,6 +63,10 @@ class Experiment:
         draw: Function from the records to a dict of figures.
         tables: Function from the records to a list of `Table`, what a report
             shows beside claims.
+        title: Str, one sentence that says what it asks.
+        paper: Str, "Lange et al., 2022", say; `None` for our own questions.
+        figures: Dict from the number of each of its figures that are drawn to
+            what it shows; for our own questions, from the name of a figure.
     """
 
     name: str
@@ -72,6 +76,9 @@ class Experiment:
     claims: Callable
     draw: Callable
     tables: Callable = lambda records: []
+    title: str = ""
+    paper: str | None = None
+    figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def carry_out(experiment, config):
