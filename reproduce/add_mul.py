@@ -11,15 +11,7 @@ python -m reproduce.add_mul \
 import dataclasses
 
 from reproduce.csordas2021.arithmetic import add_mul, add_mul_claims, stages
-from reproduce.running import experiment
-
-PAPER = "Csordas et al., 2021"
-FIGURES = {
-    "1": "weights shared per layer, addition and multiplication",
-    "10": "accuracy under each operation's mask",
-    "11": "weights per operation and layer",
-    "12": "which operation is performed",
-}
+from reproduce.publishing import experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +21,14 @@ class Config(stages.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="add_mul",
+    title="Do two operations use separate weights?",
+    paper="Csordas et al., 2021",
+    figures={
+        "1": "weights shared per layer, addition and multiplication",
+        "10": "accuracy under each operation's mask",
+        "11": "weights per operation and layer",
+        "12": "which operation is performed",
+    },
     config=Config,
     plan=add_mul.plan,
     phases=add_mul.phases,

@@ -15,7 +15,7 @@ import sys
 
 from absl import app, flags
 
-from reproduce import __main__ as listing
+from reproduce import experiments
 from reproduce.publishing import archive, evidence
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -29,13 +29,7 @@ def documents():
 
 def filled(text, archives):
     """Returns a document with its marked parts as the archives have them."""
-
-    def tables(one):
-        return archive.experiment_of(one["experiment"]).tables(one["records"])
-
-    return evidence.filled(
-        text, archives, listing.experiments(), listing.papers(), tables
-    )
+    return evidence.filled(text, archives, experiments.ALL)
 
 
 def write_documents(results_folder):
@@ -59,18 +53,22 @@ def main(argv):
     try:
         drawn = set()
         for folder in argv[1:]:
-            path = archive.archive(pathlib.Path(folder), results_folder)
+            path = archive.archive(
+                pathlib.Path(folder), results_folder, experiments.ALL
+            )
             drawn.add(path)
             sys.stdout.write(f"{folder}: {path}\n")
         if flags.FLAGS.draw:
             drawn.update(results_folder.glob("*.json"))
         for path in sorted(drawn):
-            for picture in archive.draw(path, IMAGES / path.stem):
+            for picture in archive.draw(
+                path, IMAGES / path.stem, experiments.ALL
+            ):
                 sys.stdout.write(f"drawn: {picture}\n")
         changed = [
             path
             for path in sorted(results_folder.glob("*.json"))
-            if archive.refresh(path)
+            if archive.refresh(path, experiments.ALL)
         ]
         for path in changed + write_documents(results_folder):
             sys.stdout.write(f"written anew: {path}\n")

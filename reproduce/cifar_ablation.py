@@ -12,17 +12,8 @@ import dataclasses
 
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.images import cifar_ablation, cifar_ablation_claims
-from reproduce.running import experiment
-from reproduce.running.config import field
-
-PAPER = "Csordas et al., 2021"
-FIGURES = {
-    "6": "drop of the removed class, and of others",
-    "18": "confusion under the mask of all classes",
-    "19": "confusion without a class, simple CNN",
-    "20": "the same, CNN without dropout",
-    "21": "the same, residual networks",
-}
+from reproduce.publishing import experiment
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +96,15 @@ class Config(mask_training.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="cifar_ablation",
+    title="Which weights does each class need? CNNs on images.",
+    paper="Csordas et al., 2021",
+    figures={
+        "6": "drop of the removed class, and of others",
+        "18": "confusion under the mask of all classes",
+        "19": "confusion without a class, simple CNN",
+        "20": "the same, CNN without dropout",
+        "21": "the same, residual networks",
+    },
     config=Config,
     plan=cifar_ablation.plan,
     phases=cifar_ablation.phases,

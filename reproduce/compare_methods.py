@@ -13,13 +13,8 @@ import dataclasses
 
 from reproduce.comparing import claims, stages
 from reproduce.csordas2021 import mask_training
-from reproduce.running import experiment
-from reproduce.running.config import field
-
-FIGURES = {
-    "A": "agreement of methods by layer",
-    "B": "agreement by class",
-}
+from reproduce.publishing import experiment
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +47,11 @@ class Config(mask_training.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="compare_methods",
+    title="Do weights, neurons and units tell the same story?",
+    figures={
+        "A": "agreement of methods by layer",
+        "B": "agreement by class",
+    },
     config=Config,
     plan=stages.plan,
     phases=stages.phases,

@@ -18,15 +18,8 @@ from reproduce.csordas2021.arithmetic import (
     double_add_claims,
     stages,
 )
-from reproduce.running import experiment
-from reproduce.running.config import field
-
-PAPER = "Csordas et al., 2021"
-FIGURES = {
-    "2": "accuracy on either pair under each mask",
-    "13": "weights shared per layer",
-    "14": "LSTM with one pair at a time",
-}
+from reproduce.publishing import experiment
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +36,13 @@ class Config(stages.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="double_add",
+    title="Does a network reuse weights for the same operation?",
+    paper="Csordas et al., 2021",
+    figures={
+        "2": "accuracy on either pair under each mask",
+        "13": "weights shared per layer",
+        "14": "LSTM with one pair at a time",
+    },
     config=Config,
     plan=double_add.plan,
     phases=double_add.phases,

@@ -13,16 +13,15 @@ import dataclasses
 
 from modularity_tf.units import similarity
 from reproduce.own_model import claims, stages, subject
-from reproduce.publishing import report
-from reproduce.running import config as harness_config
-from reproduce.running import experiment
+from reproduce.publishing import experiment, report, titles
+from reproduce.running import configuration
 
-field = harness_config.field
+field = configuration.field
 QUESTIONS = ("weights", "neurons", "units")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(harness_config.Config):
+class Config(configuration.Config):
     """Every field is a flag.
 
     A run is named by what the files of model and data hold, not by their
@@ -98,11 +97,13 @@ class Config(harness_config.Config):
             name: subject.digest(name, getattr(self, name))
             for name in ("model", "data")
         }
-        return harness_config.Config.digest(dataclasses.replace(self, **held))
+        return configuration.Config.digest(dataclasses.replace(self, **held))
 
 
 EXPERIMENT = experiment.Experiment(
     name="inspect",
+    title="Which weights, neurons and units of your own model do what?",
+    paper=titles.OWN_MODEL,
     config=Config,
     plan=stages.plan,
     phases=stages.phases,
@@ -115,7 +116,8 @@ EXPERIMENT = experiment.Experiment(
 def write_report(run):
     """Writes the page of a run into its folder, and says where."""
     folder = run.check_results().parent
-    page = report.page([report.load(folder, folder)])
+    known = {EXPERIMENT.name: EXPERIMENT}
+    page = report.page([report.load(folder, folder, known)])
     report.write(page, folder / "report.html")
     run.console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
 

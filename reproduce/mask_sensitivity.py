@@ -17,15 +17,8 @@ from reproduce.csordas2021.arithmetic import (
     networks,
     stages,
 )
-from reproduce.running import experiment
-from reproduce.running.config import field
-
-PAPER = "Csordas et al., 2021"
-FIGURES = {
-    "7": "histogram of keep probabilities",
-    "8": "sensitivity to beta",
-    "9": "sharing by network size",
-}
+from reproduce.publishing import experiment
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +92,13 @@ class Config(stages.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="mask_sensitivity",
+    title="How far do masks depend on beta and network size?",
+    paper="Csordas et al., 2021",
+    figures={
+        "7": "histogram of keep probabilities",
+        "8": "sensitivity to beta",
+        "9": "sharing by network size",
+    },
     config=Config,
     plan=mask_sensitivity.plan,
     phases=mask_sensitivity.phases,

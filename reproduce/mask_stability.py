@@ -18,11 +18,9 @@ from reproduce.csordas2021.images import (
     mask_stability,
     mask_stability_claims,
 )
-from reproduce.running import experiment
-from reproduce.running.config import field
+from reproduce.publishing import experiment
+from reproduce.running.configuration import field
 
-PAPER = "Csordas et al., 2021"
-FIGURES = {"B1": "masks of one task from two seeds (a number in the text)"}
 CLASSES = 10  # of every set of images
 
 
@@ -75,6 +73,9 @@ class Config(stages.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="mask_stability",
+    title="How alike are masks of one task from two seeds?",
+    paper="Csordas et al., 2021",
+    figures={"B1": "masks of one task from two seeds (a number in the text)"},
     config=Config,
     plan=mask_stability.plan,
     phases=mask_stability.phases,

@@ -14,15 +14,9 @@ from reproduce.csordas2021.sequences import (
     mathematics,
     mathematics_claims,
 )
-from reproduce.running import config as harness_config
-from reproduce.running import experiment
-from reproduce.running.config import field
-
-PAPER = "Csordas et al., 2021"
-FIGURES = {
-    "5": "accuracy on hard questions by mask",
-    "17": "examples of questions",
-}
+from reproduce.publishing import experiment
+from reproduce.running import configuration
+from reproduce.running.configuration import field
 
 _EACH = "One value for all modules, or one for each in the order " + ", ".join(
     mathematics.MODULES
@@ -30,7 +24,7 @@ _EACH = "One value for all modules, or one for each in the order " + ", ".join(
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(harness_config.Config):
+class Config(configuration.Config):
     """Every field is a flag; the defaults are the paper's values, Table 1."""
 
     modules: tuple[str, ...] = field(
@@ -153,6 +147,12 @@ class Config(harness_config.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="mathematics",
+    title="Do harder questions need more weights? Mathematics.",
+    paper="Csordas et al., 2021",
+    figures={
+        "5": "accuracy on hard questions by mask",
+        "17": "examples of questions",
+    },
     config=Config,
     plan=mathematics.plan,
     phases=mathematics.phases,

@@ -11,23 +11,14 @@ python -m reproduce.neuron_subselection \
 import dataclasses
 
 from reproduce.elbastawisy2025 import claims, figures, stages
-from reproduce.running import config as harness_config
-from reproduce.running import experiment
+from reproduce.publishing import experiment
+from reproduce.running import configuration
 
-PAPER = "Elbastawisy & Afrin, 2025"
-FIGURES = {
-    "1": "neurons shared by classes, thresholding",
-    "2": "by similar subtasks, thresholding",
-    "3": "by classes, masking",
-    "4": "by similar subtasks, masking",
-    "5": "confusion without a class, MNIST",
-    "6": "the same, CIFAR-10",
-}
-field = harness_config.field
+field = configuration.field
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(harness_config.Config):
+class Config(configuration.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     datasets: tuple[str, ...] = field(
@@ -125,6 +116,16 @@ class Config(harness_config.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="neuron_subselection",
+    title="Which neurons does a class use?",
+    paper="Elbastawisy & Afrin, 2025",
+    figures={
+        "1": "neurons shared by classes, thresholding",
+        "2": "by similar subtasks, thresholding",
+        "3": "by classes, masking",
+        "4": "by similar subtasks, masking",
+        "5": "confusion without a class, MNIST",
+        "6": "the same, CIFAR-10",
+    },
     config=Config,
     plan=stages.plan,
     phases=stages.phases,

@@ -15,19 +15,13 @@ from reproduce.csordas2021.continual import (
     permuted_mnist,
     permuted_mnist_claims,
 )
-from reproduce.running import config, experiment
-from reproduce.running.config import field
-
-PAPER = "Csordas et al., 2021"
-FIGURES = {
-    "3": "weights shared with earlier tasks",
-    "15a": "masks that prefer old weights, new ones from 0",
-    "15b": "the same, new ones from -1",
-}
+from reproduce.publishing import experiment
+from reproduce.running import configuration
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config.Config):
+class Config(configuration.Config):
     """Every field is a flag; the defaults are the paper's values."""
 
     dataset: str = field(
@@ -86,6 +80,13 @@ class Config(config.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="permuted_mnist",
+    title="Does a network reuse weights for task after task?",
+    paper="Csordas et al., 2021",
+    figures={
+        "3": "weights shared with earlier tasks",
+        "15a": "masks that prefer old weights, new ones from 0",
+        "15b": "the same, new ones from -1",
+    },
     config=Config,
     plan=permuted_mnist.plan,
     phases=permuted_mnist.phases,

@@ -10,22 +10,13 @@ python -m reproduce.planted --flagfile=reproduce/flags/planted_demo.flags
 import dataclasses
 
 from reproduce.known_truth.recovery import cases, claims, figures, stages
-from reproduce.running import config, experiment
-from reproduce.running.config import field
-
-FIGURES = {
-    "A": "average precision of all methods",
-    "B": "precision and recall at the own threshold",
-    "C": "false alarms by kind of weight",
-    "D": "precision at every recall",
-    "E": "clusters against modules",
-    "F": "networks with what was found",
-    "G": "units that are no parts",
-}
+from reproduce.publishing import experiment
+from reproduce.running import configuration
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config.Config):
+class Config(configuration.Config):
     """Every field is a flag."""
 
     seeds: tuple[int, ...] = field(
@@ -78,6 +69,16 @@ class Config(config.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="planted",
+    title="Do these methods find what is really there? Known truth.",
+    figures={
+        "A": "average precision of all methods",
+        "B": "precision and recall at the own threshold",
+        "C": "false alarms by kind of weight",
+        "D": "precision at every recall",
+        "E": "clusters against modules",
+        "F": "networks with what was found",
+        "G": "units that are no parts",
+    },
     config=Config,
     plan=stages.plan,
     phases=stages.phases,

@@ -16,6 +16,7 @@ import rich.console
 import rich.progress
 from absl import app, flags
 
+from reproduce import experiments
 from reproduce.publishing import report
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -36,7 +37,10 @@ def main(argv):
             raise ValueError(
                 f"--output={output}: there is no folder {output.parent}"
             )
-        runs = [report.load(argument, folder) for argument in arguments]
+        runs = [
+            report.load(argument, folder, experiments.ALL)
+            for argument in arguments
+        ]
         watched = rich.progress.track(  # to draw a hundred figures takes time
             runs,
             description="Drawing the figures of each run",

@@ -11,15 +11,8 @@ import dataclasses
 
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.sequences import scan, scan_claims
-from reproduce.running import experiment
-from reproduce.running.config import field
-
-PAPER = "Csordas et al., 2021"
-FIGURES = {
-    "4a": "accuracy on splits by mask",
-    "4b": "output weights removed by token",
-    "16": "networks trained on a split alone",
-}
+from reproduce.publishing import experiment
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +126,13 @@ class Config(mask_training.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="scan",
+    title="Do networks use one rule for all commands? SCAN.",
+    paper="Csordas et al., 2021",
+    figures={
+        "4a": "accuracy on splits by mask",
+        "4b": "output weights removed by token",
+        "16": "networks trained on a split alone",
+    },
     config=Config,
     plan=scan.plan,
     phases=scan.phases,

@@ -11,16 +11,13 @@ python -m reproduce.sharing_verdict \
 import dataclasses
 
 from reproduce.known_truth.verdicts import calibration
-from reproduce.running import config, experiment
-from reproduce.running.config import field
-
-FIGURES = {
-    "A": "false verdicts by kind of sharing",
-}
+from reproduce.publishing import experiment
+from reproduce.running import configuration
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config.Config):
+class Config(configuration.Config):
     """Every field is a flag."""
 
     seeds: tuple[int, ...] = field(
@@ -57,6 +54,8 @@ class Config(config.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="sharing_verdict",
+    title="How often is the verdict of soundness.check on sharing right?",
+    figures={"A": "false verdicts by kind of sharing"},
     config=Config,
     plan=calibration.plan,
     phases=calibration.phases,

@@ -12,20 +12,13 @@ python -m reproduce.structural_modularity \
 import dataclasses
 
 from reproduce.bena2021 import arms, claims, figures, parity_mnist, stages
-from reproduce.running import config as harness_config
-from reproduce.running import experiment
-from reproduce.running.config import field
-
-PAPER = "Bena & Goodman, 2021"
-FIGURES = {
-    "2": "specialization by sparsity and Q",
-    "3": "the measures themselves",
-    "4": "accuracy",
-}
+from reproduce.publishing import experiment
+from reproduce.running import configuration
+from reproduce.running.configuration import field
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(harness_config.Config):
+class Config(configuration.Config):
     """Every field is a flag; the defaults are the paper's values.
 
     Steps, batches and the modules' optimizer are not: the paper's do not
@@ -185,6 +178,13 @@ class Config(harness_config.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="structural_modularity",
+    title="Does structure force function? Two modules.",
+    paper="Bena & Goodman, 2021",
+    figures={
+        "2": "specialization by sparsity and Q",
+        "3": "the measures themselves",
+        "4": "accuracy",
+    },
     config=Config,
     plan=stages.plan,
     phases=stages.phases,

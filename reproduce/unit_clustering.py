@@ -13,20 +13,10 @@ import dataclasses
 import numpy as np
 
 from reproduce.lange2022 import claims, figures, stages, summaries
-from reproduce.running import config as harness_config
-from reproduce.running import experiment
+from reproduce.publishing import experiment
+from reproduce.running import configuration
 
-PAPER = "Lange et al., 2022"
-FIGURES = {
-    "3": "modularity by strength of regularization",
-    "4": "agreement of clusterings",
-    "S1": "performance by strength",
-    "S2": "search for clusters",
-    "S3": "modularity by layer",
-    "S4": "number of clusters by layer",
-    "S5": "agreement by strength",
-}
-field = harness_config.field
+field = configuration.field
 
 
 def _logspace(low, high, count):
@@ -34,7 +24,7 @@ def _logspace(low, high, count):
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(harness_config.Config):
+class Config(configuration.Config):
     """Every field is a flag; the defaults are the paper's values.
 
     The text gives neither optimiser nor batch size nor epochs: those here are
@@ -165,6 +155,17 @@ class Config(harness_config.Config):
 
 EXPERIMENT = experiment.Experiment(
     name="unit_clustering",
+    title="Which units act alike? Clusters of units.",
+    paper="Lange et al., 2022",
+    figures={
+        "3": "modularity by strength of regularization",
+        "4": "agreement of clusterings",
+        "S1": "performance by strength",
+        "S2": "search for clusters",
+        "S3": "modularity by layer",
+        "S4": "number of clusters by layer",
+        "S5": "agreement by strength",
+    },
     config=Config,
     plan=stages.plan,
     phases=stages.phases,

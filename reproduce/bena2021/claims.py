@@ -13,9 +13,8 @@ from scipy import stats
 from modularity_tf import plots
 from modularity_tf.structure import specialization
 from reproduce.bena2021 import arms, measures
-from reproduce.publishing import claim
+from reproduce.publishing import claim, experiment
 from reproduce.publishing.records import grouped
-from reproduce.running import experiment
 
 # Measure: the network it is measured on.
 MEASURES = {"bottleneck": "bottleneck", "mask": "plain", "correlation": "plain"}

@@ -20,8 +20,7 @@ from reproduce.bena2021 import (
     schedules,
 )
 from reproduce.data import images
-from reproduce.running import config as harness_config
-from reproduce.running import training
+from reproduce.running import configuration, training
 
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -233,7 +232,7 @@ def draw_task(config, demand, seed):
         part: parity_mnist.draw(
             splits[part],
             count,
-            harness_config.derive_seed(seed, "pairs", part),
+            configuration.derive_seed(seed, "pairs", part),
             demand,
             arms.arm_of(config).text_target,
         )
@@ -268,7 +267,7 @@ def untrained(config, setting, kind=PLAIN):
         standardize=arm.standardize,
         links_into=arm.links_into,
         train_readouts=arm.train_readouts,
-        seed=harness_config.derive_seed(setting.seed, "network"),
+        seed=configuration.derive_seed(setting.seed, "network"),
     )
 
 
@@ -333,7 +332,7 @@ def compiled(config, setting, kind=PLAIN):
     optimizer = network.optimizer
     frozen_model.reset_optimizer(optimizer, network.trainable_variables)
     optimizer.seed_value.assign(
-        harness_config.derive_seed(setting.seed, "links")
+        configuration.derive_seed(setting.seed, "links")
     )
     return network
 

@@ -7,15 +7,15 @@ import keras
 import numpy as np
 
 from modularity_tf.masking import alpha_search, callbacks, masked_model
-from reproduce.running import config as harness_config
+from reproduce.running import configuration
 
-field = harness_config.field
+field = configuration.field
 AGAIN = "_again"  # a mask of the same task, extracted from another seed
 TIMES = ("", AGAIN)
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(harness_config.Config):
+class Config(configuration.Config):
     """The flags of training a network, then masks; the paper's values (C.1)."""
 
     batch_size: int = field(

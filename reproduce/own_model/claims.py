@@ -4,8 +4,7 @@ import numpy as np
 
 from modularity_tf import plots
 from reproduce.own_model.stages import ALL
-from reproduce.publishing import claim
-from reproduce.running import experiment
+from reproduce.publishing import claim, experiment
 
 _SETS = ("weights", "neurons")
 _SHOWN = {  # rows of `soundness.check`, and the columns here

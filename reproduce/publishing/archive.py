@@ -1,7 +1,6 @@
 """Archives: what a finished run found, small enough for the repository."""
 
 import dataclasses
-import importlib
 import json
 import pathlib
 
@@ -9,7 +8,7 @@ from absl import flags
 from matplotlib import pyplot
 
 from modularity_tf import plots
-from reproduce.running import config as harness_config
+from reproduce.running import configuration
 from reproduce.running.run import PART, Run, read_results
 
 FLAGS_FOLDER = pathlib.Path(__file__).parents[1] / "flags"
@@ -29,7 +28,7 @@ PICTURE_DPI = 130  # of the documents
 DIGITS = 4  # of the records' numbers: a figure shows no more
 
 
-def archive(folder, results_folder):
+def archive(folder, results_folder, experiments):
     """Writes what a run folder holds to one file in the repository.
 
     The file is named by the flag file that describes the run. It has the
@@ -39,6 +38,7 @@ def archive(folder, results_folder):
     Args:
         folder: Path of a run folder, or of the results of a part in it.
         results_folder: Path of the folder for the file.
+        experiments: Dict from name to `Experiment`.
 
     Returns:
         Path of the file.
@@ -50,7 +50,7 @@ def archive(folder, results_folder):
     """
     results = _read(folder)
     whole = folder.parent if folder.name.startswith(PART) else folder
-    experiment = experiment_of(whole.name.split("-")[0])
+    experiment = experiment_of(whole.name.split("-")[0], experiments)
     config = configured(experiment, results["config"])
     _check_is_whole(whole, experiment, config, results["made"])
     commits = {results["versions"]["commit"], *results["made"]["commits"]}
@@ -82,30 +82,32 @@ def archive(folder, results_folder):
     return path
 
 
-def refresh(path):
+def refresh(path, experiments):
     """Writes the claims of an archive anew, as the code has them by now.
 
     Args:
         path: Path of the file.
+        experiments: As in `archive`.
 
     Returns:
         Whether it has changed.
     """
     old = path.read_text("utf-8")
     content = json.loads(old)
-    new = _text(experiment_of(content["experiment"]), content)
+    new = _text(experiment_of(content["experiment"], experiments), content)
     if new != old:
         path.write_text(new, "utf-8")
     return new != old
 
 
-def draw(path, folder):
+def draw(path, folder, experiments):
     """Draws anew the pictures that the documents show of an archive.
 
     Args:
         path: Path of the archive.
         folder: Path of a folder of PNG files, each named as a figure is. Other
             figures are not drawn.
+        experiments: As in `archive`.
 
     Returns:
         List of the paths of the pictures.
@@ -117,7 +119,8 @@ def draw(path, folder):
     if not pictures:
         return pictures
     content = json.loads(path.read_text("utf-8"))
-    figures = experiment_of(content["experiment"]).draw(content["records"])
+    experiment = experiment_of(content["experiment"], experiments)
+    figures = experiment.draw(content["records"])
     for picture in pictures:
         if picture.stem not in figures:
             raise ValueError(
@@ -129,19 +132,18 @@ def draw(path, folder):
     return pictures
 
 
-def experiment_of(name):
-    """Returns the `Experiment` of a binary.
+def experiment_of(name, experiments):
+    """Returns the `Experiment` of a name.
 
     Raises:
         ValueError: If there is none of that name.
     """
-    try:
-        return importlib.import_module(f"reproduce.{name}").EXPERIMENT
-    except (ModuleNotFoundError, AttributeError):
+    if name not in experiments:
         raise ValueError(
             f"There is no experiment {name!r}: a run folder is named "
             "EXPERIMENT-DATASET-DIGEST."
-        ) from None
+        )
+    return experiments[name]
 
 
 def configured(experiment, values):
@@ -165,10 +167,10 @@ def configured(experiment, values):
 def read_flags(experiment, file):
     """Returns the configuration that a flag file describes."""
     values = flags.FlagValues()
-    harness_config.define_flags(experiment.config, values)
+    configuration.define_flags(experiment.config, values)
     arguments = [experiment.name, f"--flagfile={file}"]
-    values(harness_config.with_flag_files(arguments))
-    return harness_config.config_from_flags(experiment.config, values)
+    values(configuration.with_flag_files(arguments))
+    return configuration.config_from_flags(experiment.config, values)
 
 
 def rounded(values):

@@ -32,16 +32,14 @@ def read(results_folder):
     }
 
 
-def filled(text, archives, experiments, papers=None, tables=None):
+def filled(text, archives, experiments):
     """Returns Markdown with its marked parts as the archives have them.
 
     Args:
         text: Str.
         archives: What `read` returns.
-        experiments: Iterable of name, title and figures of every experiment.
-        papers: Dict from paper to a list of number, title and experiment of
-            every figure.
-        tables: Function from an archive to a list of `Table`.
+        experiments: Dict from name to `Experiment`; a row for each that has
+            figures.
 
     Raises:
         ValueError: If a part asks for what is not there.
@@ -54,7 +52,8 @@ def filled(text, archives, experiments, papers=None, tables=None):
                 case "experiments":
                     found = _experiments_table(archives, experiments)
                 case "figures":
-                    found = _figures_table(archives, papers[arguments])
+                    figures = figures_of(arguments, experiments)
+                    found = _figures_table(archives, figures)
                 case "claims":
                     found = _claims_table(archives[arguments])
                 case "value" | "mean":
@@ -63,8 +62,14 @@ def filled(text, archives, experiments, papers=None, tables=None):
                     found = _mean(one) if kind == "mean" else _value(one)
                 case "table":
                     names, title = arguments.split(" ", 1)
+                    chosen = [archives[name] for name in names.split(",")]
                     found = _table(
-                        [tables(archives[name]) for name in names.split(",")],
+                        [
+                            experiments[one["experiment"]].tables(
+                                one["records"]
+                            )
+                            for one in chosen
+                        ],
                         title,
                     )
                 case _:
@@ -74,6 +79,34 @@ def filled(text, archives, experiments, papers=None, tables=None):
         return f"{start}{found}{end}"
 
     return _PART.sub(fill, text)
+
+
+def figures_of(paper, experiments):
+    """Returns which experiment draws which figure of a paper.
+
+    Args:
+        paper: Str, one of `titles.PAPERS`.
+        experiments: Dict from name to `Experiment`.
+
+    Returns:
+        List of number, what the figure shows, and the experiment's name,
+        `None` for figures that show no result.
+    """
+    drawings = titles.PAPERS[paper].items()
+    found = [(number, shows, None) for number, shows in drawings]
+    for name, experiment in experiments.items():
+        if experiment.paper == paper:
+            figures = experiment.figures.items()
+            found += [(number, shows, name) for number, shows in figures]
+    return sorted(found, key=lambda row: _order(row[0]))
+
+
+def _order(number):
+    """Returns the place of a figure: of 15a behind 2, and of S1 behind it."""
+    appendix, digits, letter = re.fullmatch(
+        "([A-Z]?)([0-9]+)([a-z]?)", number
+    ).groups()
+    return appendix, int(digits), letter
 
 
 def _claim_of(archive, statement):
@@ -93,9 +126,11 @@ def _experiments_table(archives, experiments):
         "main ones |",
         "|---|---|---|---|---|---|",
     ]
-    for name, _, figures in experiments:
+    for name, experiment in experiments.items():
+        if not experiment.figures:
+            continue
         own = {k: a for k, a in archives.items() if a["experiment"] == name}
-        first = [f"`reproduce.{name}`", ", ".join(figures)]
+        first = [f"`reproduce.{name}`", ", ".join(experiment.figures)]
         if not own:
             lines.append(_row([*first, "", "", "no result archived yet", ""]))
         for key, archive in own.items():

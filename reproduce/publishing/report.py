@@ -7,7 +7,6 @@ or from the archives in results/, and from the experiments' own functions.
 
 import base64
 import dataclasses
-import importlib
 import pathlib
 import re
 
@@ -15,8 +14,6 @@ from modularity_tf import plots
 from reproduce.publishing import archive, charts, claim, evidence, titles
 from reproduce.running import run as harness_run
 
-OWN = "Experiments of our own"
-OWN_MODEL = "Your model"
 _DPI = 100  # of pictures in the page
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _FIDELITY = pathlib.Path(__file__).parents[2] / "docs" / "fidelity.md"
@@ -56,13 +53,6 @@ class Reported:
         except (AttributeError, ValueError):
             return None
 
-    @property
-    def paper(self):
-        """Str, whose figures these are."""
-        if self.experiment.name == "inspect":
-            return OWN_MODEL
-        return getattr(_binary(self.experiment), "PAPER", OWN)
-
 
 def import_packages():
     """Returns the modules `jinja2` and `plotly.offline`.
@@ -81,12 +71,13 @@ def import_packages():
     return jinja2, offline
 
 
-def load(argument, results_folder):
+def load(argument, results_folder, experiments):
     """Returns a run.
 
     Args:
         argument: Str: a run folder, an archive, or the name of an archive.
         results_folder: Path of the folder of the archives.
+        experiments: Dict from name to `Experiment`.
 
     Returns:
         `Reported`.
@@ -123,7 +114,8 @@ def load(argument, results_folder):
         name, experiment = whole, whole.split("-")[0]
     if experiment is None:
         raise ValueError(f"{file} does not tell its experiment.")
-    return Reported(name, archive.experiment_of(experiment), results, folder)
+    experiment = archive.experiment_of(experiment, experiments)
+    return Reported(name, experiment, results, folder)
 
 
 def page(runs, compare=False):
@@ -180,10 +172,10 @@ def _check_pair(runs):
 
 def _papers(runs):
     """Returns the runs by paper, as the template takes them."""
-    order = [OWN_MODEL, *titles.PAPERS, OWN]
+    order = [titles.OWN_MODEL, *titles.PAPERS, titles.OWN]
     by_paper = {paper: [] for paper in order}
     for run in runs:
-        by_paper[run.paper].append(_section(run))
+        by_paper[run.experiment.paper].append(_section(run))
     deviations = _deviations()
     return [
         {
@@ -199,19 +191,15 @@ def _papers(runs):
 
 def _section(run):
     """Returns what the template shows of a run."""
-    module = importlib.import_module(run.experiment.plan.__module__)
-    binary = _binary(run.experiment)
     results = run.results
     claims = results["claims"]
-    title = (binary.__doc__ or module.__doc__).splitlines()[0].rstrip(".")
     main = [one for one in claims if one["main"]]
     rest = [one for one in claims if not one["main"]]
     return {
         "id": _id(run.name),
         "name": run.name,
-        "title": title,
-        "question": re.sub(r" \([^()]*\)$", "", title),  # without the paper
-        "figures": getattr(binary, "FIGURES", ()),
+        "title": run.experiment.title,
+        "figures": run.experiment.figures,
         "command": _command(run),
         "facts": _facts(run),
         "counts": {
@@ -250,14 +238,9 @@ def _id(name):
     return re.sub(r"\W+", "-", name)
 
 
-def _binary(experiment):
-    """Returns the module that a user calls."""
-    return importlib.import_module(experiment.config.__module__)
-
-
 def _command(run):
     """Returns the command that makes a run again."""
-    start = f"python -m {_binary(run.experiment).__name__}"
+    start = f"python -m reproduce.{run.experiment.name}"
     config, flags = run.config, run.flags
     if config is None:
         return start

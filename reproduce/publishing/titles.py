@@ -2,13 +2,19 @@
 
 import re
 
-# The papers, in the order of a reader: `PAPER` of their binaries.
-PAPERS = (
-    "Csordas et al., 2021",
-    "Elbastawisy & Afrin, 2025",
-    "Lange et al., 2022",
-    "Bena & Goodman, 2021",
-)
+# The papers, in the order of a reader, and their figures that show no result.
+PAPERS = {
+    "Csordas et al., 2021": {},
+    "Elbastawisy & Afrin, 2025": {},
+    "Lange et al., 2022": {
+        "1": "what a module is",
+        "2": "the eight measures of similarity",
+    },
+    "Bena & Goodman, 2021": {"1": "the two architectures"},
+}
+# Where a report shows what is of no paper.
+OWN = "Experiments of our own"
+OWN_MODEL = "Your model"
 TITLES = {
     "cnn": "CNN with dropout",
     "cnn_nodropout": "CNN without dropout",

@@ -5,8 +5,7 @@ import hashlib
 import math
 import time
 
-from reproduce.running import config as harness_config
-from reproduce.running import training
+from reproduce.running import configuration, training
 
 
 class Stage:
@@ -76,7 +75,7 @@ class Stage:
 
     def derive_seed(self, *purpose):
         """Returns an int that depends on the seed and the purpose alone."""
-        return harness_config.derive_seed(self.seed, *purpose)
+        return configuration.derive_seed(self.seed, *purpose)
 
     def substage(self, name, function, *needs, steps=0):
         """Returns the result of a stage within this one, carried out now.

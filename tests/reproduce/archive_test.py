@@ -9,6 +9,7 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 
 from reproduce import archive as archive_binary
+from reproduce import experiments
 from reproduce.publishing import archive, evidence
 
 FILES = sorted((archive_binary.ROOT / "results").glob("*.json"))
@@ -46,7 +47,7 @@ class ResultsTest(parameterized.TestCase):
         file = FILES[0].with_name(name)
         self.assertLess(file.stat().st_size, archive.MAX_BYTES)
         found = json.loads(file.read_text("utf-8"))
-        experiment = archive.experiment_of(found["experiment"])
+        experiment = experiments.ALL[found["experiment"]]
         config = archive.configured(experiment, found["config"])
         flag_file = archive.FLAGS_FOLDER / f"{file.stem}.flags"
         asked = archive.read_flags(experiment, flag_file)

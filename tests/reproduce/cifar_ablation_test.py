@@ -14,7 +14,7 @@ from reproduce import cifar_ablation
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.images import cifar_ablation as cifar_stages
 from reproduce.data import images
-from reproduce.running import experiment
+from reproduce.publishing import experiment
 from reproduce.running.run import Run
 from tests.reproduce import run_test_case
 

@@ -2,11 +2,11 @@
 
 from absl.testing import absltest, parameterized
 
-from reproduce import __main__ as listing
+from reproduce import experiments
 from reproduce.publishing import archive
 
 FOLDER = archive.FLAGS_FOLDER
-NAMES = [name for name, _, _ in listing.experiments()]
+NAMES = [one.name for one in experiments.ALL.values() if one.figures]
 FILES = sorted(file.name for file in FOLDER.glob("*.flags"))
 
 
@@ -14,7 +14,7 @@ class FlagFilesTest(parameterized.TestCase):
     @parameterized.parameters(*FILES)
     def test_is_valid_and_states_its_cost(self, file):
         name = max((n for n in NAMES if file.startswith(n)), key=len)
-        archive.read_flags(archive.experiment_of(name), FOLDER / file)
+        archive.read_flags(experiments.ALL[name], FOLDER / file)
         text = (FOLDER / file).read_text("utf-8")
         self.assertStartsWith(text, "# Cost: ")
 

@@ -11,8 +11,7 @@ import tensorflow as tf
 import modularity_tf as mtf
 from modularity_tf.findings import finding
 from reproduce import inspect
-from reproduce.publishing import report
-from reproduce.running import experiment
+from reproduce.publishing import experiment, report
 from tests.reproduce.own_model.brought import BroughtTestCase, blobs, network
 
 
@@ -94,10 +93,10 @@ class CommandLineTest(BroughtTestCase):
         with mock.patch.object(report, "import_packages"):
             for message, args in cases.items():
                 flags = experiment.app.flags.FlagValues()
-                experiment.harness_config.define_flags(inspect.Config, flags)
+                experiment.configuration.define_flags(inspect.Config, flags)
                 flags(["inspect", f"--data={self.data}", *args])
                 with self.assertRaises(ValueError) as raised:
-                    config = experiment.harness_config.config_from_flags(
+                    config = experiment.configuration.config_from_flags(
                         inspect.Config, flags
                     )
                     experiment.carry_out(inspect.EXPERIMENT, config)

@@ -11,7 +11,7 @@ import time
 import tensorflow as tf
 
 from reproduce import cifar_ablation
-from reproduce.running import experiment
+from reproduce.publishing import experiment
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = cifar_ablation.Config(

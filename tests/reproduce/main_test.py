@@ -7,38 +7,8 @@ from absl.testing import absltest, parameterized
 
 from reproduce import __main__ as listing
 
-CSORDAS = "Csordas et al., 2021"
-
 
 class ListingTest(parameterized.TestCase):
-    def test_lists_every_binary_with_its_figures(self):
-        found = {
-            name: (title, figures)
-            for name, title, figures in listing.experiments()
-        }
-        title, figures = found["cifar_ablation"]
-        self.assertIn("Csordas", title)
-        self.assertEqual([*figures], ["6", "18", "19", "20", "21"])
-        self.assertNotIn("archive", found)
-
-    def test_every_figure_of_a_paper_is_listed_once_and_in_order(self):
-        found = listing.papers()
-        self.assertLen(found, 4)
-        numbers = {p: [row[0] for row in rows] for p, rows in found.items()}
-        self.assertEqual(
-            numbers["Lange et al., 2022"],
-            ["1", "2", "3", "4", "S1", "S2", "S3", "S4", "S5"],
-        )
-        whole = [n.rstrip("ab") for n in numbers[CSORDAS]]
-        self.assertEqual(
-            [*dict.fromkeys(whole)], [*map(str, range(1, 22)), "B1"]
-        )
-        self.assertEqual(
-            found["Bena & Goodman, 2021"][0],
-            ("1", "the two architectures", None),
-        )
-        self.assertIn("structural_modularity", found["Bena & Goodman, 2021"][1])
-
     def test_state_tells_finished_from_unfinished_runs(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.assertEqual(listing.state(folder, "x"), ["not run yet"])

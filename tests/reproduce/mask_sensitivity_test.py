@@ -8,7 +8,7 @@ from absl.testing import parameterized
 
 from modularity_tf import WeightMask
 from reproduce import mask_sensitivity
-from reproduce.running import experiment
+from reproduce.publishing import experiment
 from tests.reproduce import run_test_case
 
 TINY = mask_sensitivity.Config(

@@ -15,7 +15,7 @@ from reproduce.csordas2021.continual import (
     permuted_mnist as permuted_mnist_stages,
 )
 from reproduce.csordas2021.continual import permuted_mnist_claims
-from reproduce.running import experiment
+from reproduce.publishing import experiment
 from tests.reproduce import run_test_case
 
 TINY = permuted_mnist.Config(

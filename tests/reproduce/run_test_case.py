@@ -10,7 +10,7 @@ from unittest import mock
 import tensorflow as tf
 
 from modularity_tf import plots
-from reproduce.running import experiment
+from reproduce.publishing import experiment
 
 
 class RunTestCase(tf.test.TestCase):

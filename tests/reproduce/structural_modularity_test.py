@@ -9,8 +9,7 @@ from absl.testing import parameterized
 
 from reproduce import structural_modularity
 from reproduce.bena2021 import claims, stages
-from reproduce.publishing import archive
-from reproduce.running import experiment
+from reproduce.publishing import archive, experiment
 from tests.reproduce import run_test_case
 
 TINY = structural_modularity.Config(

@@ -11,7 +11,7 @@ from modularity_tf.units import similarity
 from reproduce import unit_clustering
 from reproduce.data import images
 from reproduce.lange2022 import stages
-from reproduce.running import experiment
+from reproduce.publishing import experiment
 from tests.reproduce import run_test_case
 
 TINY = unit_clustering.Config(

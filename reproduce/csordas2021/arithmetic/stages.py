@@ -19,10 +19,9 @@ from reproduce.csordas2021.arithmetic import data, networks
 from reproduce.csordas2021.arithmetic.data import FULL
 from reproduce.csordas2021.mask_training import AGAIN
 from reproduce.publishing import records
-from reproduce.running import config as harness_config
-from reproduce.running import training
+from reproduce.running import configuration, training
 
-field = harness_config.field
+field = configuration.field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Subject(NamedTuple):
 
 def operands(config, seed):
     """Returns the pairs to train on and those held out."""
-    seed = harness_config.derive_seed(seed, "held out")
+    seed = configuration.derive_seed(seed, "held out")
     return data.operand_pairs(config.digits, config.held_out_fraction, seed)
 
 

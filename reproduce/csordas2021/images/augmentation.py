@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from reproduce.data import images
-from reproduce.running import config as harness_config
+from reproduce.running import configuration
 
 
 def batches(split, batch_size, seed, start=0, stop=None, flip=True):
@@ -31,7 +31,7 @@ def batches(split, batch_size, seed, start=0, stop=None, flip=True):
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), C.7.3
     """
     plain = images.batches(split, batch_size, seed, start, stop)
-    seed = harness_config.derive_seed(seed, "augmentation")
+    seed = configuration.derive_seed(seed, "augmentation")
 
     def augment(batch, step):
         pixels, labels = batch

@@ -18,7 +18,7 @@ from reproduce.csordas2021.images.cnn import CONTROL
 from reproduce.csordas2021.mask_training import AGAIN, TIMES
 from reproduce.data import images
 from reproduce.publishing import records
-from reproduce.running import config as harness_config
+from reproduce.running import configuration
 
 FNN = "fnn"
 ALL_LAYERS = "all layers"
@@ -137,7 +137,7 @@ def subject_of(config):
 def pairs_of_classes(config, seed, classes):
     """Returns the pairs of labels of a repeat, drawn without replacement."""
     every = [*itertools.combinations(range(classes), 2)]
-    rng = np.random.default_rng(harness_config.derive_seed(seed, "pairs"))
+    rng = np.random.default_rng(configuration.derive_seed(seed, "pairs"))
     chosen = rng.permutation(len(every))[: config.pairs]
     return [every[i] for i in chosen]
 
@@ -199,7 +199,7 @@ def complete(record, masks, scores):
 def alike_by_layer(mask, other):
     """Returns how alike two masks are, a dict from layer; all layers last."""
     layers = {}
-    for path, both in mask.overlap(other, per_tensor=True).items():
+    for path, both in mask.overlap(other).by_tensor.items():
         layers.setdefault(stages.layer_name(path), []).append(both)
     layers[ALL_LAYERS] = [mask.overlap(other)]
     return {

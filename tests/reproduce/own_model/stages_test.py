@@ -4,7 +4,7 @@ import tensorflow as tf
 
 import modularity_tf as mtf
 from reproduce.own_model import stages
-from reproduce.running import experiment
+from reproduce.publishing import experiment
 from tests.reproduce.own_model.brought import BroughtTestCase
 
 

@@ -11,6 +11,8 @@ from reproduce.running import provenance
 from reproduce.running.run import Run
 from tests.reproduce.running import toy
 
+TOY = {"toy": toy.EXPERIMENT}
+
 
 class ArchiveTest(tf.test.TestCase):
     def setUp(self):
@@ -21,7 +23,6 @@ class ArchiveTest(tf.test.TestCase):
         self.flags.mkdir()
         self.write_flags("toy_small", "--seeds=0,1")
         self.patch(archive, "FLAGS_FOLDER", self.flags)
-        self.patch(archive, "experiment_of", lambda name: toy.EXPERIMENT)
         self.patch(provenance, "commit", lambda: "abc123")
 
     def patch(self, *args):
@@ -44,7 +45,7 @@ class ArchiveTest(tf.test.TestCase):
         return run.folder
 
     def archive(self, folder):
-        return archive.archive(folder, self.folder / "results")
+        return archive.archive(folder, self.folder / "results", TOY)
 
     def refuses(self, folder, message):
         with self.assertRaisesRegex(ValueError, message):
@@ -72,28 +73,27 @@ class ArchiveTest(tf.test.TestCase):
 
     def test_pictures_of_the_documents_are_drawn_from_the_archive(self):
         path, pictures = self.archive(self.run_toy()), self.folder / "toy_small"
-        self.assertEqual(archive.draw(path, pictures), [])
+        self.assertEqual(archive.draw(path, pictures, TOY), [])
         pictures.mkdir()
         (figure, *_) = json.loads(path.read_text())["figures"]
         picture = pictures / f"{figure}.png"
         picture.touch()
-        self.assertEqual(archive.draw(path, pictures), [picture])
+        self.assertEqual(archive.draw(path, pictures, TOY), [picture])
         self.assertGreater(picture.stat().st_size, 0)
         (pictures / "fig99.png").touch()
         with self.assertRaisesRegex(ValueError, "fig99.png is no figure of"):
-            archive.draw(path, pictures)
+            archive.draw(path, pictures, TOY)
 
     def test_claims_are_refreshed_as_the_code_has_them(self):
         path = self.archive(self.run_toy())
         before = path.read_text()
-        self.assertFalse(archive.refresh(path))
+        self.assertFalse(archive.refresh(path, TOY))
         other = dataclasses.replace(
             toy.EXPERIMENT, claims=lambda records: [*toy.claims(records)] * 2
         )
-        with mock.patch.object(archive, "experiment_of", lambda name: other):
-            self.assertTrue(archive.refresh(path))
+        self.assertTrue(archive.refresh(path, {"toy": other}))
         self.assertLen(json.loads(path.read_text())["claims"], 2)
-        self.assertTrue(archive.refresh(path))
+        self.assertTrue(archive.refresh(path, TOY))
         self.assertEqual(path.read_text(), before)
 
     def test_records_are_rounded(self):
@@ -122,6 +122,11 @@ class ArchiveTest(tf.test.TestCase):
 
     def test_refuses_a_part_of_what_the_flag_file_asks_for(self):
         self.refuses(self.run_toy(seeds=(0,)), "No flag file")
+
+    def test_refuses_what_is_no_experiment(self):
+        folder = self.run_toy()
+        other = folder.rename(folder.with_name("archive-1"))
+        self.refuses(other, "no experiment 'archive'")
 
     def test_refuses_unfinished_runs(self):
         folder = self.run_toy(finish=False)
@@ -166,17 +171,6 @@ class ArchiveTest(tf.test.TestCase):
         folder = self.run_toy()
         with mock.patch.object(archive, "MAX_BYTES", 100):
             self.refuses(folder, "bytes, more than the 100 of an archive")
-
-
-class ExperimentOfTest(tf.test.TestCase):
-    def test_is_that_of_the_binary(self):
-        found = archive.experiment_of("add_mul")
-        self.assertEqual(found.name, "add_mul")
-
-    def test_names_what_is_none(self):
-        for name in ("nothing", "running", "archive"):
-            with self.assertRaisesRegex(ValueError, f"no experiment '{name}'"):
-                archive.experiment_of(name)
 
 
 if __name__ == "__main__":

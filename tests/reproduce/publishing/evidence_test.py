@@ -1,10 +1,11 @@
+import dataclasses
 import pathlib
 import tempfile
 
 from absl.testing import absltest, parameterized
 
-from reproduce.publishing import claim, evidence
-from reproduce.running import experiment
+from reproduce.publishing import claim, evidence, experiment
+from tests.reproduce.running import toy
 
 CLAIMS = [
     claim.Claim(
@@ -37,27 +38,35 @@ def archived(**changes):
         "config": {"workers": 2, "cpus_per_task": 0.0},
         "figures": ["fig02_all", "fig03b_first", "fig03c_second", "extra"],
         "claims": [one.checked() for one in CLAIMS],
+        "records": {"name": "toy"},
         **changes,
     }
 
 
-EXPERIMENTS = [("toy", "A toy.", ("1", "2")), ("other", "Another.", ("3",))]
-PAPERS = {
-    "A, 2001": [("1", "how", None), ("2", "all", "toy"), ("3", "some", "toy")],
-    "B & C, 2002": [("20", "more", "toy"), ("3", "others", "other")],
-}
-
-
-def tables(one):
-    """Returns a table of an archive."""
-    row = (one["flags"], str(len(one["seeds"])))
+def tables(records):
+    """Returns a table of an archive's records."""
+    row = (records["name"], "7")
     return [experiment.Table("Seeds of each", ("name", "n"), [row], "A note.")]
+
+
+EXPERIMENTS = {
+    name: dataclasses.replace(toy.EXPERIMENT, name=name, **changes)
+    for name, changes in {
+        "toy": {
+            "paper": "Lange et al., 2022",
+            "figures": {"10": "more", "2": "all", "3": "some"},
+            "tables": tables,
+        },
+        "other": {"paper": "Bena & Goodman, 2021", "figures": {"3": "others"}},
+        "listed_nowhere": {},
+    }.items()
+}
 
 
 class FilledTest(parameterized.TestCase):
     def filled(self, text, archives=None):
         archives = archives or {"toy_small": archived()}
-        return evidence.filled(text, archives, EXPERIMENTS, PAPERS, tables)
+        return evidence.filled(text, archives, EXPERIMENTS)
 
     def part(self, what, **kwargs):
         """Returns what comes to stand in a part."""
@@ -101,10 +110,13 @@ class FilledTest(parameterized.TestCase):
             self.assertIn(text, lines[-1])
 
     def test_a_table_has_the_rows_of_several_archives(self):
-        archives = {name: archived(flags=name) for name in ("first", "second")}
+        archives = {
+            name: archived(records={"name": name})
+            for name in ("first", "second")
+        }
         what = "table second,first Seeds of each"
         lines = self.part(what, archives=archives).strip().split("\n")
-        rows = ["| second | 3 |", "| first | 3 |"]
+        rows = ["| second | 7 |", "| first | 7 |"]
         expected = ["| name | n |", "|---|---|", *rows, "", "*A note.*"]
         self.assertEqual(lines, expected)
 
@@ -116,7 +128,7 @@ class FilledTest(parameterized.TestCase):
         )
         self.assertEqual(
             big,
-            "| `reproduce.toy` | 1, 2 | `toy_big` | 3, 1.5 min of one core | "
+            "| `reproduce.toy` | 10, 2, 3 | `toy_big` | 3, 1.5 min of one core | "
             "2 undetermined, 1 one seed | "
             "sharing is low: **30 % (5.16 to 54.8)** (random masks: 25 %) |",
         )
@@ -139,9 +151,9 @@ class FilledTest(parameterized.TestCase):
             name: archived(flags=name)
             for name in ("toy_small_paper", "toy_paper", "toy_quick")
         }
-        first = self.part("figures A, 2001", archives=archives)
-        _, _, drawing, whole, parts = first.strip().split("\n")
-        self.assertEqual(drawing, "| 1 | how |  | a drawing |")
+        first = self.part("figures Lange et al., 2022", archives=archives)
+        _, _, drawing, _, whole, parts, last = first.strip().split("\n")
+        self.assertEqual(drawing, "| 1 | what a module is |  | a drawing |")
         self.assertEqual(
             whole,
             "| 2 | all | `reproduce.toy` | the paper's smallest network: "
@@ -149,9 +161,11 @@ class FilledTest(parameterized.TestCase):
             "`toy_quick` |",
         )
         self.assertIn("reduced: `toy_quick` (3b, 3c)", parts)
-        second = self.part("figures B & C, 2002", archives=archives)
-        for line in second.strip().split("\n")[2:]:
-            self.assertEndsWith(line, "| not run |")
+        self.assertEqual(last, "| 10 | more | `reproduce.toy` | not run |")
+        other = self.part("figures Bena & Goodman, 2021", archives=archives)
+        self.assertEndsWith(
+            other.strip(), "| 3 | others | `reproduce.other` | not run |"
+        )
 
     @parameterized.parameters(
         ("2", 2, 0.0, "of one core"),

@@ -1,3 +1,4 @@
+import dataclasses
 import html.parser
 import json
 import pathlib
@@ -6,11 +7,11 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from reproduce.publishing import archive, claim, evidence, report
-from reproduce.running import experiment
+from reproduce.publishing import archive, claim, evidence, experiment, report
 from tests.reproduce.running import toy
 
 ROWS = [experiment.Table("Numbers", ("a", "b"), [("1", "<2>")], "A note.")]
+TOY = {"toy": dataclasses.replace(toy.EXPERIMENT, tables=lambda records: ROWS)}
 
 
 def claims(low=0.3):
@@ -57,12 +58,6 @@ class ReportTest(absltest.TestCase):
         self.folder = pathlib.Path(
             self.enterContext(tempfile.TemporaryDirectory())
         )
-        shown = experiment.Experiment(
-            **{**vars(toy.EXPERIMENT), "tables": lambda records: ROWS}
-        )
-        self.enterContext(
-            mock.patch.object(archive, "experiment_of", lambda name: shown)
-        )
         flags = self.folder / "flags"
         flags.mkdir()
         self.enterContext(mock.patch.object(archive, "FLAGS_FOLDER", flags))
@@ -91,7 +86,7 @@ class ReportTest(absltest.TestCase):
         return path
 
     def page(self, *names, compare=False):
-        runs = [report.load(name, self.folder) for name in names]
+        runs = [report.load(name, self.folder, TOY) for name in names]
         return report.page(runs, compare)
 
     def test_a_page_holds_all_and_fetches_nothing(self):
@@ -101,7 +96,7 @@ class ReportTest(absltest.TestCase):
         self.assertEqual(found.fetched, [])
         self.assertIn("img", found.tags)
         for text in (
-            "python -m tests.reproduce.running.toy "
+            "python -m reproduce.toy "
             "--flagfile=reproduce/flags/toy_small.flags --seeds=0,1",
             "1.5 min of 2 cores",
             "M, 2 cores, 2 GPUs",
@@ -166,12 +161,12 @@ class ReportTest(absltest.TestCase):
 
     def test_pairs_of_other_experiments_are_refused(self):
         self.archived()
-        run = report.load("toy_small", self.folder)
+        run = report.load("toy_small", self.folder, TOY)
         with self.assertRaisesRegex(ValueError, "takes two runs, got 1"):
             report.page([run], compare=True)
-        other = report.dataclasses.replace(
+        other = dataclasses.replace(
             run,
-            experiment=report.dataclasses.replace(run.experiment, name="b"),
+            experiment=dataclasses.replace(run.experiment, name="b"),
         )
         with self.assertRaisesRegex(
             ValueError, "one experiment, got toy and b"
@@ -186,7 +181,7 @@ class ReportTest(absltest.TestCase):
         del text["flags"], text["experiment"]
         text["config"]["size"] = 4  # no flag file has it
         (folder / "results.json").write_text(json.dumps(text))
-        run = report.load(str(folder), self.folder)
+        run = report.load(str(folder), self.folder, TOY)
         self.assertEqual(run.name, "toy-made_up-1")
         self.assertIsNone(run.flags)
         self.assertIn(
@@ -198,9 +193,9 @@ class ReportTest(absltest.TestCase):
         with self.assertRaisesRegex(
             ValueError, "'x' is neither a run .* which has: toy_small"
         ):
-            report.load("x", self.folder)
+            report.load("x", self.folder, TOY)
         with self.assertRaisesRegex(ValueError, "finish the run first"):
-            report.load(str(self.folder), self.folder)
+            report.load(str(self.folder), self.folder, TOY)
 
     def test_missing_packages_are_named(self):
         with (

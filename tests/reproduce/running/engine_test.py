@@ -7,7 +7,8 @@ from unittest import mock
 
 import tensorflow as tf
 
-from reproduce.running import engine, experiment
+from reproduce.publishing import experiment
+from reproduce.running import engine
 from reproduce.running.run import Run
 from tests.reproduce.running import toy
 

@@ -21,7 +21,8 @@ from matplotlib import figure
 from tensorflow.python.summary import summary_iterator
 
 from modularity_tf.findings import weight_mask
-from reproduce.running import artefacts, experiment, provenance
+from reproduce.publishing import experiment
+from reproduce.running import artefacts, provenance
 from reproduce.running.run import Run
 from tests.reproduce.running import toy
 

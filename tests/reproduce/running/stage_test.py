@@ -5,7 +5,7 @@ from unittest import mock
 
 import tensorflow as tf
 
-from reproduce.running import config as harness_config
+from reproduce.running import configuration
 from reproduce.running import stage as harness_stage
 from reproduce.running.run import Run
 from tests.reproduce.running import toy
@@ -33,7 +33,7 @@ class StageTest(tf.test.TestCase):
         self.assertNotEqual(one.derive_seed("x"), other.derive_seed("x"))
         self.assertNotEqual(one.derive_seed("x"), one.derive_seed("y"))
         self.assertEqual(
-            one.derive_seed("x", 1), harness_config.derive_seed(3, "x", 1)
+            one.derive_seed("x", 1), configuration.derive_seed(3, "x", 1)
         )
 
     def test_logs_lie_in_a_folder_of_the_stages_name(self):

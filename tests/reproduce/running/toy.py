@@ -16,16 +16,15 @@ import keras
 import tensorflow as tf
 from matplotlib import figure
 
-from reproduce.publishing import claim
-from reproduce.running import config as harness_config
-from reproduce.running import experiment, training
-from reproduce.running.config import field
+from reproduce.publishing import claim, experiment
+from reproduce.running import configuration, training
+from reproduce.running.configuration import field
 
 ROOT = pathlib.Path(__file__).parents[3]
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(harness_config.Config):
+class Config(configuration.Config):
     dataset: str = field("made_up", "A name.", one_of=("made_up", "other"))
     names: tuple[str, ...] = field(
         ("a", "b"), "Strings.", part=True, distinct=True
@@ -113,6 +112,7 @@ def phases(config):
 
 EXPERIMENT = experiment.Experiment(
     name="toy",
+    title="What does an experiment leave behind?",
     config=Config,
     plan=plan,
     phases=phases,
@@ -168,7 +168,7 @@ class KillAt(keras.callbacks.Callback):
 
 _FORKS = """
 import json, os, sys
-from reproduce.running import experiment
+from reproduce.publishing import experiment
 from tests.reproduce.running import toy
 
 for name, args in json.loads(sys.argv[1]).items():

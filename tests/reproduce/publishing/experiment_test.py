@@ -9,7 +9,8 @@ import rich.console
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce.running import experiment, progress
+from reproduce.publishing import experiment
+from reproduce.running import progress
 from tests.reproduce.running import toy
 
 

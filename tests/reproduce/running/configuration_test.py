@@ -8,7 +8,7 @@ from unittest import mock
 from absl import flags
 from absl.testing import absltest, parameterized
 
-from reproduce.running import config as harness_config
+from reproduce.running import configuration
 from tests.reproduce.running import toy
 
 Config = toy.Config
@@ -16,18 +16,18 @@ Config = toy.Config
 
 def parsed(*args, config_class=Config):
     values = flags.FlagValues()
-    harness_config.define_flags(config_class, values)
+    configuration.define_flags(config_class, values)
     values(["program", *args])
-    return harness_config.config_from_flags(config_class, values)
+    return configuration.config_from_flags(config_class, values)
 
 
 def with_field(default, kind, **limits):
     """Returns a `Config` with one more field, `value`."""
-    made = harness_config.field(default, "A value.", **limits)
+    made = configuration.field(default, "A value.", **limits)
     return dataclasses.make_dataclass(
         "WithField",
         [("value", kind, made)],
-        bases=(harness_config.Config,),
+        bases=(configuration.Config,),
         frozen=True,
     )
 
@@ -75,7 +75,7 @@ class FlagsTest(parameterized.TestCase):
     def test_help_shows_every_flag_with_its_limits(self):
         values = flags.FlagValues()
         with mock.patch.object(sys, "argv", ["some/binary.py"]):
-            harness_config.define_flags(Config, values)
+            configuration.define_flags(Config, values)
             shown = " ".join(values.main_module_help().split())
         for f in dataclasses.fields(Config):
             name = f"[no]{f.name}" if f.type is bool else f.name
@@ -107,28 +107,28 @@ class FlagFilesTest(parameterized.TestCase):
         text = f"\n# a comment\n// too\n--count=3 \r\n{inner}\n"
         outer = self._file("outer", text, encoding)
         self.assertEqual(
-            harness_config.with_flag_files(["run", "-v", outer, "--last"]),
+            configuration.with_flag_files(["run", "-v", outer, "--last"]),
             ["run", "-v", "--count=3", "--name=\u00e4", "--last"],
         )
         split = ["run", "--flagfile", outer.partition("=")[2]]
-        self.assertLen(harness_config.with_flag_files(split), 3)
+        self.assertLen(configuration.with_flag_files(split), 3)
         behind = ["run", "--", outer]
-        self.assertEqual(harness_config.with_flag_files(behind), behind)
+        self.assertEqual(configuration.with_flag_files(behind), behind)
 
     @parameterized.parameters("utf-16", "utf-16-le", "latin-1")
     def test_another_encoding_is_refused_in_one_line(self, encoding):
         file = self._file("flags", "--name=\u00e4\n", encoding)
         with self.assertRaisesRegex(ValueError, "flagfile=.*flags must be.*8"):
-            harness_config.with_flag_files(["run", file])
+            configuration.with_flag_files(["run", file])
 
     def test_what_is_no_file_is_left_to_absl(self):
         missing = [f"--flagfile={self.folder / 'none'}"]
-        self.assertEqual(harness_config.with_flag_files(missing), missing)
+        self.assertEqual(configuration.with_flag_files(missing), missing)
 
     def test_a_file_that_names_itself_is_read_once(self):
         name = f"--flagfile={self.folder / 'own'}"
         file = self._file("own", f"--count=3\n{name}\n", "utf-8")
-        self.assertEqual(harness_config.with_flag_files([file]), ["--count=3"])
+        self.assertEqual(configuration.with_flag_files([file]), ["--count=3"])
 
 
 class LimitsTest(parameterized.TestCase):
@@ -240,8 +240,8 @@ class RunFolderTest(parameterized.TestCase):
 
 
 @dataclasses.dataclass(frozen=True)
-class Counted(harness_config.Config):
-    count: int = harness_config.field(5, "How many.", part=True)
+class Counted(configuration.Config):
+    count: int = configuration.field(5, "How many.", part=True)
 
 
 class PartTest(parameterized.TestCase):
@@ -257,10 +257,10 @@ class PartTest(parameterized.TestCase):
 class DeriveSeedTest(parameterized.TestCase):
     def test_depends_on_seed_and_purpose_and_on_nothing_else(self):
         purposes = [(0, "a"), (1, "a"), (0, "b"), (0, "a", "b"), (0, "a/c")]
-        seeds = [harness_config.derive_seed(*purpose) for purpose in purposes]
+        seeds = [configuration.derive_seed(*purpose) for purpose in purposes]
         self.assertLen(set(seeds), len(seeds))
         self.assertBetween(min(seeds), 0, 2**31 - 1)
-        self.assertEqual(harness_config.derive_seed(0, "a"), 1394699149)
+        self.assertEqual(configuration.derive_seed(0, "a"), 1394699149)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import rich.table
 import tensorflow as tf
 from absl import app, logging
 
-from reproduce.running import config as harness_config
-from reproduce.running import engine, training
+from reproduce.publishing import titles
+from reproduce.running import configuration, engine, training
 from reproduce.running.run import Run
 
 # What TensorFlow raises where its own files can't be written.
@@ -64,7 +64,8 @@ class Experiment:
         tables: Function from the records to a list of `Table`, what a report
             shows beside claims.
         title: Str, one sentence that says what it asks.
-        paper: Str, "Lange et al., 2022", say; `None` for our own questions.
+        paper: Str, whose question it is: one of `titles.PAPERS`, `titles.OWN`
+            or `titles.OWN_MODEL`.
         figures: Dict from the number of each of its figures that are drawn to
             what it shows; for our own questions, from the name of a figure.
     """
@@ -77,7 +78,7 @@ class Experiment:
     draw: Callable
     tables: Callable = lambda records: []
     title: str = ""
-    paper: str | None = None
+    paper: str = titles.OWN
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -138,7 +139,7 @@ def main(experiment, then=None):
         if len(argv) > 1:
             raise app.UsageError(f"Unknown arguments: {argv[1:]}.")
         try:
-            config = harness_config.config_from_flags(experiment.config)
+            config = configuration.config_from_flags(experiment.config)
             if config.cpus_per_task and config.workers == 1:
                 training.limit_threads(config.cpus_per_task)
             run = carry_out(experiment, config)
@@ -153,9 +154,9 @@ def main(experiment, then=None):
             )
             sys.exit(130)
 
-    harness_config.define_flags(experiment.config)
+    configuration.define_flags(experiment.config)
     try:
-        arguments = harness_config.with_flag_files(sys.argv)
+        arguments = configuration.with_flag_files(sys.argv)
     except ValueError as error:
         sys.exit(f"Error: {error}")
     app.run(absl_main, arguments)
