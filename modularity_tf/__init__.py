@@ -2,7 +2,7 @@
 
     find_weights(model, data)         -> WeightMask, weights that a task needs
     find_neurons(model, data, label)  -> NeuronSelection, neurons of a class
-    find_units(model, data)           -> {layer: UnitClusters}, similar units
+    find_units(model, data)           -> UnitClusters, similar units by layer
     compare({name: finding}, model)   -> Comparison: do they mark the same?
     soundness.check(finding, model, data) -> Soundness: is it what it seems?
 
@@ -24,8 +24,9 @@ if keras.config.backend() != "tensorflow":
     )
 
 from modularity_tf import soundness
-from modularity_tf.findings.comparison import Comparison, compare
-from modularity_tf.findings.neuron_selection import NeuronMask, NeuronSelection
+from modularity_tf.comparing import compare
+from modularity_tf.findings.comparison import Comparison
+from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.findings.unit_clusters import UnitClusters
 from modularity_tf.findings.weight_mask import WeightMask
 from modularity_tf.masking.find_weights import find_weights
@@ -39,7 +40,6 @@ __all__ = [
     "Comparison",
     "DeepR",
     "MaskedModel",
-    "NeuronMask",
     "NeuronSelection",
     "ScoredModel",
     "UnitClusters",

@@ -2,11 +2,15 @@
 
 import math
 import numbers
+import random
+from typing import Any
 
 import numpy as np
 
 
-def integer(name, value, least=0, below=math.inf):
+def integer(
+    name: str, value: Any, least: int = 0, below: float = math.inf
+) -> int:
     """Returns an int in [least, below), NumPy's included, no bool.
 
     Args:
@@ -29,7 +33,14 @@ def integer(name, value, least=0, below=math.inf):
     return int(value)
 
 
-def number(name, value, least=0.0, above=False, below=math.inf, most=None):
+def number(
+    name: str,
+    value: Any,
+    least: float = 0.0,
+    above: bool = False,
+    below: float = math.inf,
+    most: float | None = None,
+) -> float:
     """Returns a finite float in [least, below), without `least` if `above`.
 
     Args:
@@ -66,7 +77,21 @@ def number(name, value, least=0.0, above=False, below=math.inf, most=None):
     return float(value)
 
 
-def class_labels(name, values, num_classes):
+def seed(value: Any) -> int:
+    """Returns a seed as an int, a random one for `None`.
+
+    Args:
+        value: Int in [0, 2**31) or `None`.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if value is None:
+        return random.randrange(2**31)
+    return integer("seed", value, below=2**31)
+
+
+def class_labels(name: str, values: Any, num_classes: float) -> np.ndarray:
     """Returns labels as an int array `(examples,)`.
 
     Args:

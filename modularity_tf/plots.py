@@ -526,6 +526,29 @@ def clustered_similarity(similarity, clusters, title="", ax=None):
     return ax.figure
 
 
+def clustered_similarities(panels):
+    """Draws several similarity matrices sorted by cluster, side by side.
+
+    Args:
+        panels: List of similarity, clusters and title, as in
+            `clustered_similarity`.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    if len(panels) == 1:
+        return clustered_similarity(*panels[0])
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    fig = new_figure(3.2 * columns, 3.2 * rows)
+    axes = fig.subplots(rows, columns, squeeze=False).flat
+    for ax, panel in zip(axes, panels):
+        clustered_similarity(*panel, ax=ax)
+    for ax in [*axes][len(panels) :]:
+        ax.remove()
+    return fig
+
+
 def shares_by_layer(counts, ylabel, title=""):
     """Draws which share of each layer's parts belongs to a set.
 

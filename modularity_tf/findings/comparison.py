@@ -1,26 +1,13 @@
-"""Do findings of different kinds mark the same units?"""
+"""Comparison: do findings of different kinds mark the same units?"""
 
-import collections.abc
 import dataclasses
-import itertools
-import math
-import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import keras
-import numpy as np
 import rich.table
 
-from modularity_tf import checks
-from modularity_tf.findings import finding, overlap
-from modularity_tf.findings.neuron_selection import NeuronMask, NeuronSelection
-from modularity_tf.findings.unit_clusters import UnitClusters
-from modularity_tf.findings.weight_mask import WeightMask
-from modularity_tf.network import activations, model_weights
-from modularity_tf.units import clustering
+from modularity_tf.findings import finding
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # matplotlib is imported to draw
     from matplotlib.figure import Figure
 
 MEASURES = {
@@ -31,123 +18,87 @@ MEASURES = {
 ALL = "all layers"
 
 
-def compare(
-    findings: Mapping[str, Any],
-    model: keras.Model,
-    *,
-    at_least: float | None = None,
-    among: NeuronSelection | None = None,
-    permutations: int = 999,
-    seed: int = 0,
-) -> "Comparison":
-    """Returns how far findings of a network mark the same units.
+@dataclasses.dataclass(frozen=True)
+class LayerComparison:
+    """What two findings have in common in a layer, or in all layers.
 
-    Every finding is read as marks on the units of each hidden layer. A set of
-    neurons marks its members, a `NeuronMask` those that are on, a `WeightMask`
-    the units of which it keeps many incoming weights (`WeightMask.units`), and
-    clusters give each unit a label. Each pair of findings is compared in each
-    layer that both know, by the measure that fits the two, and beside it
-    stands its mean when the marks of the second are dealt out anew.
-
-    Units that never vary are no evidence: two findings that both leave them
-    out do not agree for that. Where clusters are among the findings, their
-    unused units do not count; `among` says which units do.
-
-    >>> threes = mtf.find_neurons(model, (images, labels), label=3)
-    >>> clusters = mtf.find_units(model, (images, labels))
-    >>> same = mtf.compare({"neurons": threes, "units": clusters}, model)
-    >>> [row["layer"] for row in same.rows]
-    ['hidden', 'all layers']
-
-    Args:
-        findings: Dict from name to `WeightMask`, `NeuronSelection`,
-            `NeuronMask`, `UnitClusters` or a dict of these by layer; two or
-            more.
-        model: Built `keras.Model` that all of them fit.
-        at_least: Float in (0, 1], the share of a unit's incoming weights from
-            which a mask marks the unit. `None`: more than the mask keeps of
-            the whole layer.
-        among: `NeuronSelection` of the units that count; `None` for all but
-            those that clusters leave unused.
-        permutations: Positive int, how often the marks of the second finding
-            are dealt out anew.
-        seed: Int, not negative, of the permutations.
-
-    Returns:
-        `Comparison`.
-
-    Raises:
-        ValueError: If a finding does not fit, or two know no layer in common.
-
-    Warns:
-        UserWarning: If a finding is of a network with other weights.
+    Attributes:
+        layer: Str, the layer's path, or "all layers" for the mean over them,
+            weighed by the units that count.
+        first: Str, the name of a finding.
+        second: Str, the name of another.
+        units: Int, how many units of the layer count.
+        marked: Two ints, how many of these the first marks, and the second.
+        measure: Str, a key of `MEASURES`.
+        value: Float in [0, 1]; `None` where a set is empty.
+        chance: Float in [0, 1], the mean of `value` when the marks of the
+            second are permuted; `None` where a set is empty.
+        p: Float in (0, 1], how often it is then as high; `None` where a set is
+            empty.
     """
-    if not isinstance(findings, collections.abc.Mapping) or len(findings) < 2:
-        raise ValueError(
-            f"`findings` must be a dict of two or more, got {findings!r}."
-        )
-    permutations = checks.integer("permutations", permutations, least=1)
-    seed = checks.integer("seed", seed)
-    rng = np.random.default_rng(seed)
-    _warn_of_others(findings, model)
-    hidden = activations.unit_layers(model)
-    marks = {
-        name: _marks(name, found, model, hidden, at_least)
-        for name, found in findings.items()
-    }
-    counts = _units_that_count(marks, among, model)
-    rows = []
-    for (first, a), (second, b) in itertools.combinations(marks.items(), 2):
-        layers = [layer for layer in a if layer in b]
-        if not layers:
-            raise ValueError(
-                f"{first!r} and {second!r} know no hidden layer in common: "
-                f"{[*a]} and {[*b]}."
-            )
-        names = {"first": first, "second": second}
-        found = [
-            _measure(
-                a[layer][counts[layer]],
-                b[layer][counts[layer]],
-                rng,
-                permutations,
-            )
-            for layer in layers
-        ]
-        for layer, each in zip(layers, found, strict=True):
-            rows.append(
-                {"layer": layer, **names, **_row([each], permutations, seed)}
-            )
-        rows.append({"layer": ALL, **names, **_row(found, permutations, seed)})
-    return Comparison(tuple(rows))
+
+    layer: str
+    first: str
+    second: str
+    units: int
+    marked: tuple[int, int]
+    measure: str
+    value: float | None
+    chance: float | None
+    p: float | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class Comparison(finding.Result):
     """What findings have in common, layer by layer.
 
     >>> threes = mtf.find_neurons(model, (images, labels), label=3)
     >>> fives = mtf.find_neurons(model, (images, labels), label=5)
     >>> same = mtf.compare({"3": threes, "5": fives}, model)
-    >>> same.rows[0]["measure"]
+    >>> same.of("3", "5")["hidden"].measure
     'shared'
     >>> figure = same.plot()
 
     Attributes:
-        rows: Tuple of dicts, one for each layer and pair of findings:
-            `layer`; `first` and `second`, the names of the two findings;
-            `units`, how many units of the layer count; `marked`, how many of
-            these the first marks, and the second; `measure`, a key of
-            `MEASURES`; `value`; `chance`, the mean of `value` when the marks
-            of the second are dealt out anew; `p`, how often it is then as
-            high. The last three are `None` where a set is empty. The layer
-            "all layers" has their mean, weighed by the units that count.
+        rows: Tuple of `LayerComparison`, one for each pair of findings and
+            layer; for each pair the layer "all layers" is the last.
     """
 
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[LayerComparison, ...]
+
+    KIND = "a comparison"
+
+    def of(self, first: str, second: str) -> dict[str, LayerComparison]:
+        """Returns what two findings have in common, by layer.
+
+        Args:
+            first: Str, the name of a finding.
+            second: Str, the name of one that came after it.
+
+        Raises:
+            ValueError: If there is no such pair.
+        """
+        pairs: dict[tuple[str, str], dict[str, LayerComparison]] = {}
+        for row in self.rows:
+            found = pairs.setdefault((row.first, row.second), {})
+            found[row.layer] = row
+        if (first, second) not in pairs:
+            raise ValueError(
+                f"`first` and `second` must be one of the pairs {[*pairs]}, "
+                f"got {(first, second)}."
+            )
+        return pairs[first, second]
+
+    def summary(self) -> str:
+        """Returns what each two findings have in common over all layers."""
+        return " ".join(
+            f"{row.first}, {row.second}: {MEASURES[row.measure]}, "
+            f"{row.value:.1%}, by chance {row.chance:.1%} (p = {row.p:.2g})."
+            for row in self.rows
+            if row.layer == ALL and row.value is not None
+        )
 
     def table(self) -> rich.table.Table:
-        """Returns the rows as a `rich.table.Table`."""
         table = rich.table.Table(title="Do findings mark the same units?")
         table.add_column("layer")
         for column in ("units", "marked", "value", "chance", "p"):
@@ -157,173 +108,41 @@ class Comparison:
             table.add_row(f"[bold]{pair}[/bold]")
             for row in rows:
                 numbers = [
-                    "none" if row[key] is None else f"{row[key]:.1%}"
-                    for key in ("value", "chance")
+                    "none" if each is None else f"{each:.1%}"
+                    for each in (row.value, row.chance)
                 ]
-                p = "none" if row["p"] is None else f"{row['p']:.3g}"
-                marked = ", ".join(map(str, row["marked"]))
-                table.add_row(
-                    row["layer"], str(row["units"]), marked, *numbers, p
-                )
+                p = "none" if row.p is None else f"{row.p:.3g}"
+                marked = ", ".join(map(str, row.marked))
+                table.add_row(row.layer, str(row.units), marked, *numbers, p)
         return table
 
     def plot(self) -> "Figure":
         """Returns value and chance of every row, a matplotlib `Figure`."""
         from modularity_tf import plots  # and matplotlib with it
 
-        return plots.values_beside_chance(self._pairs())
+        return plots.values_beside_chance(
+            {
+                name: [dataclasses.asdict(row) for row in rows]
+                for name, rows in self._pairs().items()
+            }
+        )
 
     def _pairs(self):
         """Returns the rows by pair of findings, and what is measured."""
         pairs = {}
         for row in self.rows:
-            name = f"{row['first']}, {row['second']}: {row['measure']}"
+            name = f"{row.first}, {row.second}: {row.measure}"
             pairs.setdefault(name, []).append(row)
         return pairs
 
-    def __repr__(self):
-        told = [
-            f"{row['first']}, {row['second']}: {row['measure']} "
-            f"{100 * row['value']:.0f} % ({100 * row['chance']:.0f} % by "
-            f"chance, p = {row['p']:.2g})"
-            for row in self.rows
-            if row["layer"] == ALL and row["value"] is not None
-        ]
-        return f"<Comparison: {'; '.join(told)}>"
+    def _packed(self):
+        return {"rows": [dataclasses.asdict(row) for row in self.rows]}, {}
 
-    def _repr_html_(self):
-        return finding.as_html(self.table())
-
-
-def _warn_of_others(findings, model):
-    """Warns of findings that were made in a network with other weights."""
-    own = {model_weights.fingerprint(model)}
-    for name, found in findings.items():
-        each = [found]
-        if isinstance(found, collections.abc.Mapping):
-            each = [*found.values()]
-        told = {
-            one.provenance["model_fingerprint"]
-            for one in each
-            if "model_fingerprint" in getattr(one, "provenance", {})
-        }
-        if told - own:
-            warnings.warn(
-                f"{name!r} was found in a network with other weights than "
-                f"{model.name!r} has.",
-                stacklevel=3,
+    @classmethod
+    def _unpacked(cls, config, arrays):
+        return cls(
+            tuple(
+                LayerComparison(**{**row, "marked": tuple(row["marked"])})
+                for row in config["rows"]
             )
-
-
-def _marks(name, found, model, hidden, at_least):
-    """Returns layer -> array with a mark (bool) or label (int) a unit."""
-    if isinstance(found, UnitClusters):
-        found = {found.layer: found}
-    is_clusters = isinstance(found, collections.abc.Mapping) and all(
-        isinstance(each, UnitClusters) for each in found.values()
-    )
-    if is_clusters and found:
-        for each in found.values():
-            each.check_fits(model)
-        return {layer: each.clusters for layer, each in found.items()}
-    if isinstance(found, NeuronMask):
-        found = found.on
-    if isinstance(found, WeightMask):
-        found = found.units(model, at_least)
-    if not isinstance(found, NeuronSelection):
-        raise ValueError(
-            f"`findings` has for {name!r} a {type(found).__name__}; it takes "
-            "WeightMask, NeuronSelection, NeuronMask, UnitClusters, and a dict "
-            "of these by layer."
         )
-    found.check_fits(model)
-    return {path: v for path, v in found.values.items() if path in hidden}
-
-
-def _units_that_count(marks, among, model):
-    """Returns layer -> bool array: neither unused nor left out."""
-    counts = {}
-    for found in marks.values():
-        for layer, values in found.items():
-            own = np.ones(len(values), bool)
-            if values.dtype != bool:
-                own = values >= 0
-            both = counts.setdefault(layer, own)
-            if len(both) != len(own):
-                raise ValueError(
-                    f"The findings are of {len(both)} and {len(own)} units of "
-                    f"{layer!r}."
-                )
-            counts[layer] = both & own
-    if among is not None:
-        if not isinstance(among, NeuronSelection):
-            raise ValueError(
-                f"`among` must be a NeuronSelection or None, got {among!r}."
-            )
-        among.check_fits(model)
-        for layer, own in among.values.items():
-            if layer in counts:
-                counts[layer] = counts[layer] & own
-    return counts
-
-
-def _measure(a, b, rng, permutations):
-    """Returns the measure of two marks of a layer, and its null.
-
-    Returns:
-        Tuple of name, units, how many each marks, and what adds up over
-        layers: an `Overlap` for two sets, else weight, value and an array of
-        values where `b` is dealt out anew.
-    """
-    is_set = [marks.dtype == bool for marks in (a, b)]
-    marked = tuple(
-        int(marks.sum()) if kind else len(marks)
-        for marks, kind in zip((a, b), is_set, strict=True)
-    )
-    if all(is_set):
-        both = overlap.overlaps({"": a}, {"": b})[""]
-        return "shared", len(a), marked, both
-    if any(is_set):
-        name, weight = "in one cluster", marked[0 if is_set[0] else 1]
-
-        def function(other):
-            members, labels = (a, other) if is_set[0] else (other, a)
-            return np.bincount(labels[members]).max() / weight
-
-    else:
-        name, weight = "agreement", len(a)
-
-        def function(other):
-            return clustering.agreement(a, other)
-
-    if not weight:
-        return name, len(a), marked, (0, 0.0, np.zeros(permutations))
-    null = [function(rng.permutation(b)) for _ in range(permutations)]
-    return name, len(a), marked, (weight, float(function(b)), np.array(null))
-
-
-def _row(found, permutations, seed):
-    """Returns the row of some layers: means by weight, p of the mean."""
-    row = {
-        "units": sum(units for _, units, _, _ in found),
-        "marked": tuple(sum(m[i] for _, _, m, _ in found) for i in (0, 1)),
-        "measure": found[0][0],
-        "value": None,
-        "chance": None,
-        "p": None,
-    }
-    parts = [part for *_, part in found]
-    if row["measure"] == "shared":
-        both = sum(parts[1:], parts[0])
-        if both.first:
-            row["value"], row["chance"] = both.share, both.expected_share
-            row["p"] = both.p_value(permutations, seed)
-        return row
-    total = sum(weight for weight, _, _ in parts)
-    if total:
-        null = sum(weight * null for weight, _, null in parts) / total
-        value = math.fsum(weight * value for weight, value, _ in parts) / total
-        reached = np.sum(null >= value - clustering.ROUNDING)
-        row["value"], row["chance"] = value, float(null.mean())
-        row["p"] = float((1 + reached) / (1 + permutations))
-    return row

@@ -1,9 +1,10 @@
-"""Finding: what was found in a network, as an immutable value with a file."""
+"""Result and Finding: immutable values with a file, a table and a picture."""
 
 import json
 import os
 import zipfile
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
@@ -18,40 +19,29 @@ _FORMAT, _VERSION = "modularity_tf", 1  # of the files
 _STYLE = "line-height: normal; font-family: 'DejaVu Sans Mono', monospace"
 
 
-class Finding:
-    """The base of what the library finds in a network.
+class Result:
+    """The base of what the library returns: findings, comparisons, checks.
 
-    A finding says where it comes from (`provenance`, a dict of JSON values),
-    refuses models it is not of (`check_fits`), can be saved, shown in a
-    terminal or a notebook, and drawn (`plot`).
+    A result says in a sentence what it means (`summary`, `str`). It can be
+    saved, shown in a terminal or a notebook (`table`), and drawn (`plot`).
     """
 
     KIND = ""  # what a file holds, for its header and messages
-    # To the class of each, so that one can make another.
-    kinds: ClassVar[dict[str, Any]] = {}
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        Finding.kinds.setdefault(cls.KIND, cls)  # not a user's subclass
-
-    def check_fits(self, model: keras.Model) -> None:
-        """Raises `ValueError` with the first thing that `model` has otherwise.
-
-        Args:
-            model: Built `keras.Model`.
-        """
+    def summary(self) -> str:
+        """Returns what the result says, in a sentence or some."""
         raise NotImplementedError
 
     def table(self) -> rich.table.Table:
-        """Returns the finding layer by layer, a `rich.table.Table`."""
+        """Returns the numbers as a `rich.table.Table`."""
         raise NotImplementedError
 
     def plot(self) -> "Figure":
-        """Returns a picture of the finding, a matplotlib `Figure`."""
+        """Returns a picture of the result, a matplotlib `Figure`."""
         raise NotImplementedError
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        """Writes the finding to one compressed `.npz` file.
+        """Writes the result to one compressed `.npz` file.
 
         The file appears whole or not at all.
 
@@ -81,19 +71,16 @@ class Finding:
         os.replace(partial, file)
 
     @classmethod
-    def load(
-        cls, file: str | os.PathLike[str], model: keras.Model | None = None
-    ) -> Self:
-        """Reads a finding that `save` wrote.
+    def load(cls, file: str | os.PathLike[str]) -> Self:
+        """Reads a result that `save` wrote.
 
         Args:
             file: Str or path.
-            model: Built `keras.Model` that the finding must fit, or `None`.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file holds no such finding, one of another kind,
-                of a later version, or one that does not fit `model`.
+            ValueError: If the file holds no such result, one of another kind
+                or of a later version.
         """
         with open(file, "rb") as f:
             try:
@@ -106,23 +93,25 @@ class Finding:
                     header = json.loads(str(archive["header"]))
                     arrays = {key: archive[key] for key in archive}
                 cls._check_header(header)
-                loaded = cls._unpacked(header, arrays)
+                return cls._unpacked(header, arrays)
             except Exception as error:
                 raise ValueError(
                     f"{file} holds no {cls.__name__}: {error}."
                 ) from error
-        if model is not None:
-            loaded.check_fits(model)
-        return loaded
 
-    def _packed(self):
+    def _packed(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Returns a dict of JSON values and a dict of arrays, for a file."""
         raise NotImplementedError
 
     @classmethod
-    def _unpacked(cls, config, arrays):
-        """Returns the finding that `_packed` took apart."""
+    def _unpacked(
+        cls, config: dict[str, Any], arrays: dict[str, np.ndarray]
+    ) -> Self:
+        """Returns the result that `_packed` took apart."""
         raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.summary()
 
     def _repr_html_(self):
         return as_html(self.table())
@@ -149,30 +138,62 @@ class Finding:
             )
 
 
-def load(file, model=None):
-    """Reads a finding of whatever kind.
+class Finding(Result):
+    """The base of what is found in a network.
+
+    A finding also says where it comes from (`provenance`, a dict of JSON
+    values) and refuses models that it is not of (`check_fits`).
+    """
+
+    provenance: Mapping[str, Any]
+
+    def check_fits(self, model: keras.Model) -> None:
+        """Raises `ValueError` with the first thing that `model` has otherwise.
+
+        Args:
+            model: Built `keras.Model`.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def load(
+        cls, file: str | os.PathLike[str], model: keras.Model | None = None
+    ) -> Self:
+        """Reads a finding that `save` wrote.
+
+        Args:
+            file: Str or path.
+            model: Built `keras.Model` that the finding must fit, or `None`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file holds no such finding, one of another kind,
+                of a later version, or one that does not fit `model`.
+        """
+        loaded = super().load(file)
+        if model is not None:
+            loaded.check_fits(model)
+        return loaded
+
+
+def kind_of(file: str | os.PathLike[str]) -> str | None:
+    """Returns what kind of result a file holds; `None` if it holds none.
 
     Args:
         file: Str or path.
-        model: As in `Finding.load`.
-
-    Returns:
-        `Finding`, of the class that wrote the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: As in `Finding.load`.
     """
     with open(file, "rb") as f:
         try:
             with np.load(f, allow_pickle=False) as archive:
-                kind = json.loads(str(archive["header"]))["kind"]
+                return json.loads(str(archive["header"]))["kind"]
         except Exception:  # a damaged file can raise anything: `load` says why
-            kind = None
-    return Finding.kinds.get(kind, Finding).load(file, model)
+            return None
 
 
-def as_html(table):
+def as_html(table: rich.table.Table) -> str:
     """Returns a `rich.table.Table` as HTML, for notebooks."""
     with open(os.devnull, "w") as nowhere:
         console = rich.console.Console(
@@ -184,7 +205,7 @@ def as_html(table):
     )
 
 
-def as_provenance(values):
+def as_provenance(values: Any) -> dict[str, Any]:
     """Returns a provenance as a file would give it back.
 
     Raises:

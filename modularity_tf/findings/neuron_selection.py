@@ -1,4 +1,4 @@
-"""Which neurons does a class use? Two rules, and what they select.
+"""NeuronSelection: which neurons of a model a class uses, or a task needs.
 
 References:
     - Elbastawisy and Afrin, 2025, "Exploring Modularity of Neural Networks
@@ -6,25 +6,18 @@ References:
 """
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
-import rich.table
 
-from modularity_tf import checks
-from modularity_tf.findings import finding, part_set
-from modularity_tf.network import activations, layer_names, surgery
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from modularity_tf.findings.weight_mask import WeightMask
+from modularity_tf.findings import part_set
+from modularity_tf.network import layer_names, surgery
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class NeuronSelection(part_set.PartSet):
     """A set of neurons: for each layer, which of its units belong to it.
 
@@ -35,7 +28,18 @@ class NeuronSelection(part_set.PartSet):
 
     Args:
         values: Dict from layer path to boolean array of shape `(units,)`.
-        provenance: Dict of JSON values that says where the set comes from.
+        provenance: Dict of JSON values that says where the set comes from;
+            `find_neurons` lists the keys.
+        scores: Dict from layer path to float array of shape `(units,)`, how
+            much each neuron matters; or `None`.
+        off: Dict from layer path to boolean array of shape `(units,)`, the
+            neurons that are surely inactive, none of which is in the set; or
+            `None` where that is not known. `force` turns them off.
+
+    Raises:
+        ValueError: If an array is not boolean, `provenance` is not JSON,
+            `scores` or `off` are not of these neurons, or a neuron is both in
+            the set and off.
 
     >>> some = mtf.NeuronSelection({"hidden": np.arange(32) < 8})
     >>> some.keep_fraction
@@ -43,7 +47,21 @@ class NeuronSelection(part_set.PartSet):
     >>> without = some.remove_from(model)  # a plain Keras model
     """
 
+    off: Mapping[str, np.ndarray] | None = None
+
     KIND = "neurons"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.off is None:
+            return
+        self._set("off", self._like("off", self.off, "b"))
+        twice = [p for p, v in self.values.items() if (v & self.off[p]).any()]
+        if twice:
+            raise ValueError(
+                f"No neuron can be in the set and `off`, but some of {twice} "
+                "are."
+            )
 
     def select(self, layers: str | Iterable[str]) -> "NeuronSelection":
         """Returns the part of the selection that lies in the named layers.
@@ -55,51 +73,91 @@ class NeuronSelection(part_set.PartSet):
             ValueError: If a name matches no layer of the selection.
         """
         chosen = layer_names.find(self.values, layers)
-        return NeuronSelection(
-            {path: self.values[path] for path in chosen}, self.provenance
+        parts = (
+            values and {path: values[path] for path in chosen}
+            for values in (self.values, self.scores, self.off)
         )
+        values, scores, off = parts
+        return NeuronSelection(values, self.provenance, scores, off)
 
     def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns the model with only these neurons of their layers.
 
-        See `subnetworks.build_subnetwork`.
+        The other neurons of the layers have weights and bias 0. A neuron that
+        is off puts out act(0): 0 with ReLU. The output layer stays as it is.
 
         Args:
             model: Built `keras.Model`. It is not changed.
             inputs: Some of what `model` takes, to check its copy on; `None` to
                 draw them.
+
+        Returns:
+            A plain Keras model, not compiled.
+
+        Raises:
+            ValueError: If the selection does not fit, the model can't be
+                copied or does not know its inputs, or its outputs are no
+                layer's.
+
+        References:
+            - Elbastawisy and Afrin, 2025, section 4.1
         """
-        return surgery.build_subnetwork(model, self, inputs)
+        none = {path: np.zeros_like(v) for path, v in self.values.items()}
+        return surgery.force(model, none, (~self).values, inputs)
+
+    def force(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
+        """Returns the model with these neurons forced on, and `off` off.
+
+        Neurons forced on have weights 0 and bias 1, those forced off weights 0
+        and bias 0; the others stay. A neuron that is on puts out act(1).
+
+        Args:
+            model: As in `apply`.
+            inputs: As in `apply`.
+
+        Returns:
+            A plain Keras model, not compiled.
+
+        Raises:
+            ValueError: As in `apply`; and if the selection does not tell which
+                neurons are off, or a layer has no bias.
+
+        References:
+            - Elbastawisy and Afrin, 2025, section 4.2
+        """
+        if self.off is None:
+            raise ValueError(
+                "The selection does not tell which neurons are off: "
+                '`find_neurons(..., method="bayesian")` does.'
+            )
+        return surgery.force(model, self.values, self.off, inputs)
 
     def remove_from(
-        self, model: keras.Model, incoming: bool = False, *, inputs: Any = None
+        self, model: keras.Model, *, incoming: bool = False, inputs: Any = None
     ) -> keras.Model:
         """Returns the model without what these neurons pass on.
 
-        See `subnetworks.ablate`.
+        Their outgoing weights and their own biases are zero; the output
+        layer's neurons stay. See `network.surgery.remove`.
 
         Args:
-            model: Built `keras.Model`. It is not changed.
-            incoming: Bool. Remove the incoming weights instead.
+            model: As in `apply`.
+            incoming: Bool. Remove the incoming weights instead, which works in
+                any architecture.
             inputs: As in `apply`.
-        """
-        return surgery.ablate(model, self, incoming, inputs)
 
-    def weights(
-        self, model: keras.Model, incoming: bool = True, outgoing: bool = True
-    ) -> "WeightMask":
-        """Returns the weights of these neurons, a `WeightMask` over kernels.
-
-        Args:
-            model: Built `keras.Model`.
-            incoming: Bool. The weights that lead to the neurons.
-            outgoing: Bool. Those through which they are heard.
+        Returns:
+            A plain Keras model, not compiled.
 
         Raises:
-            ValueError: If the selection does not fit, or it can't be followed
-                where a neuron is heard, by the name of its layer.
+            ValueError: If the selection does not fit, the model can't be
+                copied or does not know its inputs, or a neuron's way can't be
+                followed, by the name of its layer.
+
+        References:
+            - Elbastawisy and Afrin, 2025, section 5.2
         """
-        return surgery.weights_of(model, self, incoming, outgoing)
+        return surgery.remove(model, self.values, incoming, inputs)
 
     def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first layer that `model` has otherwise.
@@ -107,235 +165,18 @@ class NeuronSelection(part_set.PartSet):
         Args:
             model: Built `keras.Model`.
         """
-        layers = activations.neuron_layers(model)
-        for path, value in self.values.items():
-            if path not in layers:
-                raise ValueError(
-                    f"The selection does not fit {model.name!r}: it has no "
-                    f"layer {path!r} of neurons. Its layers: {list(layers)}."
-                )
-            units = layers[path].kernel.shape[-1]
-            if value.shape != (units,):
-                raise ValueError(
-                    f"The selection does not fit {model.name!r}: {path!r} has "
-                    f"{units} units, the selection {value.shape}."
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class NeuronMask(finding.Finding):
-    """Which neurons of a model to force on, to force off, or to leave as is.
-
-    Its `provenance` is that of `on`.
-
-    >>> data = images, labels
-    >>> found = mtf.find_neurons(model, data, label=3, method="bayesian")
-    >>> (found.on & found.off).keep_fraction
-    0.0
-    >>> forced = found.apply(model)  # a plain Keras model
-
-    Attributes:
-        on: `NeuronSelection`, the active neurons.
-        off: `NeuronSelection`, the inactive neurons; no neuron is in both.
-
-    Raises:
-        ValueError: If they are not disjoint, or not over the same layers.
-    """
-
-    on: NeuronSelection
-    off: NeuronSelection
-
-    KIND = "a neuron mask"
-
-    def __post_init__(self):
-        both = self.on & self.off  # refuses other layers
-        twice = [path for path, v in both.values.items() if v.any()]
-        if twice:
-            raise ValueError(
-                f"`on` and `off` must be disjoint, but meet in {twice}."
-            )
-
-    def __repr__(self):
-        return (
-            f"<NeuronMask of {self.on.size} neurons in {len(self.on.values)} "
-            f"layers, {self.on.keep_fraction:.1%} forced on, "
-            f"{self.off.keep_fraction:.1%} off>"
-        )
-
-    @property
-    def provenance(self) -> Mapping[str, Any]:
-        """Dict of JSON values that says where the decision comes from."""
-        return self.on.provenance
-
-    def check_fits(self, model: keras.Model) -> None:
-        self.on.check_fits(model)
-
-    def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
-        """Returns the model with these neurons forced on and off.
-
-        See `subnetworks.build_subnetwork`.
-
-        Args:
-            model: Built `keras.Model`. It is not changed.
-            inputs: As in `NeuronSelection.apply`.
-        """
-        return surgery.build_subnetwork(model, self, inputs)
-
-    def remove_from(
-        self, model: keras.Model, incoming: bool = False, *, inputs: Any = None
-    ) -> keras.Model:
-        """Returns the model without what the neurons of `on` pass on."""
-        return self.on.remove_from(model, incoming, inputs=inputs)
-
-    def table(self) -> rich.table.Table:
-        table = rich.table.Table(title="NeuronMask")
-        table.add_column("where")
-        for column in ("neurons", "on", "off", "unchanged"):
-            table.add_column(column, justify="right")
-        for path, on in self.on.values.items():
-            counts = on.size, int(on.sum()), int(self.off.values[path].sum())
-            table.add_row(
-                path, *map(str, (*counts, counts[0] - sum(counts[1:])))
-            )
-        return table
-
-    def plot(self) -> "Figure":
-        from modularity_tf import plots  # and matplotlib with it
-
-        return plots.grouped_bars(
-            {
-                name: 100 * np.array([[*chosen.keep_fractions().values()]])
-                for name, chosen in (("on", self.on), ("off", self.off))
-            },
-            [*self.on.values],
-            "neurons forced [%]",
-            "NeuronMask",
-        )
+        surgery.check_fits(model, self.values)
 
     def _packed(self):
-        parts = {"on": self.on._packed(), "off": self.off._packed()}
-        return (
-            {name: config for name, (config, _) in parts.items()},
-            {name: arrays["bits"] for name, (_, arrays) in parts.items()},
-        )
+        config, arrays = super()._packed()
+        if self.off is not None:
+            arrays["off"] = part_set.packed_bits(self.off)
+        return config, arrays
 
     @classmethod
     def _unpacked(cls, config, arrays):
-        return cls(
-            *(
-                NeuronSelection._unpacked(config[name], {"bits": arrays[name]})
-                for name in ("on", "off")
-            )
-        )
-
-
-def _of_layer(setting, path):
-    return setting[path] if isinstance(setting, dict) else setting
-
-
-def _check_setting(name, setting, layers):
-    if isinstance(setting, dict) and setting.keys() != layers.keys():
-        raise ValueError(
-            f"`{name}` must have the layers {[*layers]}, got {[*setting]}."
-        )
-    for value in setting.values() if isinstance(setting, dict) else [setting]:
-        checks.number(name, value, least=-math.inf)
-
-
-def threshold_neurons(statistics, label, percentile=70.0):
-    """Returns the neurons above a percentile of their layer (Algorithm 1).
-
-    Args:
-        statistics: `ClassStatistics`.
-        label: Int, the class.
-        percentile: Float in [0, 100]. A neuron is active where its mean
-            |activation| is strictly above this percentile of its layer's.
-
-    Returns:
-        `NeuronSelection`.
-
-    Raises:
-        ValueError: If the class has no example, or `percentile` is out of
-            range.
-
-    References:
-        - Elbastawisy and Afrin, 2025, section 4.1, Algorithm 1
-    """
-    percentile = checks.number("percentile", percentile, most=100)
-    means, _ = statistics.of(label)
-    label = int(label)
-    return NeuronSelection(
-        {
-            path: values > np.percentile(values, percentile)
-            for path, values in means.items()
-        },
-        {"method": "threshold", "label": label, "percentile": percentile},
-    )
-
-
-def bayesian_neuron_mask(statistics, label, t_high=0.55, t_low=1e-5, tau=0.8):
-    """Returns which neurons to force on or off for a class (Algorithm 2).
-
-    The mean |activation| of a neuron is taken to be normal around the sample
-    mean mu, with its standard error SE:
-
-        P_high = 1 - Phi((t_high - mu) / SE),  on where P_high > tau
-        P_low = Phi((t_low - mu) / SE),        off where P_low > tau
-
-    A standard error of 0 gives probabilities of 0, 1/2 (a tie) or 1. With many
-    examples SE is tiny, and the decision is a threshold on the mean. A neuron
-    that is strongly negative is on, then, not off.
-
-    Args:
-        statistics: `ClassStatistics`.
-        label: Int, the class.
-        t_high: Float, or a dict of such by layer path. The text gives none; by
-            default that of the authors' released settings.
-        t_low: Float, or a dict of such, likewise; below `t_high`.
-        tau: Float in [0.5, 1), or a dict of such. The text's is 0.8.
-
-    Returns:
-        `NeuronMask`.
-
-    Raises:
-        ValueError: If the class has fewer than two examples, or an argument
-            is out of its range.
-
-    References:
-        - Elbastawisy and Afrin, 2025, section 4.2, Algorithm 2
-    """
-    from tensorflow_probability import distributions as tfd
-
-    means, errors = statistics.of(label)
-    label = int(label)
-    for name, setting in (("t_high", t_high), ("t_low", t_low), ("tau", tau)):
-        _check_setting(name, setting, means)
-    if statistics.counts[label] < 2:
-        raise ValueError(f"Class {label} needs two examples or more.")
-    limits = []  # t_high, t_low and tau, each once a neuron
-    for path, mean in means.items():
-        high, low, sure = (
-            _of_layer(value, path) for value in (t_high, t_low, tau)
-        )
-        if not low < high or not 0.5 <= sure < 1:
-            raise ValueError(
-                "`t_low` must be below `t_high`, and `tau` in [0.5, 1); for "
-                f"{path!r} they are {low!r}, {high!r} and {sure!r}."
-            )
-        limits.append(np.tile([[high], [low], [sure]], mean.size))
-    high, low, sure = np.concatenate(limits, axis=1)
-    mean, error = (
-        np.concatenate([*values.values()]) for values in (means, errors)
-    )
-    tiny = np.finfo("float64").tiny ** 0.5  # SE = 0: no division by it
-    normal = tfd.Normal(mean, np.maximum(error, tiny))
-    ends = np.cumsum([values.size for values in means.values()])[:-1]
-    on, off = (
-        dict(zip(means, np.split(p.numpy() > sure, ends), strict=True))
-        for p in (normal.survival_function(high), normal.cdf(low))
-    )
-    provenance = {"method": "bayesian", "label": label, "t_high": t_high}
-    provenance |= {"t_low": t_low, "tau": tau}
-    return NeuronMask(
-        NeuronSelection(on, provenance), NeuronSelection(off, provenance)
-    )
+        found = super()._unpacked(config, arrays)
+        if "off" not in arrays:
+            return found
+        off = part_set.unpacked_bits(arrays["off"], config["shapes"])
+        return dataclasses.replace(found, off=off)

@@ -5,7 +5,7 @@ import collections.abc
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -33,13 +33,18 @@ class PartSet(finding.Finding):
     Args:
         values: Dict from name to boolean array.
         provenance: Dict of JSON values that says where the set comes from.
+        scores: Dict from name to float array of the shape of its values,
+            higher for parts that matter more, to rank them by; or `None`.
+            Sets that are made of others have none.
 
     Raises:
-        ValueError: If an array is not boolean, or `provenance` is not JSON.
+        ValueError: If an array is not boolean, `provenance` is not JSON, or
+            `scores` are not those of these parts.
     """
 
     values: Mapping[str, np.ndarray]
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, np.ndarray] | None = None
 
     KIND = "parts"  # what they are
 
@@ -54,7 +59,7 @@ class PartSet(finding.Finding):
             if not isinstance(path, str):
                 raise ValueError(f"A name must be a str, got {path!r}.")
             try:
-                value = np.array(value)  # a copy: nobody else can write to it
+                value = np.asarray(value)
             except ValueError as error:
                 raise ValueError(f"{path!r} is no array: {error}") from error
             if value.dtype != bool:
@@ -62,11 +67,13 @@ class PartSet(finding.Finding):
                     f"The values of {path!r} must be boolean, got "
                     f"{value.dtype}."
                 )
-            value.flags.writeable = False
             values[path] = value
-        object.__setattr__(self, "values", types.MappingProxyType(values))
-        provenance = finding.as_provenance(self.provenance)
-        object.__setattr__(self, "provenance", provenance)
+        self._set("values", values)
+        object.__setattr__(
+            self, "provenance", finding.as_provenance(self.provenance)
+        )
+        if self.scores is not None:
+            self._set("scores", self._like("scores", self.scores, "iuf"))
 
     def __or__(self, other: Self) -> Self:
         return self._combine(other, np.logical_or)
@@ -96,7 +103,11 @@ class PartSet(finding.Finding):
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self):  # a read-only `values` can't be pickled or copied
-        return type(self), (dict(self.values), self.provenance)
+        fields = (getattr(self, f.name) for f in dataclasses.fields(self))
+        return type(self), tuple(
+            dict(value) if isinstance(value, types.MappingProxyType) else value
+            for value in fields
+        )
 
     def __repr__(self):
         return (
@@ -121,7 +132,7 @@ class PartSet(finding.Finding):
             for path, count in _counts(self).items()
         }
 
-    def sharing(self, reference: Self, per_tensor: bool = False) -> Any:
+    def sharing(self, reference: Self) -> float:
         """Returns s(t, r) = |t & r| / |t|, t this set, r the reference.
 
         Not symmetric. 0 / 0, for an empty set, is NaN.
@@ -129,10 +140,9 @@ class PartSet(finding.Finding):
         Args:
             reference: A set over the same parts; with several tasks, the
                 union of the others' sets.
-            per_tensor: Bool. Return one value a tensor instead of the total.
 
         Returns:
-            Float in [0, 1], or a dict of such keyed by path.
+            Float in [0, 1]; `overlap` has that of each tensor, too.
 
         Raises:
             ValueError: If the sets are not over the same parts.
@@ -141,9 +151,9 @@ class PartSet(finding.Finding):
             - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
               section 2
         """
-        return self._measure(reference, "share", per_tensor)
+        return self.overlap(reference).share
 
-    def iou(self, other: Self, per_tensor: bool = False) -> Any:
+    def iou(self, other: Self) -> float:
         """Returns the intersection over union, |a & b| / |a | b|.
 
         Symmetric. 0 / 0, for two empty sets, is NaN. Arguments, result and
@@ -153,25 +163,33 @@ class PartSet(finding.Finding):
             - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
               appendix B.1
         """
-        return self._measure(other, "jaccard", per_tensor)
+        return self.overlap(other).jaccard
 
-    def overlap(self, other: Self, per_tensor: bool = False) -> Any:
+    def overlap(self, other: Self) -> overlap.Overlap:
         """Returns what two sets share, beside what random sets would.
 
         Args:
             other: A set over the same parts.
-            per_tensor: Bool. Return one value a tensor instead of the total.
 
         Returns:
-            `Overlap`, or a dict of such keyed by path.
+            `Overlap`; its `by_tensor` has one for each tensor.
 
         Raises:
             ValueError: If the sets are not over the same parts.
         """
         self._check_like(other)
-        found = overlap.overlaps(self.values, other.values)
-        total = found.pop("total")
-        return found if per_tensor else total
+        return overlap.between(self.values, other.values)
+
+    def summary(self) -> str:
+        """Returns how many of how many parts are in the set, and where."""
+        parts = ", ".join(
+            f"{path} {share:.1%}"
+            for path, share in self.keep_fractions().items()
+        )
+        return (
+            f"{self._title()}: {sum(_counts(self).values()):,} of "
+            f"{self.size:,} {self.KIND} ({self.keep_fraction:.1%}); {parts}."
+        )
 
     def table(self) -> rich.table.Table:
         table = rich.table.Table(title=self._title())
@@ -201,13 +219,13 @@ class PartSet(finding.Finding):
             self._title(),
         )
 
-    def shuffled(self, seed: int, within: Self | None = None) -> Self:
+    def shuffled(self, seed: int | None, within: Self | None = None) -> Self:
         """Returns a random set with as many members in each tensor.
 
         The control for a finding: what a set of this size does by chance.
 
         Args:
-            seed: Int, at least 0.
+            seed: Int, not negative; `None` is random.
             within: A set that holds this one, to draw the members from: what
                 the finding was chosen among. `None` for all there are.
 
@@ -217,7 +235,7 @@ class PartSet(finding.Finding):
         Raises:
             ValueError: If `seed` is no such int, or `within` lacks a member.
         """
-        seed = checks.integer("seed", seed)
+        seed = checks.seed(seed)
         if within is not None and self & within != self:
             raise ValueError("`within` must hold every member of this set.")
         seeds = np.random.SeedSequence(seed).spawn(len(self.values))
@@ -229,46 +247,55 @@ class PartSet(finding.Finding):
             drawn[path][chosen] = rng.permutation(value[chosen])
         return type(self)(drawn)
 
-    def get_config(self):
-        packed = [np.packbits(value) for value in self.values.values()]
-        bits = b"".join(value.tobytes() for value in packed)
-        return {
-            "shapes": {path: list(v.shape) for path, v in self.values.items()},
-            "provenance": self.provenance,
-            "bits": base64.b64encode(bits).decode(),
+    def get_config(self) -> dict[str, Any]:
+        """Returns the set without `scores`, as JSON values."""
+        config, arrays = self._packed()
+        return {**config, "bits": base64.b64encode(arrays["bits"]).decode()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        bits = np.frombuffer(base64.b64decode(config["bits"]), "uint8")
+        return cls._unpacked(config, {"bits": bits})
+
+    def _packed(self):
+        shapes = {path: list(v.shape) for path, v in self.values.items()}
+        config = {"shapes": shapes, "provenance": self.provenance}
+        return config, {
+            "bits": packed_bits(self.values),
+            **{f"scores/{p}": v for p, v in (self.scores or {}).items()},
         }
 
     @classmethod
-    def from_config(cls, config):
-        bits = np.frombuffer(base64.b64decode(config["bits"]), "uint8")
-        shapes = config["shapes"]
-        needed = sum(-(-math.prod(shape) // 8) for shape in shapes.values())
-        if bits.size != needed:  # NumPy would make up the rest
-            raise ValueError(f"{needed} bytes needed, {bits.size} found")
-        values, start = {}, 0
-        for path, shape in shapes.items():
-            size = math.prod(shape)
-            stop = start + -(-size // 8)
-            flat = np.unpackbits(bits[start:stop], count=size)
-            values[path] = flat.reshape(shape).astype(bool)
-            start = stop
-        return cls(values, config["provenance"])
-
-    def _packed(self):
-        config = self.get_config()
-        bits = np.frombuffer(base64.b64decode(config.pop("bits")), "uint8")
-        return config, {"bits": bits}
-
-    @classmethod
     def _unpacked(cls, config, arrays):
-        bits = base64.b64encode(arrays["bits"].tobytes())
-        return cls.from_config({**config, "bits": bits})
+        values = unpacked_bits(arrays["bits"], config["shapes"])
+        scores = {
+            key.removeprefix("scores/"): value
+            for key, value in arrays.items()
+            if key.startswith("scores/")
+        }
+        return cls(values, config["provenance"], scores or None)
 
-    def _measure(self, other, name, per_tensor):
-        found = self.overlap(other, per_tensor)
-        if per_tensor:
-            return {path: getattr(both, name) for path, both in found.items()}
-        return getattr(found, name)
+    def _set(self, name, values):
+        """Sets a field to a dict of arrays that nobody can write to."""
+        copies = {path: np.array(value) for path, value in values.items()}
+        for value in copies.values():
+            value.flags.writeable = False
+        object.__setattr__(self, name, types.MappingProxyType(copies))
+
+    def _like(self, name, values, kinds):
+        """Returns arrays, checked to be one for each array of `values`."""
+        shapes = {path: v.shape for path, v in self.values.items()}
+        arrays = {}
+        if isinstance(values, collections.abc.Mapping):
+            arrays = {path: np.asarray(v) for path, v in values.items()}
+        if {path: v.shape for path, v in arrays.items()} != shapes or any(
+            v.dtype.kind not in kinds for v in arrays.values()
+        ):
+            raise ValueError(
+                f"`{name}` must be a dict of arrays like those of `values`, "
+                f"{shapes}, got {values!r}."
+            )
+        return arrays
 
     def _title(self):
         told = [
@@ -321,3 +348,34 @@ def _of_model(one, other):
 
 def _counts(chosen):
     return {path: int(v.sum()) for path, v in chosen.values.items()}
+
+
+def packed_bits(values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns boolean arrays as one array of bytes, eight values in each."""
+    packed = [np.packbits(value) for value in values.values()]
+    return np.concatenate([np.zeros(0, "uint8"), *packed])
+
+
+def unpacked_bits(
+    bits: np.ndarray, shapes: Mapping[str, Sequence[int]]
+) -> dict[str, np.ndarray]:
+    """Returns the arrays that `packed_bits` packed.
+
+    Args:
+        bits: Array of uint8.
+        shapes: Dict from name to the shape of its array.
+
+    Raises:
+        ValueError: If there are not as many bits as the shapes need.
+    """
+    sizes = {path: math.prod(shape) for path, shape in shapes.items()}
+    needed = sum(-(-size // 8) for size in sizes.values())
+    if bits.size != needed:  # NumPy would make up the rest
+        raise ValueError(f"{needed} bytes needed, {bits.size} found")
+    values, start = {}, 0
+    for path, size in sizes.items():
+        stop = start + -(-size // 8)
+        flat = np.unpackbits(bits[start:stop], count=size)
+        values[path] = flat.reshape(shapes[path]).astype(bool)
+        start = stop
+    return values

@@ -1,4 +1,4 @@
-"""Which units of one's own model act alike, once or in every epoch.
+"""UnitClusters: which units of a model act alike, layer by layer.
 
 References:
     - Lange et al., 2022, "Clustering Units in Neural Networks: Upstream vs
@@ -6,39 +6,27 @@ References:
 """
 
 import dataclasses
-from collections.abc import Mapping
+import types
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import rich.table
-import tensorflow as tf
-from keras import ops
 
 from modularity_tf import checks
 from modularity_tf.findings import finding, neuron_selection
-from modularity_tf.network import (
-    activations,
-    batches,
-    layer_names,
-    model_weights,
-)
-from modularity_tf.units import clustering, similarity
+from modularity_tf.network import activations
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # matplotlib is imported to draw
     from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class UnitClusters(finding.Finding):
-    """The clusters into which the units of a layer fall.
+class LayerClusters:
+    """The clusters into which the units of one layer fall.
 
     An immutable value: its arrays can't be written to.
-
-    >>> found = mtf.find_units(model, (images, labels))["hidden"]
-    >>> sum(found.sizes) + len(found.unused)
-    32
-    >>> first = found.members(0)  # a NeuronSelection
 
     Attributes:
         layer: Str, its path.
@@ -59,8 +47,6 @@ class UnitClusters(finding.Finding):
     modularity: float
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    KIND = "clusters of units"
-
     def __post_init__(self):
         for name, dtype in (("similarity", "float64"), ("clusters", "int64")):
             array = np.array(getattr(self, name), dtype)
@@ -72,7 +58,7 @@ class UnitClusters(finding.Finding):
     def __repr__(self):
         sizes = "+".join(map(str, self.sizes))
         return (
-            f"<UnitClusters of the {len(self.clusters)} units of "
+            f"<LayerClusters of the {len(self.clusters)} units of "
             f"{self.layer!r} by {self.measure}: {sizes}, "
             f"{len(self.unused)} unused, Q = {self.modularity:.3f}>"
         )
@@ -81,6 +67,16 @@ class UnitClusters(finding.Finding):
     def sizes(self) -> list[int]:
         """List of int, the units in each cluster."""
         return np.bincount(self.clusters[self.clusters >= 0]).tolist()
+
+    @property
+    def num_clusters(self) -> float:
+        """Float, the effective number of clusters (equation 8)."""
+        return effective_number(self.clusters)
+
+    @property
+    def unused(self) -> np.ndarray:
+        """Int array, the indices of the units similar to no other."""
+        return np.flatnonzero(self.clusters < 0)
 
     def members(self, cluster: int) -> neuron_selection.NeuronSelection:
         """Returns the units of one cluster, a `NeuronSelection`.
@@ -116,177 +112,162 @@ class UnitClusters(finding.Finding):
                 f"{sorted(units)}."
             )
 
-    def table(self) -> rich.table.Table:
-        table = rich.table.Table(
-            title=f"{self.layer} by {self.measure}, Q = {self.modularity:.3f}"
-        )
-        table.add_column("cluster")
-        table.add_column("units", justify="right")
-        for label, size in enumerate(self.sizes):
-            table.add_row(str(label), str(size))
-        table.add_row("unused", str(len(self.unused)))
-        return table
-
-    @property
-    def num_clusters(self) -> float:
-        """Float, the effective number of clusters (equation 8)."""
-        return clustering.num_clusters(self.clusters)
-
-    @property
-    def unused(self) -> np.ndarray:
-        """Int array, the indices of the units similar to no other."""
-        return np.flatnonzero(self.clusters < 0)
-
     def plot(self) -> "Figure":
         """Returns the similarity sorted by cluster, a matplotlib `Figure`."""
         from modularity_tf import plots  # and matplotlib with it
 
+        return plots.clustered_similarities([self._panel()])
+
+    def _panel(self):
         name = self.measure.replace("_", " ")
         title = f"{self.layer}: {name}, Q = {self.modularity:.3f}"
-        return plots.clustered_similarity(self.similarity, self.clusters, title)
+        return self.similarity, self.clusters, title
+
+
+class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
+    """The clusters into which the units of layers fall, by layer.
+
+    An immutable value, and a mapping from layer path to `LayerClusters`.
+
+    >>> clusters = mtf.find_units(model, (images, labels))
+    >>> hidden = clusters["hidden"]
+    >>> sum(hidden.sizes) + len(hidden.unused)
+    32
+    >>> first = hidden.members(0)  # a NeuronSelection
+
+    Args:
+        layers: Iterable of `LayerClusters`, one for each layer.
+
+    Raises:
+        ValueError: If two are of the same layer.
+    """
+
+    KIND = "clusters of units"
+
+    def __init__(self, layers: Iterable[LayerClusters]):
+        layers = tuple(layers)
+        self._layers = types.MappingProxyType(
+            {each.layer: each for each in layers}
+        )
+        if len(self._layers) < len(layers):
+            names = [each.layer for each in layers]
+            raise ValueError(f"Each layer can be there once, got {names}.")
+
+    def __getitem__(self, layer: str) -> LayerClusters:
+        try:
+            return self._layers[layer]
+        except KeyError:
+            raise KeyError(
+                f"There are no clusters of {layer!r}, but of {[*self]}."
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self):
+        return f"<UnitClusters: {', '.join(map(repr, self.values()))}>"
+
+    def __reduce__(self):  # a mapping proxy can't be pickled
+        return type(self), ([*self.values()],)
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Dict of JSON values, that of the first layer; `{}` without layers."""
+        return next((each.provenance for each in self.values()), {})
+
+    def check_fits(self, model: keras.Model) -> None:
+        """Raises `ValueError` with the first layer that `model` has otherwise.
+
+        Args:
+            model: Built `keras.Model`.
+        """
+        for each in self.values():
+            each.check_fits(model)
+
+    def summary(self) -> str:
+        """Returns the clusters and Q of each layer, in a sentence for each."""
+        return " ".join(
+            f"{each.layer}: {len(each.sizes)} clusters of "
+            f"{', '.join(map(str, each.sizes))} units by {each.measure} "
+            f"(Q = {each.modularity:.3f}), {len(each.unused)} unused."
+            for each in self.values()
+        )
+
+    def table(self) -> rich.table.Table:
+        """Returns the sizes of all clusters as a `rich.table.Table`."""
+        table = rich.table.Table(title="UnitClusters")
+        for column in ("layer", "measure"):
+            table.add_column(column)
+        for column in ("Q", "cluster", "units"):
+            table.add_column(column, justify="right")
+        for each in self.values():
+            table.add_section()
+            first = each.layer, each.measure, f"{each.modularity:.3f}"
+            rows = [*enumerate(each.sizes), ("unused", len(each.unused))]
+            for label, size in rows:
+                table.add_row(*first, str(label), str(size))
+                first = "", "", ""
+        return table
+
+    def plot(self) -> "Figure":
+        """Returns each similarity sorted by cluster, a matplotlib `Figure`."""
+        from modularity_tf import plots  # and matplotlib with it
+
+        return plots.clustered_similarities(
+            [each._panel() for each in self.values()]
+        )
 
     def _packed(self):
+        names = ("layer", "measure", "modularity", "provenance")
         config = {
-            name: getattr(self, name)
-            for name in ("layer", "measure", "modularity", "provenance")
+            "layers": [
+                {name: getattr(each, name) for name in names}
+                for each in self.values()
+            ]
         }
         return config, {
-            "similarity": self.similarity,
-            "clusters": self.clusters,
+            f"{name}/{i}": getattr(each, name)
+            for i, each in enumerate(self.values())
+            for name in ("similarity", "clusters")
         }
 
     @classmethod
     def _unpacked(cls, config, arrays):
+        if "layers" not in config:  # of one layer, as 0.1 wrote them
+            config = {"layers": [config]}
+            arrays = {f"{name}/0": value for name, value in arrays.items()}
         return cls(
-            config["layer"],
-            config["measure"],
-            arrays["similarity"],
-            arrays["clusters"],
-            config["modularity"],
-            config["provenance"],
+            LayerClusters(
+                each["layer"],
+                each["measure"],
+                arrays[f"similarity/{i}"],
+                arrays[f"clusters/{i}"],
+                each["modularity"],
+                each["provenance"],
+            )
+            for i, each in enumerate(config["layers"])
         )
 
 
-class UnitModularity(keras.callbacks.Callback):
-    """Follows how modular the units of each layer are, in any training.
+def effective_number(clusters: np.ndarray) -> float:
+    """Returns exp(entropy of the clusters' sizes), the label -1 left out.
 
-    After every epoch it adds `modularity/LAYER`, Newman's Q, and
-    `num_clusters/LAYER` to the logs, so that `History` and progress bars show
-    them, and writes them to TensorBoard, at the optimizer's step. A layer of
-    which all units are unused has a Q of NaN and no cluster.
+    exp(-sum_c r_c log r_c), r_c the share of units in cluster c.
 
     Args:
-        data: Held-out arrays `(inputs, labels)` or batches of them, as in
-            `network.batches`, gone through every epoch.
-        layers: Names or paths of layers, as in `activations.unit_layers`;
-            `None` for the hidden Conv and Dense layers.
-        measure: One of `similarity.MEASURES`.
-        steps: Int, Monte Carlo steps of `clustering.find_clusters`.
-        seed: Int, of these steps.
-        restarts: Int, of the search: 0 as in the paper; some find a higher Q
-            where there is little structure.
-        log_dir: Str or path, the folder of the event files, or `None` for no
-            files.
+        clusters: Int array of shape `(units,)`, labels.
 
-    Raises:
-        ValueError: If the measure is unknown or `data` can be gone through
-            only once. Before training: if a layer is unknown, or has its
-            channels first.
-            After an epoch: if an activation is NaN.
+    Returns:
+        Float, from 1 to the number of clusters; 0 if all units are left out.
 
     References:
-        - Lange et al., 2022, section 3.2
+        - Lange et al., 2022, equation 8
     """
-
-    def __init__(
-        self,
-        data,
-        layers=None,
-        measure="normalized_covariance",
-        steps=1000,
-        seed=0,
-        restarts=0,
-        log_dir=None,
-    ):
-        super().__init__()
-        check_measure(measure)
-        clustering.check_search(steps, seed=seed, restarts=restarts)
-        if not batches.is_arrays(data):
-            batches.check_batches("data", data)
-            batches.check_repeats("data", data)
-            batches.check_ends("data", data)
-        if layers is not None:
-            layers = layer_names.as_names(layers, "layers")
-        self._layers, self._data = layers, data
-        self._measure = measure
-        self._search = {"steps": steps, "seed": seed, "restarts": restarts}
-        self._log_dir, self._writer = log_dir, None
-        self._similarities = None  # traced once a training
-
-    def on_train_begin(self, logs=None):
-        self._similarities = None
-        if self.model.built:  # else the first epoch ends with the same check
-            chosen = activations.choose_layers(self.model, self._layers)
-            activations.refuse_channels_first(chosen)
-        if self._log_dir is not None:
-            self._writer = tf.summary.create_file_writer(str(self._log_dir))
-
-    def on_epoch_end(self, epoch, logs=None):
-        found = {}
-        if self._similarities is None:
-            self._similarities = similarity.UnitSimilarities(
-                self.model,
-                self._layers,
-                measures=[self._measure],
-                activated=True,
-            )
-        similarities = self._similarities(self._data)
-        for result in cluster_layers(self.model, similarities, self._search):
-            found[f"modularity/{result.layer}"] = result.modularity
-            found[f"num_clusters/{result.layer}"] = result.num_clusters
-        if logs is not None:
-            logs.update(found)
-        if self._writer is not None:
-            step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
-            with self._writer.as_default(step=step):
-                for name, value in found.items():
-                    tf.summary.scalar(name, value)
-
-    def on_train_end(self, logs=None):
-        self._similarities = None
-        if self._writer is not None:
-            self._writer.close()
-
-
-def cluster_layers(model, similarities, search):
-    """Returns `UnitClusters`, one a layer.
-
-    Args:
-        model: Built `keras.Model`.
-        similarities: What `similarity.unit_similarities` returns, by one
-            measure.
-        search: Dict of `steps`, `seed` and `restarts` of
-            `clustering.find_clusters`.
-    """
-    results = []
-    provenance = {
-        "model": model.name,
-        "model_fingerprint": model_weights.fingerprint(model),
-        **search,
-    }
-    for layer, matrices in similarities.items():
-        ((measure, matrix),) = matrices.items()
-        clusters = clustering.find_clusters(matrix, **search)
-        q = clustering.modularity(matrix, clusters)
-        results.append(
-            UnitClusters(layer, measure, matrix, clusters, q, provenance)
-        )
-    return results
-
-
-def check_measure(measure):
-    """Raises `ValueError` if a measure is unknown."""
-    if measure not in similarity.MEASURES:
-        raise ValueError(
-            f"`measure` must be one of {similarity.MEASURES}, got {measure!r}."
-        )
+    sizes = np.unique(clusters[clusters >= 0], return_counts=True)[1]
+    share = sizes / sizes.sum()
+    return float(np.exp(-np.sum(share * np.log(share)))) if len(sizes) else 0.0

@@ -3,18 +3,19 @@
 import json
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from modularity_tf import checks
-from modularity_tf.findings import part_set
-from modularity_tf.masking import frozen_model
-from modularity_tf.network import activations, copying, model_weights
-
-if TYPE_CHECKING:  # it imports this module
-    from modularity_tf.findings.neuron_selection import NeuronSelection
+from modularity_tf.findings import neuron_selection, part_set
+from modularity_tf.network import (
+    activations,
+    copying,
+    model_weights,
+    surgery,
+)
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -32,10 +33,14 @@ class WeightMask(part_set.PartSet):
     Args:
         values: Dict from weight path (see `model_weights`) to a boolean array
             of the weight's shape.
-        provenance: Dict of JSON values that says where the mask comes from.
+        provenance: Dict of JSON values that says where the mask comes from;
+            `find_weights` lists the keys.
+        scores: Dict from weight path to a float array, how much the task needs
+            each weight, to rank them by; `None` where that is not known.
 
     Raises:
-        ValueError: If an array is not boolean, or `provenance` is not JSON.
+        ValueError: If an array is not boolean, `provenance` is not JSON, or
+            `scores` are not of these weights.
 
     Example:
 
@@ -51,6 +56,51 @@ class WeightMask(part_set.PartSet):
 
     KIND = "weights"
 
+    @property
+    def path(self) -> list[dict[str, Any]]:
+        """List of dicts, the masks of a search, in the order of training.
+
+        Each has `alpha`, `initial_keep_probability`,
+        `performance`, `on_scale` (from 0, nothing, to 1, the whole model) and
+        `keep_fraction`. Empty where no search made the mask.
+        """
+        return list(self.provenance.get("path", ()))
+
+    @classmethod
+    def of_neurons(
+        cls,
+        neurons: neuron_selection.NeuronSelection,
+        model: keras.Model,
+        *,
+        incoming: bool = True,
+        outgoing: bool = True,
+    ) -> "WeightMask":
+        """Returns the weights of neurons, a mask over kernels.
+
+        Args:
+            neurons: `NeuronSelection`.
+            model: Built `keras.Model` that it fits.
+            incoming: Bool. The weights that lead to the neurons.
+            outgoing: Bool. Those of the next layers that weigh them; the
+                output layer's neurons have none.
+
+        Raises:
+            ValueError: If the selection does not fit, or it can't be followed
+                which weights weigh a neuron, by the name of its layer.
+        """
+        if not isinstance(neurons, neuron_selection.NeuronSelection):
+            raise ValueError(
+                f"`neurons` must be a NeuronSelection, got {neurons!r}."
+            )
+        provenance = {
+            **neurons.provenance,
+            "method": "weights of neurons",
+            "incoming": incoming,
+            "outgoing": outgoing,
+        }
+        values = surgery.weights_of(model, neurons.values, incoming, outgoing)
+        return cls(values, provenance)
+
     def select(self, layers: str | Iterable[str]) -> "WeightMask":
         """Returns the part of the mask that lies in the named layers.
 
@@ -61,7 +111,8 @@ class WeightMask(part_set.PartSet):
             ValueError: If a name matches no layer of the mask.
         """
         chosen = model_weights.select_layers(self.values, layers)
-        return WeightMask(chosen, self.provenance)
+        scores = self.scores and {path: self.scores[path] for path in chosen}
+        return WeightMask(chosen, self.provenance, scores)
 
     def inverted(self, keep_layers: str | Iterable[str] = ()) -> "WeightMask":
         """Returns the complement, but for some layers that stay as they are.
@@ -99,7 +150,7 @@ class WeightMask(part_set.PartSet):
 
         The mask may cover a part of the model's weights.
         """
-        if isinstance(model, frozen_model.FrozenModel):
+        if hasattr(type(model), "learned"):  # of a `masking.FrozenModel`
             raise ValueError(
                 f"`model` is the {type(model).__name__} {model.name!r}: give "
                 "the model that it wraps, its `model`."
@@ -159,8 +210,8 @@ class WeightMask(part_set.PartSet):
         return (~self).apply(model, inputs=inputs)
 
     def units(
-        self, model: keras.Model, at_least: float | None = None
-    ) -> "NeuronSelection":
+        self, model: keras.Model, *, at_least: float | None = None
+    ) -> neuron_selection.NeuronSelection:
         """Returns the neurons whose incoming weights the mask keeps.
 
         Args:
@@ -201,10 +252,10 @@ class WeightMask(part_set.PartSet):
             "method": "units of weights",
             "at_least": at_least,
         }
-        return self.kinds["neurons"](chosen, provenance)
+        return neuron_selection.NeuronSelection(chosen, provenance)
 
 
-def task_record(task):
+def task_record(task: Any) -> Any:
     """Returns the task of a mask as it is kept in the mask's provenance.
 
     Raises:
@@ -220,7 +271,7 @@ def task_record(task):
     return task
 
 
-def given_or_empty(mask, argument):
+def given_or_empty(mask: Any, argument: str) -> WeightMask:
     """Returns a mask given as an argument; without weights for `None`.
 
     Raises:

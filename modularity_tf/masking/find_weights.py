@@ -59,16 +59,15 @@ def find_weights(
     layers: str | Iterable[str] | None = None,
     roles: str | Iterable[str] = "kernels",
     alpha: float | Literal["auto"] = "auto",
-    keep_probability: float | Literal["auto"] = "auto",
+    initial_keep_probability: float | Literal["auto"] = "auto",
     num_samples: int | None = None,
     batch_size: int = 128,
     steps: int | None = None,
     learning_rate: float = LEARNING_RATE,
-    seed: int = 0,
+    seed: int | None = 0,
     callbacks: Iterable[keras.callbacks.Callback] = (),
-    return_scores: bool = False,
     verbose: int = 1,
-) -> Any:  # a mask, or the tuple that `return_scores` asks for
+) -> weight_mask.WeightMask:
     """Returns the weights of a trained model that a task needs.
 
     Learns a mask over the weights while these stay as they are. It trains a
@@ -85,7 +84,7 @@ def find_weights(
     sees soft masks, numbers from 0 to 1, under which such weights sink
     together. The other half sees the thresholded mask, which is the one that
     is returned, so that soft masks can't do what that one can't.
-    `num_samples=4` and `keep_probability=0.9` are the paper's. When masks with
+    `num_samples=4` and `initial_keep_probability=0.9` are the paper's. When masks with
     small penalties do not keep the performance, the next one starts at a
     higher keep probability (`STARTS`). docs/known_truth.md has the comparison.
 
@@ -98,7 +97,11 @@ def find_weights(
     the worst one counts. Outputs that do not depend on these weights do not.
 
     >>> mask = mtf.find_weights(
-    ...     model, (images, labels), alpha=1e-5, keep_probability=0.9, verbose=0
+    ...     model,
+    ...     (images, labels),
+    ...     alpha=1e-5,
+    ...     initial_keep_probability=0.9,
+    ...     verbose=0,
     ... )
     >>> subnetwork = mask.apply(model)  # a plain Keras model
     >>> mask.keep_fraction < 0.9
@@ -125,10 +128,10 @@ def find_weights(
             `None` for all, as in `MaskedModel`.
         roles: Which weights have masks, as in `MaskedModel`.
         alpha: Float, the penalty on each logit, or "auto". To compare masks of
-            several tasks, give all the `alpha` and `keep_probability` in the
-            provenance of the first.
-        keep_probability: Float in (0, 1), the chance that a weight is kept
-            before training, or "auto": the first of `STARTS` with which a mask
+            several tasks, give all the `alpha` and `initial_keep_probability`
+            in the provenance of the first.
+        initial_keep_probability: Float in (0, 1), the chance that a weight is
+            kept before training, or "auto": the first of `STARTS` with which a mask
             keeps the performance, or the best. The paper has 0.9.
         num_samples: Positive int, mask samples a batch, or `None`: no mask is
             drawn.
@@ -146,21 +149,28 @@ def find_weights(
             `on_train_begin`, with which Keras's begin anew but for
             `ModelCheckpoint`: its best is that of all trainings. Batch methods
             are called once in up to 50 steps (`steps_per_execution`).
-        return_scores: Bool, whether to return also how much the task needs
-            each weight, to rank them by.
         verbose: 0 for neither a progress bar nor a line for each trial.
 
     Returns:
-        `WeightMask`. Its provenance has the performance of the mask and the
-        model (`reference`) and where both lie on the `scale`, performance
-        `by_output` and `by_class` (the recall of each class), all trials and
-        the mask's `health`.
+        `WeightMask`. Its `path` lists the masks that were trained. Its
+        `scores` are the mean of sigmoid(logits) over the masks that were
+        trained from the same start, float32 arrays in [0, 1]: the search tries
+        one penalty after the other, and a weight that is needed more is kept
+        under larger ones. With a given `alpha` there is one mask, and little
+        order among the weights it keeps. The provenance has
 
-        With `return_scores` also a dict from weight path to a float32 array in
-        [0, 1]: the mean of sigmoid(logits) over the masks that were trained
-        from the same start. The search tries one penalty after the other, and
-        a weight that is needed more is kept under larger ones. With a given
-        `alpha` there is one mask, and little order among the weights it keeps.
+        - `task`, as it was given;
+        - `performance_is`, what was measured, `performance`, that of the mask,
+          `reference`, that of the model, and `scale`: where the mask lies from
+          0, nothing, to 1, the model, and `zeros`, what nothing means for each
+          output;
+        - `by_output` and `by_class`: performance of each output on its scale,
+          and the recall of each class;
+        - `health`, what `MaskHealth` saw in training;
+        - the settings: `alpha`, `initial_keep_probability`, `learning_rate`,
+          `num_samples`, `roles`, `layers`, `seed`, `steps`;
+        - `model`, its name, `model_fingerprint`, a digest of its weights, and
+          `validation`, where the data come from that chose `alpha`.
 
     Raises:
         ValueError: If no loss is known, there are no validation data, an
@@ -176,14 +186,16 @@ def find_weights(
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2,
           C.2
     """
-    starts: Any = STARTS if _is_auto(keep_probability) else (keep_probability,)
+    starts: Any = STARTS
+    if not _is_auto(initial_keep_probability):
+        starts = (initial_keep_probability,)
     learning_rate = checks.number("learning_rate", learning_rate, above=True)
     batch_size = checks.integer("batch_size", batch_size, least=1)
     if steps is not None:
         steps = checks.integer("steps", steps, least=1)
     if not _is_auto(alpha):
         alpha = checks.number("alpha", alpha)
-    seed = seeds.check_seed(seed)
+    seed = checks.seed(seed)
     first_alphas: Any = _SMALL_ALPHAS if _is_auto(alpha) else (alpha,)
     masked = masked_model.MaskedModel(
         model, num_samples, first_alphas[0], starts[0], roles, layers, seed=seed
@@ -200,8 +212,6 @@ def find_weights(
         masked, data, validation, steps, batch_size, seed, callbacks, verbose
     )
     search.measure_by(objective, performance)
-    if return_scores:
-        search.scores = {}
     with (
         _unchanged(objective["metrics"]),
         seeds.generators_of(model, seed),
@@ -223,16 +233,17 @@ def find_weights(
         "performance_is": search.name,
         "reference": search.reference,
         **record,
-        "keep_probability": search.start,
+        "initial_keep_probability": search.start,
         "learning_rate": learning_rate,
         "num_samples": masked.num_samples,
         "roles": masked.roles,
         "layers": masked.masked_layers,
-        "trials": search.trials,
+        "path": search.trials,
         "validation": source,
     }
-    mask = weight_mask.WeightMask(dict(mask.values), provenance)
-    return (mask, search.mean_scores()) if return_scores else mask
+    return weight_mask.WeightMask(
+        mask.values, provenance, search.mean_scores()
+    )
 
 
 @contextlib.contextmanager
@@ -262,8 +273,8 @@ class _Search:
     """Trains masks with one alpha after the other, and keeps them all.
 
     Attributes:
-        scores: `None`, or a dict from start to the sigmoids of all logits that
-            were trained from it, added up, and the number of trainings.
+        scores: Dict from start to the sigmoids of all logits that were trained
+            from it, added up, and the number of trainings.
     """
 
     def __init__(
@@ -281,7 +292,7 @@ class _Search:
         self._steps, self._seed, self._batch_size = steps, seed, batch_size
         self._callbacks = callbacks
         self.model_name = masked.model.name
-        self._found, self.trials, self.scores = {}, [], None
+        self._found, self.trials, self.scores = {}, [], {}
         self.progress = _Progress() if verbose else _Silence()
         self.name, self.reference, self.loss_unit = "", math.nan, 1.0
         self.measure = self.scale = None
@@ -535,7 +546,7 @@ class _Search:
             f"({self.name} {value:.4g} of {self.reference:.4g}; "
             f"{share:.1%} on the scale from nothing to the model): it is not "
             f"what the task needs. Lower `alpha`={told['alpha']:g}, or raise "
-            f"`keep_probability`={self.start:g}; or leave them to "
+            f"`initial_keep_probability`={self.start:g}; or leave them to "
             "`find_weights`."
         ]
 
@@ -616,8 +627,7 @@ class _Search:
                 shuffle=False,  # `training_batches` does
                 verbose=0,
             )
-        if self.scores is not None:
-            self._add_scores()
+        self._add_scores()
         found = self._measured()
         share = self.scale.share(found)
         mask = masked.weight_mask()
@@ -645,7 +655,7 @@ class _Search:
         ]
         self.trials.append(
             {
-                "keep_probability": start,
+                "initial_keep_probability": start,
                 "alpha": alpha,
                 "performance": performance,
                 "on_scale": share,

@@ -7,8 +7,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from modularity_tf import checks
 from modularity_tf.masking import mask_sampling
-from modularity_tf.network import keras_private, model_weights, seeds
+from modularity_tf.network import keras_private, model_weights
 
 
 class MaskedLayer(keras.layers.Layer):
@@ -32,7 +33,7 @@ class MaskedLayer(keras.layers.Layer):
     ) -> None:
         mask_sampling.check_arguments(num_samples, alpha, temperature)
         self._initial_logit = mask_sampling.logit(keep_probability)
-        seed = None if seed is None else seeds.check_seed(seed)
+        seed = None if seed is None else checks.seed(seed)
         super().__init__(*args, **kwargs)
         if not isinstance(mask_bias, bool):
             raise ValueError(f"`mask_bias` must be a bool, got {mask_bias!r}.")

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from modularity_tf import checks
 from modularity_tf.findings import weight_mask
 from modularity_tf.masking import frozen_model, mask_sampling
 from modularity_tf.network import (
@@ -17,7 +18,6 @@ from modularity_tf.network import (
     copying,
     keras_private,
     model_weights,
-    seeds,
 )
 
 DEFAULT_ALPHA = 1e-4 / 128
@@ -138,7 +138,7 @@ class MaskedModel(frozen_model.FrozenModel):
         self.masked_layers = layers
         self.fixed_mask = fixed_mask
         self.temperature = temperature
-        seed = seeds.check_seed(seed)
+        seed = checks.seed(seed)
 
         masked = {p: w for p, w in chosen.items() if p not in fixed_mask.values}
         _check_no_strengths(masked)
@@ -273,7 +273,7 @@ class MaskedModel(frozen_model.FrozenModel):
             self._alpha.assign(float(alpha))
             if self.compiled:
                 self._warn_of_epsilon()
-        self.sampler_state.assign([seeds.check_seed(seed), 0])
+        self.sampler_state.assign([checks.seed(seed), 0])
         initial = mask_sampling.logit(self.keep_probability)
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))

@@ -9,7 +9,7 @@ from keras import ops
 from modularity_tf import checks
 from modularity_tf.findings import weight_mask
 from modularity_tf.masking import frozen_model, mask_sampling
-from modularity_tf.network import model_weights, seeds
+from modularity_tf.network import model_weights
 
 SCOPES = ("model", "weight")
 
@@ -148,7 +148,7 @@ class ScoredModel(frozen_model.FrozenModel):
         Raises:
             ValueError: If `seed` is out of range.
         """
-        self.seed = seeds.check_seed(seed)
+        self.seed = checks.seed(seed)
         rng = np.random.default_rng(self.seed)
         for scores in self.scores.values():
             bound = np.prod(scores.shape[:-1], initial=1.0) ** -0.5

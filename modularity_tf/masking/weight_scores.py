@@ -271,7 +271,7 @@ def _by_activation(model, data, weights):
             f"{sorted(strange)}: leave them out with `layers` or `roles`."
         )
     chosen = [layer for layer, path in of_layer.items() if path in weights]
-    owners = activations.neuron_layers(model, chosen)
+    owners = activations.neuron_layers(model, chosen, outputs=True)
     called = activations.as_called(model, owners)
 
     @tf.function(autograph=False, reduce_retracing=True)

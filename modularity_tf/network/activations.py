@@ -9,6 +9,8 @@ import contextlib
 import functools
 import typing
 import warnings
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -85,11 +87,14 @@ _NORMALIZATIONS = (
     keras.layers.RMSNormalization,
     keras.layers.UnitNormalization,
 )
+Names = str | Iterable[str] | None  # of layers
 # Operations of TensorFlow through which a unit stays where it is.
 UNITWISE_OPS = (*_ACTIVATION_OPS, *_SAME_OPS)
 
 
-def choose_layers(model, layers=None, argument="layers"):
+def choose_layers(
+    model: keras.Model, layers: Names = None, argument: str = "layers"
+) -> dict[str, keras.layers.Layer]:
     """Returns layers of a model by path: how `layers` is meant everywhere.
 
     A name or a path means the layer that has it, and a name that several
@@ -125,16 +130,20 @@ def choose_layers(model, layers=None, argument="layers"):
     return {path: x for path, x in known.items() if path in chosen}
 
 
-def neuron_layers(model, layers=None):
-    """Returns the Conv and Dense layers of a model, keyed by path.
+def neuron_layers(
+    model: keras.Model, layers: Names = None, *, outputs: bool = False
+) -> dict[str, keras.layers.Layer]:
+    """Returns the hidden Conv and Dense layers of a model, keyed by path.
 
     `Conv1D` to `Conv3D` and `Dense`, and what is derived from them; no
     depthwise, separable or transposed convolutions.
 
     Args:
         model: Built `keras.Model`.
-        layers: Names or paths, as in `choose_layers`, or `None` for all. An
-            activation layer means the Conv or Dense layers that it activates.
+        layers: Names or paths, as in `choose_layers`. An activation layer
+            means the Conv or Dense layers that it activates. `None` for all
+            but those that return the model's outputs.
+        outputs: Bool. Whether `None` means these, too.
 
     Returns:
         Dict from path to `keras.layers.Layer`, in the model's order.
@@ -143,9 +152,7 @@ def neuron_layers(model, layers=None):
         ValueError: If the model is not built, a name is unknown or that of
             another kind of layer, or a layer has its channels first.
     """
-    found = choose_layers(model, layers)
-    if any(isinstance(x, _ACTIVATIONS) for x in found.values()):
-        found = _with_activated(model, found)
+    found = unit_layers(model, layers, outputs=outputs)
     for path, layer in found.items():
         if not is_neuronal(layer):
             raise ValueError(
@@ -199,8 +206,10 @@ def kernel_paths(model):
     return {path: paths[k] for path, k in kernels.items() if k in paths}
 
 
-def unit_layers(model, layers=None):
-    """Returns the paths of layers whose units are looked at.
+def unit_layers(
+    model: keras.Model, layers: Names = None, *, outputs: bool = False
+) -> dict[str, keras.layers.Layer]:
+    """Returns the layers whose units are looked at, keyed by path.
 
     Args:
         model: Built `keras.Model`.
@@ -208,9 +217,10 @@ def unit_layers(model, layers=None):
             activation layer means the Conv or Dense layers that it activates.
             `None` for the Conv and Dense layers but those that return the
             model's outputs.
+        outputs: Bool. Whether `None` means these, too.
 
     Returns:
-        List of paths, in the model's order.
+        Dict from path to `keras.layers.Layer`, in the model's order.
 
     Raises:
         ValueError: If the model is not built, or a name means no layer.
@@ -218,18 +228,18 @@ def unit_layers(model, layers=None):
     chosen = choose_layers(model, layers)
     if any(isinstance(x, _ACTIVATIONS) for x in chosen.values()):
         chosen = _with_activated(model, chosen)
-    if layers is not None:
-        return [*chosen]
+    if layers is not None or outputs:
+        return chosen
     try:
         traced = trace(model)
     except ValueError:  # outputs can't be told from others
-        return [*chosen]
-    ends, found = {id(x) for x in traced.outputs}, []
+        return chosen
+    ends, found = {id(x) for x in traced.outputs}, {}
     for path, layer in chosen.items():
         own = [out for owner, _, out in traced.calls if owner is layer]
         after = _activated(layer, own, traced.calls, traced.outputs)
         if not any(id(out) in ends for _, out in after):
-            found.append(path)
+            found[path] = layer
     return found
 
 
@@ -558,7 +568,9 @@ class ActivationModel(keras.Model):
         model: Built `keras.Model`: Sequential, functional, nested, or
             subclassed.
         layers: Names or paths of Conv or Dense layers, or of the activation
-            layers after them, as in `neuron_layers`; `None` for all.
+            layers after them, as in `neuron_layers`; `None` for the hidden
+            ones.
+        outputs: Bool. Whether `None` means the output layers, too.
 
     Call arguments:
         inputs: What `model` takes.
@@ -576,14 +588,22 @@ class ActivationModel(keras.Model):
             within a loop (as the cell of an RNN is), by name.
     """
 
-    def __init__(self, model, layers=None, **kwargs):
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: Names = None,
+        *,
+        outputs: bool = False,
+        **kwargs: Any,
+    ):
         # What the model takes stays as it is: a float64 model gets float64.
         super().__init__(**{"autocast": False, **kwargs})
         self.model = model
-        self.neuron_layers = neuron_layers(model, layers)
+        self.neuron_layers = neuron_layers(model, layers, outputs=outputs)
         if not self.neuron_layers:
             raise ValueError(
-                f"{model.name!r} has no Conv or Dense layer to look at."
+                f"{model.name!r} has no hidden Conv or Dense layer to look at; "
+                "name other layers with `layers`."
             )
         self._in_graph = tf.function(
             self._activations, autograph=False, reduce_retracing=True

@@ -1,31 +1,12 @@
-"""Seeds, checked or drawn, and the generators inside of a model."""
+"""The random number generators inside of a model."""
 
 import contextlib
-import random
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 
-from modularity_tf import checks
 from modularity_tf.network import keras_private
-
-
-def check_seed(seed: int | None) -> int:
-    """Returns an int seed, a random one for `None`.
-
-    Args:
-        seed: Int in [0, 2**31) or `None`.
-
-    Returns:
-        Int in [0, 2**31).
-
-    Raises:
-        ValueError: If `seed` is neither.
-    """
-    if seed is None:
-        return random.randrange(2**31)
-    return checks.integer("seed", seed, below=2**31)
 
 
 @contextlib.contextmanager

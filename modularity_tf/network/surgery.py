@@ -7,12 +7,12 @@ References:
 
 import contextlib
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
-from modularity_tf.findings import finding
-from modularity_tf.findings.weight_mask import WeightMask
 from modularity_tf.network import (
     activations,
     copying,
@@ -22,23 +22,24 @@ from modularity_tf.network import (
     unit_flow,
 )
 
+Neurons = Mapping[str, np.ndarray]  # layer path -> bool array `(units,)`
 
-def build_subnetwork(model, selection, inputs=None):
-    """Returns the subnetwork of a selection of neurons.
 
-    - For a `NeuronSelection` (thresholding): the neurons in it stay as they
-      are, the others of its layers are off.
-    - For a `NeuronMask` (masking): neurons forced on have weights 0 and bias
-      1, those forced off weights 0 and bias 0; the others stay.
+def force(
+    model: keras.Model, on: Neurons, off: Neurons, inputs: Any = None
+) -> keras.Model:
+    """Returns the model with some neurons forced on and others off.
 
-    A neuron that is off puts out act(0), one that is on act(1): 0 and 1 with
-    ReLU. A BatchNormalization between a layer and its activation makes other
-    numbers of 0 and 1. The output layer stays as it is.
+    Neurons forced on have weights 0 and bias 1, those forced off weights 0 and
+    bias 0; the others stay. A neuron that is off puts out act(0), one that is
+    on act(1): 0 and 1 with ReLU. A BatchNormalization between a layer and its
+    activation makes other numbers of 0 and 1. The output layer stays as it is.
 
     Args:
         model: Built `keras.Model`; a subclassed one is called on floats of the
             shape with which it was built. It is not changed.
-        selection: `NeuronSelection` or `NeuronMask`.
+        on: Dict from layer path to bool array `(units,)`.
+        off: Dict with the same layers.
         inputs: Some of what the model takes, to check its copy on; `None` to
             draw them.
 
@@ -46,45 +47,42 @@ def build_subnetwork(model, selection, inputs=None):
         A plain Keras model, not compiled.
 
     Raises:
-        ValueError: If the selection does not fit, the model can't be copied or
+        ValueError: If the neurons do not fit, the model can't be copied or
             does not know its inputs, its outputs are no layer's, or a neuron is
             to be forced on in a layer without bias.
 
     References:
         - Elbastawisy and Afrin, 2025, sections 4.1 and 4.2
     """
-    _check_kind(selection, "neurons", "a neuron mask")
-    if selection.KIND == "a neuron mask":
-        on, off = selection.on, selection.off
-    else:
-        off = ~selection
-        on = type(selection)(
-            {path: np.zeros_like(v) for path, v in off.values.items()}
-        )
-    on.check_fits(model)
-    off.check_fits(model)
-    layers = activations.neuron_layers(model)
-    for path, forced_on in on.values.items():
+    check_fits(model, on)
+    layers = activations.neuron_layers(model, outputs=True)
+    for path, forced_on in on.items():
         if forced_on.any() and not layers[path].use_bias:
             raise ValueError(
                 f"The layer {path!r} has no bias, so its neurons can't be "
                 "forced on."
             )
     surgery = Surgery(model, off, incoming=True)
-    surgery.refuse_lost((on | off).values)
-    surgery.warn_of_outputs((on | off).values)
-    kept = surgery.alone((~(on | off)).values)
+    forced = {path: on[path] | off[path] for path in on}
+    surgery.refuse_lost(forced)
+    surgery.warn_of_outputs(forced)
+    kept = surgery.alone({path: ~flags for path, flags in forced.items()})
     made = copying.with_weights_kept(model, kept, inputs)
     copies = _layers_of_copy(model, made)
-    for path, forced_on in on.values.items():
+    for path, forced_on in on.items():
         if forced_on.any() and path in surgery.hidden:
             bias = copies[path].bias
             bias.assign(np.where(forced_on, 1.0, bias.numpy()))
     return made
 
 
-def ablate(model, selection, incoming=False, inputs=None):
-    """Returns the model without what the selected neurons pass on.
+def remove(
+    model: keras.Model,
+    neurons: Neurons,
+    incoming: bool = False,
+    inputs: Any = None,
+) -> keras.Model:
+    """Returns the model without what some neurons pass on.
 
     Their outgoing weights and their own biases are set to zero, as in the
     text. `unit_flow` says how a neuron is followed to the layers that weigh
@@ -94,11 +92,11 @@ def ablate(model, selection, incoming=False, inputs=None):
     Args:
         model: Built `keras.Model`; a subclassed one is called on floats of the
             shape with which it was built. It is not changed.
-        selection: `NeuronSelection` of the neurons to remove.
+        neurons: Dict from layer path to bool array `(units,)`.
         incoming: Bool. Zero the incoming weights (and biases) instead, as the
             authors' code does: works in any architecture. Where outputs are
             no layer's (normalized at the end, say), a `UserWarning` says that
-            selected neurons go even if their layer is an output layer.
+            neurons go even if their layer is an output layer.
         inputs: Some of what the model takes, to check its copy on; `None` to
             draw them.
 
@@ -106,24 +104,23 @@ def ablate(model, selection, incoming=False, inputs=None):
         A plain Keras model, not compiled.
 
     Raises:
-        ValueError: If the selection does not fit, the model can't be copied or
+        ValueError: If the neurons do not fit, the model can't be copied or
             does not know its inputs, or a neuron's way can't be followed, by
             the name of its layer.
 
     References:
         - Elbastawisy and Afrin, 2025, section 5.2
     """
-    _check_kind(selection, "neurons")
-    surgery = Surgery(model, selection, incoming)
-    removed = surgery.removable(selection.values)
-    surgery.warn_of_outputs(selection.values)
+    surgery = Surgery(model, neurons, incoming)
+    removed = surgery.removable(neurons)
+    surgery.warn_of_outputs(neurons)
     lost = [i for i, paths in surgery.lost.items() if paths & {*removed}]
     if lost:
         warnings.warn(
             f"No layer is known to put out the outputs {lost} of "
             f"{model.name!r}: selected neurons are removed from {[*removed]}, "
             "even if one of these is an output layer.",
-            stacklevel=2,
+            stacklevel=3,
         )
     if inputs is None:
         inputs = example_inputs.draw(model)
@@ -134,16 +131,39 @@ def ablate(model, selection, incoming=False, inputs=None):
     return made
 
 
+def check_fits(model: keras.Model, neurons: Neurons) -> None:
+    """Raises `ValueError` with the first layer that `model` has otherwise.
+
+    Args:
+        model: Built `keras.Model`.
+        neurons: Dict from layer path to bool array `(units,)`.
+    """
+    layers = activations.neuron_layers(model, outputs=True)
+    for path, value in neurons.items():
+        if path not in layers:
+            raise ValueError(
+                f"The selection does not fit {model.name!r}: it has no "
+                f"layer {path!r} of neurons. Its layers: {list(layers)}."
+            )
+        units = layers[path].kernel.shape[-1]
+        if value.shape != (units,):
+            raise ValueError(
+                f"The selection does not fit {model.name!r}: {path!r} has "
+                f"{units} units, the selection {value.shape}."
+            )
+
+
 class Surgery:
     """Which weights stay where neurons are kept alone, or are removed.
 
-    What `build_subnetwork` and `ablate` do, for many selections of one model:
-    no model is made for any of them.
+    What `force` and `remove` do, for many sets of neurons of one model: no
+    model is made for any of them.
 
     Args:
         model: Built `keras.Model`. It is not changed.
-        selection: `NeuronSelection`; the others are over the same layers.
-        incoming: Bool, as in `ablate`.
+        neurons: Dict from layer path to bool array `(units,)`; the others are
+            over the same layers.
+        incoming: Bool, as in `remove`.
 
     Attributes:
         outputs: List of the paths of layers whose neurons are the model's
@@ -152,17 +172,19 @@ class Surgery:
             the paths of their layers.
 
     Raises:
-        ValueError: If the selection does not fit, the model does not know its
+        ValueError: If the neurons do not fit, the model does not know its
             inputs, or, but for `incoming`, a neuron can't be followed.
     """
 
-    def __init__(self, model, selection, incoming=False):
-        selection.check_fits(model)
+    def __init__(
+        self, model: keras.Model, neurons: Neurons, incoming: bool = False
+    ):
+        check_fits(model, neurons)
         self._model, self._incoming = model, incoming
         flow = unit_flow.follow(model, activations.trace(model))
         self._readings, self.outputs = flow.readings, flow.outputs
         self.lost = flow.lost
-        self._layers = activations.neuron_layers(model)
+        self._layers = activations.neuron_layers(model, outputs=True)
         self._kernels = activations.kernel_paths(model)
         weights = model_weights.model_weights(model)
         self._shapes = {
@@ -180,7 +202,7 @@ class Surgery:
             for path, layer in self._layers.items()
             if getattr(layer, "lora_enabled", False)
         }
-        for path in self.removable(selection.values):
+        for path in self.removable(neurons):
             if path not in self._kernels:
                 kernel = keras_private.kernel(self._layers[path])
                 raise ValueError(
@@ -199,10 +221,10 @@ class Surgery:
         return [path for path in self._layers if path not in self.outputs]
 
     def removable(self, values):
-        """Returns those of a selection's layers that lose neurons.
+        """Returns those of the layers that lose neurons.
 
         Args:
-            values: Dict from layer path to boolean array, `selection.values`.
+            values: Dict from layer path to boolean array.
         """
         return {
             path: flags
@@ -263,7 +285,7 @@ class Surgery:
         """Returns the weights that stay in the subnetwork of neurons.
 
         Args:
-            values: Dict from layer path to boolean array, `selection.values`.
+            values: Dict from layer path to boolean array.
 
         Returns:
             Dict from the path of a kernel or bias to boolean array.
@@ -306,50 +328,46 @@ class Surgery:
         return {path: np.ones(self._shapes[path], bool) for path in paths}
 
 
-def weights_of(model, selection, incoming=True, outgoing=True):
+def weights_of(
+    model: keras.Model,
+    neurons: Neurons,
+    incoming: bool = True,
+    outgoing: bool = True,
+) -> dict[str, np.ndarray]:
     """Returns the weights that lead to neurons and those that lead from them.
 
     Args:
         model: Built `keras.Model`.
-        selection: `NeuronSelection`.
+        neurons: Dict from layer path to bool array `(units,)`.
         incoming: Bool. The kernel entries of the neurons.
         outgoing: Bool. Those of the next layers that weigh them, as in
-            `ablate`; the output layer's neurons have none.
+            `remove`; the output layer's neurons have none.
 
     Returns:
-        `WeightMask` over the kernels of all Conv and Dense layers, and of
-        others that weigh units of these.
+        Dict from the paths of the kernels of all Conv and Dense layers, and of
+        others that weigh units of these, to bool arrays.
 
     Raises:
-        ValueError: If the selection does not fit, or a neuron's way can't be
+        ValueError: If the neurons do not fit, or a neuron's way can't be
             followed, by the name of its layer.
     """
-    _check_kind(selection, "neurons")
-    selection.check_fits(model)
-    surgery = Surgery(model, selection, incoming=not outgoing)
+    surgery = Surgery(model, neurons, incoming=not outgoing)
     kernels = activations.kernel_paths(model)
     shapes = model_weights.model_weights(model)
-    read = surgery.read_by(selection.values) if outgoing else {}
+    read = surgery.read_by(neurons) if outgoing else {}
     values = {
         path: np.zeros(shapes[path].variable.shape, bool)
         for path in (*kernels.values(), *read)
     }
     if incoming:
-        for path, flags in selection.values.items():
+        for path, flags in neurons.items():
             values[kernels[path]][..., flags] = True
-    if outgoing:
-        for path, entries in read.items():
-            values[path] |= entries
-    provenance = {
-        **selection.provenance,
-        "method": "weights of neurons",
-        "incoming": incoming,
-        "outgoing": outgoing,
-    }
-    return WeightMask(values, provenance)
+    for path, entries in read.items():
+        values[path] |= entries
+    return values
 
 
-def output_layers(model):
+def output_layers(model: keras.Model) -> list[str]:
     """Returns the paths of the layers whose units are the model's outputs.
 
     Args:
@@ -371,12 +389,6 @@ def _refuse_lost(model, lost):
             "Dense layer, nor of one followed by activations, pooling and "
             "the like."
         )
-
-
-def _check_kind(selection, *kinds):
-    if getattr(selection, "KIND", None) not in kinds:
-        names = " or ".join(finding.Finding.kinds[k].__name__ for k in kinds)
-        raise ValueError(f"`selection` must be a {names}, got {selection!r}.")
 
 
 def _check_nothing_passes(model, made, removed, ends, inputs):
@@ -454,5 +466,7 @@ def _layers_of_copy(model, made):
 
     The copy of a subclassed model may have names of its own.
     """
-    copies = activations.neuron_layers(made).values()
-    return dict(zip(activations.neuron_layers(model), copies, strict=True))
+    before, after = (
+        activations.neuron_layers(each, outputs=True) for each in (model, made)
+    )
+    return dict(zip(before, after.values(), strict=True))

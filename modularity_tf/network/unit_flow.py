@@ -209,7 +209,10 @@ def follow(model: keras.Model, traced: activations.Trace) -> Flow:
 class _Follower:
     def __init__(self, model, traced):
         self._units = {
-            id(x): path for path, x in activations.neuron_layers(model).items()
+            id(x): path
+            for path, x in activations.neuron_layers(
+                model, outputs=True
+            ).items()
         }
         self._names = {
             id(x): path for path, x in activations.layers_of(model).items()

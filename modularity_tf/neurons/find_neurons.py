@@ -1,54 +1,32 @@
 """find_neurons: which neurons of a trained model does a class use?"""
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Literal, overload
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import keras
 import numpy as np
 
 from modularity_tf import checks
 from modularity_tf.findings import neuron_selection
-from modularity_tf.network import activations, batches, model_weights
-from modularity_tf.neurons import statistics
+from modularity_tf.network import batches, model_weights
+from modularity_tf.neurons import rules, statistics
 
 METHODS = ("threshold", "bayesian")
 
 
-@overload
 def find_neurons(
     model: keras.Model,
     data: batches.Data,
     label: int,
     *,
-    layers: str | Iterable[str] | None = ...,
-    method: Literal["threshold"] = ...,
-    percentile: float = ...,
-) -> neuron_selection.NeuronSelection: ...
-@overload
-def find_neurons(
-    model: keras.Model,
-    data: batches.Data,
-    label: int,
-    *,
-    layers: str | Iterable[str] | None = ...,
-    method: Literal["bayesian"],
-    t_high: float = ...,
-    t_low: float = ...,
-    tau: float = ...,
-) -> neuron_selection.NeuronMask: ...
-def find_neurons(
-    model,
-    data,
-    label,
-    *,
-    layers=None,
-    method="threshold",
-    percentile=70.0,
-    t_high=0.55,
-    t_low=1e-5,
-    tau=0.8,
-):
+    layers: str | Iterable[str] | None = None,
+    method: Literal["threshold", "bayesian"] = "threshold",
+    percentile: float = 70.0,
+    t_high: float | Mapping[str, float] = 0.55,
+    t_low: float | Mapping[str, float] = 1e-5,
+    tau: float | Mapping[str, float] = 0.8,
+) -> neuron_selection.NeuronSelection:
     """Returns the neurons of a trained model that a class uses.
 
     One pass over the examples of the class. A neuron is a unit of a Dense
@@ -64,8 +42,8 @@ def find_neurons(
             y are class numbers; what is not of the class is left out.
         label: Int, the class.
         layers: Names or paths of layers, as in `activations.neuron_layers`;
-            `None` for all Conv and Dense layers, with a `UserWarning` if the
-            model has units in others.
+            `None` for the hidden Conv and Dense layers, with a `UserWarning`
+            if the model has units in others.
         method: "threshold": active are the neurons above a percentile of
             their layer. "bayesian": each neuron is surely on, surely off, or
             neither.
@@ -79,7 +57,10 @@ def find_neurons(
             decision for sure, or a dict of floats by layer path.
 
     Returns:
-        `NeuronSelection`; for "bayesian" a `NeuronMask` of two, on and off.
+        `NeuronSelection`. Its `scores` are the mean magnitudes; with "bayesian"
+        it has also the neurons that are surely `off`. Its provenance has
+        `method` and its settings, `label`, `examples` (how many are of the
+        class), `model` (its name) and `model_fingerprint`.
 
     Raises:
         ValueError: If no example is of the class, or an argument is out of its
@@ -91,11 +72,8 @@ def find_neurons(
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}, got {method!r}.")
     label = checks.integer("label", label)
-    if layers is None:
-        activations.warn_of_other_units(model)
-        layers = [*activations.neuron_layers(model)] or None
     found = statistics.class_statistics(
-        model, _of_class(model, data, label), 1, layers
+        model, _of_class(model, data, label), 1, layers=layers
     )
     if method == "bayesian" and found.counts[0] < 2:
         raise ValueError(
@@ -103,25 +81,19 @@ def find_neurons(
             "needs two or more."
         )
     if method == "threshold":
-        parts = [neuron_selection.threshold_neurons(found, 0, percentile)]
+        chosen = rules.threshold_neurons(found, 0, percentile=percentile)
     else:
-        both = neuron_selection.bayesian_neuron_mask(
-            found, 0, t_high, t_low, tau
+        chosen = rules.bayesian_neurons(
+            found, 0, t_high=t_high, t_low=t_low, tau=tau
         )
-        parts = [both.on, both.off]
     provenance = {
-        **parts[0].provenance,
+        **chosen.provenance,
         "label": label,
         "examples": int(found.counts[0]),
         "model": model.name,
         "model_fingerprint": model_weights.fingerprint(model),
     }
-    parts = [dataclasses.replace(p, provenance=provenance) for p in parts]
-    return (
-        parts[0]
-        if method == "threshold"
-        else neuron_selection.NeuronMask(*parts)
-    )
+    return dataclasses.replace(chosen, provenance=provenance)
 
 
 def _of_class(model, data, label):

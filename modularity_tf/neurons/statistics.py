@@ -129,7 +129,14 @@ def merge_groups(statistics, merged):
     return ClassStatistics(counts, means, errors)
 
 
-def class_statistics(model, data, num_classes, layers=None):
+def class_statistics(
+    model: keras.Model,
+    data: batches.Data,
+    num_classes: int,
+    *,
+    layers: activations.Names = None,
+    outputs: bool = False,
+) -> ClassStatistics:
     """Returns mean and standard error of |activation|, by neuron and class.
 
     A neuron's activation is the output of its layer or, where that is linear,
@@ -137,9 +144,9 @@ def class_statistics(model, data, num_classes, layers=None):
     magnitude is what `magnitudes` returns. One pass over the data; memory is
     that of a batch.
 
-    >>> from modularity_tf.neurons import selection, statistics
+    >>> from modularity_tf.neurons import rules, statistics
     >>> found = statistics.class_statistics(model, (images, labels), 10)
-    >>> threes = selection.threshold_neurons(found, 3, percentile=70)
+    >>> threes = rules.threshold_neurons(found, 3, percentile=70)
 
     Positions that a Keras mask hides, such as padding, do not count. An example
     that has no other is counted, with an activity of 0.
@@ -152,8 +159,9 @@ def class_statistics(model, data, num_classes, layers=None):
         num_classes: Positive int. Any grouping will do, not classes alone.
         layers: Names or paths of Conv or Dense layers, or of the activation
             layers after them, as in `activations.neuron_layers`; `None` for
-            all Conv and Dense layers, with a `UserWarning` if the model has
-            units in other layers.
+            the hidden Conv and Dense layers, with a `UserWarning` if the model
+            has units in others.
+        outputs: Bool. Whether `None` means the output layers, too.
 
     Returns:
         `ClassStatistics`, by the paths of the Conv and Dense layers.
@@ -164,7 +172,7 @@ def class_statistics(model, data, num_classes, layers=None):
             there is no data.
     """
     num_classes = checks.integer("num_classes", num_classes, least=1)
-    watch = activations.ActivationModel(model, layers)
+    watch = activations.ActivationModel(model, layers, outputs=outputs)
     if layers is None:
         activations.warn_of_other_units(model)
     model_weights.check_finite(model)

@@ -23,7 +23,7 @@ class KeptParts:
         self._surgery = None
         self._values = finding.values
         if isinstance(finding, NeuronSelection):
-            self._surgery = surgery.Surgery(model, finding, incoming)
+            self._surgery = surgery.Surgery(model, finding.values, incoming)
         none = {path: np.zeros_like(v) for path, v in finding.values.items()}
         self.nothing = self.alone(none)
         # Neurons of an output layer stay whatever a selection says.

@@ -300,13 +300,13 @@ def _bounds(losses, is_all, level):
 def _are_alike(sets, level, seed):
     """Returns whether any two sets have more in common than random ones."""
     return all(
-        overlap.overlaps(*pair)["total"].p_value(_PERMUTATIONS, seed) <= level
+        overlap.between(*pair).p_value(_PERMUTATIONS, seed) <= level
         for pair in itertools.combinations(sets, 2)
     )
 
 
 def _p_of_most(own, other, seed):
-    both = overlap.overlaps(in_most(own), in_most(other))["total"]
+    both = overlap.between(in_most(own), in_most(other))
     return both.p_value(seed=seed)
 
 
@@ -315,7 +315,7 @@ def _matrices(name, sets):
     if not sets:
         raise ValueError(f"`{name}` must be one set or more, got none.")
     for each in sets[1:]:
-        overlap.overlaps(sets[0], each)  # refuses what does not fit
+        overlap.between(sets[0], each)  # refuses what does not fit
     return {
         path: np.array([np.ravel(one[path]) for one in sets], "float32")
         for path in sets[0]

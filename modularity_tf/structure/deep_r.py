@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf import checks
-from modularity_tf.network import keras_private, seeds
+from modularity_tf.network import keras_private
 from modularity_tf.structure import rewiring
 
 
@@ -134,7 +134,7 @@ class DeepR(keras.optimizers.Optimizer):
         self.beta_1 = checks.number("beta_1", beta_1, below=1)
         self.beta_2 = checks.number("beta_2", beta_2, below=1)
         self.epsilon = checks.number("epsilon", epsilon, above=True)
-        self.seed = seeds.check_seed(seed)
+        self.seed = checks.seed(seed)
 
     def build(self, variables):
         sparse = [v for v in variables if _is_sparse(v)]

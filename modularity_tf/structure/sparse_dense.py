@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from modularity_tf import checks
-from modularity_tf.network import seeds
 from modularity_tf.structure import rewiring
 
 
@@ -92,7 +91,7 @@ class SparseDense(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.dormant_gradients = dormant_gradients
-        self.seed = seeds.check_seed(seed)
+        self.seed = checks.seed(seed)
 
     def build(self, input_shape):
         if input_shape[-1] is None:

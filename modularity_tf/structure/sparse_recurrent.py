@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops, tree
 
 from modularity_tf import checks
-from modularity_tf.network import keras_private, seeds
+from modularity_tf.network import keras_private
 from modularity_tf.structure import rewiring, sparse_dense
 
 _UNROLLED = 32  # steps, by default
@@ -128,7 +128,7 @@ class SparseRecurrent(keras.layers.Layer):
         self.link_scale = link_scale
         self.dormant_gradients = dormant_gradients
         self.links_into = links_into
-        self.seed = seeds.check_seed(seed)
+        self.seed = checks.seed(seed)
         self.supports_masking = True
         # As in Keras, last states are no weights: hidden from the tracker.
         self._kept = types.SimpleNamespace(states=None)

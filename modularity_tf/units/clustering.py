@@ -18,6 +18,7 @@ import numpy as np
 import threadpoolctl
 
 from modularity_tf import checks
+from modularity_tf.findings import unit_clusters
 
 ROUNDING = 1e-12  # Q, at most 1, that differs by less is equal
 GROUP_ROUNDS = 10  # of moves of groups in a restart of `find_clusters`
@@ -94,10 +95,7 @@ def num_clusters(clusters):
     References:
         - Lange et al., 2022, equation 8
     """
-    clusters = _labels(clusters)
-    sizes = np.unique(clusters[clusters >= 0], return_counts=True)[1]
-    share = sizes / sizes.sum()
-    return float(np.exp(-np.sum(share * np.log(share)))) if len(sizes) else 0.0
+    return unit_clusters.effective_number(_labels(clusters))
 
 
 def spectral_clusters(similarity, within_cluster_correction=False):

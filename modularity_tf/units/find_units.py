@@ -5,10 +5,11 @@ from typing import Any
 
 import keras
 
-from modularity_tf.findings import unit_clusters
+from modularity_tf import checks
+from modularity_tf.findings.unit_clusters import UnitClusters
 from modularity_tf.network import activations
 from modularity_tf.network.batches import Data
-from modularity_tf.units import clustering, similarity
+from modularity_tf.units import clustering, similarity, unit_modularity
 
 
 def find_units(
@@ -20,8 +21,8 @@ def find_units(
     loss: Any = None,
     steps: int = 1000,
     restarts: int = 10,
-    seed: int = 0,
-) -> dict[str, unit_clusters.UnitClusters]:
+    seed: int | None = 0,
+) -> UnitClusters:
     """Returns which units of each layer of a trained model act alike.
 
     The units of a layer are split into clusters of maximal modularity Q:
@@ -47,10 +48,13 @@ def find_units(
             clusters.
         restarts: Int, not negative, how often the search starts again from
             random clusters. The paper has no restarts.
-        seed: Int, not negative. The same seed makes the same search.
+        seed: Int, not negative; `None` is random. The same seed makes the same
+            search.
 
     Returns:
-        Dict from layer path to `UnitClusters`.
+        `UnitClusters`, a mapping from layer path to `LayerClusters`. Its
+        provenance has `model` (its name), `model_fingerprint`, `steps`, `seed`
+        and `restarts`.
 
     Raises:
         ValueError: If a layer or the measure is unknown, a layer is out of
@@ -59,8 +63,9 @@ def find_units(
     References:
         - Lange et al., 2022, section 3
     """
+    seed = checks.seed(seed)
     search = {"steps": steps, "seed": seed, "restarts": restarts}
-    unit_clusters.check_measure(measure)
+    unit_modularity.check_measure(measure)
     clustering.check_search(**search)
     search = {name: int(value) for name, value in search.items()}
     chosen = activations.unit_layers(model, layers)
@@ -72,5 +77,4 @@ def find_units(
     similarities = similarity.UnitSimilarities(
         model, chosen, loss, [measure], activated=True
     )
-    found = unit_clusters.cluster_layers(model, similarities(data), search)
-    return {each.layer: each for each in found}
+    return unit_modularity.cluster_layers(model, similarities(data), search)

@@ -6,8 +6,9 @@ masks are those of `reproduce.cifar_ablation`.
 
 import numpy as np
 
-from modularity_tf.findings import comparison, neuron_selection
-from modularity_tf.neurons import statistics
+from modularity_tf import comparing
+from modularity_tf.findings import neuron_selection
+from modularity_tf.neurons import rules, statistics
 from modularity_tf.units import find_units
 from reproduce.csordas2021.images import cifar_ablation
 from reproduce.data import images
@@ -106,7 +107,7 @@ def compare_all(stage, network, control, without):
     }
     rows = []
     for name in data.class_names:
-        found = comparison.compare(
+        found = comparing.compare(
             {
                 "weights": alone[name],
                 **{method: neurons[method][name] for method in METHODS},
@@ -118,7 +119,7 @@ def compare_all(stage, network, control, without):
         )
         kept = ("layer", "first", "second", "measure", "value", "chance", "p")
         rows += [
-            {"class": name, **{key: row[key] for key in kept}}
+            {"class": name, **{key: getattr(row, key) for key in kept}}
             for row in found.rows
         ]
     shares = {
@@ -138,16 +139,16 @@ def find_all_neurons(config, network, data, layers):
     """Returns the neurons of every class: method -> class -> selection."""
     few = data.train.images.astype("float32"), data.train.labels
     found = statistics.class_statistics(
-        network, few, len(data.class_names), layers
+        network, few, len(data.class_names), layers=layers
     )
     chosen = {method: {} for method in METHODS}
     for label, name in enumerate(data.class_names):
-        chosen["threshold"][name] = neuron_selection.threshold_neurons(
+        chosen["threshold"][name] = rules.threshold_neurons(
             found, label
         )
-        chosen["bayesian"][name] = neuron_selection.bayesian_neuron_mask(
+        chosen["bayesian"][name] = rules.bayesian_neurons(
             found, label, t_high=config.t_high
-        ).on
+        )
     return chosen
 
 

@@ -8,8 +8,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.findings import neuron_selection
-from modularity_tf.neurons import statistics
+from modularity_tf.neurons import rules, statistics
 from reproduce.data import images
 
 
@@ -79,7 +78,7 @@ def by_class_and_half(values):
 
 
 def decide(config, method, found, label, **changes):
-    """Returns the `NeuronSelection` of a class, or its `NeuronMask`.
+    """Returns the `NeuronSelection` of a class.
 
     Args:
         config: `Config`.
@@ -90,8 +89,8 @@ def decide(config, method, found, label, **changes):
         **changes: Settings of masking to change.
     """
     if method == "threshold":
-        return neuron_selection.threshold_neurons(
-            found, label, config.percentile
+        return rules.threshold_neurons(
+            found, label, percentile=config.percentile
         )
     settings = {
         name: getattr(config, name) for name in ("t_high", "t_low", "tau")
@@ -103,15 +102,9 @@ def decide(config, method, found, label, **changes):
             path: max(float(np.percentile(means, config.percentile)), least)
             for path, means in found.mean.items()
         }
-    return neuron_selection.bayesian_neuron_mask(
+    return rules.bayesian_neurons(
         found, label, **{**settings, **changes}
     )
-
-
-def active(decision):
-    """Returns the active neurons: above the threshold, or forced on."""
-    is_mask = isinstance(decision, neuron_selection.NeuronMask)
-    return decision.on if is_mask else decision
 
 
 def choose_all(config, method, found, outputs, **changes):
@@ -125,7 +118,7 @@ def choose_all(config, method, found, outputs, **changes):
         **changes: Settings of masking to change.
     """
     chosen = [
-        active(decide(config, method, found, label, **changes)).values
+        decide(config, method, found, label, **changes).values
         for label in range(len(found.counts))
     ]
     return [

@@ -53,7 +53,7 @@ def ratios(first, second):
 
     A share of nothing, where no neuron is active, is `None`.
     """
-    found = overlap.overlaps(first, second)
+    found = overlap.between(first, second)
     sizes = {path: value.size for path, value in first.items()}
     sizes["total"] = sum(sizes.values())
     shared = {
@@ -64,7 +64,7 @@ def ratios(first, second):
             "expected_of_layer": both.expected / sizes[path],
             "expected_share": both.expected_share,
         }
-        for path, both in found.items()
+        for path, both in {**found.by_tensor, "total": found}.items()
     }
     return records.without_nan(shared)
 
@@ -106,14 +106,14 @@ def permute_labels(stage, dataset, network, method):
             chosen = class_neurons.choose_all(
                 config, method, of_groups(own, grouping), outputs
             )
-            shares.append(overlap.overlaps(*chosen)["total"].jaccard)
+            shares.append(overlap.between(*chosen).jaccard)
         found.append({"classes": [names[a], names[b]], **compare(shares)})
     return found
 
 
 def mean_activations(network, split):
     """Returns layer -> float64 array `(images, units)`, as `magnitudes`."""
-    watch = activations.ActivationModel(network)
+    watch = activations.ActivationModel(network, outputs=True)
     parts = [
         {
             path: statistics.magnitudes(values).numpy()

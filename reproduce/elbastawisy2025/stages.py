@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.network import surgery
 from modularity_tf.neurons import calibration, statistics
 from reproduce.data import confusion, images
 from reproduce.elbastawisy2025 import (
@@ -175,7 +174,10 @@ def measure_halves(stage, dataset, network):
     groups = class_neurons.halves(split, count, stage.derive_seed("halves"))
     return class_neurons.to_json(
         statistics.class_statistics(
-            network, class_neurons.batches_of(split, groups), 2 * count
+            network,
+            class_neurons.batches_of(split, groups),
+            2 * count,
+            outputs=True,
         )
     )
 
@@ -200,9 +202,11 @@ def ablate_class(stage, dataset, network, halves, method, label):
     """
     data = class_neurons.load(stage.config, dataset)
     by_class, _ = class_neurons.by_class_and_half(halves)
-    decision = class_neurons.decide(stage.config, method, by_class, label)
-    chosen = class_neurons.active(decision)
-    subnetwork = surgery.build_subnetwork(network, decision)
+    chosen = class_neurons.decide(stage.config, method, by_class, label)
+    if method == "threshold":
+        subnetwork = chosen.apply(network)
+    else:
+        subnetwork = chosen.force(network)
     validation = logits(subnetwork, data.validation)
     test = logits(subnetwork, data.test)
     found = {
@@ -213,7 +217,7 @@ def ablate_class(stage, dataset, network, halves, method, label):
     if method != "threshold":
         random = chosen.shuffled(stage.derive_seed("control", label))
         for name, removed in (("ablated", chosen), ("random", random)):
-            without = surgery.ablate(network, removed)
+            without = removed.remove_from(network)
             found[name] = score(logits(without, data.test), data)
     return found
 

@@ -13,7 +13,7 @@ import modularity_tf as mtf
 from modularity_tf.masking import find_weights as weights_rule
 from modularity_tf.masking import mask_sampling
 from modularity_tf.network import activations, copying
-from reproduce.own_model import subject as subjects
+from reproduce.own_model.subject import Subject
 from reproduce.publishing import records, report
 from reproduce.running import training
 
@@ -28,14 +28,14 @@ def plan(run):
     """Plans the questions, and returns the records, one a seed."""
     report.import_packages()  # the page comes last
     config = run.config
-    subject = _subject(config)
-    labels = subjects.check_labels(subject, config.task_label, config.questions)
+    subject = Subject.load(config.model, config.data)
+    labels = subject.check_labels(config.task_label, config.questions)
     return [_plan_seed(run, seed, subject, labels) for seed in config.seeds]
 
 
 def phases(config):
     """Returns what the estimate times: steps of a mask."""
-    subject = _subject(config)
+    subject = Subject.load(config.model, config.data)
     masked = mtf.MaskedModel(subject.model, None, 1e-5, 0.9)
     masked.compile(
         "adam", loss=subject.model.loss, steps_per_execution=_CALL_STEPS
@@ -56,10 +56,6 @@ def _as_tuple(x):
     return tuple(x) if isinstance(x, list) else x
 
 
-def _subject(config):
-    return subjects.load(config.model, config.data)
-
-
 def _plan_seed(run, seed, subject, labels):
     config = run.config
     found, checked = subject.parts(config.checked, seed)
@@ -74,6 +70,7 @@ def _plan_seed(run, seed, subject, labels):
         soundness = stage(
             f"seed{seed}/soundness/{question}_{name}",
             _check,
+            subject,
             finding,
             label,
             steps=_CHECK_STEPS,
@@ -87,6 +84,7 @@ def _plan_seed(run, seed, subject, labels):
         everything = stage(
             f"seed{seed}/weights/{ALL}",
             _mask,
+            subject,
             None,
             None,
             steps=_TRIALS * steps,
@@ -97,6 +95,7 @@ def _plan_seed(run, seed, subject, labels):
             rest = stage(
                 f"seed{seed}/weights/without_{label}",
                 _mask,
+                subject,
                 everything,
                 label,
                 steps=steps,
@@ -115,6 +114,7 @@ def _plan_seed(run, seed, subject, labels):
             chosen = stage(
                 f"seed{seed}/neurons/{label}",
                 _neurons,
+                subject,
                 label,
                 steps=_NEURON_STEPS,
             )
@@ -122,7 +122,11 @@ def _plan_seed(run, seed, subject, labels):
     if "units" in config.questions:
         for name, is_trained in (("units", True), ("untrained_units", False)):
             clusters = stage(
-                f"seed{seed}/{name}", _units, is_trained, steps=_UNIT_STEPS
+                f"seed{seed}/{name}",
+                _units,
+                subject,
+                is_trained,
+                steps=_UNIT_STEPS,
             )
             record[name] = run.combine(_record_of_units, clusters)
     return record
@@ -135,9 +139,9 @@ def _mask_steps():
     return 500 * math.ceil(steps / 500)
 
 
-def _mask(stage, everything, label):
+def _mask(stage, subject, everything, label):
     """Returns the mask of the task, or of the task without a class."""
-    config, subject = stage.config, _subject(stage.config)
+    config = stage.config
     settings = {"alpha": config.alpha or "auto"}
     if everything is not None:
         told = everything.provenance
@@ -168,9 +172,9 @@ def _only(stage, everything, rest, label):
     return dataclasses.replace(own, provenance=provenance)
 
 
-def _neurons(stage, label):
+def _neurons(stage, subject, label):
     """Returns the hidden neurons of a class."""
-    config, subject = stage.config, _subject(stage.config)
+    config = stage.config
     rows, _ = subject.parts(config.checked, stage.seed)
     return mtf.find_neurons(
         subject.model,
@@ -181,34 +185,33 @@ def _neurons(stage, label):
     )
 
 
-def _units(stage, is_trained):
+def _units(stage, subject, is_trained):
     """Returns the clusters of each hidden layer's units, by name."""
-    config, subject = stage.config, _subject(stage.config)
+    config = stage.config
     rows, _ = subject.parts(config.checked, stage.seed)
-    model = subject.model if is_trained else _untrained(stage)
+    model = subject.model if is_trained else _untrained(stage, subject)
     if model is None:
         return {}
-    found = mtf.find_units(
+    return mtf.find_units(
         model,
         subject.data(rows),
         measure=config.measure,
         loss=subject.model.loss,
         seed=stage.derive_seed("units"),
     )
-    return {layer.replace("/", "."): each for layer, each in found.items()}
 
 
-def _check(stage, finding, label):
+def _check(stage, subject, finding, label):
     """Returns what `soundness.check` says; `None` of an empty finding."""
     if not finding.keep_fraction > 0:
         return None
-    config, subject = stage.config, _subject(stage.config)
+    config = stage.config
     _, rows = subject.parts(config.checked, stage.seed)
     found = mtf.soundness.check(
         finding,
         subject.model,
         subject.data(rows, label),
-        untrained=_untrained(stage),
+        untrained=_untrained(stage, subject),
         random_parts=config.random_parts,
         removals=config.removals,
         seed=stage.derive_seed("check"),
@@ -216,20 +219,19 @@ def _check(stage, finding, label):
     return found.as_dict()
 
 
-def _untrained(stage):
+def _untrained(stage, subject):
     """Returns a copy of the model with fresh weights, or `None`."""
     # Keras draws the seeds of fresh weights from Python's global generator.
     keras.utils.set_random_seed(stage.derive_seed("untrained"))
     try:
-        return copying.untrained(_subject(stage.config).model)
+        return copying.untrained(subject.model)
     except ValueError:
         return None
 
 
 def _hidden(model):
     """Returns the paths of hidden layers with neurons; `None` for all."""
-    neuronal = {*activations.neuron_layers(model)}
-    return [p for p in activations.unit_layers(model) if p in neuronal] or None
+    return [*activations.neuron_layers(model)] or None
 
 
 def _record_of_set(finding, soundness):

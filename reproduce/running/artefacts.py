@@ -12,7 +12,7 @@ import shutil
 
 import keras
 
-from modularity_tf.findings import finding
+from modularity_tf.findings import finding, loading
 
 _PARTS = ".parts"
 
@@ -152,7 +152,7 @@ def _read_json(path):
 
 _READERS = {
     ".keras": keras.saving.load_model,
-    ".npz": finding.load,
+    ".npz": loading.load,
     ".json": _read_json,
 }
 

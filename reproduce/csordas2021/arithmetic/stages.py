@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from modularity_tf.findings import overlap
-from reproduce.csordas2021 import mask_training
+from reproduce.csordas2021 import mask_training, sharing
 from reproduce.csordas2021.arithmetic import data, networks
 from reproduce.csordas2021.arithmetic.data import FULL
 from reproduce.csordas2021.mask_training import AGAIN
@@ -233,15 +233,19 @@ def complete(config, subject, record, masks, again):
                     "ceiling": twice[layer].share,
                     "jaccard": both.jaccard,
                 }
-                for layer, both in found.items()
+                for layer, both in sharing.with_total(found).items()
             ]
-            for task, found in overlap.sharing_with_others(tasks).items()
-            for twice in [overlap.overlaps(tasks[task], again[task].values)]
+            for task, found in sharing.sharing_with_others(tasks).items()
+            for twice in [
+                sharing.with_total(
+                    overlap.between(tasks[task], again[task].values)
+                )
+            ]
         },
         "excess": dataclasses.asdict(
-            overlap.overlap_of_repeats([tuple(tasks.values())])
+            sharing.overlap_of_repeats([tuple(tasks.values())])
             if subject.same_function
-            else overlap.overlap_of_functions(tasks)
+            else sharing.overlap_of_functions(tasks)
         ),
     }
     return records.without_nan(found)

@@ -198,7 +198,7 @@ def measure(stage, model, task):
     layers = []
     for layer in hidden_and_output(model):
         kept, used = layer.masks()
-        both = overlap.overlaps(kept, used)["total"]
+        both = overlap.between(kept, used)
         layers.append(
             {
                 "kept": both.first,

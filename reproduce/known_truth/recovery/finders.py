@@ -9,10 +9,10 @@ import warnings
 import keras
 from keras import ops
 
-from modularity_tf.findings import neuron_selection, weight_mask
+from modularity_tf.findings import weight_mask
 from modularity_tf.masking import find_weights, scored_model, weight_scores
 from modularity_tf.network import activations
-from modularity_tf.neurons import statistics
+from modularity_tf.neurons import rules, statistics
 from modularity_tf.units import clustering, similarity
 from reproduce.known_truth.recovery import cases
 
@@ -154,41 +154,32 @@ def find_neurons(config, planted, task, seed):
     (inputs, labels), _ = planted.split(task, config.examples, seed)
     of_class = labels[:, task].astype(int)
     found = statistics.class_statistics(
-        planted.model, (inputs, of_class), 2, [*planted.modules]
+        planted.model, (inputs, of_class), 2, layers=[*planted.modules]
     )
     scores = {layer: values[1] for layer, values in found.mean.items()}
     sets = {
-        "threshold": neuron_selection.threshold_neurons(found, 1),
-        "bayesian": neuron_selection.bayesian_neuron_mask(found, 1).on,
+        "threshold": rules.threshold_neurons(found, 1),
+        "bayesian": rules.bayesian_neurons(found, 1),
     }
     return {name: (scores, chosen) for name, chosen in sets.items()}
 
 
-@functools.lru_cache(maxsize=len(cases.ALL))
-def traced_similarities(case):
-    """Returns a network of a case and its `UnitSimilarities`, traced once."""
-    planted = cases.build(case, 0)
-    loss, _ = planted.objective(0)
-    return planted.model, similarity.UnitSimilarities(
-        planted.model, [*planted.modules], loss
-    )
-
-
-def find_clusters(config, planted, case, seed):
+def find_clusters(config, planted, seed):
     """Returns the clusters of units, those of the first task for the Hessian.
 
     Args:
         config: `Config`.
         planted: `Planted`.
-        case: Str, the case that it is a network of.
         seed: Int.
 
     Returns:
         Dict from layer to a dict from measure to an int array `(units,)`.
     """
     data, _ = planted.split(0, config.examples, seed)
-    model, similarities = traced_similarities(case)
-    model.set_weights(planted.model.get_weights())
+    loss, _ = planted.objective(0)
+    similarities = similarity.UnitSimilarities(
+        planted.model, [*planted.modules], loss
+    )
     return {
         layer: {
             measure: clustering.find_clusters(

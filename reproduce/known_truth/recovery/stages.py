@@ -112,7 +112,7 @@ def phases(config):
     def work(count):
         for i in range(count):
             method = methods[i % len(methods)]
-            find_and_score(config, planted, case, method, seed=0)
+            find_and_score(config, planted, method, seed=0)
 
     def train(count):
         data, validation = planted.split(0, config.examples, 0)
@@ -146,10 +146,10 @@ def look(stage, case, method):
     """
     planted = cases.network(case, stage.seed)
     seed = stage.derive_seed(method)
-    return find_and_score(stage.config, planted, case, method, seed)
+    return find_and_score(stage.config, planted, method, seed)
 
 
-def find_and_score(config, planted, case, method, seed):
+def find_and_score(config, planted, method, seed):
     """Does the work of `look`."""
     if not finders.applies(planted, method):
         return {}
@@ -165,7 +165,7 @@ def find_and_score(config, planted, case, method, seed):
         found = {
             measure: cases.agreement(planted, layer, clusters)
             for layer, of_layer in finders.find_clusters(
-                config, planted, case, seed
+                config, planted, seed
             ).items()
             for measure, clusters in of_layer.items()
         }
@@ -229,9 +229,9 @@ def find_again(stage, case, first):
         stage.config, planted, 0, "mask", seed, settings_of(first)
     )
     absent = planted.weights(0, "absent")
-    shared = overlap.overlaps(
+    shared = overlap.between(
         *(_among(each, absent) for each in (first["mask"], mask))
-    )["total"]
+    )
     return records.without_nan(
         {"jaccard": shared.jaccard, "chance": shared.expected_jaccard}
     )
@@ -280,7 +280,7 @@ def measure_sharing(stage, case, first):
     )
     found = [_units_of(mask, planted) for mask in (first["mask"], second)]
     true, found = (
-        overlap.overlaps(*sets[:2])["total"].share
+        overlap.between(*sets[:2]).share
         for sets in (planted.units, found)
     )
     return records.without_nan({"true": true, "found": found})
