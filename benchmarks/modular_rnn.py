@@ -26,20 +26,19 @@ links, steps, threads, jit = json.loads(sys.argv[1])
 tf.config.threading.set_intra_op_parallelism_threads(threads)
 tf.config.threading.set_inter_op_parallelism_threads(threads)
 from unittest import mock
-from reproduce import structural_modularity
-from reproduce.bena2021 import parity_mnist, stages
+from reproduce.bena2021 import parity_mnist
+from reproduce.bena2021.subject import Config, Subject
 from reproduce.data import images
 rng = np.random.default_rng(0)
 split = images.Split(
     rng.integers(256, size=(5000, 28, 28, 1), dtype="uint8"),
     np.arange(5000, dtype="int32") % 10,
 )
-config = structural_modularity.Config(links=(links,), jit_compile=jit)
+config = Config(links=(links,), jit_compile=jit)
 pairs = parity_mnist.draw(split, steps * config.batch_size, 0)
 batches = parity_mnist.batches(pairs, config.batch_size)
 data = mock.Mock(train=split, class_names=range(10))
-with mock.patch.object(images, "load_once", return_value=data):
-    network = stages.compiled(config, stages.Setting(2, links, 0))
+network = Subject(config, data, demand=2, links=links, seed=0).compiled()
 found = []
 for _ in range(4):  # the first one traces
     start, processor = time.perf_counter(), time.process_time()

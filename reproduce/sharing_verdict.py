@@ -10,7 +10,7 @@ python -m reproduce.sharing_verdict \
 
 import dataclasses
 
-from reproduce.known_truth.verdicts import calibration
+from reproduce.known_truth.verdicts import claims, figures, stages
 from reproduce.publishing import experiment
 from reproduce.running import configuration
 from reproduce.running.configuration import field
@@ -35,10 +35,10 @@ class Config(configuration.Config):
         at_least=1,
     )
     methods: tuple[str, ...] = field(
-        calibration.METHODS,
+        stages.METHODS,
         "Methods that look for weights in planted networks.",
         part=True,
-        one_of=calibration.METHODS,
+        one_of=stages.METHODS,
         distinct=True,
     )
     extractions: int = field(4, "Findings of each task.", at_least=1)
@@ -55,12 +55,14 @@ class Config(configuration.Config):
 EXPERIMENT = experiment.Experiment(
     name="sharing_verdict",
     title="How often is the verdict of soundness.check on sharing right?",
-    figures={"A": "false verdicts by kind of sharing"},
+    figures={
+        "A": "false verdicts by kind of sharing",
+    },
     config=Config,
-    plan=calibration.plan,
-    phases=calibration.phases,
-    claims=calibration.claims,
-    draw=calibration.draw,
+    plan=stages.plan,
+    phases=stages.phases,
+    claims=claims.claims,
+    draw=figures.draw,
 )
 
 if __name__ == "__main__":

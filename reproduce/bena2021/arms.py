@@ -80,7 +80,6 @@ TITLES = {
 }
 
 
-def arm_of(config, control=""):
-    """Returns the `Arm` of a configuration, changed as a control, if any."""
-    changes = CONTROLS.get(control, {})
-    return dataclasses.replace(ARMS[config.arm], **changes)
+def arm_of(name: str, control: str = "") -> Arm:
+    """Returns the `Arm` of a name, changed as a control, if any."""
+    return dataclasses.replace(ARMS[name], **CONTROLS.get(control, {}))

@@ -1,6 +1,6 @@
 """What a two-module network does, and how it is built: measures of a network.
 
-A `task` is the `Task` of `stages`: pairs of images to fit and to test on.
+A `task` is the `Task` of `subject`: pairs of images to fit and to test on.
 """
 
 import functools

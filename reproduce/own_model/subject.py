@@ -1,6 +1,5 @@
 """The model and the data that a user brings, read and refused early."""
 
-import functools
 import hashlib
 import pathlib
 import re
@@ -69,26 +68,61 @@ class Subject:
             rows = rows[self._y[rows] != without]
         return batches.take((self._x, self._y), rows)
 
+    @classmethod
+    def load(cls, model, data):
+        """Returns the `Subject` of two files.
 
-@functools.lru_cache(maxsize=1)
-def load(model, data):
-    """Returns the `Subject` of two files.
+        Args:
+            model: Str, path of a `.keras` file.
+            data: Str, path of an `.npz` file with `x` and `y`, or with `x0`,
+                `x1` and so on for several inputs.
 
-    Args:
-        model: Str, path of a `.keras` file.
-        data: Str, path of an `.npz` file with `x` and `y`, or with `x0`, `x1`
-            and so on for several inputs.
+        Raises:
+            ValueError: If a file is missing or holds something else, the
+                model has no loss, or `y` has classes that it has no output
+                for.
+        """
+        for flag, path in (("model", model), ("data", data)):
+            check_file(flag, path)
+        x, y = _arrays(data)
+        subject = cls(_model(model), x, y)
+        _check_range(subject, data)
+        return subject
 
-    Raises:
-        ValueError: If a file is missing or holds something else, the model
-            has no loss, or `y` has classes that it has no output for.
-    """
-    for flag, path in (("model", model), ("data", data)):
-        check_file(flag, path)
-    x, y = _arrays(data)
-    subject = Subject(_model(model), x, y)
-    _check_range(subject, data)
-    return subject
+    def check_labels(self, labels, questions):
+        """Returns the classes that are asked for.
+
+        Args:
+            labels: Tuple of int; empty for every class.
+            questions: Tuple of str.
+
+        Raises:
+            ValueError: If one is no class, or has a single example.
+        """
+        classes = self.classes
+        if not classes:
+            if labels or "neurons" in questions:
+                asked = "--task_label" if labels else "--questions=neurons"
+                raise ValueError(
+                    f"{asked} needs class numbers: y in --data must be "
+                    "integers, one an example."
+                )
+            return []
+        for label in labels:
+            if label not in classes:
+                raise ValueError(
+                    f"--task_label={label} is no class in --data, which has "
+                    f"{', '.join(map(str, classes))}."
+                )
+        chosen = [*labels] or classes
+        for label in chosen:
+            if len(self.data(np.arange(len(self._y)), label)[1]) < 2:
+                raise ValueError(
+                    f"--data has one example of class {label}, and a class "
+                    "needs two: one to find on, one to check on. --task_label "
+                    "chooses other classes."
+                )
+        return chosen
 
 
 def check_file(flag, path):
@@ -173,40 +207,3 @@ def _arrays(path):
     if len(y) < 2:
         raise ValueError(f"--data={path} needs two examples or more.")
     return x, y
-
-
-def check_labels(subject, labels, questions):
-    """Returns the classes that are asked for.
-
-    Args:
-        subject: `Subject`.
-        labels: Tuple of int; empty for every class.
-        questions: Tuple of str.
-
-    Raises:
-        ValueError: If one is no class, or has a single example.
-    """
-    classes = subject.classes
-    if not classes:
-        if labels or "neurons" in questions:
-            asked = "--task_label" if labels else "--questions=neurons"
-            raise ValueError(
-                f"{asked} needs class numbers: y in --data must be integers, "
-                "one an example."
-            )
-        return []
-    for label in labels:
-        if label not in classes:
-            raise ValueError(
-                f"--task_label={label} is no class in --data, which has "
-                f"{', '.join(map(str, classes))}."
-            )
-    chosen = [*labels] or classes
-    for label in chosen:
-        if len(subject.data(np.arange(len(subject._y)), label)[1]) < 2:
-            raise ValueError(
-                f"--data has one example of class {label}, and a class needs "
-                "two: one to find on, one to check on. --task_label chooses "
-                "other classes."
-            )
-    return chosen

@@ -4,7 +4,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import sharing_verdict
-from reproduce.known_truth.verdicts import calibration
+from reproduce.known_truth.verdicts import stages
 from tests.reproduce import run_test_case
 
 TINY = sharing_verdict.Config(
@@ -21,7 +21,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             self.assertEqual(sum(sum(c.values()) for c in counts.values()), 2)
         self.assertEqual(
             [*record["networks"]],
-            [f"{shared}/noisy_truth" for shared in calibration.NETWORKS],
+            [f"{shared}/noisy_truth" for shared in stages.NETWORKS],
         )
 
     @parameterized.named_parameters(

@@ -8,11 +8,12 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import structural_modularity
-from reproduce.bena2021 import claims, stages
+from reproduce.bena2021 import claims, modular_rnn, stages
+from reproduce.bena2021.subject import Config
 from reproduce.publishing import archive, experiment
 from tests.reproduce import run_test_case
 
-TINY = structural_modularity.Config(
+TINY = Config(
     dataset="digits",
     links=(1, 36),
     units=6,
@@ -80,9 +81,9 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         again = folder / "plain.json"
         again.unlink()
         config = dataclasses.replace(TINY, output_dir=str(run.parent))
-        with mock.patch.object(stages, "untrained") as untrained:
+        with mock.patch.object(modular_rnn, "build") as build:
             experiment.carry_out(structural_modularity.EXPERIMENT, config)
-        untrained.assert_not_called()
+        build.assert_not_called()
         self.assertEqual(json.loads(again.read_text()), sparse["plain"])
         logs = run / "logs/demand2/links1/seed0/plain/network"
         tags = {

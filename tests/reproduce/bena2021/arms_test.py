@@ -1,5 +1,4 @@
 import dataclasses
-from types import SimpleNamespace
 
 from absl.testing import absltest
 
@@ -15,15 +14,13 @@ class ArmsTest(absltest.TestCase):
         self.assertLen({arm.title for arm in others}, len(others))
 
     def test_a_control_changes_the_arm_it_is_a_control_of(self):
-        config = SimpleNamespace(arm="state_input")
-        self.assertEqual(arms.arm_of(config), arms.ARMS["state_input"])
-        fixed = arms.arm_of(config, "no_rewiring")
+        arm = "state_input"
+        self.assertEqual(arms.arm_of(arm), arms.ARMS[arm])
+        fixed = arms.arm_of(arm, "no_rewiring")
         self.assertFalse(fixed.rewire)
         self.assertEqual(fixed.links_into, "state")
         for control in arms.CONTROLS:
-            self.assertNotEqual(
-                arms.arm_of(config, control), arms.arm_of(config)
-            )
+            self.assertNotEqual(arms.arm_of(arm, control), arms.arm_of(arm))
         self.assertEqual(arms.TITLES.keys(), arms.CONTROLS.keys())
 
 

@@ -3,8 +3,9 @@ import tensorflow as tf
 
 from modularity_tf.findings import weight_mask
 from modularity_tf.structure import specialization
-from reproduce.bena2021 import measures, stages
-from tests.reproduce.bena2021.tiny import CONFIG, SETTING
+from reproduce.bena2021 import measures
+from reproduce.bena2021.subject import BOTTLENECK, PLAIN
+from tests.reproduce.bena2021.tiny import subject
 
 
 def scale_links(network, factor):
@@ -18,10 +19,10 @@ class MeasuresTest(tf.test.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.task = stages.draw_task(CONFIG, 4, 0)
+        cls.task = subject(demand=4).task
 
     def test_responses_are_those_of_the_layers(self):
-        network = stages.untrained(CONFIG, SETTING, stages.BOTTLENECK)
+        network = subject().network(BOTTLENECK)
         found = measures.responses(network, self.task.test)
         images_of = self.task.test.images[self.task.test.rows].astype("float32")
         expected = network([images_of[:, 0], images_of[:, 1]])
@@ -42,7 +43,7 @@ class MeasuresTest(tf.test.TestCase):
     def test_only_living_weights_between_hidden_units_and_readouts_compete(
         self,
     ):
-        network = stages.untrained(CONFIG, SETTING)
+        network = subject().network()
         compete, module_of = measures.candidates(network)
         counts = {p: int(v.sum()) for p, v in compete.values.items()}
         for n in measures.MODULES:
@@ -74,7 +75,7 @@ class MeasuresTest(tf.test.TestCase):
         return digits
 
     def test_shares_of_masks_are_means_over_repeats(self):
-        network = stages.untrained(CONFIG, SETTING)
+        network = subject().network()
         repeats = [((8, 2), (2, 8)), ((6, 4), (4, 6))]
         masks = [self.masks(network, shares) for shares in repeats]
         found = measures.mask_measures(network, masks[:1])
@@ -86,7 +87,7 @@ class MeasuresTest(tf.test.TestCase):
         self.assertAllClose(found["mask_sd"], [0.4 / np.sqrt(2)] * 2)
 
     def test_a_mask_of_one_module_is_not_one_of_random_halves(self):
-        network = stages.untrained(CONFIG, SETTING)
+        network = subject().network()
         masks = self.masks(network, ((60, 0), (0, 60)))
         limit = measures.permuted_masks(masks, seed=0)
         # Six of twelve units in either half: 0 on average, at most 1.
@@ -97,7 +98,7 @@ class MeasuresTest(tf.test.TestCase):
         self.assertAllClose(measures.permuted_masks(same, seed=0), 0.0)
 
     def test_a_weight_counts_to_the_unit_that_it_feeds_or_is_read_from(self):
-        network = stages.untrained(CONFIG, SETTING)
+        network = subject().network()
         values = {
             path: np.zeros_like(kept)
             for path, kept in measures.candidates(network)[0].values.items()
@@ -153,8 +154,8 @@ class MeasuresTest(tf.test.TestCase):
         pairs = self.task.test
         order = np.roll(np.arange(150), 1)
         rows = np.stack([pairs.rows[:, 0], pairs.rows[order, 1]], axis=1)
-        for kind in (stages.PLAIN, stages.BOTTLENECK):
-            network = stages.untrained(CONFIG, SETTING, kind)
+        for kind in (PLAIN, BOTTLENECK):
+            network = subject().network(kind)
             scale_links(network, 20)
             true, mixed = (
                 measures.responses(network, pairs._replace(rows=part))
@@ -176,7 +177,7 @@ class MeasuresTest(tf.test.TestCase):
             self.assertAllClose(found[1], true["readout1"], atol=1e-5)
 
     def test_a_network_that_is_told_nothing_is_not_misled(self):
-        network = stages.untrained(CONFIG, SETTING)
+        network = subject().network()
         scale_links(network, 0)
         pairs = self.task.test
         logits = measures.predict(network, pairs)
@@ -201,7 +202,8 @@ class MeasuresTest(tf.test.TestCase):
         self.assertLess(certain, uncertain)
 
     def test_what_becomes_of_links_is_read_from_the_optimizer(self):
-        network = stages.compiled(CONFIG, SETTING)
+        network = subject().compiled()
+        network.optimizer.build(network.trainable_variables)
         optimizer = network.optimizer
         optimizer.iterations.assign(10)
         optimizer.rewired.assign(4)
@@ -225,7 +227,7 @@ class MeasuresTest(tf.test.TestCase):
         self.assertEqual(found["cka_distance"], nothing)
 
     def test_structure_is_that_of_the_hidden_units_graph(self):
-        network = stages.untrained(CONFIG, SETTING)
+        network = subject().network()
         found = measures.structure(network)
         analytic = specialization.structural_modularity(3 / 36)
         self.assertAllClose(found["q"], analytic, rtol=1e-6)
@@ -238,7 +240,7 @@ class MeasuresTest(tf.test.TestCase):
         self.assertLess(heavier["q_weighted"], found["q_weighted"])
 
     def test_the_graph_has_links_in_the_direction_they_go(self):
-        network = stages.untrained(CONFIG, SETTING)
+        network = subject().network()
         modules = network.get_layer("modules")
         found = measures.adjacency(network)
         for m, n in ((0, 1), (1, 0)):

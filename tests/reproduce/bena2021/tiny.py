@@ -1,9 +1,11 @@
 """The smallest run of structural_modularity, for tests of its parts."""
 
-from reproduce import structural_modularity
-from reproduce.bena2021 import stages
+import dataclasses
 
-CONFIG = structural_modularity.Config(
+from reproduce.bena2021.subject import Config, Subject
+from reproduce.data import images
+
+CONFIG = Config(
     dataset="digits",
     links=(3,),
     units=6,
@@ -17,4 +19,10 @@ CONFIG = structural_modularity.Config(
     log_steps=2,
     mask_shares=(0.1, 0.5),
 )
-SETTING = stages.Setting(2, 3, 0)
+
+
+def subject(demand=2, links=3, seed=0, **changes):
+    """Returns a `Subject` of the configuration with some changes."""
+    config = dataclasses.replace(CONFIG, **changes)
+    data = images.load_once(config.dataset)
+    return Subject(config, data, demand, links, seed)

@@ -4,12 +4,13 @@ from absl.testing import parameterized
 
 from reproduce import inspect
 from reproduce.own_model import subject
+from reproduce.own_model.subject import Subject
 from tests.reproduce.own_model.brought import BroughtTestCase, blobs, network
 
 
 class SubjectTest(BroughtTestCase):
     def test_findings_and_checks_have_examples_of_their_own(self):
-        user = subject.Subject(network(), *blobs())
+        user = Subject(network(), *blobs())
         found, checked = user.parts(0.3, seed=0)
         self.assertEmpty({*found} & {*checked})
         self.assertLen({*found} | {*checked}, 60)
@@ -37,12 +38,12 @@ class SubjectTest(BroughtTestCase):
         with self.assertRaisesRegex(
             ValueError, f"^--data={self.data} {message}"
         ):
-            subject.load(self.model, self.data)
+            Subject.load(self.model, self.data)
 
     def test_a_model_without_a_loss_is_refused(self):
         network(is_compiled=False).save(self.model)
         with self.assertRaisesRegex(ValueError, "has no loss: call `compile`"):
-            subject.load(self.model, self.data)
+            Subject.load(self.model, self.data)
 
     @parameterized.parameters(-1, 3)
     def test_a_class_that_the_model_has_no_output_for_is_named(self, label):
@@ -51,7 +52,7 @@ class SubjectTest(BroughtTestCase):
         with self.assertRaisesRegex(
             ValueError, f"from 0 to 2, as the model has 3 .*, it has {label}"
         ):
-            subject.load(self.model, self.data)
+            Subject.load(self.model, self.data)
 
     def test_a_damaged_model_and_data_are_named(self):
         model = self.folder / "bad.keras"
@@ -59,11 +60,11 @@ class SubjectTest(BroughtTestCase):
         with self.assertRaisesRegex(
             ValueError, f"--model={model} can't be loa"
         ):
-            subject.load(str(model), self.data)
+            Subject.load(str(model), self.data)
         data = self.folder / "bad.npz"
         data.write_text("no data")
         with self.assertRaisesRegex(ValueError, f"--data={data} is no .npz"):
-            subject.load(self.model, str(data))
+            Subject.load(self.model, str(data))
 
     @parameterized.named_parameters(
         ("unknown", (7,), r"--task_label=7 is no class .* has 0, 1, 2\."),
@@ -72,19 +73,19 @@ class SubjectTest(BroughtTestCase):
     def test_labels_are_checked(self, labels, message):
         x, y = blobs()
         y = np.where(np.arange(60) == 0, 2, np.minimum(y, 1))
-        user = subject.Subject(None, x, y)
+        user = Subject(None, x, y)
         with self.assertRaisesRegex(ValueError, message):
-            subject.check_labels(user, labels, inspect.QUESTIONS)
+            user.check_labels(labels, inspect.QUESTIONS)
 
     def test_neurons_need_class_numbers_and_weights_do_not(self):
-        user = subject.Subject(None, *map(np.float32, blobs()))
+        user = Subject(None, *map(np.float32, blobs()))
         with self.assertRaisesRegex(ValueError, "=neurons needs class numbers"):
-            subject.check_labels(user, (), ("neurons",))
+            user.check_labels((), ("neurons",))
         with self.assertRaisesRegex(
             ValueError, "--task_label needs class numb"
         ):
-            subject.check_labels(user, (1,), ("weights",))
-        self.assertEqual(subject.check_labels(user, (), ("weights",)), [])
+            user.check_labels((1,), ("weights",))
+        self.assertEqual(user.check_labels((), ("weights",)), [])
 
 
 if __name__ == "__main__":

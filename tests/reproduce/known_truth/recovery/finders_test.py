@@ -54,13 +54,12 @@ class FindTest(parameterized.TestCase, tf.test.TestCase):
             found = cases.score_units(SMALL, scores, chosen.values)
             self.assertBetween(found["auroc"], 0, 1)
 
-    def test_clusters_are_those_of_the_network_though_traced_for_another(self):
+    def test_clusters_are_those_of_the_network(self):
         found = []
         for seed in (0, 1):
             planted = cases.network("simple", seed)
-            (clusters,) = finders.find_clusters(
-                CONFIG, planted, "simple", 0
-            ).values()
+            found_in = finders.find_clusters(CONFIG, planted, 0)
+            (clusters,) = found_in.values()
             self.assertEqual([*clusters], [*finders.CLUSTERS])
             labels = clusters["normalized_input_sensitivity"]
             self.assertEqual(cases.agreement(planted, "hidden", labels), 1.0)
