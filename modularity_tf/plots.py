@@ -16,7 +16,8 @@ import os
 import numpy as np
 from matplotlib import collections, figure
 from matplotlib import lines as mpl_lines
-from scipy import stats
+
+from modularity_tf import stats
 
 # Ten colours of Petroff (2021), the cycle "petroff10" of matplotlib.
 PALETTE = (
@@ -57,29 +58,6 @@ def new_figure(width, height, title=""):
 def explain(fig, text):
     """Writes below a figure what its numbers and bars mean."""
     fig.supxlabel(text, x=0.01, ha="left", fontsize=8, color="0.35")
-
-
-def interval_margin(values):
-    """Returns half of the 95 % interval of a mean over repeats.
-
-    By Student's t; NaN where fewer than two repeats are known.
-
-    Args:
-        values: Float array of shape `(repeats, ...)`; NaN is not known.
-
-    Returns:
-        Float array of shape `(...)`.
-    """
-    values = np.asarray(values, "float64")
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    some = np.maximum(count, 1)
-    mean = np.where(known, values, 0).sum(axis=0) / some
-    squares = np.where(known, values - mean, 0) ** 2
-    degrees = np.maximum(count - 1, 1)
-    sd = np.sqrt(squares.sum(axis=0) / degrees)
-    margin = stats.t.ppf(0.975, degrees) * sd / np.sqrt(some)
-    return np.where(count > 1, margin, np.nan)
 
 
 def confusion_matrices(
@@ -178,7 +156,7 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None, ceiling=None):
     for i, (name, values) in enumerate(groups.items()):
         values = np.asarray(values, "float64")
         x = np.arange(len(labels)) + (i - (len(groups) - 1) / 2) * width
-        margin = interval_margin(values) if len(values) > 1 else None
+        margin = stats.mean_half_width(values) if len(values) > 1 else None
         mean = values.mean(axis=0)
         ax.bar(
             x,
@@ -289,7 +267,7 @@ def precision_and_recall(panels, title=""):
         for name, (recall, precision) in curves.items():
             mean = np.mean(precision, axis=0)
             (shown[name],) = ax.plot(recall, mean, **style[name])
-            margin = interval_margin(precision)
+            margin = stats.mean_half_width(precision)
             band = {"color": style[name]["color"], "alpha": 0.2, "linewidth": 0}
             ax.fill_between(recall, mean - margin, mean + margin, **band)
         ax.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="recall")
@@ -441,7 +419,7 @@ def sensitivity(points, chosen, title=""):
     betas = np.array([point["beta"] for point in points])
     values = [100 * np.asarray(point["accuracy"]) for point in points]
     mean = np.array([np.mean(value) for value in values])
-    margins = [float(interval_margin(value)) for value in values]
+    margins = [float(stats.mean_half_width(value)) for value in values]
     shared = [100 * np.mean(point["sharing"]) for point in points]
     ax.errorbar(betas, mean, margins, color="0.6", capsize=2, zorder=1)
     style = {"c": shared, "cmap": "viridis", "zorder": 2}

@@ -1,20 +1,30 @@
-"""Intervals of 95 %: of shares, of means, and of what examples decide."""
+"""Intervals of 95 %: of shares, of means, and of what examples decide.
+
+SciPy has Wilson's interval and the bootstrap, but for cases that count one
+each. Here some may be copies of others, which say nothing new (`copies`).
+"""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
+from scipy import special
 
 RESAMPLES = 1000
-Z = 1.959964
+Z = 1.959964  # of the normal distribution, 2.5 % of which are above
 
 
-def of_share(hits, count, is_all=False):
+def share_interval(
+    hits: float, count: float, is_all: bool = False
+) -> tuple[float, float]:
     """Returns the Wilson interval of a share, low and high.
 
     Args:
-        hits: Number, how many of those looked at.
-        count: Positive int, how many were looked at.
-        is_all: Bool. These are all there are: the share is no estimate.
+        hits: How many of those looked at.
+        count: How many were looked at, above 0; no whole number where copies
+            count less than others, as in `effective_count`.
+        is_all: Whether these are all there are: the share is no estimate.
     """
     share = hits / count
     if is_all:
@@ -28,28 +38,62 @@ def of_share(hits, count, is_all=False):
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def of_mean(values, level=0.025, copies=None):
-    """Returns the t interval of a mean; NaN for a single value.
+def mean_interval(
+    values: npt.ArrayLike,
+    level: float = 0.025,
+    copies: np.ndarray | None = None,
+) -> tuple[float, float]:
+    """Returns Student's interval of a mean; NaN for a single value.
 
     Args:
         values: Array of numbers.
-        level: Float, by which chance misses either end.
+        level: The chance that the mean is beyond an end, of each end.
         copies: As in `effective_count`; `None` if no two values belong to
             copies.
     """
-    from scipy import stats
-
     sums, weights = _by_example(values, copies)
     count, total = len(sums), weights.sum()
     if count < 2:
         return math.nan, math.nan
     mean = float(sums.sum() / total)
     spread = np.sqrt(np.sum((sums - weights * mean) ** 2) / (count - 1))
-    reach = stats.t.ppf(1 - level, count - 1) * spread * math.sqrt(count)
+    reach = special.stdtrit(count - 1, 1 - level) * spread * math.sqrt(count)
     return mean - float(reach / total), mean + float(reach / total)
 
 
-def of_examples(function, values, seed, copies=None):
+def half_width(sd: npt.ArrayLike, count: npt.ArrayLike) -> np.ndarray:
+    """Returns half of Student's interval of a mean; NaN for a single value.
+
+    Args:
+        sd: Standard deviation of the values (of count - 1), or an array.
+        count: How many values there are, or an array.
+    """
+    count = np.asarray(count)
+    return special.stdtrit(count - 1, 0.975) * sd / np.sqrt(count)
+
+
+def mean_half_width(values: npt.ArrayLike) -> np.ndarray:
+    """Returns half of Student's interval of the mean over repeats.
+
+    NaN where fewer than two repeats are known.
+
+    Args:
+        values: Float array of shape `(repeats, ...)`; NaN is not known.
+
+    Returns:
+        Float array of shape `(...)`.
+    """
+    known = np.ma.masked_invalid(np.asarray(values, "float64"))
+    sd = np.ma.filled(known.std(axis=0, ddof=1), np.nan)
+    return half_width(sd, known.count(axis=0))
+
+
+def bootstrap_interval(
+    function: Callable[..., np.ndarray],
+    values: Sequence[npt.ArrayLike],
+    seed: int,
+    copies: np.ndarray | None = None,
+) -> tuple[float, float]:
     """Returns the bootstrap interval of a function of means over examples.
 
     Copies of an example are drawn together. NaN for a single example.
@@ -73,14 +117,16 @@ def of_examples(function, values, seed, copies=None):
     return float(low), float(high)
 
 
-def of_both(value, *ends):
+def combined_interval(
+    value: float, *ends: tuple[float, float]
+) -> tuple[float, float]:
     """Returns the interval of a value that several draws decide.
 
     The distances to the ends add up as those of independent errors do.
 
     Args:
-        value: Float.
-        *ends: Pairs of floats, the interval over each of the draws alone.
+        value: The estimate.
+        *ends: For each of the draws, the interval over that draw alone.
     """
     low, high = (
         math.hypot(*(value - end for end in side)) for side in zip(*ends)
@@ -88,8 +134,8 @@ def of_both(value, *ends):
     return value - low, value + high
 
 
-def effective_count(copies):
-    """Returns as how many distinct examples some with copies count, a float.
+def effective_count(copies: np.ndarray) -> float:
+    """Returns as how many distinct examples some with copies count.
 
     With w(i) examples that are copies of example i, each example included,
 
@@ -109,8 +155,13 @@ def effective_count(copies):
     return float(weights.sum() ** 2 / np.sum(weights**2))
 
 
-def is_fall(losses, whole, tolerance, copies):
-    """Returns what examples tell of a fall: is it small, is it not?
+def fall_test(
+    losses: np.ndarray,
+    whole: np.ndarray | None,
+    tolerance: float,
+    copies: np.ndarray,
+) -> tuple[bool, bool]:
+    """Returns what examples tell of a fall: is it small, is it large?
 
     The fall is the mean of `losses` over that of `whole`. Each answer is
     wrong for about 2.5 % of samples of examples. Where an example is right
@@ -137,8 +188,8 @@ def is_fall(losses, whole, tolerance, copies):
         lost, gained = (count * np.mean(losses == sign) for sign in (1, -1))
         score = _score(lost, gained, count, tolerance)
         return score <= -Z, score >= Z
-    whole = 1.0 if whole is None else whole
-    low, high = of_mean(losses - tolerance * whole, copies=copies)
+    allowed = tolerance if whole is None else tolerance * whole
+    low, high = mean_interval(losses - allowed, copies=copies)
     is_seen = (1 - tolerance) ** count <= 0.025
     return bool(high <= 0 and is_seen), low > 0
 

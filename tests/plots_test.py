@@ -224,16 +224,6 @@ class GroupedBarsTest(tf.test.TestCase):
         self.assertEqual(ax.get_title(), "title")
 
 
-class IntervalMarginTest(tf.test.TestCase):
-    def test_is_that_of_the_known_values_alone(self):
-        values = [[1.0, 2.0, 5.0], [3.0, np.nan, np.nan], [5.0, 4.0, np.nan]]
-        # t of 2 degrees times 2 / sqrt(3), of 1 degree times sqrt(2) / sqrt(2)
-        expected = [4.302653 * 2 / np.sqrt(3), 12.706205, np.nan]
-        np.testing.assert_allclose(
-            plots.interval_margin(values), expected, rtol=1e-6
-        )
-
-
 class PaletteTest(tf.test.TestCase):
     def test_every_entry_has_a_colour_of_its_own(self):
         self.assertLen({plots.color(i) for i in range(10)}, 10)

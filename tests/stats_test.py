@@ -1,40 +1,57 @@
 import math
 
 import numpy as np
+import scipy.stats
 from absl.testing import absltest, parameterized
-from scipy import stats
 
-from modularity_tf import stats as intervals
+from modularity_tf import stats
 
 
-class IntervalsTest(parameterized.TestCase):
+class StatsTest(parameterized.TestCase):
     @parameterized.parameters((0, 10), (7, 10), (10, 10), (1, 2000))
     def test_of_a_share_is_that_of_wilson(self, hits, count):
-        found = intervals.of_share(hits, count)
-        expected = stats.binomtest(hits, count).proportion_ci(method="wilson")
+        found = stats.share_interval(hits, count)
+        expected = scipy.stats.binomtest(hits, count).proportion_ci(
+            method="wilson"
+        )
         np.testing.assert_allclose(found, expected, atol=1e-7)
 
     def test_a_share_of_all_is_no_estimate(self):
-        self.assertEqual(intervals.of_share(3, 4, is_all=True), (0.75, 0.75))
+        self.assertEqual(stats.share_interval(3, 4, is_all=True), (0.75, 0.75))
 
     def test_of_a_mean_is_that_of_student(self):
         values = np.random.default_rng(0).normal(size=12)
-        expected = stats.ttest_1samp(values, 0).confidence_interval()
-        np.testing.assert_allclose(intervals.of_mean(values), expected)
-        self.assertTrue(math.isnan(intervals.of_mean([1.0])[0]))
+        expected = scipy.stats.ttest_1samp(values, 0).confidence_interval()
+        np.testing.assert_allclose(stats.mean_interval(values), expected)
+        self.assertTrue(math.isnan(stats.mean_interval([1.0])[0]))
+
+    def test_half_a_width_is_that_of_the_known_values_alone(self):
+        values = [[1.0, 2.0, 5.0], [3.0, np.nan, np.nan], [5.0, 4.0, np.nan]]
+        # t of 2 degrees times 2 / sqrt(3), of 1 degree times sqrt(2) / sqrt(2)
+        expected = [4.302653 * 2 / np.sqrt(3), 12.706205, np.nan]
+        np.testing.assert_allclose(
+            stats.mean_half_width(values), expected, rtol=1e-6
+        )
+        low, high = stats.mean_interval(range(9))
+        np.testing.assert_allclose(
+            [stats.mean_half_width(range(9))] * 2, [high - 4, 4 - low]
+        )
+        self.assertTrue(math.isnan(stats.mean_half_width([1.0])))
 
     def test_of_examples_holds_the_truth_in_95_of_100(self):
         rng, inside = np.random.default_rng(0), 0
         for seed in range(80):
             values = [rng.normal(3, 1, 80), rng.normal(1, 0.3, 80)]
-            low, high = intervals.of_examples(lambda a, b: a / b, values, seed)
+            low, high = stats.bootstrap_interval(
+                lambda a, b: a / b, values, seed
+            )
             inside += low <= 3 <= high
         # 76 of 80 expected; below 66 in fewer than 1e-4.
         self.assertBetween(inside, 66, 80)
 
     def test_the_same_examples_are_drawn_for_all_values(self):
         values = np.random.default_rng(0).normal(size=50)
-        low, high = intervals.of_examples(
+        low, high = stats.bootstrap_interval(
             lambda a, b: a - b, [values, values - 1], 0
         )
         np.testing.assert_allclose([low, high], 1)
@@ -42,28 +59,31 @@ class IntervalsTest(parameterized.TestCase):
     def test_copies_do_not_narrow_an_interval(self):
         values = np.random.default_rng(0).normal(size=30)
         copies = np.repeat(np.arange(30), 7)
-        self.assertAlmostEqual(intervals.effective_count(copies), 30)
-        self.assertEqual(intervals.effective_count(np.arange(30)), 30)
+        self.assertAlmostEqual(stats.effective_count(copies), 30)
+        self.assertEqual(stats.effective_count(np.arange(30)), 30)
         many = np.repeat(values, 7)
         np.testing.assert_allclose(
-            intervals.of_mean(many, copies=copies), intervals.of_mean(values)
+            stats.mean_interval(many, copies=copies),
+            stats.mean_interval(values),
         )
         np.testing.assert_allclose(
-            intervals.of_examples(lambda a: a, [many], 0, copies),
-            intervals.of_examples(lambda a: a, [values], 0),
+            stats.bootstrap_interval(lambda a: a, [many], 0, copies),
+            stats.bootstrap_interval(lambda a: a, [values], 0),
         )
         one = np.zeros(9, int)
-        self.assertTrue(math.isnan(intervals.of_mean(many[:9], copies=one)[0]))
-        found = intervals.of_examples(lambda a: a, [many[:9]], 0, one)
+        self.assertTrue(
+            math.isnan(stats.mean_interval(many[:9], copies=one)[0])
+        )
+        found = stats.bootstrap_interval(lambda a: a, [many[:9]], 0, one)
         self.assertTrue(math.isnan(found[0]))
         # One example of which half of all are copies counts for much.
         half = np.array([0] * 100 + [*range(1, 101)])
         self.assertAlmostEqual(
-            intervals.effective_count(half), 200**2 / (100**2 + 100)
+            stats.effective_count(half), 200**2 / (100**2 + 100)
         )
 
     def test_independent_errors_add_up(self):
-        found = intervals.of_both(1.0, (0.7, 1.3), (0.6, 1.0))
+        found = stats.combined_interval(1.0, (0.7, 1.3), (0.6, 1.0))
         np.testing.assert_allclose(found, (0.5, 1.3))
 
     @parameterized.parameters(
@@ -81,9 +101,9 @@ class IntervalsTest(parameterized.TestCase):
     ):
         losses = np.zeros(count)
         losses[:lost], losses[lost : lost + gained] = 1, -1
-        found = intervals.is_fall(losses, None, tolerance, np.arange(count))
+        found = stats.fall_test(losses, None, tolerance, np.arange(count))
         self.assertEqual(found, (small, large))
-        ten = intervals.is_fall(
+        ten = stats.fall_test(
             np.tile(losses, 10), None, tolerance, np.tile(np.arange(count), 10)
         )
         self.assertEqual(ten, found)
@@ -99,7 +119,7 @@ class IntervalsTest(parameterized.TestCase):
         rng = np.random.default_rng(0)
         whole = rng.uniform(1, 3, count)
         losses = fall * whole + rng.normal(0, 0.05, count)
-        found = intervals.is_fall(losses, whole, 0.01, np.arange(count))
+        found = stats.fall_test(losses, whole, 0.01, np.arange(count))
         self.assertEqual(found, (small, large))
 
     @parameterized.parameters("right or wrong", "losses")
@@ -112,7 +132,7 @@ class IntervalsTest(parameterized.TestCase):
             else:
                 whole = None
                 losses = rng.choice([-1, 0, 1], 300, p=[0.05, 0.85, 0.1])
-            hits += intervals.is_fall(losses, whole, 0.05, np.arange(300))
+            hits += stats.fall_test(losses, whole, 0.05, np.arange(300))
         # 25 expected of each; above 52 in fewer than 1e-6.
         self.assertLess(hits.max(), 52)
 

@@ -95,8 +95,8 @@ class Evaluation:
         """
         if self._scale is None and np.isin(values, (0, 1)).all():
             count = stats.effective_count(self.copies)
-            return stats.of_share(values.mean() * count, count)
-        return stats.of_examples(
+            return stats.share_interval(values.mean() * count, count)
+        return stats.bootstrap_interval(
             self._of_means, self._parts(values), seed, self.copies
         )
 
@@ -106,7 +106,7 @@ class Evaluation:
         Args:
             before: What `values` returned.
             after: Likewise, with less of the model.
-            tolerance: Float, as in `intervals.is_fall`.
+            tolerance: Float, as in `stats.fall_test`.
 
         Returns:
             Two bools: it is surely at most `tolerance`, and surely more.
@@ -114,7 +114,7 @@ class Evaluation:
         losses, whole = before - after, None
         if self._scale is not None:  # of a loss
             losses, whole = -losses, self._scale[1] - self._scale[0]
-        return stats.is_fall(losses, whole, tolerance, self.copies)
+        return stats.fall_test(losses, whole, tolerance, self.copies)
 
     def notice(self, paths, seed):
         """Returns which weights any output notices, on any example.

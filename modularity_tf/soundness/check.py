@@ -241,7 +241,7 @@ class _Check:
             needless = self._drops(without) <= self._tolerance + 1e-9
             within, beyond = np.transpose([self._is_fall(v) for v in without])
             low, high = (
-                stats.of_share(flags.sum(), len(flags), is_all)[end]
+                stats.share_interval(flags.sum(), len(flags), is_all)[end]
                 for end, flags in enumerate((within, ~beyond))
             )
             what = "one member" if size == 1 else f"{size} members at once"
@@ -402,9 +402,9 @@ class _Check:
         return {
             "performance": np.array(scoring),
             "value": value,
-            "ends": stats.of_both(
+            "ends": stats.combined_interval(
                 value,
-                stats.of_mean(scoring),
+                stats.mean_interval(scoring),
                 self._network.interval(np.mean(found, axis=0), self._seed),
             ),
         }

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import special
 
-from modularity_tf import checks
-from modularity_tf import stats as intervals
+from modularity_tf import checks, stats
 from modularity_tf.findings import overlap
 
 VERDICTS = ("separate", "shared", "undetermined")
@@ -237,8 +237,6 @@ class _Counts:
             function: Function from what `estimates` returns to a number.
             level: Float.
         """
-        from scipy import stats
-
         value, counts = function(self.estimates()), np.array(self._both.shape)
         variances = np.array(
             [
@@ -253,7 +251,7 @@ class _Counts:
         if not total > 0:  # no spread, or NaN
             return value + total, value + total
         freedom = total**2 / np.sum(variances**2 / (counts - 1))
-        reach = stats.t.ppf(1 - level, freedom) * math.sqrt(total)
+        reach = special.stdtrit(freedom, 1 - level) * math.sqrt(total)
         return float(value - reach), float(value + reach)
 
 
@@ -294,7 +292,7 @@ def _bounds(losses, is_all, level):
     if np.ptp(losses) == 0:
         # What was never seen may be there, up to a share of this chance.
         return mean * level ** (1 / count), mean
-    return intervals.of_mean(losses, level)
+    return stats.mean_interval(losses, level)
 
 
 def _are_alike(sets, level, seed):

@@ -8,9 +8,9 @@ import itertools
 import math
 
 import numpy as np
-from scipy import stats
+import scipy.stats
 
-from modularity_tf import plots
+from modularity_tf import stats
 from modularity_tf.structure import specialization
 from reproduce.bena2021 import arms, measures
 from reproduce.publishing import claim, experiment
@@ -114,7 +114,7 @@ def rank_correlation(first, second):
     """Returns Spearman's rank correlation; NaN if either does not vary."""
     if min(np.ptp(first), np.ptp(second)) == 0:
         return math.nan
-    return float(stats.spearmanr(first, second).statistic)
+    return float(scipy.stats.spearmanr(first, second).statistic)
 
 
 def structural_q(sweep):
@@ -345,7 +345,7 @@ def _mean_sd(found, network, measure):
 
 def _spread(values, digits=".2f"):
     """Returns a mean and half of its interval, in words."""
-    margin = plots.interval_margin(values)
+    margin = stats.mean_half_width(values)
     text = format(np.mean(values), digits)
     return text if np.isnan(margin) else f"{text} ± {format(margin, digits)}"
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from modularity_tf import plots
+from modularity_tf import plots, stats
 from reproduce.bena2021 import arms, claims, parity_mnist
 
 _ROLES = {
@@ -68,7 +68,7 @@ def _band(ax, x, values, label=None, color=None, style="o-"):
     mean, color = values.mean(axis=0), color or plots.color(0)
     ax.plot(x, mean, style, color=color, label=label, markersize=4)
     if len(values) > 1:
-        margin = plots.interval_margin(values)
+        margin = stats.mean_half_width(values)
         low, high = mean - margin, mean + margin
         ax.fill_between(x, low, high, color=color, alpha=0.2)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modularity_tf import plots
+from modularity_tf import plots, stats
 from modularity_tf.findings import comparison
 from reproduce.comparing import stages
 from reproduce.publishing import claim, titles
@@ -134,6 +134,6 @@ def _mean_row(repeats, first, second, layer):
         "value": value,
         "chance": chance,
         "p": None,
-        "margin": float(plots.interval_margin(found[:, 0])),
+        "margin": float(stats.mean_half_width(found[:, 0])),
         "n": len(repeats),
     }

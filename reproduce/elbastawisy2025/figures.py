@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modularity_tf import plots
+from modularity_tf import plots, stats
 from reproduce.elbastawisy2025.claims import (
     CALIBRATION,
     METHODS,
@@ -206,7 +206,7 @@ def _sweep(repeats, title):
                 ax.errorbar(
                     x,
                     mean(values, 0),
-                    plots.interval_margin(values),
+                    stats.mean_half_width(values),
                     fmt=style,
                     color=plots.color(i),
                     label=f"{name}, tau = {tau}",

@@ -5,8 +5,8 @@ import functools
 import math
 
 import rich.table
-from scipy import special
 
+from modularity_tf import stats
 from reproduce.publishing import records
 
 NO_NUMBER = "no number given"
@@ -69,7 +69,7 @@ class Claim:
         sd = margin = math.nan
         if n > 1:
             sd = math.sqrt(sum((v - mean) ** 2 for v in self.values) / (n - 1))
-            margin = float(special.stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
+            margin = float(stats.half_width(sd, n))
         low, high = mean - margin, mean + margin
         if self.at_least:
             good, bad = low >= self.threshold, high < self.threshold

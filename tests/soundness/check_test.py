@@ -283,7 +283,7 @@ class NeuronsTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertAllClose(
             found.value("without the part"),
-            expected(chosen.remove_from(model, incoming)),
+            expected(chosen.remove_from(model, incoming=incoming)),
         )
         # The output layer's neurons stay, so they are no part to remove.
         hidden = sum(int(chosen.values[p].sum()) for p in ("conv", "hidden"))

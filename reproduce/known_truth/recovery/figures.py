@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modularity_tf import plots
+from modularity_tf import plots, stats
 from reproduce.known_truth.recovery import cases
 from reproduce.publishing.records import grouped, mean
 
@@ -221,7 +221,7 @@ def _controls(controls):
                     "layer": name,
                     "value": mean(_answers(records, m)),
                     "margin": float(
-                        plots.interval_margin(_answers(records, m))
+                        stats.mean_half_width(_answers(records, m))
                     ),
                     "n": len(records),
                     "chance": mean(
