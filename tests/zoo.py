@@ -175,7 +175,8 @@ class Specimen:
     def _two_units(self):
         """Returns two selections: a unit of every hidden layer each."""
         one, other = {}, {}
-        for path, layer in activations.neuron_layers(self.model).items():
+        known = activations.neuron_layers(self.model, outputs=True)
+        for path, layer in known.items():
             kernel = keras_private.kernel(layer)
             is_int4 = getattr(layer, "quantization_mode", None) == "int4"
             units = layer.units if is_int4 else kernel.shape[-1]
@@ -242,7 +243,7 @@ def forced(model, values):
         values: Dict from path to a pair: a bool array, which units; and a
             function from the layer and its output to what these put out.
     """
-    found = activations.neuron_layers(model)
+    found = activations.neuron_layers(model, outputs=True)
     chosen = {path: found[path] for path in values}
 
     def change(path, out):
@@ -273,7 +274,8 @@ def activities(specimen):
     model, activated = specimen.model, specimen.entry.activated
     if specimen.entry.noise:  # other draws, other means
         return {}
-    paths = {activated.get(p, p): p for p in activations.neuron_layers(model)}
+    neuronal = activations.neuron_layers(model, outputs=True)
+    paths = {activated.get(p, p): p for p in neuronal}
     chosen = {}
     for path in paths:
         chosen |= {
@@ -322,7 +324,7 @@ def find_weights(s):
             s.data,
             s.data,
             alpha=1e-4,
-            keep_probability=0.9,
+            initial_keep_probability=0.9,
             steps=2,
             batch_size=zoo_models.ROWS,
             learning_rate=3.0,
@@ -357,6 +359,8 @@ def find_neurons(s):
     )
     found.check_fits(s.model)
     for path, (_, sizes) in activities(s).items():
+        if zoo_models.is_output(path):
+            continue
         means = sizes[s.labels == 1].mean(axis=0)
         expected = means > np.percentile(means, PERCENTILE)
         gap = np.abs(means - np.percentile(means, PERCENTILE)).min()
@@ -390,8 +394,13 @@ def keep_neurons(s):
         _check_outputs(s, copy, s.outputs())
 
 
+def on_and_off(s):
+    """Returns a selection of neurons, and of others that are off."""
+    return mtf.NeuronSelection(s.first.values, off=s.second.values)
+
+
 def force_neurons(s):
-    copy = mtf.NeuronMask(on=s.first, off=s.second).apply(s.model)
+    copy = on_and_off(s).force(s.model)
     values = {
         path: (
             flags | s.second.values[path],
@@ -431,9 +440,11 @@ def remove_neurons(s):
 
 
 def weights_of_neurons(s):
-    chosen, told = _removable(s, lambda part: part.weights(s.model))
+    chosen, told = _removable(
+        s, lambda part: mtf.WeightMask.of_neurons(part, s.model)
+    )
     if chosen:
-        found = chosen.weights(s.model).values
+        found = mtf.WeightMask.of_neurons(chosen, s.model).values
         layer_of = {k: p for p, k in activations.kernel_paths(s.model).items()}
         small = model_weights.model_weights(s.small) if s.small else {}
         for path, marked in found.items():
@@ -471,23 +482,23 @@ def compare(s):
         ).rows
     units = s.kernels().units(s.model).values
     for row in rows[:-1]:
-        one, other = s.first.values[row["layer"]], units[row["layer"]]
+        one, other = s.first.values[row.layer], units[row.layer]
         expected = None
         if one.any():
             expected = (one & other).sum() / one.sum()
-        is_right = row["value"] == expected or (
-            None not in (row["value"], expected)
-            and abs(row["value"] - expected) < 1e-6
+        is_right = row.value == expected or (
+            None not in (row.value, expected)
+            and abs(row.value - expected) < 1e-6
         )
         if not is_right:
             raise Wrong(f"{row}: in truth {expected}")
 
 
 def save_findings(s):
-    both = mtf.NeuronMask(on=s.first, off=s.second)
+    both = on_and_off(s)
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "finding.npz")
-        for found in (s.kernels(), s.first, both, *s.clusters.values()):
+        for found in (s.kernels(), s.first, both, s.clusters):
             found.save(file)
             loaded = type(found).load(file, s.model)
             if repr(_told(found)) != repr(_told(loaded)):
@@ -496,11 +507,8 @@ def save_findings(s):
 
 def _told(found):
     """Returns all that a finding holds, as text can tell it."""
-    values = found.get_config() if hasattr(found, "get_config") else vars(found)
-    return {
-        key: value.tolist() if isinstance(value, np.ndarray) else value
-        for key, value in values.items()
-    }
+    config, arrays = found._packed()
+    return config, {key: value.tolist() for key, value in arrays.items()}
 
 
 def save_copy(s):

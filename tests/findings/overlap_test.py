@@ -6,13 +6,13 @@ from scipy import stats
 from modularity_tf.findings import overlap
 
 
-class OverlapsTest(parameterized.TestCase, tf.test.TestCase):
+class BetweenTest(parameterized.TestCase, tf.test.TestCase):
     def test_by_hand(self):
         t = {"a": np.array([1, 1, 0, 0], bool), "b": np.ones((2, 1), bool)}
         r = {"a": np.array([1, 0, 1, 1], bool), "b": np.zeros((2, 1), bool)}
-        found = overlap.overlaps(t, r)
-        self.assertEqual(list(found), ["a", "b", "total"])
-        a, total = found["a"], found["total"]
+        total = overlap.between(t, r)
+        self.assertEqual([*total.by_tensor], ["a", "b"])
+        a = total.by_tensor["a"]
         self.assertEqual((a.shared, a.first, a.second), (1, 2, 3))
         self.assertAllClose([a.share, a.jaccard], [1 / 2, 1 / 4])
         self.assertAllClose(a.expected, 2 * 3 / 4)
@@ -20,14 +20,14 @@ class OverlapsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(a.expected_jaccard, 1.5 / (2 + 3 - 1.5))
         self.assertEqual((total.shared, total.first, total.second), (1, 4, 3))
         self.assertAllClose(total.share, 1 / 4)
-        none = overlap.overlaps(r, t)["b"]
+        none = overlap.between(r, t).by_tensor["b"]
         self.assertTrue(np.isnan(none.share))
 
     def test_expectation_and_spread_are_those_of_random_sets(self):
         rng = np.random.default_rng(0)
         flags = np.arange(60) < 20
         others = np.arange(60) < 33
-        found = overlap.overlaps({"a": flags}, {"a": others})["a"]
+        found = overlap.between({"a": flags}, {"a": others})
         counts = [
             np.sum(rng.permutation(flags) & others) for _ in range(20_000)
         ]
@@ -38,10 +38,11 @@ class OverlapsTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertAllClose(np.std(counts), sd, rtol=0.04)
 
-    def test_p_is_that_of_sets_dealt_out_anew(self):
+    def test_p_is_that_of_permuted_sets(self):
         t = {"a": np.arange(6) < 3, "b": np.arange(10) < 5}
         r = {"a": np.arange(6) < 3, "b": np.arange(10) % 2 > 0}
-        found = overlap.overlaps(t, r)
+        total = overlap.between(t, r)
+        found = total.by_tensor
         # 1 of the 20 triples of a layer of six.
         self.assertAllClose(found["a"].p_value(), 1 / 20, atol=0.01)
         # Five of ten with five of ten: two or more in all but 26 of 252.
@@ -50,11 +51,10 @@ class OverlapsTest(parameterized.TestCase, tf.test.TestCase):
         first = [stats.hypergeom(6, 3, 3).pmf(k) for k in range(4)]
         second = stats.hypergeom(10, 5, 5)
         expected = sum(p * second.sf(4 - k) for k, p in enumerate(first))
-        self.assertAllClose(found["total"].p_value(), expected, atol=0.015)
-        self.assertEqual(
-            found["total"].p_value(seed=1), found["total"].p_value(seed=1)
-        )
-        self.assertEqual(overlap.overlaps(t, t)["b"].p_value(19), 0.05)
+        self.assertAllClose(total.p_value(), expected, atol=0.015)
+        self.assertEqual(total.p_value(seed=1), total.p_value(seed=1))
+        same = overlap.between(t, t).by_tensor["b"]
+        self.assertEqual(same.p_value(19), 0.05)
         with self.assertRaisesRegex(ValueError, "`permutations` must be"):
             found["a"].p_value(permutations=0)
 
@@ -65,45 +65,4 @@ class OverlapsTest(parameterized.TestCase, tf.test.TestCase):
     )
     def test_refuses(self, other, message):
         with self.assertRaisesRegex(ValueError, message):
-            overlap.overlaps({"a": np.ones(2, bool)}, other)
-
-
-class SharingWithOthersTest(tf.test.TestCase):
-    def test_the_reference_is_the_union_of_the_others(self):
-        rng = np.random.default_rng(0)
-        x, y, z = (rng.random(50) < 0.4 for _ in range(3))
-        found = overlap.sharing_with_others(
-            {"x": {"w": x}, "y": {"w": y}, "z": {"w": z}}
-        )
-        self.assertEqual(list(found), ["x", "y", "z"])
-        expected = np.sum(y & (x | z)) / np.sum(y)
-        self.assertAllClose(found["y"]["total"].share, expected)
-        self.assertAllClose(found["y"]["w"].share, expected)
-
-    def test_one_set_has_no_others(self):
-        with self.assertRaisesRegex(ValueError, "got 1"):
-            overlap.sharing_with_others({"x": {"w": np.ones(2, bool)}})
-
-
-class SpecializeAndReuseTest(tf.test.TestCase):
-    def test_disjoint_sets_are_specialized(self):
-        flags = np.arange(100) < 50
-        found = overlap.overlap_of_functions(
-            {"a": {"w": flags}, "b": {"w": ~flags}}
-        )
-        self.assertAllClose([found.mean, found.share], [-0.5, 0.0])
-        self.assertGreater(-found.mean, 5 * found.chance_sd)
-
-    def test_equal_sets_are_reused(self):
-        flags = {"w": np.arange(100) < 50}
-        found = overlap.overlap_of_repeats([(flags, flags)])
-        self.assertAllClose([found.mean, found.share], [0.5, 1.0])
-
-    def test_random_sets_are_neither(self):
-        rng = np.random.default_rng(0)
-        sets = {i: {"w": rng.random(10_000) < 0.3} for i in range(4)}
-        found = overlap.overlap_of_functions(sets)
-        self.assertLess(abs(found.mean), 7 * found.chance_sd)
-        self.assertAllClose(found.share, 0.3, atol=0.05)
-        again = overlap.overlap_of_repeats([(sets[0], sets[1])])
-        self.assertLess(abs(again.mean), 7 * again.chance_sd)
+            overlap.between({"a": np.ones(2, bool)}, other)

@@ -42,9 +42,9 @@ class BinarySetTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "`provenance` must hold JSON"):
             part_set.PartSet({}, provenance)
 
-    @parameterized.parameters(-1, None, "a", 1.5, True)
+    @parameterized.parameters(-1, 2**31, "a", 1.5, True)
     def test_refuses_to_shuffle_by(self, seed):
-        message = "`seed` must be an int at least 0"
+        message = r"`seed` must be an int in \[0, 2\*\*31\)"
         with self.assertRaisesRegex(ValueError, message):
             part_set.PartSet({"a": np.ones(3, bool)}).shuffled(seed)
 

@@ -178,12 +178,13 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(mask.iou(other), both.sum() / any_.sum())
         self.assertAllClose(mask.keep_fraction, kept.sum() / sizes.sum())
         self.assertEqual(mask.size, sizes.sum())
-        for per_tensor, expected in (
-            (mask.sharing(other, per_tensor=True), both / kept),
-            (mask.iou(other, per_tensor=True), both / any_),
+        by_tensor = mask.overlap(other).by_tensor
+        for found, expected in (
+            ({p: x.share for p, x in by_tensor.items()}, both / kept),
+            ({p: x.jaccard for p, x in by_tensor.items()}, both / any_),
             (mask.keep_fractions(), kept / sizes),
         ):
-            self.assertAllClose(per_tensor, dict(zip(SHAPES, expected)))
+            self.assertAllClose(found, dict(zip(SHAPES, expected)))
 
     def test_corners(self):
         mask, full, empty = random_mask(0), full_mask(True), full_mask(False)
@@ -202,9 +203,10 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
         self.assertTrue(np.isnan(EMPTY.keep_fraction))
         self.assertEqual(EMPTY.keep_fractions(), {})
         values = {**mask.values, "a/bias": np.zeros(3, bool)}
-        per_tensor = weight_mask.WeightMask(values).sharing(mask, True)
-        self.assertTrue(np.isnan(per_tensor.pop("a/bias")))
-        self.assertEqual(per_tensor, {"a/kernel": 1, "b/kernel": 1})
+        more = weight_mask.WeightMask(values)
+        none = weight_mask.WeightMask({"a/bias": values["a/bias"]})
+        self.assertTrue(np.isnan(none.sharing(none)))
+        self.assertEqual(more.sharing(more), 1)
 
     def test_repr_says_how_much_is_kept(self):
         mask = mask_of(1, 0, 0, 0)

@@ -26,7 +26,7 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
     def test_returns_what_each_layer_puts_out(self, compiled):
         model = small_models.cnn()
         inputs = np.random.default_rng(0).normal(size=(5, 6, 6, 2))
-        watch = activations.ActivationModel(model)
+        watch = activations.ActivationModel(model, outputs=True)
         call = tf.function(watch) if compiled else watch
         found = call(tf.constant(inputs, "float32"))
         self.assertEqual(list(found), ["conv", "hidden", "output"])
@@ -39,7 +39,7 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_reaches_layers_of_nested_and_subclassed_models(self):
         model, x = small_models.nested(), np.ones((2, 4), "float32")
-        found = activations.ActivationModel(model)(x)
+        found = activations.ActivationModel(model, outputs=True)(x)
         hidden = model.get_layer("first")(x)
         self.assertAllClose(found["first"], hidden)
         self.assertAllClose(found["inner/d"], model.get_layer("inner")(hidden))
@@ -53,7 +53,7 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
         x = tf.ones((2, 4))
         mine(x)
         with self.assertRaisesRegex(ValueError, "'spare' of 'mine'"):
-            activations.ActivationModel(mine)(x)
+            activations.ActivationModel(mine, outputs=True)(x)
 
     @parameterized.parameters(True, False)
     def test_a_loop_is_out_of_reach_run_eagerly_or_not(self, compiled):
@@ -64,7 +64,7 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
                 layers.Dense(2, name="output"),
             ]
         )
-        watch = activations.ActivationModel(model)
+        watch = activations.ActivationModel(model, outputs=True)
         call = tf.function(watch) if compiled else watch
         with self.assertRaisesRegex(ValueError, "inner' .* within a loop"):
             call(tf.ones((2, 3, 4)))
@@ -72,7 +72,7 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
     def test_calls_of_several_shapes_are_refused(self):
         inputs, shared = keras.Input((6, 6, 2)), layers.Conv2D(2, 3, name="c")
         model = keras.Model(inputs, shared(shared(inputs)))
-        watch = activations.ActivationModel(model)
+        watch = activations.ActivationModel(model, outputs=True)
         with self.assertRaisesRegex(ValueError, "'c' .* several shapes"):
             watch(np.ones((1, 6, 6, 2)))
 
@@ -81,7 +81,7 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
         shared = layers.Dense(4, name="shared")
         model = keras.Model(inputs, shared(shared(inputs)))
         x = np.random.default_rng(0).normal(size=(5, 4))
-        found = activations.ActivationModel(model)(x)["shared"]
+        found = activations.ActivationModel(model, outputs=True)(x)["shared"]
         self.assertEqual(found.shape, (5, 2, 4))
         self.assertAllClose(found[:, 0], shared(x))
         self.assertAllClose(found[:, 1], model(x))
@@ -160,7 +160,7 @@ class ActivationAfterTest(parameterized.TestCase, tf.test.TestCase):
         for layer in model.layers:
             if isinstance(layer, layers.BatchNormalization):
                 layer.beta.assign([0.3, -0.2, 0.1])
-        found = activations.ActivationModel(model)(IMAGES)
+        found = activations.ActivationModel(model, outputs=True)(IMAGES)
         expected = keras.Sequential(model.layers[: 1 + len(chain)])(IMAGES)
         self.assertAllClose(found["conv"], expected)
         self.assertAllClose(found["output"], model(IMAGES))
@@ -176,7 +176,8 @@ class ActivationAfterTest(parameterized.TestCase, tf.test.TestCase):
         two.set_weights(one.get_weights())
         rows = IMAGES.reshape(5, -1)
         expected, found = (
-            activations.ActivationModel(m)(rows) for m in (one, two)
+            activations.ActivationModel(m, outputs=True)(rows)
+            for m in (one, two)
         )
         self.assertAllEqual([*found], ["hidden", "output"])
         self.assertAllClose(found, expected)
@@ -184,7 +185,7 @@ class ActivationAfterTest(parameterized.TestCase, tf.test.TestCase):
     def test_is_found_in_subclassed_models_layers_and_operations(self):
         model = Network()
         model(IMAGES)
-        found = activations.ActivationModel(model)(IMAGES)
+        found = activations.ActivationModel(model, outputs=True)(IMAGES)
         block = model.block(IMAGES)
         self.assertAllClose(found["block/conv"], block)
         hidden = model.hidden(model.flatten(block))
@@ -203,7 +204,9 @@ class ActivationAfterTest(parameterized.TestCase, tf.test.TestCase):
                 layers.Dense(2, name="output"),
             ]
         )
-        found = activations.ActivationModel(model)(IMAGES.reshape(5, -1))
+        found = activations.ActivationModel(model, outputs=True)(
+            IMAGES.reshape(5, -1)
+        )
         self.assertEqual(found["hidden"].dtype, tf.float32)
         self.assertEqual(np.min(found["hidden"]), 0.0)
 
@@ -220,7 +223,7 @@ class ActivationAfterTest(parameterized.TestCase, tf.test.TestCase):
         inputs = keras.Input((6, 6, 2))
         conv = layers.Conv2D(2, 3, padding="same", name="conv")
         model = keras.Model(inputs, after(inputs, conv(inputs)))
-        found = activations.ActivationModel(model)(IMAGES)
+        found = activations.ActivationModel(model, outputs=True)(IMAGES)
         self.assertAllClose(found["conv"], conv(IMAGES), atol=1e-5)
 
     def test_is_the_layers_own_output_if_it_has_an_activation(self):
@@ -232,7 +235,7 @@ class ActivationAfterTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         rows = IMAGES.reshape(5, -1)
-        found = activations.ActivationModel(model)(rows)
+        found = activations.ActivationModel(model, outputs=True)(rows)
         self.assertAllClose(found["d"], model.layers[0](rows))
 
     def test_follows_each_call_of_a_shared_layer_or_none(self):
@@ -242,7 +245,9 @@ class ActivationAfterTest(parameterized.TestCase, tf.test.TestCase):
         rows = np.random.default_rng(0).normal(size=(5, 4))
         for last, clear in ((relu, True), (lambda x: x, False)):
             model = keras.Model(inputs, last(shared(first)))
-            found = activations.ActivationModel(model)(rows)["shared"]
+            found = activations.ActivationModel(model, outputs=True)(rows)[
+                "shared"
+            ]
             self.assertEqual(np.min(found) == 0, clear)
 
     @parameterized.named_parameters(
@@ -326,7 +331,7 @@ class SelfAttention(layers.Layer):
 class KerasMaskTest(tf.test.TestCase):
     def test_is_passed_on_with_activations(self):
         model = of_padded_text()
-        watch = activations.ActivationModel(model)
+        watch = activations.ActivationModel(model, outputs=True)
 
         @tf.function(autograph=False)
         def call(tokens):
@@ -390,14 +395,16 @@ class PrecisionTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         inputs = np.random.default_rng(0).normal(size=(4, 3))
-        found = activations.ActivationModel(model)(inputs)["d"]
+        found = activations.ActivationModel(model, outputs=True)(inputs)["d"]
         self.assertEqual(found.dtype, tf.float64)
         kernel = model.get_weights()[0]
         self.assertAllClose(found, inputs @ kernel, 1e-14, 1e-14)
         policy = keras.config.dtype_policy()
         self.addCleanup(keras.config.set_dtype_policy, policy)
         keras.config.set_dtype_policy("mixed_float16")
-        watch = activations.ActivationModel(model)  # of another policy
+        watch = activations.ActivationModel(
+            model, outputs=True
+        )  # of another policy
         self.assertAllEqual(watch(inputs)["d"], found)
 
 
@@ -503,7 +510,7 @@ class QuantizedTest(parameterized.TestCase, tf.test.TestCase):
         )
         model.quantize(mode)
         rows = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
-        found = activations.ActivationModel(model)(rows)
+        found = activations.ActivationModel(model, outputs=True)(rows)
         hidden = model.layers[0](rows)
         self.assertAllClose(found["hidden"], tf.nn.relu(hidden))
         self.assertAllClose(found["last"], model(rows))
@@ -519,7 +526,7 @@ class QuantizedTest(parameterized.TestCase, tf.test.TestCase):
         layer.enable_lora(2)
         layer.lora_kernel_b.assign(np.ones((2, 6)))
         rows = np.eye(4, dtype="float32")
-        found = activations.ActivationModel(model)(rows)["d"]
+        found = activations.ActivationModel(model, outputs=True)(rows)["d"]
         self.assertAllClose(found, layer.kernel, atol=1e-5)
         self.assertEqual(activations.kernel_paths(model), {"d": "d/kernel"})
 

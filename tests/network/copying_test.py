@@ -5,7 +5,7 @@ from absl.testing import parameterized
 from keras import layers, ops
 
 from modularity_tf.findings import weight_mask
-from modularity_tf.findings.neuron_selection import NeuronMask, NeuronSelection
+from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.masking import masked_model
 from modularity_tf.network import copying, example_inputs, model_weights
 
@@ -265,12 +265,13 @@ class CopiedTest(parameterized.TestCase, tf.test.TestCase):
     def test_neuron_masks_and_twins_keep_what_was_adapted(self):
         model = trained(normalized_within())
         everything = NeuronSelection({"hidden": np.ones(4, bool)})
-        kept = NeuronMask(~everything, ~everything)
+        none = ~everything
+        kept = NeuronSelection(none.values, off=none.values)
         expected = model(FAR)
         for copy in (
             everything.apply(model),
             (~everything).remove_from(model),
-            kept.apply(model),
+            kept.force(model),
         ):
             self.assertAllClose(copy(FAR), expected, rtol=1e-5)
         twin = masked_model.MaskedModel(model).untrained_twin().model

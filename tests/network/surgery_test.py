@@ -4,10 +4,13 @@ import tensorflow as tf
 from absl.testing import parameterized
 from keras import layers
 
-from modularity_tf import WeightMask
-from modularity_tf.findings.neuron_selection import NeuronMask, NeuronSelection
-from modularity_tf.network import activations, functional_call, model_weights
-from modularity_tf.network import surgery as subnetworks
+from modularity_tf.findings.neuron_selection import NeuronSelection
+from modularity_tf.network import (
+    activations,
+    functional_call,
+    model_weights,
+)
+from modularity_tf.network import surgery as network_surgery
 
 
 def cnn():
@@ -54,6 +57,11 @@ def chosen(model, seed=0):
     )
 
 
+def forced(on, off):
+    """Returns a selection of neurons to force on, and others off."""
+    return NeuronSelection(on.values, off=off.values)
+
+
 def outputs_of_layers(model):
     """Returns the activations of every layer for some images, as arrays."""
     found = activations.ActivationModel(model)(IMAGES)
@@ -68,7 +76,7 @@ class BuildSubnetworkTest(parameterized.TestCase, tf.test.TestCase):
         model = cnn()
         selection = chosen(model)
         before = model.get_weights()
-        sub = subnetworks.build_subnetwork(model, selection)
+        sub = selection.apply(model)
         found = outputs_of_layers(sub)
         for path in ("conv1", "conv2", "hidden"):
             kept = selection.values[path]
@@ -93,7 +101,7 @@ class BuildSubnetworkTest(parameterized.TestCase, tf.test.TestCase):
         model = cnn()
         on = chosen(model)
         off = ~on & chosen(model, 1)
-        sub = subnetworks.build_subnetwork(model, NeuronMask(on, off))
+        sub = forced(on, off).force(model)
         found = outputs_of_layers(sub)
         for path in ("conv1", "conv2", "hidden"):
             values = found[path]
@@ -107,7 +115,7 @@ class BuildSubnetworkTest(parameterized.TestCase, tf.test.TestCase):
     def test_nothing_chosen_is_the_model(self):
         model = cnn()
         nothing = chosen(model) & ~chosen(model)
-        sub = subnetworks.build_subnetwork(model, NeuronMask(nothing, nothing))
+        sub = forced(nothing, nothing).force(model)
         self.assertAllClose(sub(IMAGES), model(IMAGES))
 
     def test_without_a_bias_nothing_can_be_forced_on(self):
@@ -120,34 +128,24 @@ class BuildSubnetworkTest(parameterized.TestCase, tf.test.TestCase):
         )
         on = NeuronSelection({"a": np.array([True, False])})
         with self.assertRaisesRegex(ValueError, "'a' has no bias"):
-            subnetworks.build_subnetwork(model, NeuronMask(on, on & ~on))
+            forced(on, on & ~on).force(model)
 
     def test_refuses_a_selection_of_another_model(self):
         with self.assertRaisesRegex(ValueError, "does not fit"):
-            subnetworks.build_subnetwork(cnn(), chosen(nested()))
-
-    @parameterized.named_parameters(
-        ("a_dict", {"conv1": np.ones(4, bool)}),
-        ("weights", WeightMask({"conv1": np.ones(4, bool)})),
-    )
-    def test_refuses_what_is_no_selection(self, selection):
-        message = "`selection` must be a NeuronSelection"
-        for function in (subnetworks.build_subnetwork, subnetworks.ablate):
-            with self.assertRaisesRegex(ValueError, message):
-                function(cnn(), selection)
+            chosen(nested()).apply(cnn())
 
 
 class SurgeryTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.product(make=[cnn, nested], incoming=[False, True])
     def test_weights_stay_as_in_the_models_that_are_made(self, make, incoming):
         model, selection = make(), chosen(make())
-        surgery = subnetworks.Surgery(model, selection, incoming)
+        surgery = network_surgery.Surgery(model, selection.values, incoming)
         weights = model_weights.model_weights(model)
         x = np.random.default_rng(0).normal(size=(4, *model.input_shape[1:]))
         call = functional_call.FunctionalCall(model)
         for kept, made in (
             (surgery.alone, selection.apply(model)),
-            (surgery.without, selection.remove_from(model, incoming)),
+            (surgery.without, selection.remove_from(model, incoming=incoming)),
         ):
             values = {
                 path: tf.where(flags, weights[path].variable.value, 0)
@@ -157,14 +155,14 @@ class SurgeryTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_knows_which_layers_lose_neurons(self):
         model = cnn()
-        surgery = subnetworks.Surgery(model, chosen(model))
+        surgery = network_surgery.Surgery(model, chosen(model).values)
         self.assertEqual(surgery.hidden, ["conv1", "conv2", "hidden"])
         self.assertEqual(surgery.kernel("conv1"), "conv1/kernel")
 
     def test_refuses_what_a_model_could_not_be_made_of(self):
         model, other = cnn(), nested()
         with self.assertRaisesRegex(ValueError, "does not fit"):
-            subnetworks.Surgery(model, chosen(other))
+            network_surgery.Surgery(model, chosen(other).values)
 
 
 class AblateTest(parameterized.TestCase, tf.test.TestCase):
@@ -174,7 +172,7 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
         # them: normalization, pooling, flattening.
         model = cnn()
         flags = chosen(model).values[path]
-        ablated = subnetworks.ablate(model, NeuronSelection({path: flags}))
+        ablated = NeuronSelection({path: flags}).remove_from(model)
         names = [layer.name for layer in model.layers]
         following = {"conv1": "conv2", "conv2": "hidden", "hidden": "output"}
         x = IMAGES
@@ -194,7 +192,7 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
     def test_biases_of_the_removed_are_zero_and_the_output_layer_stays(self):
         model = cnn()
         selection = chosen(model)
-        ablated = subnetworks.ablate(model, selection)
+        ablated = selection.remove_from(model)
         for path in ("conv1", "conv2", "hidden"):
             flags = selection.values[path]
             bias = ablated.get_layer(path).bias.numpy()
@@ -209,9 +207,9 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_follows_units_into_and_out_of_nested_models(self):
         model = nested()
-        self.assertEqual(subnetworks.output_layers(model), ["last"])
+        self.assertEqual(network_surgery.output_layers(model), ["last"])
         everything = NeuronSelection({"inner/d": np.ones(5, bool)})
-        ablated = subnetworks.ablate(model, everything)
+        ablated = everything.remove_from(model)
         bias = model.get_layer("last").bias
         x = np.random.default_rng(0).normal(size=(3, 4))
         self.assertAllClose(ablated(x), np.tile(bias, (3, 1)))
@@ -234,8 +232,8 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
         flags = NeuronSelection({"first": np.array([1, 0, 0, 1], bool)})
         message = f"'first' can't be followed.* 'mixer' .{type(mixer).__name__}"
         with self.assertRaisesRegex(ValueError, message):
-            subnetworks.ablate(model, flags)
-        ablated = subnetworks.ablate(model, flags, incoming=True)
+            flags.remove_from(model)
+        ablated = flags.remove_from(model, incoming=True)
         z = np.ones((2, 5, 4), "float32")
         found = activations.ActivationModel(ablated)(z)["first"]
         self.assertAllEqual(found[..., 0], np.zeros((2, 5)))
@@ -247,8 +245,8 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
         model = keras.Model(inputs, layers.Dense(2, name="output")(x))
         removed = NeuronSelection({"first": np.array([True, False, False])})
         with self.assertRaisesRegex(ValueError, "weights of 'first' can't be"):
-            subnetworks.ablate(model, removed)
-        subnetworks.ablate(model, removed, incoming=True)
+            removed.remove_from(model)
+        removed.remove_from(model, incoming=True)
 
     @parameterized.named_parameters(
         ("softmax", layers.Softmax), ("scale", lambda: layers.Rescaling(2.0))
@@ -257,14 +255,14 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
         model = keras.Sequential(
             [keras.Input((3,)), layers.Dense(2, name="output"), layer()]
         )
-        self.assertEqual(subnetworks.output_layers(model), ["output"])
+        self.assertEqual(network_surgery.output_layers(model), ["output"])
 
     def test_refuses_outputs_of_unknown_layers(self):
         inputs = keras.Input((3,))
         normalized = layers.LayerNormalization()(layers.Dense(2)(inputs))
         model = keras.Model(inputs, normalized, name="normal")
         with self.assertRaisesRegex(ValueError, r"outputs \[0\] of 'normal'"):
-            subnetworks.output_layers(model)
+            network_surgery.output_layers(model)
 
     @parameterized.parameters(1, 2, 4)
     def test_a_grouped_kernel_weighs_the_channels_of_its_group(self, groups):
@@ -279,7 +277,7 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         flags = np.array([True, False, False, True])
-        ablated = subnetworks.ablate(model, NeuronSelection({"first": flags}))
+        ablated = NeuronSelection({"first": flags}).remove_from(model)
         images = np.random.default_rng(0).normal(size=(2, 4, 4, 2))
         x = np.array(model.layers[1](model.layers[0](images)))
         x[..., flags] = 0
@@ -297,7 +295,7 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         everything = NeuronSelection({"half": np.ones(4, bool)})
-        ablated = subnetworks.ablate(model, everything)
+        ablated = everything.remove_from(model)
         kernel = ablated.get_layer("whole").kernel.numpy()
         self.assertAllEqual(kernel, np.zeros((4, 3)))
 
@@ -309,9 +307,9 @@ class AblateTest(parameterized.TestCase, tf.test.TestCase):
         model = keras.Model(inputs, outputs, name="sum")
         everything = NeuronSelection({"a": np.ones(2, bool)})
         with self.assertRaisesRegex(ValueError, "of 'a' can't be followed"):
-            subnetworks.ablate(model, everything)
+            everything.remove_from(model)
         with self.assertWarnsRegex(UserWarning, r"\[0\] of 'sum': .* \['a'\]"):
-            ablated = subnetworks.ablate(model, everything, incoming=True)
+            ablated = everything.remove_from(model, incoming=True)
         x = np.random.default_rng(0).normal(size=(4, 3))
         self.assertAllClose(ablated(x), normalize(model.get_layer("b")(x)))
 
@@ -379,13 +377,13 @@ class SubclassedModelTest(parameterized.TestCase, tf.test.TestCase):
         before = model(inputs)
         flags = np.array([True, False, True, False])
         chosen = NeuronSelection({"hidden": flags, "out": np.ones(2, bool)})
-        without = subnetworks.ablate(model, chosen)
+        without = chosen.remove_from(model)
         kernel = without.out.kernel.numpy()
         self.assertAllEqual(kernel[flags], np.zeros((2, 2)))
         self.assertAllEqual(kernel[~flags], model.out.kernel.numpy()[~flags])
         for changed, off in (
-            (subnetworks.build_subnetwork(model, chosen), ~flags),
-            (subnetworks.ablate(model, chosen, incoming=True), flags),
+            (chosen.apply(model), ~flags),
+            (chosen.remove_from(model, incoming=True), flags),
         ):
             kernel = changed.hidden.kernel.numpy()
             self.assertAllEqual(kernel[:, off], np.zeros((3, 2)))
@@ -402,7 +400,7 @@ class SubclassedModelTest(parameterized.TestCase, tf.test.TestCase):
         inner = Subclassed(name="inner")
         model = keras.Model(inputs, inner(inputs))
         chosen = NeuronSelection({"inner/hidden": np.arange(4) < 2})
-        changed = subnetworks.ablate(model, chosen)
+        changed = chosen.remove_from(model)
         kernel = changed.layers[-1].out.kernel.numpy()
         self.assertAllEqual(kernel[:2], np.zeros((2, 2)))
 
@@ -416,13 +414,13 @@ class SubclassedModelTest(parameterized.TestCase, tf.test.TestCase):
         flags = np.arange(4) < 2
         for incoming in (False, True):
             with self.assertRaisesRegex(ValueError, "into a functional model"):
-                subnetworks.ablate(
-                    inner, NeuronSelection({"hidden": flags}), incoming
+                NeuronSelection({"hidden": flags}).remove_from(
+                    inner, incoming=incoming
                 )
         inputs = [keras.Input(shape, dtype=dtype) for shape, dtype in kinds]
         model = keras.Model(inputs, inner(*inputs))
         chosen = NeuronSelection({"inner/hidden": flags})
-        kernel = subnetworks.ablate(model, chosen).layers[-1].out.kernel
+        kernel = chosen.remove_from(model).layers[-1].out.kernel
         self.assertAllEqual(kernel[:2], np.zeros((2, 2)))
         self.assertNotAllEqual(kernel[2:], np.zeros((2, 2)))
 
@@ -431,7 +429,7 @@ class SubclassedModelTest(parameterized.TestCase, tf.test.TestCase):
         model(np.ones((2, 3)))
         chosen = NeuronSelection({"hidden": np.ones(4, bool)})
         with self.assertRaisesRegex(ValueError, "a `get_config` with all"):
-            subnetworks.ablate(model, chosen)
+            chosen.remove_from(model)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 from keras import layers
 
-from modularity_tf.findings.neuron_selection import NeuronSelection
-from modularity_tf.network import activations, surgery, unit_flow
+from modularity_tf import NeuronSelection, WeightMask
+from modularity_tf.network import activations, unit_flow
 
 RNG = np.random.default_rng(0)
 FLAGS = np.array([True, False, False, True])
@@ -121,7 +121,7 @@ class FlowTest(parameterized.TestCase, tf.test.TestCase):
         found = removed.remove_from(model)(inputs)
         self.assertAllClose(found, expected, rtol=1e-4, atol=1e-4)
         # The weights that are named are those that are gone.
-        weights = removed.weights(model, incoming=False)
+        weights = WeightMask.of_neurons(removed, model, incoming=False)
         self.assertGreater(weights.keep_fraction, 0.0)
 
     def test_a_channel_of_a_residual_stream_goes_from_all_that_read_it(self):
@@ -138,7 +138,7 @@ class FlowTest(parameterized.TestCase, tf.test.TestCase):
         x = layers.GlobalAveragePooling2D()(layers.ReLU()(stream))
         model = keras.Model(inputs, layers.Dense(2, name="last")(x))
         removed = NeuronSelection({"a2": FLAGS})
-        weights = removed.weights(model, incoming=False)
+        weights = WeightMask.of_neurons(removed, model, incoming=False)
         kept = {path: value for path, value in weights.values.items()}
         for path, rows in (("b1", FLAGS), ("last", FLAGS), ("a1", False)):
             rows = np.broadcast_to(rows, (4,))
@@ -238,7 +238,7 @@ class FlowTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         with self.assertRaisesRegex(ValueError, "'first' can't be followed"):
-            surgery.ablate(mixed, everything)
+            everything.remove_from(mixed)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf.findings import neuron_selection
-from modularity_tf.neurons import statistics
+from modularity_tf.neurons import rules, statistics
 from modularity_tf.neurons.find_neurons import find_neurons
 from tests import small_models
 
@@ -25,15 +24,15 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_by_threshold_it_is_the_selection_of_the_class(self):
         found = find_neurons(self.model, (IMAGES, LABELS), 1, percentile=50.0)
-        expected = neuron_selection.threshold_neurons(self.statistics, 1, 50.0)
+        expected = rules.threshold_neurons(self.statistics, 1, percentile=50.0)
         self.assertEqual(found, expected)
         others = [
-            neuron_selection.threshold_neurons(self.statistics, label, 50.0)
+            rules.threshold_neurons(self.statistics, label, percentile=50.0)
             for label in (0, 2)
         ]
         self.assertTrue(any(found != other for other in others))
 
-    def test_bayesian_it_is_the_mask_of_the_class(self):
+    def test_bayesian_it_tells_who_is_on_and_who_is_off(self):
         settings = {"t_high": 0.3, "t_low": 0.05, "tau": 0.6}
         found = find_neurons(
             self.model,
@@ -43,15 +42,19 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
             method="bayesian",
             **settings,
         )
-        expected = neuron_selection.bayesian_neuron_mask(
-            self.statistics, 2, **settings
-        )
-        self.assertEqual([*found.on.values], ["conv"])
-        for part in ("on", "off"):
+        expected = rules.bayesian_neurons(self.statistics, 2, **settings)
+        self.assertEqual([*found.values], ["conv"])
+        for part in ("values", "off", "scores"):
             self.assertAllEqual(
-                getattr(found, part).values["conv"],
-                getattr(expected, part).values["conv"],
+                getattr(found, part)["conv"], getattr(expected, part)["conv"]
             )
+
+    def test_looks_at_hidden_layers(self):
+        found = find_neurons(self.model, (IMAGES, LABELS), 1)
+        output = self.model.layers[-1].name
+        self.assertNotIn(output, found.values)
+        named = find_neurons(self.model, (IMAGES, LABELS), 1, layers=output)
+        self.assertEqual([*named.values], [output])
 
     def test_takes_batches_in_which_the_class_may_be_missing(self):
         order = np.argsort(LABELS)

@@ -7,9 +7,8 @@ from absl.testing import parameterized
 from keras import layers
 from scipy import stats
 
-from modularity_tf.findings import neuron_selection
 from modularity_tf.network import activations
-from modularity_tf.neurons import statistics
+from modularity_tf.neurons import rules, statistics
 from tests import small_models
 
 
@@ -21,7 +20,9 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         images = rng.normal(size=(11, 6, 6, 2)).astype("float32")
         labels = np.array([0, 2, 2, 0, 0, 3, 2, 0, 2, 2, 0])
         data = tf.data.Dataset.from_tensor_slices((images, labels))
-        found = statistics.class_statistics(model, data.batch(batch_size), 4)
+        found = statistics.class_statistics(
+            model, data.batch(batch_size), 4, outputs=True
+        )
         self.assertAllEqual(found.counts, [5, 0, 5, 1])
         conv = np.array(model.layers[0](images))
         means = conv.mean(axis=(1, 2))
@@ -48,7 +49,9 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         model.get_layer("signed").kernel.assign([[[3.0, -2.0]]])
         rows = np.random.default_rng(0).normal(size=(6, 4, 1))
         rows = rows.astype("float32")
-        found = statistics.class_statistics(model, [(rows, [0] * 6)], 1)
+        found = statistics.class_statistics(
+            model, [(rows, [0] * 6)], 1, outputs=True
+        )
         expected = np.abs(np.tanh(rows * [3.0, -2.0])).mean(axis=1)
         self.assertAllClose(found.mean["signed"][0], expected.mean(0))
         self.assertAllClose(
@@ -65,10 +68,12 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         )
         model.layers[0].kernel.assign([[-4.0, 0.0, 0.1]])
         rows = np.linspace(1, 2, 9, dtype="float32")[:, None]
-        found = statistics.class_statistics(model, [(rows, [0] * 9)], 1, "elu")
-        mask = neuron_selection.bayesian_neuron_mask(found, 0)
-        self.assertAllEqual(mask.on.values["d"], [1, 0, 0])
-        self.assertAllEqual(mask.off.values["d"], [0, 1, 0])
+        found = statistics.class_statistics(
+            model, [(rows, [0] * 9)], 1, layers="elu"
+        )
+        mask = rules.bayesian_neurons(found, 0)
+        self.assertAllEqual(mask.values["d"], [1, 0, 0])
+        self.assertAllEqual(mask.off["d"], [0, 1, 0])
 
     def test_warns_once_of_units_it_does_not_look_at(self):
         model = keras.Sequential(
@@ -81,7 +86,7 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         )
         batches = [(np.zeros((2, 3, 2), "float32"), [0, 1])] * 2
         with self.assertWarnsRegex(UserWarning, r"'lstm' \(LSTM\)") as caught:
-            statistics.class_statistics(model, batches, 2)
+            statistics.class_statistics(model, batches, 2, outputs=True)
         self.assertLen(caught.warnings, 1)
         self.assertEqual(caught.filename, __file__)
         with warnings.catch_warnings():
@@ -94,11 +99,15 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         images = rng.normal(size=(20, 6, 6, 2)).astype("float32")
         fine = np.arange(20) % 4
         found = statistics.merge_groups(
-            statistics.class_statistics(model, [(images, fine)], 4),
+            statistics.class_statistics(
+                model, [(images, fine)], 4, outputs=True
+            ),
             [[0, 3], [1, 2]],
         )
         coarse = np.where(np.isin(fine, [0, 3]), 0, 1)
-        expected = statistics.class_statistics(model, [(images, coarse)], 2)
+        expected = statistics.class_statistics(
+            model, [(images, coarse)], 2, outputs=True
+        )
         self.assertAllEqual(found.counts, expected.counts)
         self.assertAllClose(found.mean, expected.mean)
         self.assertAllClose(found.standard_error, expected.standard_error)
@@ -107,18 +116,22 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         images = np.zeros((4, 6, 6, 2), "float32")
         with self.assertRaisesRegex(ValueError, r"in \[0, 2\), got 5"):
             statistics.class_statistics(
-                small_models.cnn(), [(images, [0, 1, 5, 0])], 2
+                small_models.cnn(), [(images, [0, 1, 5, 0])], 2, outputs=True
             )
         model = small_models.cnn()
         model.get_layer("output").bias.assign([0.0, np.nan])
         with self.assertRaisesRegex(ValueError, "output/bias' is NaN"):
-            statistics.class_statistics(model, [(images, [0, 1, 1, 0])], 2)
+            statistics.class_statistics(
+                model, [(images, [0, 1, 1, 0])], 2, outputs=True
+            )
         model = small_models.cnn()  # too large for float32
         hidden, output = (model.get_layer(n) for n in ("hidden", "output"))
         hidden.bias.assign([10.0] * 4)
         output.kernel.assign(np.full((4, 2), 3e38))
         with self.assertRaisesRegex(ValueError, "'output' .* NaN or infinite"):
-            statistics.class_statistics(model, [(images, [0, 1, 1, 0])], 2)
+            statistics.class_statistics(
+                model, [(images, [0, 1, 1, 0])], 2, outputs=True
+            )
 
     def test_refuses_nan_that_a_relu_would_hide(self):
         model = keras.Sequential(
@@ -126,13 +139,13 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         )
         inputs = np.array([[0.0, np.nan, 1.0]], "float32")
         with self.assertRaisesRegex(ValueError, "inputs in `data` are NaN"):
-            statistics.class_statistics(model, [(inputs, [0])], 2)
+            statistics.class_statistics(model, [(inputs, [0])], 2, outputs=True)
 
     def test_sample_weights_are_ignored(self):
         images = np.ones((4, 6, 6, 2), "float32")
         labels = [0, 1, 1, 0]
         found = statistics.class_statistics(
-            small_models.cnn(), [(images, labels, np.ones(4))], 2
+            small_models.cnn(), [(images, labels, np.ones(4))], 2, outputs=True
         )
         self.assertAllEqual(found.counts, [2, 2])
 
@@ -146,13 +159,17 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
     )
     def test_refuses(self, batches, message):
         with self.assertRaisesRegex(ValueError, message):
-            statistics.class_statistics(small_models.cnn(), batches, 2)
+            statistics.class_statistics(
+                small_models.cnn(), batches, 2, outputs=True
+            )
 
     @parameterized.parameters(0, 2.5, "2", None)
     def test_refuses_as_a_number_of_classes(self, num_classes):
         message = "`num_classes` must be a positive int, got"
         with self.assertRaisesRegex(ValueError, message):
-            statistics.class_statistics(small_models.cnn(), [], num_classes)
+            statistics.class_statistics(
+                small_models.cnn(), [], num_classes, outputs=True
+            )
 
     @parameterized.parameters([[]], [[[0], []]], [[[0, 2]]], [[[-1]]])
     def test_refuses_to_merge(self, merged):
@@ -169,7 +186,7 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         with self.assertRaisesRegex(ValueError, "'odd' has its channels first"):
-            activations.neuron_layers(model)
+            activations.neuron_layers(model, outputs=True)
 
 
 ROWS = np.random.default_rng(0).normal(size=(6, 5, 3)).astype("float32")
@@ -230,7 +247,9 @@ class HalfPrecisionTest(parameterized.TestCase, tf.test.TestCase):
         kernel = np.full((1, 1, 1, 2), 1.5)
         model.set_weights([kernel, np.array([0.5, -0.25])])
         images = np.ones((3, 96, 96, 1), "float32")
-        found = statistics.class_statistics(model, (images, [0] * 3), 1)
+        found = statistics.class_statistics(
+            model, (images, [0] * 3), 1, outputs=True
+        )
         self.assertAllClose(found.mean["c"], [[2.0, 1.25]], rtol=1e-6)
         self.assertAllClose(found.standard_error["c"], [[0.0, 0.0]])
 
@@ -246,7 +265,7 @@ class HalfPrecisionTest(parameterized.TestCase, tf.test.TestCase):
         data = (np.full((4, 2), 2.0), [0, 1, 1, 0])
         message = "'big' has .* infinite: they overflow in float16"
         with self.assertRaisesRegex(ValueError, message):
-            statistics.class_statistics(model, data, 2)
+            statistics.class_statistics(model, data, 2, outputs=True)
 
 
 class TextTest(parameterized.TestCase, tf.test.TestCase):
@@ -267,7 +286,9 @@ class TextTest(parameterized.TestCase, tf.test.TestCase):
         as_given = {"tensor": tf.constant(words), "list": words.tolist()}
         given = as_given.get(kind)
         given = words.astype(kind) if given is None else given
-        found = statistics.class_statistics(model, (given, [0, 1, 0, 1]), 2)
+        found = statistics.class_statistics(
+            model, (given, [0, 1, 0, 1]), 2, outputs=True
+        )
         units = np.abs(keras.Sequential(model.layers[:3])(tf.constant(words)))
         expected = (units[0, :2].mean(0) + units[2, 0]) / 2
         self.assertAllClose(found.mean["d"][0], expected)
@@ -275,4 +296,6 @@ class TextTest(parameterized.TestCase, tf.test.TestCase):
     def test_a_label_for_each_token_is_refused(self):
         model = keras.Sequential([keras.Input((5, 3)), layers.Dense(2)])
         with self.assertRaisesRegex(ValueError, "each token.* shape .6, 5"):
-            statistics.class_statistics(model, (ROWS, np.ones((6, 5), int)), 2)
+            statistics.class_statistics(
+                model, (ROWS, np.ones((6, 5), int)), 2, outputs=True
+            )

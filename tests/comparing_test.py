@@ -1,16 +1,13 @@
+import tempfile
+
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from modularity_tf import (
-    NeuronMask,
-    NeuronSelection,
-    UnitClusters,
-    WeightMask,
-    compare,
-)
-from modularity_tf.findings.comparison import ALL
+from modularity_tf import NeuronSelection, WeightMask, compare
+from modularity_tf.findings.comparison import ALL, Comparison
+from modularity_tf.findings.unit_clusters import LayerClusters, UnitClusters
 
 FIRST = np.arange(12) < 6  # of the units of "a"
 
@@ -32,11 +29,11 @@ def neurons(a, b=(True, True, *[False] * 6)):
 
 def clusters(labels, layer="a"):
     labels = np.array(labels)
-    return UnitClusters(layer, "covariance", np.eye(len(labels)), labels, 0.2)
+    return LayerClusters(layer, "covariance", np.eye(len(labels)), labels, 0.2)
 
 
 def rows(comparison):
-    return {row["layer"]: row for row in comparison.rows}
+    return {row.layer: row for row in comparison.rows}
 
 
 class CompareTest(parameterized.TestCase, tf.test.TestCase):
@@ -52,19 +49,19 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
         found = rows(self.compare(neurons(FIRST), neurons(FIRST)))
         self.assertEqual([*found], ["a", "b", ALL])
         row = found["a"]
-        self.assertEqual(row["measure"], "shared")
-        self.assertEqual((row["units"], row["marked"]), (12, (6, 6)))
-        self.assertEqual(row["value"], 1.0)
-        self.assertAllClose(row["chance"], 0.5, atol=0.02)
+        self.assertEqual(row.measure, "shared")
+        self.assertEqual((row.units, row.marked), (12, (6, 6)))
+        self.assertEqual(row.value, 1.0)
+        self.assertAllClose(row.chance, 0.5, atol=0.02)
         # One of 924 sets of six units is the same.
-        self.assertBetween(row["p"], 0.001, 0.005)
+        self.assertBetween(row.p, 0.001, 0.005)
         # Six units of a and two of b, by chance 1/2 and 1/4 of them.
-        self.assertAllClose(found[ALL]["chance"], 3.5 / 8, atol=0.02)
-        self.assertEqual(found[ALL]["units"], 20)
+        self.assertAllClose(found[ALL].chance, 3.5 / 8, atol=0.02)
+        self.assertEqual(found[ALL].units, 20)
 
     def test_sets_that_avoid_each_other_are_below_chance(self):
         found = rows(self.compare(neurons(FIRST), neurons(~FIRST)))
-        self.assertEqual((found["a"]["value"], found["a"]["p"]), (0.0, 1.0))
+        self.assertEqual((found["a"].value, found["a"].p), (0.0, 1.0))
 
     def test_a_set_and_clusters_by_the_largest_share_in_one(self):
         labels = np.where(FIRST, 0, 1)
@@ -73,14 +70,14 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
             (clusters(labels), neurons(FIRST)),
         ):
             found = rows(self.compare(*pair))
-            self.assertEqual(found["a"]["measure"], "in one cluster")
-            self.assertEqual(found["a"]["value"], 1.0)
-            self.assertBetween(found["a"]["chance"], 0.55, 0.7)
-            self.assertLess(found["a"]["p"], 0.02)
+            self.assertEqual(found["a"].measure, "in one cluster")
+            self.assertEqual(found["a"].value, 1.0)
+            self.assertBetween(found["a"].chance, 0.55, 0.7)
+            self.assertLess(found["a"].p, 0.02)
         spread = clusters(np.arange(12) % 2)
         found = rows(self.compare(neurons(FIRST), spread))
-        self.assertEqual(found["a"]["value"], 0.5)
-        self.assertGreater(found["a"]["p"], 0.5)
+        self.assertEqual(found["a"].value, 0.5)
+        self.assertGreater(found["a"].p, 0.5)
 
     def test_unused_units_count_nowhere(self):
         # All that is used is one cluster: that the set lies in it says nothing.
@@ -95,15 +92,15 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
             self.model,
         )
         for row in comparison.rows:
-            if row["layer"] == "a":
-                self.assertEqual(row["units"], 6)
-                self.assertEqual((row["value"], row["chance"]), (1.0, 1.0))
-                self.assertEqual(row["p"], 1.0)
+            if row.layer == "a":
+                self.assertEqual(row.units, 6)
+                self.assertEqual((row.value, row.chance), (1.0, 1.0))
+                self.assertEqual(row.p, 1.0)
         # Without the clusters the user says which units count.
         found = rows(
             self.compare(marked, neurons(~FIRST), among=neurons(~FIRST))
         )
-        self.assertEqual((found["a"]["units"], found["a"]["p"]), (6, 1.0))
+        self.assertEqual((found["a"].units, found["a"].p), (6, 1.0))
 
     def test_what_is_dead_is_no_evidence(self):
         rng, low = np.random.default_rng(0), []
@@ -119,14 +116,14 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
                     permutations=39,
                 )
             )
-            low.append((found["a"]["p"] or 1.0) <= 0.05)
+            low.append((found["a"].p or 1.0) <= 0.05)
         self.assertLess(np.mean(low), 0.1)
 
     def test_clusters_without_a_unit_in_common_have_no_agreement(self):
         one = clusters([0] * 6 + [-1] * 6)
         other = clusters([-1] * 6 + [0] * 6)
         (row,) = {
-            (row["value"], row["chance"], row["p"])
+            (row.value, row.chance, row.p)
             for row in self.compare(one, other).rows
         }
         self.assertEqual(row, (None, None, None))
@@ -147,31 +144,34 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
         labels = np.where(FIRST, 0, 1)
         found = rows(
             self.compare(
-                {"a": clusters(labels)}, clusters(1 - labels), permutations=99
+                UnitClusters([clusters(labels)]),
+                clusters(1 - labels),
+                permutations=99,
             )
         )
-        self.assertEqual(found["a"]["measure"], "agreement")
-        self.assertEqual(found["a"]["value"], 1.0)
-        self.assertLess(found["a"]["chance"], 0.7)
-        self.assertEqual(found["a"]["p"], 0.01)
+        self.assertEqual(found["a"].measure, "agreement")
+        self.assertEqual(found["a"].value, 1.0)
+        self.assertLess(found["a"].chance, 0.7)
+        self.assertEqual(found["a"].p, 0.01)
 
-    def test_a_mask_marks_units_and_a_decision_those_that_are_on(self):
+    def test_a_mask_marks_units_and_a_selection_those_in_it(self):
         kernel = np.zeros((4, 12), bool)
         kernel[:3, FIRST] = True
         mask = WeightMask({"a/kernel": kernel})
-        on = NeuronMask(neurons(FIRST), neurons(~FIRST, [False] * 8))
+        off = neurons(~FIRST, [False] * 8).values
+        on = NeuronSelection(neurons(FIRST).values, off=off)
         for at_least in (None, 0.75):
             found = rows(self.compare(mask, on, at_least=at_least))
             self.assertEqual([*found], ["a", ALL])
-            self.assertEqual(found["a"]["value"], 1.0)
+            self.assertEqual(found["a"].value, 1.0)
         found = rows(self.compare(mask, on, at_least=0.8))
-        self.assertEqual(found["a"]["marked"], (0, 6))
+        self.assertEqual(found["a"].marked, (0, 6))
 
     def test_an_empty_set_has_no_share(self):
         none = neurons([False] * 12, [False] * 8)
         comparison = self.compare(none, neurons(FIRST))
         for row in comparison.rows:
-            self.assertEqual((row["value"], row["p"]), (None, None))
+            self.assertEqual((row.value, row.p), (None, None))
         self.assertIn("none", comparison._repr_html_())
         self.assertLen(comparison.plot().axes, 1)
 
@@ -186,11 +186,24 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertEqual(one, same)
         self.assertNotEqual(one, other)
-        pairs = {(row["first"], row["second"]) for row in one.rows}
+        pairs = {(row.first, row.second) for row in one.rows}
         self.assertEqual(pairs, {("x", "y"), ("x", "z"), ("y", "z")})
-        self.assertIn("x, y: shared 62 %", repr(one))
+        self.assertIn(
+            "x, y: share of the first's units that the second marks, 62.5%",
+            str(one),
+        )
+        self.assertEqual([*one.of("x", "z")], ["a", ALL])
+        with self.assertRaisesRegex(ValueError, "must be one of the pairs"):
+            one.of("z", "x")
         titles = [ax.get_title() for ax in one.plot().axes]
         self.assertIn("x, z: in one cluster", titles)
+
+    def test_comes_back_from_its_file(self):
+        comparison = self.compare(neurons(FIRST), clusters(np.arange(12) % 3))
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        file = f"{folder}/same.npz"
+        comparison.save(file)
+        self.assertEqual(Comparison.load(file), comparison)
 
     @parameterized.named_parameters(
         ("one", {"one": neurons(FIRST)}, "dict of two or more"),
