@@ -8,16 +8,8 @@ python -m reproduce.add_mul \
     --flagfile=reproduce/flags/add_mul_demo.flags
 """
 
-import dataclasses
-
-from reproduce.csordas2021.arithmetic import add_mul, add_mul_claims, stages
+from reproduce.csordas2021.arithmetic import add_mul, add_mul_claims
 from reproduce.publishing import experiment
-
-
-@dataclasses.dataclass(frozen=True)
-class Config(stages.Config):
-    """Every field is a flag; the defaults are the paper's values."""
-
 
 EXPERIMENT = experiment.Experiment(
     name="add_mul",
@@ -29,7 +21,7 @@ EXPERIMENT = experiment.Experiment(
         "11": "weights per operation and layer",
         "12": "which operation is performed",
     },
-    config=Config,
+    config=add_mul.Config,
     plan=add_mul.plan,
     phases=add_mul.phases,
     claims=add_mul_claims.claims,

@@ -11,28 +11,8 @@ python -m reproduce.double_add \
     --flagfile=reproduce/flags/double_add_demo.flags
 """
 
-import dataclasses
-
-from reproduce.csordas2021.arithmetic import (
-    double_add,
-    double_add_claims,
-    stages,
-)
+from reproduce.csordas2021.arithmetic import double_add, double_add_claims
 from reproduce.publishing import experiment
-from reproduce.running.configuration import field
-
-
-@dataclasses.dataclass(frozen=True)
-class Config(stages.Config):
-    """Every field is a flag; the defaults are the paper's values."""
-
-    beta: float = field(
-        4e-4,
-        "Penalty: each logit costs beta / mask_batch_size. The paper's 4e-4 is "
-        "for the FNN; 1e-4 for the LSTM.",
-        at_least=0,
-    )
-
 
 EXPERIMENT = experiment.Experiment(
     name="double_add",
@@ -43,7 +23,7 @@ EXPERIMENT = experiment.Experiment(
         "13": "weights shared per layer",
         "14": "LSTM with one pair at a time",
     },
-    config=Config,
+    config=double_add.Config,
     plan=double_add.plan,
     phases=double_add.phases,
     claims=double_add_claims.claims,

@@ -1,8 +1,10 @@
 """Finds weights, neurons and units in one CNN: stages of compare_methods.
 
-The functions take the `Config` of `reproduce.compare_methods`. Networks and
-masks are those of `reproduce.cifar_ablation`.
+Networks and masks are those of `cifar_ablation`.
 """
+
+import dataclasses
+import functools
 
 import numpy as np
 
@@ -10,70 +12,85 @@ from modularity_tf import comparing
 from modularity_tf.findings import neuron_selection
 from modularity_tf.neurons import rules, statistics
 from modularity_tf.units import find_units
-from reproduce.csordas2021.images import cifar_ablation
-from reproduce.data import images
+from reproduce.csordas2021 import mask_training
+from reproduce.csordas2021.images import classifiers
+from reproduce.csordas2021.images.cnn import CONTROL
 from reproduce.publishing import records
+from reproduce.running.configuration import field
 
 NETWORK = "cnn_nodropout"
 METHODS = ("threshold", "bayesian")
 
 
+@dataclasses.dataclass(frozen=True)
+class Config(mask_training.Config):
+    """Every field is a flag."""
+
+    dataset: str = field(
+        "mnist", "Data set of images.", one_of=("mnist", "cifar10", "digits")
+    )
+    t_high: float = field(
+        0.55,
+        "Bayesian rule: a neuron whose mean is surely above this is on.",
+        above=0,
+    )
+    measure: str = field(
+        "covariance",
+        "Measure of how alike two units are, for the clusters.",
+        one_of=("covariance", "input_sensitivity", "output_sensitivity"),
+    )
+    restarts: int = field(
+        10, "Restarts of the search for clusters.", at_least=0
+    )
+    cluster_images: int = field(
+        2000, "Largest number of test images for the clusters.", at_least=2
+    )
+    permutations: int = field(
+        999, "Permutations for the null of every comparison.", at_least=19
+    )
+
+
 def plan(run):
     """Plans all networks and what is found in them; returns the records."""
-    data = images.load_once(run.config.dataset)
-    return [plan_seed(run, data, seed) for seed in run.config.seeds]
+    return [
+        plan_seed(run, subject_of(run.config, seed))
+        for seed in run.config.seeds
+    ]
 
 
-def plan_seed(run, data, seed):
+def subject_of(config, seed):
+    """Returns the network of a repeat, a `Subject`."""
+    subject = classifiers.subject_of(config, seed, NETWORK)
+    return dataclasses.replace(subject, folder=f"seed{seed}")
+
+
+def plan_seed(run, subject):
     """Plans the stages of one network; returns the record to be."""
-    config, names = run.config, data.class_names
-
-    def stage(what, *args, **kwargs):
-        return run.stage(f"seed{seed}/{what}", *args, seed=seed, **kwargs)
-
-    def mask(name, *args):
-        steps = {"steps": config.mask_steps, "phase": "masks"}
-        return stage(f"mask_{name}", *args, **steps)
-
-    network = stage(
-        "network",
-        cifar_ablation.train_network,
-        NETWORK,
-        steps=config.network_steps,
-        phase="network",
+    data = subject.data
+    stage = functools.partial(mask_training.plan, run, subject)
+    network = mask_training.plan_network(run, subject)
+    masks, _ = classifiers.plan_masks(
+        run, subject, network, range(len(data.class_names))
     )
-    control = mask("control", cifar_ablation.train_control_mask, network, None)
-    without = {
-        name: mask(
-            name,
-            cifar_ablation.train_class_mask,
-            network,
-            control,
-            None,
-            label,
-        )
-        for label, name in enumerate(names)
-    }
+    control = masks.pop(CONTROL)
     return {
         "data": data.title,
-        "class_names": names,
-        "seed": seed,
-        "dense": stage("scores", cifar_ablation.score, network),
+        "class_names": data.class_names,
+        "seed": subject.seed,
+        "dense": stage("scores", classifiers.score, network),
         "control": stage(
-            "scores_control", cifar_ablation.score, network, control
+            "scores_control", classifiers.score, network, [control]
         ),
-        "comparison": stage(
-            "comparison", compare_all, network, control, without
-        ),
+        "comparison": stage("comparison", compare_all, network, control, masks),
     }
 
 
 def phases(config):
     """Returns what the estimate times: training weights, training masks."""
-    return cifar_ablation.phases_of(config, NETWORK)
+    return mask_training.phases([subject_of(config, 0)])
 
 
-def compare_all(stage, network, control, without):
+def compare_all(stage, subject, network, control, without):
     """Returns how far what was found of each class marks the same units.
 
     Returns:
@@ -82,9 +99,8 @@ def compare_all(stage, network, control, without):
         the weights of a class alone end in, how many the neurons of each class
         are.
     """
-    config = stage.config
-    data = images.load_once(config.dataset)
-    features = cifar_ablation.without_output(control)
+    config, data = stage.config, subject.data
+    features = classifiers.without_output(control)
     hidden = [path.rpartition("/")[0] for path in features.values]
     hidden = list(dict.fromkeys(hidden))
     neurons = find_all_neurons(config, network, data, hidden)
@@ -143,9 +159,7 @@ def find_all_neurons(config, network, data, layers):
     )
     chosen = {method: {} for method in METHODS}
     for label, name in enumerate(data.class_names):
-        chosen["threshold"][name] = rules.threshold_neurons(
-            found, label
-        )
+        chosen["threshold"][name] = rules.threshold_neurons(found, label)
         chosen["bayesian"][name] = rules.bayesian_neurons(
             found, label, t_high=config.t_high
         )

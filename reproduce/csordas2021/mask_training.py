@@ -1,13 +1,22 @@
-"""What the experiments share that train a network and masks over it."""
+"""Trains a network and masks over it: flags and stages of all experiments.
+
+A stage's function takes a `Subject` and the results of other stages.
+"""
 
 import dataclasses
 import functools
+import operator
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
 
-from modularity_tf.masking import alpha_search, callbacks, masked_model
-from reproduce.running import configuration
+from modularity_tf import WeightMask
+from modularity_tf.masking import alpha_search, callbacks
+from reproduce.csordas2021.subject import Subject
+from reproduce.running import configuration, training
+from reproduce.running.run import Run
+from reproduce.running.stage import Stage
 
 field = configuration.field
 AGAIN = "_again"  # a mask of the same task, extracted from another seed
@@ -73,13 +82,8 @@ class Config(configuration.Config):
         if self.find_beta and not self.beta:
             raise ValueError("--find_beta starts at --beta, got --beta=0.")
 
-    @property
-    def alpha(self):
-        """Float, the penalty on each logit."""
-        return self.beta / self.mask_batch_size
 
-
-def check_samples(config, batch_size):
+def check_samples(config: configuration.Config, batch_size: str) -> None:
     """Raises `ValueError` if a batch is smaller than the masks drawn for it.
 
     Args:
@@ -94,125 +98,207 @@ def check_samples(config, batch_size):
         )
 
 
-def found_beta(config, search):
-    """Returns the beta of the masks: that of the flag, or that was found.
+def plan(
+    run: Run,
+    subject: Subject,
+    what: str,
+    function: Callable,
+    *needs: object,
+    **kwargs: object,
+) -> Stage:
+    """Plans a stage of a subject, and returns it.
 
     Args:
-        config: With `beta` and `mask_batch_size`.
-        search: What `find_alpha` returned, or `None`.
+        run: `Run`.
+        subject: `Subject`, the first argument of the function after `stage`.
+        what: Str, the stage's name in the subject's folder.
+        function: As in `Run.stage`, like the other arguments.
+        *needs: As in `Run.stage`.
+        **kwargs: As in `Run.stage`.
     """
-    if search:
-        return search["alpha"] * config.mask_batch_size
-    return config.beta
-
-
-def compile_network(config, network, **kwargs):
-    """Compiles a network as the paper trains its weights, and returns it."""
-    network.compile(
-        keras.optimizers.Adam(
-            config.network_lr, epsilon=1e-8, global_clipnorm=1.0
-        ),
-        jit_compile=config.jit_compile,
-        **kwargs,
+    name = f"{subject.folder}/{what}"
+    return run.stage(
+        name, function, subject, *needs, seed=subject.seed, **kwargs
     )
-    return network
 
 
-def compile_masked(config, network, roles, fixed_mask=None, **kwargs):
-    """Returns the compiled `MaskedModel` of a network."""
-    model = masked_model.MaskedModel(
+def plan_network(
+    run: Run, subject: Subject, what: str = "network", task: object = None
+) -> Stage:
+    """Plans the training of a network; on all of its problem by default."""
+    return plan(
+        run,
+        subject,
+        what,
+        train_network,
+        task or subject.whole,
+        steps=subject.settings.network_steps,
+        phase=f"{subject.name}: network",
+    )
+
+
+def plan_mask(
+    run: Run,
+    subject: Subject,
+    network: Stage,
+    name: str,
+    task: object,
+    alpha: Stage | float | None = None,
+    fixed_mask: Stage | None = None,
+) -> Stage:
+    """Plans the mask of a task.
+
+    Args:
+        run: `Run`.
+        subject: `Subject`.
+        network: `Stage` of the network.
+        name: Str, of the mask: the stage is "mask_NAME".
+        task: What `subject.batches` takes.
+        alpha: The penalty; `None` for that of the settings.
+        fixed_mask: `Stage` of the mask of weights that this one leaves out.
+    """
+    return plan(
+        run,
+        subject,
+        f"mask_{name}",
+        train_mask,
         network,
-        num_samples=config.num_samples,
-        alpha=config.alpha,
-        keep_probability=config.keep_probability,
-        roles=roles,
-        fixed_mask=fixed_mask,
-        seed=0,
+        task,
+        alpha,
+        fixed_mask,
+        steps=subject.settings.mask_steps,
+        phase=f"{subject.name}: masks",
     )
-    adam = keras.optimizers.Adam(
-        config.mask_lr, epsilon=1e-12, global_clipnorm=1.0
-    )
-    model.compile(adam, jit_compile=config.jit_compile, **kwargs)
-    return model
 
 
-def train_network(stage, network, batches, config=None, **kwargs):
-    """Returns a compiled network, trained.
+def plan_search(
+    run: Run, subject: Subject, network: Stage, *reference: Stage
+) -> tuple[Stage | None, Stage | None]:
+    """Plans the search for beta, if the configuration asks for it.
+
+    Args:
+        run: `Run`.
+        subject: `Subject`.
+        network: `Stage` of the network.
+        *reference: As in `find_alpha`.
+
+    Returns:
+        The search and the alpha that it finds; `None` twice without a search.
+    """
+    if not run.config.find_beta:
+        return None, None
+    search = plan(run, subject, "alpha_search", find_alpha, network, *reference)
+    return search, run.combine(operator.itemgetter("alpha"), search)
+
+
+def train_network(stage: Stage, subject: Subject, task: object) -> keras.Model:
+    """Returns the network of a subject, trained on a task."""
+    return _fit(
+        stage,
+        subject,
+        subject.network(),
+        task,
+        subject.settings.batch_size,
+        subject.settings.network_steps,
+    )
+
+
+def train_mask(
+    stage: Stage,
+    subject: Subject,
+    network: keras.Model,
+    task: object,
+    alpha: float | None = None,
+    fixed_mask: WeightMask | None = None,
+) -> WeightMask:
+    """Returns the mask that keeps what a task needs of a trained network.
 
     Args:
         stage: `Stage`.
-        network: Compiled Keras model.
-        batches: Function `(batch_size, seed, start, stop)` to the
-            `tf.data.Dataset` of those batches of an endless stream.
-        config: Object with the fields of `Config`; `None` for the stage's.
-        **kwargs: Of `keras.Model.fit`.
+        subject: `Subject`.
+        network: Keras model.
+        task: What `subject.batches` takes.
+        alpha: Float, the penalty, or `None` for that of the settings.
+        fixed_mask: As in `MaskedModel`.
     """
-    config = config or stage.config
-    seed = stage.derive_seed("batches", stage.name)
-    return stage.fit(
-        network,
-        functools.partial(batches, config.batch_size, seed),
-        config.network_steps,
-        config.log_steps,
-        **kwargs,
-    )
-
-
-def train_mask(stage, model, batches, alpha=None, config=None, **kwargs):
-    """Returns the mask that keeps what the examples of `batches` need.
-
-    Args:
-        stage: `Stage`.
-        model: Compiled `MaskedModel`; it begins anew.
-        batches: As in `train_network`.
-        alpha: Float, the penalty, or `None` for that of the configuration.
-        config: As in `train_network`.
-        **kwargs: Of `keras.Model.fit`.
-    """
-    config = config or stage.config
-    model.reset(
-        stage.derive_seed("samples", stage.name),
-        config.alpha if alpha is None else alpha,
-    )
-    seed = stage.derive_seed("batches", stage.name)
-    stage.fit(
+    seed = stage.derive_seed("samples", stage.name)
+    model = subject.masked(network, seed, alpha, fixed_mask)
+    _fit(
+        stage,
+        subject,
         model,
-        functools.partial(batches, config.mask_batch_size, seed),
-        config.mask_steps,
-        config.log_steps,
+        task,
+        subject.settings.mask_batch_size,
+        subject.settings.mask_steps,
         callbacks=[callbacks.MaskSummary(stage.log_dir)],
-        **kwargs,
     )
     return model.weight_mask(task=stage.name)
 
 
-def find_alpha(stage, train, performance, reference, config=None):
-    """Returns an `AlphaSearch` as a dict: masks of the full task, validated.
+def _fit(stage, subject, model, task, batch_size, steps, **kwargs):
+    seed = stage.derive_seed("batches", stage.name)
+    return stage.fit(
+        model,
+        functools.partial(subject.batches(task), batch_size, seed),
+        steps,
+        subject.settings.log_steps,
+        validation_data=subject.curves(task),
+        **kwargs,
+    )
+
+
+def find_alpha(
+    stage: Stage,
+    subject: Subject,
+    network: keras.Model,
+    reference: float | None = None,
+) -> dict:
+    """Returns an `AlphaSearch` as a dict, found with masks of the whole task.
 
     Args:
         stage: `Stage`; every trial is a substage.
-        train: Function `(substage, alpha)` to the `WeightMask`.
-        performance: Function from the mask to a float.
-        reference: Float, the network's own performance.
-        config: As in `train_network`.
+        subject: `Subject`.
+        network: Keras model, trained.
+        reference: Float, the network's own performance; `None` to measure it.
     """
-    config = config or stage.config
+    settings = subject.settings
 
     def measure(substage, alpha):
-        mask = train(substage, alpha)
-        return {"performance": performance(mask), "kept": mask.keep_fraction}
+        mask = train_mask(substage, subject, network, subject.whole, alpha)
+        performance = subject.performance(mask.apply(network))
+        return {"performance": performance, "kept": mask.keep_fraction}
 
     def trial(alpha):
         found = stage.substage(
-            f"alpha_{alpha:.3g}", measure, alpha, steps=config.mask_steps
+            f"alpha_{alpha:.3g}", measure, alpha, steps=settings.mask_steps
         )
         return found["performance"], found["kept"]
 
-    found = alpha_search.search_alpha(trial, reference, config.alpha)
+    if reference is None:
+        reference = subject.performance(network)
+    found = alpha_search.search_alpha(
+        trial, reference, start=settings.alpha
+    )
     return dataclasses.asdict(found)
 
 
-def predict(model, inputs, batch_size=500):
+def phases(subjects: Iterable[Subject]) -> dict[str, training.Phase]:
+    """Returns what the estimate times: each network, and a mask over it."""
+    found = {}
+    for subject in subjects:
+        network, settings = subject.network(), subject.settings
+        for what, model, size in (
+            ("network", network, settings.batch_size),
+            ("masks", subject.masked(network), settings.mask_batch_size),
+        ):
+            batches = functools.partial(subject.batches(subject.whole), size, 0)
+            found[f"{subject.name}: {what}"] = training.phase(model, batches)
+    return found
+
+
+def predict(
+    model: Callable, inputs: np.ndarray, batch_size: int = 500
+) -> np.ndarray:
     """Returns what the model finds most likely, ints.
 
     Args:

@@ -14,7 +14,7 @@ from reproduce import cifar_ablation
 from reproduce.publishing import experiment
 
 ROOT = pathlib.Path(__file__).parents[2]
-TINY = cifar_ablation.Config(
+TINY = cifar_ablation.EXPERIMENT.config(
     dataset="digits",
     networks=("cnn",),
     classes=("0",),

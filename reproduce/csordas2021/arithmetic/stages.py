@@ -1,26 +1,31 @@
 """Networks that calculate, and the masks of their tasks: what is trained.
 
-The experiments `add_mul`, `double_add` and `mask_sensitivity` plan these
-stages; they all take the `Config` below.
+The experiments `add_mul`, `double_add`, `mask_sensitivity` and
+`mask_stability` plan these stages; their configurations extend `Config`.
 """
 
 import dataclasses
 import functools
-import operator
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
+from modularity_tf import WeightMask
 from modularity_tf.findings import overlap
 from reproduce.csordas2021 import mask_training, sharing
 from reproduce.csordas2021.arithmetic import data, networks
 from reproduce.csordas2021.arithmetic.data import FULL
-from reproduce.csordas2021.mask_training import AGAIN
+from reproduce.csordas2021.mask_training import AGAIN, plan, plan_mask
+from reproduce.csordas2021.subject import Settings, Subject, adam
 from reproduce.publishing import records
-from reproduce.running import configuration, training
+from reproduce.running import configuration
+from reproduce.running.run import Run
+from reproduce.running.stage import Stage
 
+Problem = data.AddMul | data.DoubleAdd
 field = configuration.field
 
 
@@ -58,167 +63,172 @@ class Config(mask_training.Config):
             )
 
 
-class Subject(NamedTuple):
-    """Which network learns which problem: what its stages have in common.
-
-    Attributes:
-        name: Str, the folder of its stages.
-        problem: "add_mul", or how `DoubleAdd` presents its pairs.
-        sizes: Ints, the hidden layers of a feedforward network.
-    """
-
-    name: str
-    problem: str
-    sizes: tuple
-
-    @property
-    def same_function(self):
-        """Bool. Whether the tasks are the same function on other inputs."""
-        return self.problem != "add_mul"
-
-    @property
-    def tasks(self):
-        """The names of the tasks."""
-        if self.same_function:
-            return data.DoubleAdd.tasks
-        return data.AddMul.tasks
-
-
-def operands(config, seed):
+def operands(config: Config, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the pairs to train on and those held out."""
     seed = configuration.derive_seed(seed, "held out")
     return data.operand_pairs(config.digits, config.held_out_fraction, seed)
 
 
-def make_problem(config, subject, seed):
-    """Returns the problem with the pairs that a repeat trains on."""
-    pairs, _ = operands(config, seed)
-    if subject.same_function:
-        return data.DoubleAdd(config.digits, pairs, subject.problem)
-    return data.AddMul(config.digits, pairs)
+def subject_of(
+    config: Config,
+    seed: int,
+    name: str,
+    sizes: tuple[int, ...],
+    presentation: str | None = None,
+) -> Subject[Problem]:
+    """Returns a network that calculates.
 
-
-def plan_stage(run, subject, seed, what, function, *needs, **kwargs):
-    """Plans a stage in the folder of a subject's repeat."""
-    name = f"{subject.name}/seed{seed}/{what}"
-    return run.stage(name, function, subject, *needs, seed=seed, **kwargs)
-
-
-def plan_network(run, subject, seed):
-    """Plans the network of a subject and its scores; returns both stages."""
-    network = plan_stage(
-        run,
-        subject,
-        seed,
-        "network",
-        train_network,
-        steps=run.config.network_steps,
-        phase=f"{subject.name}: network",
-    )
-    return network, plan_stage(
-        run, subject, seed, "scores_dense", score, network
-    )
-
-
-def plan_mask(run, subject, seed, network, task, alpha=None, name=None):
-    """Plans the mask of a task, or of all (`FULL`).
+    Its tasks are those of the problem, and `FULL`, all of them.
 
     Args:
-        run: `Run`.
-        subject: `Subject`.
-        seed: Int, the repeat.
-        network: `Stage`.
-        task: Str.
-        alpha: Float or `Stage`, the penalty; `None` for the configuration's.
-        name: Str, of the stage.
+        config: `Config`.
+        seed: Int, the repeat, which may hold out other pairs.
+        name: Str, the folder of its stages.
+        sizes: Ints, the hidden layers of a feedforward network.
+        presentation: Str, how `DoubleAdd` presents its pairs; `None` for
+            `AddMul`.
     """
-    return plan_stage(
-        run,
-        subject,
-        seed,
-        name or f"mask_{task}",
-        train_mask,
-        network,
-        task,
-        alpha,
-        steps=run.config.mask_steps,
-        phase=f"{subject.name}: masks",
+    pairs, _ = operands(config, seed)
+    if presentation:
+        problem = data.DoubleAdd(config.digits, pairs, presentation)
+    else:
+        problem = data.AddMul(config.digits, pairs)
+
+    def asked(task):
+        return None if task == FULL else task
+
+    return Subject(
+        name=name,
+        folder=f"{name}/seed{seed}",
+        seed=seed,
+        settings=Settings.of(config),
+        data=problem,
+        build=functools.partial(
+            build,
+            config,
+            problem,
+            sizes,
+            configuration.derive_seed(seed, "network"),
+        ),
+        optimizer=functools.partial(adam, config.network_lr),
+        loss=keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, ignore_class=data.NOT_ASKED
+        ),
+        metrics=(all_digits_right,),
+        roles="kernels",  # biases are not masked
+        batches=lambda task: functools.partial(
+            data.batches, problem, task=asked(task)
+        ),
+        performance=lambda model: mean(accuracies(model, problem)),
+        curves=lambda task: data.batches(
+            problem, 500, 0, 0, 2, task=asked(task)
+        ),
+        whole=FULL,
     )
 
 
-def plan_record(run, subject, seed, **more):
+def build(
+    config: Config, problem: Problem, sizes: tuple[int, ...], seed: int
+) -> keras.Model:
+    """Returns the untrained network for a problem."""
+    inputs, labels = problem.every(problem.tasks[0], problem.pairs[:1])
+    features, digits = inputs.shape[-1], labels.shape[1]
+    if config.network == "fnn":
+        return networks.fnn(features, digits, sizes, seed)
+    return networks.lstm(
+        features,
+        digits,
+        inputs.shape[1] if len(inputs.shape) == 3 else None,
+        config.hidden_size,
+        config.lstm_layers,
+        seed=seed,
+    )
+
+
+def plan_network(run: Run, subject: Subject[Problem]) -> tuple[Stage, Stage]:
+    """Plans the network of a subject and its scores; returns both stages."""
+    network = mask_training.plan_network(run, subject)
+    return network, plan(run, subject, "scores_dense", score, network)
+
+
+def plan_record(
+    run: Run, subject: Subject[Problem], **more: object
+) -> tuple[Stage, Stage, dict[str, Stage]]:
     """Plans all that figures of both experiments show of a repeat.
 
     Args:
         run: `Run`.
         subject: `Subject`.
-        seed: Int, the repeat.
         **more: Further entries of the record.
 
     Returns:
         The record to be, the network's stage and a dict of the masks'.
     """
-    config, stage = (
-        run.config,
-        functools.partial(plan_stage, run, subject, seed),
+    tasks = subject.data.tasks
+    network, dense = plan_network(run, subject)
+    search, alpha = mask_training.plan_search(
+        run, subject, network, run.combine(mean, dense)
     )
-    network, dense = plan_network(run, subject, seed)
-    search = alpha = None
-    if config.find_beta:
-        search = stage("alpha_search", find_alpha, network, dense)
-        alpha = run.combine(operator.itemgetter("alpha"), search)
     masks = {
-        task: plan_mask(run, subject, seed, network, task, alpha)
-        for task in (FULL, *subject.tasks)
+        task: plan_mask(run, subject, network, task, task, alpha)
+        for task in (FULL, *tasks)
     }
     again = {
-        task: plan_mask(
-            run, subject, seed, network, task, alpha, f"mask_{task}{AGAIN}"
-        )
-        for task in subject.tasks
+        task: plan_mask(run, subject, network, task + AGAIN, task, alpha)
+        for task in tasks
     }
     applied = {
         **masks,
         **{
-            f"not {task}": run.combine(operator.invert, masks[task])
-            for task in subject.tasks
+            f"not {t}": run.combine(WeightMask.__invert__, masks[t])
+            for t in tasks
         },
     }
     accuracy = {
-        name: stage(f"scores_{name.replace(' ', '_')}", score, network, mask)
+        name: plan(
+            run,
+            subject,
+            f"scores_{name.replace(' ', '_')}",
+            score,
+            network,
+            mask,
+        )
         for name, mask in applied.items()
     }
-    if config.held_out_fraction:
-        more["held_out"] = stage("scores_held_out", score_held_out, network)
+    if run.config.held_out_fraction:
+        more["held_out"] = plan(
+            run, subject, "scores_held_out", score_held_out, network
+        )
     record = {
-        "seed": seed,
-        "digits": config.digits,
+        "seed": subject.seed,
+        "digits": subject.data.digits,
         "alpha_search": search,
         "dense": dense,
         "accuracy": accuracy,
         **more,
     }
-    record = run.combine(complete, config, subject, record, masks, again)
+    record = run.combine(complete, subject, record, masks, again)
     return record, network, masks
 
 
-def complete(config, subject, record, masks, again):
+def complete(
+    subject: Subject[Problem],
+    record: dict,
+    masks: Mapping[str, WeightMask],
+    again: Mapping[str, WeightMask],
+) -> dict:
     """Returns a record with what it has of the masks.
 
     Args:
-        config: `Config`.
         subject: `Subject`.
         record: Dict.
         masks: Dict from task to `WeightMask`.
         again: The same, from another seed.
     """
-    search = record["alpha_search"]
-    tasks = {task: masks[task].values for task in subject.tasks}
+    tasks = {task: masks[task].values for task in subject.data.tasks}
     found = {
         **record,
-        "beta": search["alpha"] * config.mask_batch_size
-        if search
-        else config.beta,
+        "beta": subject.settings.found_beta(record["alpha_search"]),
         "layers": [layer_name(path) for path in masks[FULL].values],
         "kept": {
             task: [int(value.sum()) for value in mask.values.values()]
@@ -244,79 +254,49 @@ def complete(config, subject, record, masks, again):
         },
         "excess": dataclasses.asdict(
             sharing.overlap_of_repeats([tuple(tasks.values())])
-            if subject.same_function
+            if subject.data.same_function
             else sharing.overlap_of_functions(tasks)
         ),
     }
     return records.without_nan(found)
 
 
-def layer_name(path):
+def layer_name(path: str) -> str:
     """Returns a weight's name for a figure: its layer, and if recurrent."""
     layer = path.split("/")[0]
     return f"{layer} recurrent" if "recurrent" in path else layer
 
 
-def train_network(stage, subject):
-    """Returns the trained network."""
-    problem = make_problem(stage.config, subject, stage.seed)
-    return mask_training.train_network(
-        stage,
-        untrained(stage.config, subject, problem, stage.derive_seed("network")),
-        functools.partial(data.batches, problem),
-        validation_data=curve_batches(problem, None),
-    )
-
-
-def train_mask(stage, subject, network, task, alpha):
-    """Returns the mask that keeps what a task needs, or all (`FULL`)."""
-    problem = make_problem(stage.config, subject, stage.seed)
-    asked = None if task == FULL else task
-    return mask_training.train_mask(
-        stage,
-        masked(stage.config, network),
-        functools.partial(data.batches, problem, task=asked),
-        alpha,
-        validation_data=curve_batches(problem, asked),
-    )
-
-
-def find_alpha(stage, subject, network, dense):
-    """Returns an `AlphaSearch` as a dict: masks of all tasks."""
-    problem = make_problem(stage.config, subject, stage.seed)
-
-    def performance(mask):
-        return np.mean([*accuracies(mask.apply(network), problem).values()])
-
-    return mask_training.find_alpha(
-        stage,
-        lambda substage, alpha: train_mask(
-            substage, subject, network, FULL, alpha
-        ),
-        performance,
-        np.mean([*dense.values()]),
-    )
-
-
-def score(stage, subject, network, mask=None, task=None):
+def score(
+    stage: Stage,
+    subject: Subject[Problem],
+    network: keras.Model,
+    mask: WeightMask | None = None,
+    task: str | None = None,
+) -> dict[str, float]:
     """Returns the accuracy of a network, or of what a mask leaves of it.
 
     Returns:
         Dict from task to float; of one task if it is given.
     """
-    problem = make_problem(stage.config, subject, stage.seed)
     model = mask.apply(network) if mask else network
-    return accuracies(model, problem, (task,) if task else problem.tasks)
+    return accuracies(model, subject.data, (task,) if task else None)
 
 
-def score_held_out(stage, subject, network):
+def score_held_out(
+    stage: Stage, subject: Subject[Problem], network: keras.Model
+) -> dict[str, float]:
     """Returns the accuracy on the pairs that were held out."""
-    problem = make_problem(stage.config, subject, stage.seed)
     _, held_out = operands(stage.config, stage.seed)
-    return accuracies(network, problem, pairs=held_out)
+    return accuracies(network, subject.data, pairs=held_out)
 
 
-def accuracies(model, problem, tasks=None, pairs=None):
+def accuracies(
+    model: keras.Model,
+    problem: Problem,
+    tasks: Iterable[str] | None = None,
+    pairs: np.ndarray | None = None,
+) -> dict[str, float]:
     """Returns the accuracy on each task, a dict."""
     return {
         task: accuracy(model, problem, task, pairs)
@@ -324,7 +304,12 @@ def accuracies(model, problem, tasks=None, pairs=None):
     }
 
 
-def accuracy(model, problem, task, pairs=None):
+def accuracy(
+    model: keras.Model,
+    problem: Problem,
+    task: str,
+    pairs: np.ndarray | None = None,
+) -> float:
     """Returns the share of the pairs that a model answers right."""
     inputs, labels = problem.every(task, pairs)
     asked = labels != data.NOT_ASKED
@@ -332,73 +317,15 @@ def accuracy(model, problem, task, pairs=None):
     return float(np.mean(np.all(right | ~asked, axis=-1)))
 
 
-def untrained(config, subject, problem, seed):
-    """Returns the compiled, untrained network for a problem."""
-    inputs, labels = problem.every(problem.tasks[0], problem.pairs[:1])
-    num_digits = labels.shape[1]
-    if config.network == "fnn":
-        network = networks.fnn(
-            inputs.shape[-1], num_digits, subject.sizes, seed
-        )
-    else:
-        network = networks.lstm(
-            inputs.shape[-1],
-            num_digits,
-            inputs.shape[1] if len(inputs.shape) == 3 else None,
-            config.hidden_size,
-            config.lstm_layers,
-            seed=seed,
-        )
-    return mask_training.compile_network(config, network, **task_loss())
-
-
-@training.keep_last
-def masked(config, network):
-    """Returns the compiled masked network; biases are not masked."""
-    return mask_training.compile_masked(
-        config, network, "kernels", **task_loss()
-    )
-
-
-def task_loss():
-    """Returns what both `compile` calls have in common."""
-    return {
-        "loss": keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, ignore_class=data.NOT_ASKED
-        ),
-        "metrics": [all_digits_right],
-    }
+def mean(scores: Mapping[str, float]) -> float:
+    """Returns the mean of a dict of scores."""
+    return float(np.mean([*scores.values()]))
 
 
 @keras.saving.register_keras_serializable(package="reproduce")
-def all_digits_right(labels, logits):
+def all_digits_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Returns whether every digit that was asked for is right, 0 or 1."""
     labels = ops.cast(labels, "int32")
     right = ops.equal(ops.cast(ops.argmax(logits, -1), "int32"), labels)
     right = ops.logical_or(right, labels == data.NOT_ASKED)
     return ops.cast(ops.all(right, axis=-1), "float32")
-
-
-def curve_batches(problem, task):
-    """Returns the random examples of the curves in TensorBoard."""
-    return data.batches(problem, 500, 0, 0, 2, task=task)
-
-
-def phases(config, subjects):
-    """Returns what the estimate times: each network, and a mask over it."""
-    found = {}
-    for subject in subjects:
-        problem = make_problem(config, subject, 0)
-        network = untrained(config, subject, problem, 0)
-        model = mask_training.compile_masked(
-            config, network, "kernels", **task_loss()
-        )
-        batches = functools.partial(data.batches, problem)
-        for what, trained, size in (
-            ("network", network, config.batch_size),
-            ("masks", model, config.mask_batch_size),
-        ):
-            found[f"{subject.name}: {what}"] = training.phase(
-                trained, functools.partial(batches, size, 0)
-            )
-    return found

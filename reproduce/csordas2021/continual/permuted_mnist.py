@@ -1,8 +1,6 @@
-"""Trains task after task into the free weights: stages of permuted_mnist.
+"""Trains task after task into free weights: flags, stages of permuted_mnist."""
 
-The functions take the `Config` of `reproduce.permuted_mnist`.
-"""
-
+import dataclasses
 import functools
 import math
 
@@ -12,16 +10,77 @@ import tensorflow as tf
 
 from modularity_tf import WeightMask
 from modularity_tf.findings import overlap
-from modularity_tf.masking import frozen_model
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.continual import network, permuted_pixels
 from reproduce.csordas2021.continual.network import OLD_LOGIT
 from reproduce.csordas2021.mask_training import AGAIN
+from reproduce.csordas2021.subject import adam
 from reproduce.data import images
-from reproduce.running import training
+from reproduce.running import configuration, training
+from reproduce.running.configuration import field
+from reproduce.running.run import Run
+from reproduce.running.stage import Stage
 
 
-def plan(run):
+@dataclasses.dataclass(frozen=True)
+class Config(configuration.Config):
+    """Every field is a flag; the defaults are the paper's values."""
+
+    dataset: str = field(
+        "mnist", "Data set of images.", one_of=("mnist", "digits")
+    )
+    tasks: int = field(
+        11,
+        "Number of tasks; each has its pixels permuted, but for the first.",
+        at_least=2,
+    )
+    sizes: tuple[int, ...] = field(
+        (800, 800, 64), "Units of the hidden layers.", at_least=1
+    )
+    new_logits: tuple[float, ...] = field(
+        (2.0, 0.0, -1.0),
+        "Initial logits of weights that no task uses yet; those of used "
+        "weights start at 2.",
+        part=True,
+        distinct=True,
+    )
+    batch_size: int = field(128, "Images in a training step.", at_least=1)
+    task_steps: int = field(
+        30_000,
+        "Training steps of each task.",
+        at_least=1,
+        multiple_of="log_steps",
+    )
+    task_lr: float = field(
+        1e-2, "Learning rate of Adam for weights and logits.", above=0
+    )
+    beta: float = field(
+        1.28e-3,
+        "Strength of the penalty: each logit of a mask costs beta / "
+        "batch_size.",
+        at_least=0,
+    )
+    num_samples: int = field(
+        8, "Masks that are drawn for each batch.", at_least=1
+    )
+    log_steps: int = field(
+        500,
+        "Steps between two points in TensorBoard; must divide --task_steps.",
+        at_least=1,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        starts = {f"{logit:g}" for logit in self.new_logits}
+        if len(starts) < len(self.new_logits):
+            raise ValueError(
+                "--new_logits must differ in their first six digits, got "
+                f"{','.join(map(str, self.new_logits))}."
+            )
+        mask_training.check_samples(self, "batch_size")
+
+
+def plan(run: Run) -> list[dict]:
     """Plans all tasks; returns the records to be."""
     data = images.load_once(run.config.dataset)
     return [
@@ -31,40 +90,32 @@ def plan(run):
     ]
 
 
-def plan_repeat(run, data, new_logit, seed):
+def plan_repeat(
+    run: Run, data: images.ImageData, new_logit: float, seed: int
+) -> dict:
     """Plans all tasks of one start and seed; returns the record to be."""
     config, folder = run.config, f"new_logit{new_logit:g}/seed{seed}"
     models, masks, results = [], [], []
+
+    def stage(what, function, *needs, **kwargs):
+        return run.stage(what, function, *needs, seed=seed, **kwargs)
+
+    def train(what, *needs):
+        steps = {"steps": config.task_steps, "phase": "tasks"}
+        return stage(what, train_task, data, *needs, **steps)
+
     for task in range(config.tasks):
         # The first task is the same wherever the free logits start after it.
         place = folder if task else f"first_task/seed{seed}"
         needs = (task, new_logit, models[-1]) if task else (task,)
-        model = run.stage(
-            f"{place}/task{task}",
-            train_task,
-            *needs,
-            seed=seed,
-            steps=config.task_steps,
-            phase="tasks",
-        )
+        model = train(f"{place}/task{task}", *needs)
         models.append(model)
-        masks.append(
-            run.stage(f"{place}/mask{task}", kept_weights, model, seed=seed)
-        )
+        masks.append(stage(f"{place}/mask{task}", kept_weights, model))
         results.append(
-            run.stage(f"{place}/result{task}", measure, model, task, seed=seed)
+            stage(f"{place}/result{task}", measure, data, model, task)
         )
-    at_end = run.stage(f"{folder}/at_end", recall, model, *masks, seed=seed)
-    again = run.stage(
-        f"{folder}/again",
-        train_task,
-        0,
-        new_logit,
-        models[0],
-        seed=seed,
-        steps=config.task_steps,
-        phase="tasks",
-    )
+    at_end = stage(f"{folder}/at_end", recall, data, model, *masks)
+    again = train(f"{folder}/again", 0, new_logit, models[0])
     return {
         "data": data.title,
         "classes": len(data.class_names),
@@ -72,45 +123,51 @@ def plan_repeat(run, data, new_logit, seed):
         "seed": seed,
         "layers": run.combine(layer_names, masks[0]),
         "tasks": results,
-        "again": run.stage(
-            f"{folder}/result_again", measure, again, 0, seed=seed
-        ),
+        "again": stage(f"{folder}/result_again", measure, data, again, 0),
         "accuracy_at_end": at_end,
     }
 
 
-def layer_names(mask):
+def layer_names(mask: WeightMask) -> list[str]:
     """Returns the names of the layers with masks."""
     return list(dict.fromkeys(path.split("/")[0] for path in mask.values))
 
 
-def train_task(stage, task, new_logit=None, before=None):
+def train_task(
+    stage: Stage,
+    data: images.ImageData,
+    task: int,
+    new_logit: float | None = None,
+    before: keras.Model | None = None,
+) -> keras.Model:
     """Returns the model that has learned a task in what was free of it.
 
     Args:
         stage: `Stage`.
+        data: `ImageData`.
         task: Int, the task. The first one after itself has other batches.
         new_logit: Float, where the logits of free weights start.
         before: Keras model, after the task before; it is not changed. `None`
             for the first task.
+
+    Returns:
+        Keras model, not compiled.
     """
-    config, data = stage.config, images.load_once(stage.config.dataset)
-    model = learner(config, data)
+    config = stage.config
     if before is None:
-        copy_state(untrained(config, data, stage.derive_seed("network")), model)
+        model = untrained(config, data, stage.derive_seed("network"))
     else:
-        copy_state(before, model)
+        model = copied(before)
         for i, layer in enumerate(hidden_and_output(model)):
             fresh = stage.derive_seed("fresh weights", task, i)
             layer.start_task(fresh, OLD_LOGIT, new_logit)
-    frozen_model.reset_optimizer(model.optimizer, model.trainable_variables)
     train = permuted(stage, data.train, task)
     order = task if task or before is None else AGAIN
     batch_seed = stage.derive_seed("batches", order)
     validation = permuted(stage, data.validation, task)
     few = validation.images[:1000].astype("float32"), validation.labels[:1000]
     stage.fit(
-        model,
+        compiled(config, model),
         functools.partial(images.batches, train, config.batch_size, batch_seed),
         config.task_steps,
         config.log_steps,
@@ -119,7 +176,7 @@ def train_task(stage, task, new_logit=None, before=None):
     return copied(model)
 
 
-def permuted(stage, split, task):
+def permuted(stage: Stage, split: images.Split, task: int) -> images.Split:
     """Returns a split with the pixels in the order of a task."""
     pixels = math.prod(split.images.shape[1:])
     seed = stage.derive_seed("permutations")
@@ -127,7 +184,7 @@ def permuted(stage, split, task):
     return permuted_pixels.permuted(split, order)
 
 
-def untrained(config, data, seed):
+def untrained(config: Config, data: images.ImageData, seed: int) -> keras.Model:
     """Returns the network before the first task."""
     return network.build(
         math.prod(data.train.images.shape[1:]),
@@ -136,31 +193,22 @@ def untrained(config, data, seed):
         seed,
         num_samples=config.num_samples,
         alpha=config.beta / config.batch_size,
-        keep_probability=1 / (1 + math.exp(-OLD_LOGIT)),
+        initial_keep_probability=1 / (1 + math.exp(-OLD_LOGIT)),
     )
 
 
-@training.keep_last
-def learner(config, data):
-    """Returns the compiled model that all tasks train in turn.
-
-    Every task begins with `copy_state` and ends with a copy of its own, so
-    that no task changes what another has left.
-    """
-    model = untrained(config, data, seed=0)
+def compiled(config: Config, model: keras.Model) -> keras.Model:
+    """Compiles a model for training weights and masks, and returns it."""
     model.compile(
-        keras.optimizers.Adam(
-            config.task_lr, epsilon=1e-8, global_clipnorm=1.0
-        ),
+        adam(config.task_lr),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=config.jit_compile,
     )
-    model.optimizer.build(model.trainable_variables)
     return model
 
 
-def copy_state(source, target):
+def copy_state(source: keras.Model, target: keras.Model) -> None:
     """Copies weights, masks and random generators to a model alike."""
     for own, others in zip(target.layers, source.layers, strict=True):
         for variable, other in zip(
@@ -169,20 +217,20 @@ def copy_state(source, target):
             variable.assign(other)
 
 
-def copied(model):
+def copied(model: keras.Model) -> keras.Model:
     """Returns a copy of a model, not compiled."""
     copy = keras.models.clone_model(model)
     copy_state(model, copy)
     return copy
 
 
-def hidden_and_output(model):
+def hidden_and_output(model: keras.Model) -> list[network.ContinualDense]:
     """Returns the layers with masks."""
     kind = network.ContinualDense
     return [layer for layer in model.layers if isinstance(layer, kind)]
 
 
-def kept_weights(stage, model):
+def kept_weights(stage: Stage, model: keras.Model) -> WeightMask:
     """Returns the `WeightMask` of the task that was trained last."""
     return WeightMask(
         {
@@ -193,7 +241,9 @@ def kept_weights(stage, model):
     )
 
 
-def measure(stage, model, task):
+def measure(
+    stage: Stage, data: images.ImageData, model: keras.Model, task: int
+) -> dict:
     """Returns how well the last task is done, and with which weights."""
     layers = []
     for layer in hidden_and_output(model):
@@ -208,28 +258,34 @@ def measure(stage, model, task):
                 "size": sum(value.size for value in kept.values()),
             }
         )
-    return {"accuracy": accuracy(stage, model, task), "layers": layers}
+    return {"accuracy": accuracy(stage, data, model, task), "layers": layers}
 
 
-def recall(stage, model, *masks):
+def recall(
+    stage: Stage,
+    data: images.ImageData,
+    model: keras.Model,
+    *masks: WeightMask,
+) -> list[float]:
     """Returns how well the last model still does each task, with its mask."""
     model = copied(model)
     found = []
     for task, mask in enumerate(masks):
         put_mask(model, mask)
-        found.append(accuracy(stage, model, task))
+        found.append(accuracy(stage, data, model, task))
     return found
 
 
-def accuracy(stage, model, task):
+def accuracy(
+    stage: Stage, data: images.ImageData, model: keras.Model, task: int
+) -> float:
     """Returns the share of a task's test images that are classified right."""
-    test = images.load_once(stage.config.dataset).test
-    test = permuted(stage, test, task)
+    test = permuted(stage, data.test, task)
     predicted = mask_training.predict(model, test.images)
     return float(np.mean(predicted == test.labels))
 
 
-def put_mask(model, mask):
+def put_mask(model: keras.Model, mask: WeightMask) -> None:
     """Sets the mask logits of a model to those of a task."""
     for layer in hidden_and_output(model):
         for name, logits in (
@@ -240,10 +296,11 @@ def put_mask(model, mask):
             logits.assign(np.where(kept, 1.0, -1.0))
 
 
-def phases(config):
+def phases(config: Config) -> dict[str, training.Phase]:
     """Returns what the estimate times: weights and masks, trained together."""
     data = images.load_once(config.dataset)
     pixels = np.arange(math.prod(data.train.images.shape[1:]))
     split = permuted_pixels.permuted(data.train, pixels)
     batches = functools.partial(images.batches, split, config.batch_size, 0)
-    return {"tasks": training.phase(learner(config, data), batches)}
+    model = compiled(config, untrained(config, data, seed=0))
+    return {"tasks": training.phase(model, batches)}

@@ -1,89 +1,138 @@
-"""Trains CNNs and their masks, class by class: stages of cifar_ablation.
-
-The functions take the `Config` of `reproduce.cifar_ablation`, or another with
-the fields of `mask_stages.Config` and `dataset` where no network is residual.
-"""
+"""Trains CNNs and masks, class by class: flags, stages of cifar_ablation."""
 
 import dataclasses
 import functools
+import operator
+from collections.abc import Mapping
 
-import keras
-import numpy as np
-import tensorflow as tf
-
+from modularity_tf import WeightMask
 from reproduce.csordas2021 import mask_training
-from reproduce.csordas2021.images import (
-    augmentation,
-    cnn,
-    recalibration,
-    resnet,
-    sgd,
-)
+from reproduce.csordas2021.images import classifiers
 from reproduce.csordas2021.images.cnn import CONTROL
-from reproduce.data import confusion, images
+from reproduce.csordas2021.subject import Subject
+from reproduce.data import images
 from reproduce.publishing import records
 from reproduce.running import training
+from reproduce.running.configuration import field
+from reproduce.running.run import Run
 
-CNNS = {"cnn": True, "cnn_nodropout": False}  # with dropout or without
-RESNETS = {f"resnet{depth}": depth for depth in resnet.DEPTHS}
-NETWORKS = (*CNNS, *RESNETS)
 RECALIBRATED = "_recalibrated"
-_FEW = 10_000  # images that batch statistics are measured on
 
 
-def plan(run):
+@dataclasses.dataclass(frozen=True)
+class Config(mask_training.Config):
+    """Every field is a flag; the defaults are the paper's values."""
+
+    dataset: str = field(
+        "cifar10", "Data set of images.", one_of=("cifar10", "mnist", "digits")
+    )
+    networks: tuple[str, ...] = field(
+        ("cnn", "cnn_nodropout"),
+        "Networks to train: the simple CNN with or without dropout, or "
+        "residual networks.",
+        part=True,
+        one_of=classifiers.NETWORKS,
+        distinct=True,
+    )
+    classes: tuple[str, ...] = field(
+        (),
+        "Names of the classes to leave out, one mask for each; all classes "
+        "if empty.",
+        part=True,
+        distinct=True,
+    )
+    resnet_steps: int = field(
+        64_000,
+        "Training steps of a residual network.",
+        at_least=1,
+        multiple_of="log_steps",
+    )
+    resnet_lr: float = field(
+        0.1,
+        "SGD step of a residual network's weights; a tenth after half of the "
+        "steps, a hundredth after three quarters.",
+        above=0,
+    )
+    resnet_mask_batch_size: int = field(
+        256,
+        "Examples in a training step of a residual network's mask.",
+        at_least=1,
+    )
+    resnet_mask_steps: int = field(
+        30_000,
+        "Training steps of each mask of a residual network.",
+        at_least=1,
+        multiple_of="log_steps",
+    )
+    resnet_mask_lr: float = field(
+        0.03,
+        "Learning rate of Adam for the logits of a residual network's masks.",
+        above=0,
+    )
+    resnet_beta: float = field(
+        2e-5,
+        "Penalty of a residual network's masks: each logit costs resnet_beta / "
+        "resnet_mask_batch_size.",
+        at_least=0,
+    )
+    recalibrate: bool = field(
+        False,
+        "Score residual networks a second time, their batch statistics "
+        "measured anew under each mask.",
+        part=True,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        mask_training.check_samples(self, "resnet_mask_batch_size")
+        residual = set(self.networks) & set(classifiers.RESNETS)
+        if self.recalibrate and not residual:
+            raise ValueError(
+                "--recalibrate is for residual networks: --networks has none, "
+                f"got {','.join(self.networks)}."
+            )
+        if self.find_beta and residual and not self.resnet_beta:
+            raise ValueError(
+                "--find_beta starts at --resnet_beta, got --resnet_beta=0."
+            )
+
+
+def plan(run: Run) -> list[dict]:
     """Plans all networks and masks; returns the records to be."""
-    data = images.load_once(run.config.dataset)
-    labels = left_out(run.config, data)
+    labels = left_out(run.config, images.load_once(run.config.dataset))
     return [
         record
         for seed in run.config.seeds
-        for name in run.config.networks
-        for record in plan_network(run, data, labels, name, seed)
+        for subject in classifiers.subjects(run.config, seed)
+        for record in plan_network(run, subject, labels)
     ]
 
 
-def plan_network(run, data, labels, name, seed):
+def plan_network(
+    run: Run, subject: Subject[images.ImageData], labels: list[int]
+) -> list[dict]:
     """Plans the stages of one network and seed; returns the records to be.
 
     One; with `--recalibrate` a second of a residual network, as if it were
     another network: the same masks, scored with new batch statistics.
     """
-    config, folder = settings_of(run.config, name), f"{name}/seed{seed}"
-
-    def stage(what, *args, **kwargs):
-        return run.stage(f"{folder}/{what}", *args, seed=seed, **kwargs)
-
-    def mask(task, *args):
-        steps = {"steps": config.mask_steps, "phase": f"{name}: masks"}
-        return stage(f"mask_{task}", *args, **steps)
-
-    network = stage(
-        "network",
-        train_network,
-        name,
-        steps=config.network_steps,
-        phase=f"{name}: network",
-    )
-    dense = stage("scores_dense", score, network)
-    search = None
-    if config.find_beta:
-        search = stage("alpha_search", find_alpha, network, dense)
-    control = mask(CONTROL, train_control_mask, network, search)
-    masks = {CONTROL: control}
-    for label in labels:
-        task = data.class_names[label]
-        masks[task] = mask(
-            task, train_class_mask, network, control, search, label
-        )
+    data, name = subject.data, subject.name
+    stage = functools.partial(mask_training.plan, run, subject)
+    network = mask_training.plan_network(run, subject)
+    dense = stage("scores_dense", classifiers.score, network)
+    reference = run.combine(operator.itemgetter("validation_accuracy"), dense)
+    search, alpha = mask_training.plan_search(run, subject, network, reference)
+    masks, output = classifiers.plan_masks(run, subject, network, labels, alpha)
 
     def record_of(name, what, *more):
         scores = {
             # A class's mask lacks the output layer, the control's does not.
-            task: stage(f"{what}_{task}", score, network, control, *more)
-            if task == CONTROL
-            else stage(
-                f"{what}_{task}", score_class, network, control, mask, *more
+            task: stage(
+                f"{what}_{task}",
+                classifiers.score,
+                network,
+                [mask] if task == CONTROL else [output, mask],
+                *more,
             )
             for task, mask in masks.items()
         }
@@ -92,24 +141,24 @@ def plan_network(run, data, labels, name, seed):
             "data_sha256": data.sha256,
             "class_names": data.class_names,
             "network": name,
-            "seed": seed,
+            "seed": subject.seed,
             "dense": dense,
-            "beta": run.combine(
-                functools.partial(mask_training.found_beta, config), search
-            ),
+            "beta": run.combine(subject.settings.found_beta, search),
             "alpha_search": search if what == "scores" else None,
             "masks": run.combine(describe, masks, scores),
         }
 
     found = [record_of(name, "scores")]
-    if name in RESNETS and run.config.recalibrate:
+    if name in classifiers.RESNETS and run.config.recalibrate:
         found.append(record_of(name + RECALIBRATED, "recalibrated", True))
     return found
 
 
-def describe(masks, scores):
+def describe(
+    masks: Mapping[str, WeightMask], scores: Mapping[str, dict]
+) -> dict[str, dict]:
     """Returns what the record has of each mask."""
-    features = without_output(masks[CONTROL])
+    features = classifiers.without_output(masks[CONTROL])
     found = {
         task: {
             **scores[task],
@@ -124,13 +173,7 @@ def describe(masks, scores):
     return records.without_nan(found)
 
 
-def without_output(mask):
-    """Returns a mask but for the output layer."""
-    layers = {path.split("/")[0] for path in mask.values}
-    return mask.select(layers - {"classifier"})
-
-
-def left_out(config, data):
+def left_out(config: Config, data: images.ImageData) -> list[int]:
     """Returns the labels of the classes that get a mask without them."""
     for name in config.classes:
         if name not in data.class_names:
@@ -142,219 +185,6 @@ def left_out(config, data):
     return [data.class_names.index(name) for name in chosen]
 
 
-@functools.cache
-def settings_of(config, name):
-    """Returns the configuration of a network and its masks.
-
-    Args:
-        config: `Config`.
-        name: Str, one of `NETWORKS`, or that of the Keras model.
-
-    Returns:
-        `Config`; for a residual network its own values are those of all.
-    """
-    if name not in RESNETS:
-        return config
-    return dataclasses.replace(
-        config,
-        network_steps=config.resnet_steps,
-        network_lr=config.resnet_lr,
-        mask_batch_size=config.resnet_mask_batch_size,
-        mask_steps=config.resnet_mask_steps,
-        mask_lr=config.resnet_mask_lr,
-        beta=config.resnet_beta,
-    )
-
-
-def batches(config, name, split):
-    """Returns the function of random batches that training takes.
-
-    Residual networks and their masks see the images shifted and, but for
-    digits, mirrored.
-    """
-    if name not in RESNETS:
-        return functools.partial(images.batches, split)
-    return functools.partial(
-        augmentation.batches, split, flip=config.dataset == "cifar10"
-    )
-
-
-def train_network(stage, name):
-    """Returns the trained network."""
-    data = images.load_once(stage.config.dataset)
-    return mask_training.train_network(
-        stage,
-        untrained(stage.config, data, name, stage.derive_seed("network")),
-        batches(stage.config, name, data.train),
-        settings_of(stage.config, name),
-        validation_data=curve_batches(data.validation),
-    )
-
-
-def train_control_mask(stage, network, search):
-    """Returns the mask of all classes."""
-    data = images.load_once(stage.config.dataset)
-    return train_mask(
-        stage, masked(stage.config, network), data.train, alpha_of(search)
-    )
-
-
-def train_class_mask(stage, network, control, search, label):
-    """Returns the mask of all classes but one, the output layer's fixed."""
-    data = images.load_once(stage.config.dataset)
-    # One model for all classes: its training step is traced once.
-    model = masked_but_output(stage.config, network, control)
-    return train_mask(stage, model, data.train.without(label), alpha_of(search))
-
-
-def find_alpha(stage, network, dense):
-    """Returns an `AlphaSearch` as a dict: masks of all classes, validated."""
-    data = images.load_once(stage.config.dataset)
-    return mask_training.find_alpha(
-        stage,
-        lambda substage, alpha: train_mask(
-            substage, masked(stage.config, network), data.train, alpha
-        ),
-        lambda mask: score_model(mask.apply(network), data)[
-            "validation_accuracy"
-        ],
-        dense["validation_accuracy"],
-        settings_of(stage.config, network.name),
-    )
-
-
-def alpha_of(search):
-    """Returns the alpha that a search found, `None` if there was none."""
-    return search and search["alpha"]
-
-
-def score(stage, network, mask=None, recalibrated=False):
-    """Returns the scores of a network, or of what a mask leaves of it.
-
-    Args:
-        stage: `Stage`.
-        network: Keras model.
-        mask: `WeightMask` or `None`.
-        recalibrated: Bool. Whether the batch statistics are measured anew
-            under the mask, on training images of all classes.
-    """
-    data = images.load_once(stage.config.dataset)
-    model = mask.apply(network) if mask else network
-    if recalibrated:
-        recalibration.recalibrate(model, data.train.images[:_FEW])
-    return score_model(model, data)
-
-
-def score_class(stage, network, control, mask, recalibrated=False):
-    """Returns the scores of a class's mask and the control's output layer."""
-    part = control.select("classifier").apply(network)
-    return score(stage, part, mask, recalibrated)
-
-
-def untrained(config, data, name, seed):
-    """Returns the compiled network before training."""
-    shape, classes = data.train.images.shape[1:], len(data.class_names)
-    if name not in RESNETS:
-        network = cnn.build(shape, classes, CNNS[name], seed)
-        return mask_training.compile_network(config, network, **task_loss())
-    network = resnet.build(shape, classes, RESNETS[name], seed)
-    rate = sgd.stepped(config.resnet_lr, config.resnet_steps)
-    network.compile(
-        sgd.SGDWithL2(rate), jit_compile=config.jit_compile, **task_loss()
-    )
-    return network
-
-
-@training.keep_last
-def masked(config, network):
-    """Returns the compiled masked network."""
-    return mask_training.compile_masked(
-        settings_of(config, network.name), network, "all", **task_loss()
-    )
-
-
-@training.keep_last
-def masked_but_output(config, network, control):
-    """Returns the compiled masked network, its output layer as in control."""
-    output = control.select("classifier")
-    return mask_training.compile_masked(
-        settings_of(config, network.name),
-        network,
-        "all",
-        output,
-        **task_loss(),
-    )
-
-
-def task_loss():
-    """Returns what both `compile` calls have in common."""
-    return {
-        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        "metrics": ["accuracy"],
-    }
-
-
-def train_mask(stage, model, split, alpha):
-    """Returns the mask that keeps what the images of `split` need."""
-    data, name = images.load_once(stage.config.dataset), model.model.name
-    return mask_training.train_mask(
-        stage,
-        model,
-        batches(stage.config, name, split),
-        alpha,
-        settings_of(stage.config, name),
-        validation_data=curve_batches(data.validation),
-    )
-
-
-def curve_batches(split):
-    """Returns the first 1,000 images of a split, for the curves."""
-    first = split.images[:1000].astype("float32"), split.labels[:1000]
-    return tf.data.Dataset.from_tensor_slices(first).batch(500)
-
-
-def score_model(model, data):
-    """Returns held-out accuracies and the confusion matrix on the test set."""
-    classes = len(data.class_names)
-    matrix = confusion.confusion_matrix(
-        data.test.labels,
-        mask_training.predict(model, data.test.images),
-        classes,
-    )
-    correct = (
-        mask_training.predict(model, data.validation.images)
-        == data.validation.labels
-    )
-    return {
-        "accuracy": float(np.mean(np.diagonal(matrix))),
-        "validation_accuracy": float(np.mean(correct)),
-        "confusion": matrix.tolist(),
-    }
-
-
-def phases(config):
+def phases(config: Config) -> dict[str, training.Phase]:
     """Returns what the estimate times, for each network."""
-    return {
-        f"{name}: {what}": phase
-        for name in config.networks
-        for what, phase in phases_of(config, name).items()
-    }
-
-
-def phases_of(config, name):
-    """Returns what is timed of one network: training weights, and masks."""
-    data, settings = (
-        images.load_once(config.dataset),
-        settings_of(config, name),
-    )
-    network = untrained(config, data, name, seed=0)
-    every = batches(config, name, data.train)
-    return {
-        "network": training.phase(
-            network, functools.partial(every, settings.batch_size, 0)
-        ),
-        "masks": training.phase(
-            masked(config, network),
-            functools.partial(every, settings.mask_batch_size, 0),
-        ),
-    }
+    return mask_training.phases(classifiers.subjects(config, 0))

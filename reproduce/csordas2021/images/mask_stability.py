@@ -1,140 +1,175 @@
-"""Trains every mask of a network twice: stages of mask_stability.
+"""Trains every mask of a network twice: flags and stages of mask_stability.
 
-The functions take the `Config` of `reproduce.mask_stability`. Networks and
-masks are those of `reproduce.cifar_ablation` and `reproduce.add_mul`.
+Networks and masks are those of `cifar_ablation` and `add_mul`.
 """
 
+import dataclasses
 import functools
 import itertools
+import math
+from collections.abc import Iterable, Mapping
 
+import keras
 import numpy as np
 
+from modularity_tf import WeightMask
 from modularity_tf.findings import overlap
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.arithmetic import stages
 from reproduce.csordas2021.arithmetic.data import FULL
-from reproduce.csordas2021.images import cifar_ablation
+from reproduce.csordas2021.images import classifiers
 from reproduce.csordas2021.images.cnn import CONTROL
 from reproduce.csordas2021.mask_training import AGAIN, TIMES
+from reproduce.csordas2021.subject import Subject
 from reproduce.data import images
 from reproduce.publishing import records
-from reproduce.running import configuration
+from reproduce.running import configuration, training
+from reproduce.running.configuration import field
+from reproduce.running.run import Run
+from reproduce.running.stage import Stage
 
 FNN = "fnn"
 ALL_LAYERS = "all layers"
+CLASSES = 10  # of every set of images
 WHOLE = (CONTROL, FULL)  # the tasks that are all that a network has learned
 
 
-def plan(run):
+@dataclasses.dataclass(frozen=True)
+class Config(stages.Config):
+    """Every field is a flag; the defaults are the paper's values."""
+
+    dataset: str = field(
+        "cifar10",
+        "Data set that CNNs learn; add_mul if there is only the network "
+        "that calculates.",
+        one_of=("cifar10", "mnist", "digits", "add_mul"),
+    )
+    networks: tuple[str, ...] = field(
+        ("cnn_nodropout",),
+        "Networks to train: the CNN with or without dropout, or fnn, the "
+        "network that calculates.",
+        part=True,
+        one_of=(*classifiers.CNNS, FNN),
+        distinct=True,
+    )
+    pairs: int = field(
+        10,
+        "Pairs of classes that masks of a CNN are trained on, drawn by seed.",
+        at_least=1,
+        at_most=math.comb(CLASSES, 2),
+    )
+    network: str = field(
+        "fnn", "Kind of the network that calculates.", one_of=("fnn",)
+    )
+    mask_lr: float = field(
+        1e-3, "Learning rate of Adam for the logits of a mask.", above=0
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        others = set(self.networks) - {FNN}
+        if self.dataset == "add_mul" and others:
+            raise ValueError(
+                "--dataset=add_mul has no images: --networks must be fnn, got "
+                f"{','.join(self.networks)}."
+            )
+        if self.find_beta or self.held_out_fraction:
+            raise ValueError(
+                "--find_beta and --held_out_fraction are flags of "
+                "reproduce.cifar_ablation and reproduce.add_mul: search there, "
+                "and pass the beta here."
+            )
+
+
+def plan(run: Run) -> list[Stage]:
     """Plans all networks and masks; returns the records to be."""
     return [
-        plan_fnn(run, seed) if name == FNN else plan_cnn(run, name, seed)
+        plan_fnn(run, subject)
+        if subject.name == FNN
+        else plan_cnn(run, subject)
         for seed in run.config.seeds
-        for name in run.config.networks
+        for subject in subjects(run.config, seed)
     ]
 
 
-def plan_cnn(run, name, seed):
+def subjects(config: Config, seed: int) -> list[Subject]:
+    """Returns the networks of a repeat."""
+    return [
+        stages.subject_of(config, seed, FNN, config.sizes)
+        if name == FNN
+        else classifiers.subject_of(config, seed, name)
+        for name in config.networks
+    ]
+
+
+def plan_cnn(run: Run, subject: Subject[images.ImageData]) -> Stage:
     """Plans the masks of pairs of classes, and of all; returns the record.
 
     The output layer of the masks of pairs is that of the first mask of all
     classes, and is not compared.
     """
-    config, data = run.config, images.load_once(run.config.dataset)
-
-    def stage(what, *args, **kwargs):
-        return run.stage(
-            f"{name}/seed{seed}/{what}", *args, seed=seed, **kwargs
-        )
-
-    steps = {"steps": config.mask_steps, "phase": f"{name}: masks"}
-    network = stage(
-        "network",
-        cifar_ablation.train_network,
-        name,
-        steps=config.network_steps,
-        phase=f"{name}: network",
+    config, data = run.config, subject.data
+    stage = functools.partial(mask_training.plan, run, subject)
+    network = mask_training.plan_network(run, subject)
+    plan_mask = functools.partial(
+        mask_training.plan_mask, run, subject, network
     )
     masks, scores = {}, {}
     for time in TIMES:
         task = CONTROL + time
-        masks[task] = stage(
-            f"mask_{task}",
-            cifar_ablation.train_control_mask,
-            network,
-            None,
-            **steps,
-        )
-        scores[task] = stage(f"scores_{task}", score, network, masks[task])
-    for labels in pairs_of_classes(config, seed, len(data.class_names)):
+        masks[task] = plan_mask(task, subject.whole)
+        scores[task] = stage(f"scores_{task}", score, network, [masks[task]])
+    output = run.combine(classifiers.output_layer, masks[CONTROL])
+    for labels in pairs_of_classes(config, subject.seed, len(data.class_names)):
         pair = "_".join(data.class_names[label] for label in labels)
         for time in TIMES:
             task = pair + time
-            masks[task] = stage(
-                f"mask_{task}",
-                train_pair_mask,
-                network,
-                masks[CONTROL],
-                labels,
-                **steps,
-            )
+            masks[task] = plan_mask(task, labels, None, output)
             scores[task] = stage(
-                f"scores_{task}",
-                score_pair,
-                network,
-                masks[CONTROL],
-                masks[task],
-                labels,
+                f"scores_{task}", score, network, [output, masks[task]], labels
             )
     record = {
         "data": data.title,
         "data_sha256": data.sha256,
-        "network": name,
-        "seed": seed,
+        "network": subject.name,
+        "seed": subject.seed,
         "beta": config.beta,
         "dense": stage("scores_dense", score, network),
     }
     return run.combine(complete, record, masks, scores)
 
 
-def plan_fnn(run, seed):
+def plan_fnn(run: Run, subject: Subject[stages.Problem]) -> Stage:
     """Plans the masks of both operations, and of all; returns the record."""
-    subject = subject_of(run.config)
-    network, dense = stages.plan_network(run, subject, seed)
+    config, tasks = run.config, subject.data.tasks
+    network, dense = stages.plan_network(run, subject)
     masks, scores = {}, {}
-    for task, time in itertools.product((FULL, *subject.tasks), TIMES):
+    for task, time in itertools.product((FULL, *tasks), TIMES):
         name = task + time
-        masks[name] = stages.plan_mask(
-            run, subject, seed, network, task, name=f"mask_{name}"
-        )
-        scored = stages.plan_stage(
+        masks[name] = mask_training.plan_mask(run, subject, network, name, task)
+        scored = mask_training.plan(
             run,
             subject,
-            seed,
             f"scores_{name}",
             stages.score,
             network,
             masks[name],
             None if task == FULL else task,
         )
-        scores[name] = run.combine(mean, scored)
+        scores[name] = run.combine(stages.mean, scored)
     record = {
-        "data": f"{' and '.join(subject.tasks)} of {run.config.digits}-digit "
-        "numbers",
+        "data": f"{' and '.join(tasks)} of {config.digits}-digit numbers",
         "network": FNN,
-        "seed": seed,
-        "beta": run.config.beta,
-        "dense": run.combine(mean, dense),
+        "seed": subject.seed,
+        "beta": config.beta,
+        "dense": run.combine(stages.mean, dense),
     }
     return run.combine(complete, record, masks, scores)
 
 
-def subject_of(config):
-    """Returns the network that calculates."""
-    return stages.Subject(FNN, "add_mul", config.sizes)
-
-
-def pairs_of_classes(config, seed, classes):
+def pairs_of_classes(
+    config: Config, seed: int, classes: int
+) -> list[tuple[int, int]]:
     """Returns the pairs of labels of a repeat, drawn without replacement."""
     every = [*itertools.combinations(range(classes), 2)]
     rng = np.random.default_rng(configuration.derive_seed(seed, "pairs"))
@@ -142,34 +177,35 @@ def pairs_of_classes(config, seed, classes):
     return [every[i] for i in chosen]
 
 
-def train_pair_mask(stage, network, control, labels):
-    """Returns the mask of two classes, the output layer's fixed."""
-    data = images.load_once(stage.config.dataset)
-    model = cifar_ablation.masked_but_output(stage.config, network, control)
-    split = data.train.only(labels)
-    return cifar_ablation.train_mask(stage, model, split, None)
+def score(
+    stage: Stage,
+    subject: Subject[images.ImageData],
+    network: keras.Model,
+    masks: Iterable[WeightMask] = (),
+    labels: tuple[int, ...] | None = None,
+) -> float:
+    """Returns the accuracy of what masks leave of a network.
+
+    Args:
+        stage: `Stage`.
+        subject: `Subject`.
+        network: Keras model.
+        masks: As in `classifiers.score`.
+        labels: Ints, the classes whose images are shown, among all answers;
+            `None` for the mean over all classes.
+    """
+    if labels is None:
+        return classifiers.score(stage, subject, network, masks)["accuracy"]
+    for mask in masks:
+        network = mask.apply(network)
+    return classifiers.accuracy(network, subject.data.test.only(labels))
 
 
-def score(stage, network, mask=None):
-    """Returns the accuracy on all classes."""
-    return cifar_ablation.score(stage, network, mask)["accuracy"]
-
-
-def score_pair(stage, network, control, mask, labels):
-    """Returns the accuracy on the images of two classes, among all."""
-    data = images.load_once(stage.config.dataset)
-    part = mask.apply(control.select("classifier").apply(network))
-    test = data.test.only(labels)
-    right = mask_training.predict(part, test.images) == test.labels
-    return float(np.mean(right))
-
-
-def mean(scores):
-    """Returns the mean of a dict of scores."""
-    return float(np.mean([*scores.values()]))
-
-
-def complete(record, masks, scores):
+def complete(
+    record: dict,
+    masks: Mapping[str, WeightMask],
+    scores: Mapping[str, float],
+) -> dict:
     """Returns a record with what it has of each task's two masks.
 
     Returns:
@@ -196,7 +232,9 @@ def complete(record, masks, scores):
     )
 
 
-def alike_by_layer(mask, other):
+def alike_by_layer(
+    mask: WeightMask, other: WeightMask
+) -> dict[str, dict[str, float]]:
     """Returns how alike two masks are, a dict from layer; all layers last."""
     layers = {}
     for path, both in mask.overlap(other).by_tensor.items():
@@ -208,7 +246,7 @@ def alike_by_layer(mask, other):
     }
 
 
-def alike(both):
+def alike(both: overlap.Overlap) -> dict[str, float]:
     """Returns what an `Overlap` of two masks of one task says.
 
     Returns:
@@ -232,13 +270,6 @@ def alike(both):
     }
 
 
-def phases(config):
+def phases(config: Config) -> dict[str, training.Phase]:
     """Returns what the estimate times: each network, and a mask over it."""
-    found = {}
-    for name in config.networks:
-        if name == FNN:
-            found |= stages.phases(config, [subject_of(config)])
-            continue
-        for what, phase in cifar_ablation.phases_of(config, name).items():
-            found[f"{name}: {what}"] = phase
-    return found
+    return mask_training.phases(subjects(config, 0))

@@ -3,8 +3,6 @@ from absl.testing import absltest
 
 from reproduce import compare_methods
 from reproduce.comparing import stages
-from reproduce.csordas2021.images import cifar_ablation
-from reproduce.data import images
 from reproduce.running.run import Run
 
 CONFIG = compare_methods.Config(dataset="digits", seeds=(0, 3), t_high=0.2)
@@ -17,13 +15,14 @@ class PlanTest(absltest.TestCase):
         for seed in (0, 3):
             for what in ("network", "mask_control", "mask_9", "comparison"):
                 self.assertIn(f"seed{seed}/{what}", run.stages)
-        self.assertEqual(run.steps_left()["masks"], 2 * 11 * CONFIG.mask_steps)
+        left = run.steps_left()["cnn_nodropout: masks"]
+        self.assertEqual(left, 2 * 11 * CONFIG.mask_steps)
 
 
 class FindAllNeuronsTest(absltest.TestCase):
     def test_finds_neurons_of_the_layers_by_both_rules(self):
-        data = images.load_once("digits")
-        network = cifar_ablation.untrained(CONFIG, data, stages.NETWORK, seed=0)
+        subject = stages.subject_of(CONFIG, 0)
+        network, data = subject.build(), subject.data
         found = stages.find_all_neurons(CONFIG, network, data, ["conv1"])
         self.assertEqual([*found], [*stages.METHODS])
         for method in stages.METHODS:
