@@ -12,6 +12,8 @@ References:
 import io
 import math
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib import collections, figure
@@ -603,18 +605,16 @@ def values_beside_chance(panels, ylabel="[%]"):
     return fig
 
 
-def soundness(rows, curve, sharing, performance):
+def soundness(found: Mapping[str, Any]) -> figure.Figure:
     """Draws what a check of a finding says, a panel for each kind of number.
 
-    Args:
-        rows: As `Soundness.rows`.
-        curve: As `Soundness.curve`.
-        sharing: As `Soundness.sharing`.
-        performance: Str, what performance is.
+    Lines across points are 95 % intervals.
 
-    Returns:
-        `matplotlib.figure.Figure`. Lines across points are 95 % intervals.
+    Args:
+        found: What `Soundness.as_dict` returns.
     """
+    rows, curve, sharing = (found[k] for k in ("rows", "curve", "sharing"))
+    performance = found["settings"]["name"]
     groups = [
         ("performance", [r for r in rows if r["quantity"] != "minimality"]),
         ("removals", [r for r in rows if r["quantity"] == "minimality"]),
@@ -642,23 +642,25 @@ def soundness(rows, curve, sharing, performance):
         _sizes(next(axes), curve, performance)
     if sharing:
         ax = next(axes)
-        names = [f"{r['other']}: {r['verdict']}" for r in sharing]
-        keys = ("overlap", "floor", "overlap")
         _points(
             ax,
             [
-                (name, *(row[key] for key in keys))
-                for name, row in zip(names, sharing)
+                (
+                    f"{r['other']}: {r['verdict']}",
+                    r["overlap"],
+                    r["floor"],
+                    r["overlap"],
+                )
+                for r in sharing
             ],
         )
-        for y, row in enumerate(sharing):
-            for key, number in (("floor", 8), ("ceiling", 4)):
-                label = key if not y else None
+        for key, number in (("floor", 8), ("ceiling", 4)):
+            for y, row in enumerate(sharing):
                 ax.plot(
                     100 * np.array([row[key]] * 2, "float64"),
                     [y - 0.3, y + 0.3],
                     color=color(number),
-                    label=label,
+                    label=None if y else key,
                 )
         ax.set_xlabel("overlap with the finding [%]")
         ax.set_title("sharing")

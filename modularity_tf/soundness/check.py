@@ -45,7 +45,7 @@ def check(
     random_parts: int = 20,
     removals: int = 100,
     tolerance: float = 0.01,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> result.Soundness:
     """Returns whether a finding is what its task needs, beside controls.
 
@@ -120,9 +120,9 @@ def check(
         removals: Positive int, how many removals of each size are tried. All
             single ones are, if there are no more of them.
         tolerance: Float in [0, 1), in points of performance.
-        seed: Int, not negative, of all that is random, layers of the model
+        seed: Int in [0, 2**31), of all that is random, layers of the model
             that draw random numbers in inference, too, included; at the end
-            the model's own generators are as they were.
+            the model's own generators are as they were. `None` is random.
 
     Returns:
         `Soundness`.
@@ -134,12 +134,13 @@ def check(
     Warns:
         UserWarning: If one example in twenty or more is a copy of another.
     """
+    seed = checks.seed(seed)
     settings = {
         "examples": checks.integer("examples", examples, least=1),
         "random_parts": checks.integer("random_parts", random_parts, least=2),
         "removals": checks.integer("removals", removals, least=1),
         "tolerance": checks.number("tolerance", tolerance, below=1),
-        "seed": checks.integer("seed", seed),
+        "seed": seed,
     }
     arguments.check_finding("finding", finding, model)
     repeats = arguments.checked_list(
@@ -152,10 +153,10 @@ def check(
         arguments.check_finding("finding", finding, untrained, is_twin=True)
     objective = scoring.objective(model, loss, metrics)
     parts = kept_parts.KeptParts(finding, model, incoming)
-    data = evaluation.examples_of(data, examples, seed, model)
+    data = evaluation.examples_of(data, int(examples), seed, model)
     with (
-        seeds.generators_of(model, settings["seed"]),
-        seeds.generators_of(untrained or model, settings["seed"]),
+        seeds.generators_of(model, seed),
+        seeds.generators_of(untrained or model, seed),
     ):
         network = evaluation.Evaluation(model, data, objective, parts.nothing)
         checker = _Check(finding, parts, network, settings)
@@ -164,16 +165,21 @@ def check(
             twin = evaluation.Evaluation(
                 untrained, data, objective, parts.nothing, network
             )
-        rows = [
-            *checker.faithfulness(twin),
-            *checker.completeness(),
-            *checker.minimality(),
-        ]
-        curve = [] if scores is None else [*checker.curve(scores)]
-        rows_of_others = [
-            checker.sharing(name, [finding, *repeats], extracted)
+        alone, rest = checker.faithfulness(twin), checker.completeness()
+        minimality = checker.minimality()
+        curve = () if scores is None else tuple(checker.curve(scores))
+        shared = {
+            name: checker.sharing(name, [finding, *repeats], extracted)
             for name, extracted in others.items()
-        ]
+        }
+    if _is_like_random(alone.random) and _is_like_random(rest.random):
+        reason = "the finding does no better than random parts"
+        shared = {
+            name: dataclasses.replace(
+                each, verdict="undetermined", reason=reason
+            )
+            for name, each in shared.items()
+        }
     distinct = int(network.copies.max()) + 1
     if distinct <= _DISTINCT * network.count:
         effective = stats.effective_count(network.copies)
@@ -183,12 +189,19 @@ def check(
             f"{effective:.0f} examples.",
             stacklevel=2,
         )
-    settings = {"name": network.name, **settings, "model": model.name}
-    settings["examples"] = network.count
-    settings["distinct_examples"] = distinct
-    return result.Soundness(
-        tuple(rows), tuple(curve), tuple(rows_of_others), settings
-    )
+    told = {
+        "name": network.name,
+        **settings,
+        "examples": network.count,
+        "model": model.name,
+        "distinct_examples": distinct,
+    }
+    return result.Soundness(alone, rest, minimality, curve, shared, told)
+
+
+def _is_like_random(random):
+    """Returns whether too many random parts do as well as the finding."""
+    return random.as_well / random.n > LIKE_RANDOM
 
 
 class _Check:
@@ -206,58 +219,58 @@ class _Check:
         self._values = network.values(parts.alone(finding.values))
         self._alone = network.performance(self._values)
         self._counts = None
-        self._like_random = []  # share of random parts that do as well
 
     def faithfulness(self, twin):
-        """Returns the rows of the part alone."""
-        row = self._rows("faithfulness")
-        yield row("the whole model", self._network.whole)
-        yield row("the part alone", self._values)
-        random = self._of_random(self._parts.alone, self._random)
-        as_well = random["performance"] >= self._alone
-        yield row("random parts alone", random, as_well)
-        if twin is not None:
-            kept = self._parts.alone(self._finding.values)
-            yield row("the part of the untrained twin", twin.values(kept))
+        """Returns the performance of the part alone."""
+        return result.Faithfulness(
+            whole=self._estimate(self._network.whole),
+            alone=self._estimate(self._values),
+            random=self._of_random(
+                self._parts.alone, self._random, lambda x: x >= self._alone
+            ),
+            untrained=None
+            if twin is None
+            else self._estimate(
+                twin.values(self._parts.alone(self._finding.values))
+            ),
+        )
 
     def completeness(self):
-        """Returns the rows of the rest."""
-        kept = self._parts.without(self._finding.values)
-        rest = self._network.values(kept)
-        row = self._rows("completeness")
-        yield row("without the part", rest)
-        random = self._of_random(self._parts.without, self._random)
-        as_well = random["performance"] <= self._network.performance(rest)
-        yield row("without random parts", random, as_well)
+        """Returns the performance of the rest."""
+        rest = self._network.values(self._parts.without(self._finding.values))
+        left = self._network.performance(rest)
+        return result.Completeness(
+            without=self._estimate(rest),
+            random=self._of_random(
+                self._parts.without, self._random, lambda x: x <= left
+            ),
+        )
 
     def minimality(self):
-        """Returns the rows of removals that change nothing."""
+        """Returns the share of removals that change nothing, by their size."""
         members = np.flatnonzero(self._parts.flat(self._finding.values))
         sizes = {1, *(round(share * len(members)) for share in GROUPS)}
+        found = {}
         for size in sorted(s for s in sizes if 0 < s < max(len(members), 2)):
             without, is_all = self._without_some(
                 members, size, self._removals, 1
             )
-            needless = self._drops(without) <= self._tolerance + 1e-9
+            redundant = self._drops(without) <= self._tolerance + 1e-9
             within, beyond = np.transpose([self._is_fall(v) for v in without])
             low, high = (
-                stats.share_interval(flags.sum(), len(flags), is_all)[end]
+                float(
+                    stats.share_interval(flags.sum(), len(flags), is_all)[end]
+                )
                 for end, flags in enumerate((within, ~beyond))
             )
-            what = "one member" if size == 1 else f"{size} members at once"
-            yield {
-                "quantity": "minimality",
-                "what": f"needless: {what}",
-                "value": float(needless.mean()),
-                "low": low,
-                "high": high,
-                "over": "removals, all" if is_all else "removals",
-                "n": len(without),
-                "p": None,
-            }
+            over = "removals, all" if is_all else "removals"
+            found[size] = result.Estimate(
+                float(redundant.mean()), low, high, over, len(without)
+            )
+        return found
 
     def curve(self, scores):
-        """Returns the rows of the curve over sizes."""
+        """Yields the points of the curve over sizes."""
         flat = self._parts.flat(scores)
         rng = self._rng(2)
         order = np.lexsort((rng.random(flat.size), -flat))  # ties at random
@@ -270,22 +283,18 @@ class _Check:
                 chosen.shuffled(int(s)).values
                 for s in rng.integers(2**31, size=_CURVE_REPEATS)
             ]
-            row = {"share": count / flat.size, "parts": count}
+            found = {}
             for key, kept in (
                 ("alone", self._parts.alone),
                 ("rest", self._parts.without),
             ):
                 values = self._network.values(kept(chosen.values))
-                row[key] = (
-                    self._network.performance(values),
-                    *self._network.interval(values, self._seed),
-                )
-                beside = self._of_random(kept, random)
-                row[f"random_{key}"] = beside["value"], *beside["ends"]
-            yield row
+                found[key] = self._estimate(values)
+                found[f"random_{key}"] = self._of_random(kept, random)
+            yield result.CurvePoint(count / flat.size, count, **found)
 
     def sharing(self, name, own, extracted):
-        """Returns the row of another task."""
+        """Returns what another task shares, a `Sharing`."""
         if self._counts is None:
             self._counts = self._parts.count(self._network, self._seed)
         own, other = (
@@ -305,20 +314,9 @@ class _Check:
                     "output notices."
                 )
         needed = self._needed(sharing_of_sets.in_most(other))
-        found = sharing_of_sets.sharing(
+        return sharing_of_sets.sharing(
             own, other, needed=needed, seed=self._seed
         )
-        if min(self._like_random) > LIKE_RANDOM:
-            found = dataclasses.replace(
-                found,
-                verdict="undetermined",
-                reason="the finding does no better than random parts",
-            )
-        return {
-            "other": name,
-            **dataclasses.asdict(found),
-            "needed": needed,
-        }
 
     def _needed(self, other):
         """Returns how much the parts in common matter, a lower bound.
@@ -389,51 +387,32 @@ class _Check:
     def _is_fall(self, values):
         return self._network.is_fall(self._values, values, self._tolerance)
 
-    def _of_random(self, kept, random):
-        """Returns what random parts do: each, in the mean, with its interval.
+    def _estimate(self, values):
+        """Returns the performance of what `values` returned."""
+        low, high = self._network.interval(values, self._seed)
+        value = self._network.performance(values)
+        return result.Estimate(value, low, high, "examples", len(values))
+
+    def _of_random(self, kept, random, does_as_well=None):
+        """Returns what random parts do in the mean.
 
         Args:
             kept: Function from values of the parts to what stays of weights.
             random: List of such values, one for each random part.
+            does_as_well: Function from their performance, an array, to which
+                do as well as the finding; or `None`.
         """
         found = [self._network.values(kept(values)) for values in random]
-        scoring = [self._network.performance(values) for values in found]
-        value = float(np.mean(scoring))
-        return {
-            "performance": np.array(scoring),
-            "value": value,
-            "ends": stats.combined_interval(
-                value,
-                stats.mean_interval(scoring),
-                self._network.interval(np.mean(found, axis=0), self._seed),
-            ),
-        }
-
-    def _rows(self, quantity):
-        def row(what, measured, as_well=None):
-            """Returns a row, of values of examples or of random parts."""
-            p = None
-            if as_well is not None:
-                value, ends = measured["value"], measured["ends"]
-                over, n = "random parts", len(as_well)
-                p = float((1 + as_well.sum()) / (1 + n))
-                self._like_random.append(as_well.mean())
-            else:
-                value = self._network.performance(measured)
-                ends = self._network.interval(measured, self._seed)
-                over, n = "examples", len(measured)
-            return {
-                "quantity": quantity,
-                "what": what,
-                "value": value,
-                "low": ends[0],
-                "high": ends[1],
-                "over": over,
-                "n": n,
-                "p": p,
-            }
-
-        return row
+        each = np.array([self._network.performance(values) for values in found])
+        value, n, p = float(each.mean()), len(each), None
+        low, high = stats.combined_interval(
+            value,
+            stats.mean_interval(each),
+            self._network.interval(np.mean(found, axis=0), self._seed),
+        )
+        if does_as_well is not None:
+            p = float((1 + does_as_well(each).sum()) / (1 + n))
+        return result.Estimate(value, low, high, "random parts", n, p)
 
     def _rng(self, stream):
         return np.random.default_rng([self._seed, stream])

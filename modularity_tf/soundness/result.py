@@ -7,66 +7,206 @@ from typing import TYPE_CHECKING, Any
 import rich.table
 
 from modularity_tf.findings import finding
+from modularity_tf.soundness import sharing_of_sets
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # matplotlib is imported to draw
     from matplotlib.figure import Figure
+
+_LEVEL = 0.05  # of what the summary says of random parts
+# What the numbers are called in tables and records.
+_NAMES = {
+    "faithfulness": {
+        "whole": "the whole model",
+        "alone": "the part alone",
+        "random": "random parts alone",
+        "untrained": "the part of the untrained twin",
+    },
+    "completeness": {
+        "without": "without the part",
+        "random": "without random parts",
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class Soundness:
+class Estimate:
+    """A number with its 95 % interval.
+
+    Attributes:
+        value: The number.
+        low: The lower end of the interval.
+        high: The upper end of the interval.
+        over: What was drawn to get it, beside the examples, which enter all
+            intervals: "examples", "random parts" or "removals"; "removals,
+            all" if there are no others.
+        n: How many of these were drawn.
+        p: Of random parts, how likely one does as well as the finding alone,
+            or hurts as much by its removal, on these examples; else `None`.
+    """
+
+    value: float
+    low: float
+    high: float
+    over: str
+    n: int
+    p: float | None = None
+
+    @property
+    def as_well(self) -> int | None:
+        """How many of the random parts `p` counts; `None` without `p`."""
+        return None if self.p is None else round(self.p * (1 + self.n)) - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Faithfulness:
+    """Performance of a part alone, beside controls.
+
+    Attributes:
+        whole: The whole model.
+        alone: The finding alone.
+        random: The mean of random parts with as many members in each layer.
+        untrained: The same part of an untrained network; `None` without one.
+    """
+
+    whole: Estimate
+    alone: Estimate
+    random: Estimate
+    untrained: Estimate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Completeness:
+    """Performance of a model without a part, beside a control.
+
+    Attributes:
+        without: The model without the finding.
+        random: The mean of the model without random parts.
+    """
+
+    without: Estimate
+    random: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class CurvePoint:
+    """Performance of the parts with the highest scores, and of the rest.
+
+    Attributes:
+        share: The share of all parts.
+        parts: Their number.
+        alone: The parts with the highest scores alone.
+        random_alone: The mean of random parts with as many in each layer.
+        rest: The model without the parts with the highest scores.
+        random_rest: The mean of the model without random parts.
+    """
+
+    share: float
+    parts: int
+    alone: Estimate
+    random_alone: Estimate
+    rest: Estimate
+    random_rest: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class Soundness(finding.Result):
     """What a check says of a finding, each number with its 95 % interval.
 
     >>> some = mtf.NeuronSelection({"hidden": np.arange(32) < 16})
     >>> found = mtf.soundness.check(some, model, (images, labels), removals=5)
-    >>> found.value("the part alone") < found.value("the whole model")
+    >>> found.faithfulness.alone.value < found.faithfulness.whole.value
     True
+    >>> found.minimality[1].n
+    5
 
     Attributes:
-        rows: Tuple of dicts: `quantity`, "faithfulness", "completeness" or
-            "minimality"; `what` is measured; `value`; `low` and `high`, the
-            ends of the interval; `over`, what was drawn to get it, beside the
-            examples, which enter all intervals; `n`, how many of these there
-            are; `p`, of random parts: how likely one does as well as the
-            finding alone, or hurts as much by its removal, on these examples.
-        curve: Tuple of dicts, one a size: `share` of all parts, `parts`, their
-            number, and `alone`, `rest`, `random_alone` and `random_rest`, each
-            the value with the ends of its interval. Empty without `scores`.
-        sharing: Tuple of dicts, one an other task: `other`, its name, the
-            fields of `soundness.Sharing`, and `needed`. Empty without `others`.
-        settings: Dict: what performance is, and the arguments; `examples`
-            and `distinct_examples`, how many examples there were, with and
-            without copies.
+        faithfulness: Performance of the finding alone: `whole`, `alone`,
+            `random` and `untrained`.
+        completeness: Performance without the finding: `without` and `random`.
+        minimality: Dict from how many members are removed at once to the share
+            of such removals without which the finding performs as well.
+        curve: Tuple of `CurvePoint`, one for each size. Empty without `scores`.
+        sharing: Dict from the name of an other task to its
+            `soundness.Sharing`. Empty without `others`.
+        settings: Dict: `name`, what performance is, and the arguments;
+            `examples` and `distinct_examples`, how many examples there were,
+            with and without copies.
     """
 
-    rows: tuple[dict[str, Any], ...]
-    curve: tuple[dict[str, Any], ...]
-    sharing: tuple[dict[str, Any], ...]
-    settings: dict[str, Any]
+    faithfulness: Faithfulness
+    completeness: Completeness
+    minimality: dict[int, Estimate]
+    curve: tuple[CurvePoint, ...]
+    sharing: dict[str, sharing_of_sets.Sharing]
+    settings: dict[str, str | int | float]
 
-    @property
-    def verdicts(self) -> dict[str, str]:
-        """Dict from the name of an other task to its verdict, a str."""
-        return {row["other"]: row["verdict"] for row in self.sharing}
+    KIND = "a check of soundness"
 
-    def value(self, what: str) -> float:
-        """Returns the value of the first row of `what`, a float.
-
-        Raises:
-            ValueError: If there is none.
-        """
-        for row in self.rows:
-            if row["what"] == what:
-                return row["value"]
-        known = [row["what"] for row in self.rows]
-        raise ValueError(f"`what` must be one of {known}, got {what!r}.")
+    def summary(self) -> str:
+        """Returns what the numbers mean, in a few sentences."""
+        whole, alone = self.faithfulness.whole, self.faithfulness.alone
+        random, one = self.faithfulness.random, self.minimality[1]
+        without, rest = self.completeness.without, self.completeness.random
+        does = _is_rare(random) and alone.low > random.high
+        hurts = _is_rare(rest) and without.high < rest.low
+        told = {
+            (True, True): "The task needs this part more than random parts of "
+            "its size.",
+            (True, False): "The part does more alone than random parts of its "
+            "size, but its removal is not shown to hurt more than theirs.",
+            (False, True): "The removal of the part hurts more than that of "
+            "random parts of its size, but the part is not shown to do more "
+            "alone than they do.",
+            (False, False): "The part is not shown to be more than random "
+            "parts of its size.",
+        }
+        sentences = [
+            f"The part alone reaches {_percent(alone.value)} "
+            f"({self.settings['name']}), the whole model "
+            f"{_percent(whole.value)} and random parts "
+            f"{_percent(random.value)}: {random.as_well} of {random.n} random "
+            "parts do as well.",
+            "Without the part the model reaches "
+            f"{_percent(without.value)}, without random parts "
+            f"{_percent(rest.value)}: the removal of {rest.as_well} of "
+            f"{rest.n} random parts hurts as much.",
+            told[does, hurts],
+            f"One by one, {_percent(one.value)} of its members "
+            f"({_interval(one)}) are redundant.",
+        ]
+        sentences += [f"{k}: {each}" for k, each in self.sharing.items()]
+        return " ".join(sentences)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns all of it as a dict of JSON values, `None` for NaN."""
-        found = json.dumps(dataclasses.asdict(self))
-        return json.loads(found, parse_constant=lambda _: None)
+        """Returns the numbers as a dict of JSON values, `None` for NaN.
+
+        `rows` has faithfulness, completeness and minimality, each number with
+        its `quantity` and `what` it is; `curve` has the value and the ends of
+        the interval for each number; `sharing` has a dict for each other task.
+        """
+        found = {
+            "rows": [
+                {"quantity": quantity, "what": what, **vars(estimate)}
+                for quantity, what, estimate in self._rows()
+            ],
+            "curve": [
+                {
+                    key: (each.value, each.low, each.high)
+                    if isinstance(each, Estimate)
+                    else each
+                    for key, each in vars(point).items()
+                }
+                for point in self.curve
+            ],
+            "sharing": [
+                {"other": name, **vars(each)}
+                for name, each in self.sharing.items()
+            ],
+            "settings": self.settings,
+        }
+        return json.loads(json.dumps(found), parse_constant=lambda _: None)
 
     def table(self) -> rich.table.Table:
-        """Returns the numbers as a `rich.table.Table`."""
         table = rich.table.Table(
             title=f"Is the finding sound? Performance: {self.settings['name']}"
         )
@@ -78,70 +218,100 @@ class Soundness:
         if distinct != count:
             table.add_row(f"{distinct} distinct of {count} examples")
         last = None
-        for row in self.rows:
-            if row["quantity"] != last:
-                last = row["quantity"]
+        for quantity, what, estimate in self._rows():
+            if quantity != last:
+                last = quantity
                 table.add_section()
                 table.add_row(f"[bold]{last}[/bold]")
-            over = f"{row['n']} {row['over']}"
-            table.add_row(row["what"], *_numbers(row), over, _p(row["p"]))
-        for row in self.curve:
-            if row is self.curve[0]:
-                table.add_section()
-                table.add_row("[bold]sizes[/bold]")
-            for key in ("alone", "rest"):
-                value, low, high = row[key]
-                table.add_row(
-                    f"highest {row['share']:.1%}, {key}",
-                    *_numbers({"value": value, "low": low, "high": high}),
-                    f"random {_percent(row[f'random_{key}'][0])}",
-                )
-        for row in self.sharing:
+            over = f"{estimate.n} {estimate.over}"
+            table.add_row(what, *_numbers(estimate), over, _p(estimate.p))
+        if self.curve:
             table.add_section()
-            table.add_row(
-                f"[bold]sharing with {row['other']}: {row['verdict']}[/bold]"
-            )
-            table.add_row(f"  {row['reason']}")
-            numbers = _numbers({**row, "value": row["index"]})
-            over = " and ".join(map(str, row["extractions"]))
+            table.add_row("[bold]sizes[/bold]")
+        for point in self.curve:
+            for key, estimate, random in (
+                ("alone", point.alone, point.random_alone),
+                ("rest", point.rest, point.random_rest),
+            ):
+                table.add_row(
+                    f"highest {point.share:.1%}, {key}",
+                    *_numbers(estimate),
+                    f"random {_percent(random.value)}",
+                )
+        for name, each in self.sharing.items():
+            table.add_section()
+            table.add_row(f"[bold]sharing with {name}: {each.verdict}[/bold]")
+            table.add_row(f"  {each.reason}")
             table.add_row(
                 "on the scale from floor to ceiling",
-                *numbers,
-                f"{over} extractions",
-                _p(row["p"]),
+                _percent(each.index),
+                _interval(each),
+                f"{' and '.join(map(str, each.extractions))} extractions",
+                _p(each.p),
             )
             for key in ("overlap", "floor", "ceiling"):
-                table.add_row(key, _percent(row[key]))
+                table.add_row(key, _percent(getattr(each, key)))
         return table
 
     def plot(self) -> "Figure":
-        """Returns a picture of it, a matplotlib `Figure`."""
         from modularity_tf import plots  # and matplotlib with it
 
-        return plots.soundness(
-            self.rows, self.curve, self.sharing, self.settings["name"]
+        return plots.soundness(self.as_dict())
+
+    def _rows(self):
+        """Yields quantity, name and `Estimate` of what is not a curve."""
+        for quantity, names in _NAMES.items():
+            for key, estimate in vars(getattr(self, quantity)).items():
+                if estimate is not None:
+                    yield quantity, names[key], estimate
+        for size, estimate in self.minimality.items():
+            what = "one member" if size == 1 else f"{size} members at once"
+            yield "minimality", f"needless: {what}", estimate
+
+    def _packed(self):
+        found = dataclasses.asdict(self)
+        for key in ("minimality", "sharing"):  # names may be no str
+            found[key] = [*found[key].items()]
+        return found, {}
+
+    @classmethod
+    def _unpacked(cls, config, arrays):
+        return cls(
+            Faithfulness(**_estimates(config["faithfulness"])),
+            Completeness(**_estimates(config["completeness"])),
+            {size: Estimate(**each) for size, each in config["minimality"]},
+            tuple(CurvePoint(**_estimates(each)) for each in config["curve"]),
+            {
+                name: sharing_of_sets.Sharing(
+                    **{**each, "extractions": tuple(each["extractions"])}
+                )
+                for name, each in config["sharing"]
+            },
+            config["settings"],
         )
 
-    def __repr__(self):
-        told = [
-            f"{row['what']} {_percent(row['value'])}"
-            for row in self.rows
-            if row["quantity"] != "minimality"
-        ]
-        told += [
-            f"{name}: {verdict}" for name, verdict in self.verdicts.items()
-        ]
-        return f"<Soundness by {self.settings['name']}: {'; '.join(told)}>"
 
-    def _repr_html_(self):
-        return finding.as_html(self.table())
+def _estimates(values):
+    """Returns a dict in which each dict is made an `Estimate`."""
+    return {
+        key: Estimate(**each) if isinstance(each, dict) else each
+        for key, each in values.items()
+    }
 
 
-def _numbers(row):
+def _is_rare(random):
+    """Returns whether few random parts do as well as the finding."""
+    return random.p is not None and random.p <= _LEVEL
+
+
+def _numbers(estimate):
     """Returns a value and its interval as text."""
-    ends = [_percent(row[key]) for key in ("low", "high")]
-    interval = "" if "none" in ends else f"{ends[0]} to {ends[1]}"
-    return _percent(row["value"]), interval
+    return _percent(estimate.value), _interval(estimate)
+
+
+def _interval(found):
+    ends = _percent(found.low), _percent(found.high)
+    return "" if "none" in ends else f"{ends[0]} to {ends[1]}"
 
 
 def _percent(value):

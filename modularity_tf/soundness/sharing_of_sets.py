@@ -4,14 +4,15 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from modularity_tf import checks, stats
 from modularity_tf.findings import overlap
 
-VERDICTS = ("separate", "shared", "undetermined")
 LEAST = 3  # extractions of each task, without which there is no verdict
 MARGIN = 0.1  # what still counts as nothing
 _PERMUTATIONS = 999  # random sets beside two extractions of a task
@@ -47,6 +48,8 @@ class Sharing:
         extractions: Two ints, how many there are of each task.
         verdict: "shared", "separate" or "undetermined".
         reason: Str, why this is the verdict.
+        needed: Float in [0, 1], how much the parts in common matter to the
+            task, a lower bound: 1 is as much as any that were extracted.
     """
 
     overlap: float
@@ -59,6 +62,18 @@ class Sharing:
     extractions: tuple[int, int]
     verdict: str
     reason: str
+    needed: float = 1.0
+
+    def summary(self) -> str:
+        """Returns verdict, reason and overlap, in a sentence."""
+        return (
+            f"{self.verdict}, since {self.reason}; the overlap is "
+            f"{self.overlap:.1%}, that of random sets {self.floor:.1%} and "
+            f"that of two findings of one task {self.ceiling:.1%}."
+        )
+
+    def __str__(self) -> str:
+        return self.summary()
 
 
 def sharing(
@@ -68,7 +83,7 @@ def sharing(
     needed: float = 1.0,
     margin: float = MARGIN,
     level: float = LEVEL,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Sharing:
     """Returns how much two tasks share, and whether that is more than nothing.
 
@@ -116,21 +131,23 @@ def sharing(
         margin: Float in (0, 1), what still counts as next to nothing, of
             `index` and of the ceiling.
         level: Float in (0, 1), the significance level of each test.
-        seed: Int, not negative, of the random sets.
+        seed: Int, not negative, of the random sets; `None` is random.
 
     Returns:
         `Sharing`.
 
     Raises:
-        ValueError: If a list or a set is empty, or they are not over the same
-            parts.
+        ValueError: If a list or a set is empty, they are not over the same
+            parts, or an argument is out of its range.
     """
+    needed = checks.number("needed", needed, most=1)
     margin = checks.number("margin", margin, above=True, below=1)
     level = checks.number("level", level, above=True, below=1)
+    seed = checks.seed(seed)
     counts = _Counts(own, other)
     found = counts.estimates()
     size = math.sqrt(found["size"] * found["other_size"])
-    result = {
+    result: dict[str, Any] = {
         "overlap": found["both"] / size,
         "floor": found["chance"] / size,
         "ceiling": _root(found["own"] * found["other"]) / size,
@@ -139,18 +156,22 @@ def sharing(
         "high": math.nan,
         "p": _p_of_most(own, other, seed),
         "extractions": (len(own), len(other)),
+        "needed": needed,
     }
 
-    def undetermined(reason):
-        return Sharing(**result, verdict="undetermined", reason=reason)
+    def judged(verdict, reason):
+        return Sharing(**result, verdict=verdict, reason=reason)
 
     if min(len(own), len(other)) < LEAST:
-        return undetermined(
+        return judged(
+            "undetermined",
             f"{len(own)} and {len(other)} extractions, {LEAST} of each task "
-            "are needed"
+            "are needed",
         )
     if not all(_are_alike(sets, level, seed) for sets in (own, other)):
-        return undetermined("extractions of one task are not clearly alike")
+        return judged(
+            "undetermined", "extractions of one task are not clearly alike"
+        )
     result["index"] = _index(found)
     result["low"], result["high"] = counts.bounds(_index, 0.025)
     is_more = result["p"] <= level
@@ -158,17 +179,14 @@ def sharing(
     missed = _ratio_if_missed(margin)
     is_less = counts.bounds(missed, level)[1] < 0
     if is_more == is_less:
-        return undetermined("neither much nor nothing in common is excluded")
-    if is_more:
-        return Sharing(
-            **result,
-            verdict="shared",
-            reason=f"{margin:.0%} or less beyond random sets is excluded",
+        return judged(
+            "undetermined", "neither much nor nothing in common is excluded"
         )
-    return Sharing(
-        **result,
-        verdict="separate",
-        reason=f"{margin:.0%} or more of the ceiling is excluded",
+    if is_more:
+        reason = f"{margin:.0%} or less beyond random sets is excluded"
+        return judged("shared", reason)
+    return judged(
+        "separate", f"{margin:.0%} or more of the ceiling is excluded"
     )
 
 
@@ -255,7 +273,9 @@ class _Counts:
         return float(value - reach), float(value + reach)
 
 
-def in_most(sets):
+def in_most(
+    sets: Sequence[Mapping[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
     """Returns the parts that are in more than half of some sets.
 
     Args:
@@ -267,14 +287,18 @@ def in_most(sets):
     }
 
 
-def need(common, members, level=LEVEL):
+def need(
+    common: tuple[npt.ArrayLike, bool],
+    members: tuple[npt.ArrayLike, bool],
+    level: float = LEVEL,
+) -> float:
     """Returns how much parts in common matter to a task, a lower bound.
 
     Args:
         common: Performance lost in removals of some of the parts in common, an
-            array, and whether these are all such removals, a bool.
+            array, and whether these are all such removals.
         members: The same for as many of any of the task's parts.
-        level: Float, by which chance misses the bound.
+        level: The chance that the bound is too high.
 
     Returns:
         Float in [0, 1]: the ratio of the mean losses, a lower bound of the one

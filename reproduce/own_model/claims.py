@@ -56,9 +56,7 @@ def draw(records):
                 figures[f"{question}_completeness"] = fig
     whole = first.get("weights", {}).get(ALL, {}).get("soundness")
     if whole:
-        figures["soundness_of_the_whole_task"] = plots.soundness(
-            whole["rows"], (), (), whole["settings"]["name"]
-        )
+        figures["soundness_of_the_whole_task"] = plots.soundness(whole)
     for layer, own in first.get("units", {}).items():
         if own["similarity"] is not None:
             name = own["measure"].replace("_", " ")

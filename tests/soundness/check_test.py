@@ -1,5 +1,3 @@
-import json
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -42,11 +40,6 @@ def check(planted, found, output=0, **kwargs):
     )
 
 
-def row(result, what):
-    (found,) = [row for row in result.rows if row["what"] == what]
-    return found
-
-
 class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -65,88 +58,80 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
         )
 
     def test_what_is_needed_does_the_task_alone(self):
-        whole, alone = (
-            row(self.found, what)
-            for what in ("the whole model", "the part alone")
-        )
-        self.assertEqual((whole["value"], alone["value"]), (1.0, 1.0))
-        self.assertEqual((alone["over"], alone["n"]), ("examples", 512))
+        found = self.found.faithfulness
+        whole, alone = found.whole, found.alone
+        self.assertEqual((whole.value, alone.value), (1.0, 1.0))
+        self.assertEqual((alone.over, alone.n), ("examples", 512))
         # Wilson's interval has a width where all examples are right.
         self.assertAllClose(
-            [alone["low"], alone["high"]], [512 / (512 + 1.959964**2), 1]
+            [alone.low, alone.high], [512 / (512 + 1.959964**2), 1]
         )
 
     def test_random_parts_of_its_size_do_not(self):
-        alone = row(self.found, "random parts alone")
-        self.assertLess(alone["high"], 0.6)
-        self.assertEqual((alone["n"], alone["p"]), (20, 1 / 21))
+        alone = self.found.faithfulness.random
+        self.assertLess(alone.high, 0.6)
+        self.assertEqual((alone.n, alone.p, alone.as_well), (20, 1 / 21, 0))
         random = self.truth.shuffled(3)
-        value = check(self.planted, random).value("the part alone")
+        value = check(self.planted, random).faithfulness.alone.value
         self.assertAllClose(
             value, accuracy_of(random.apply(self.planted.model), self.planted)
         )
 
     def test_nor_does_the_part_of_an_untrained_twin(self):
-        value = self.found.value("the part of the untrained twin")
+        value = self.found.faithfulness.untrained.value
         twin = self.truth.apply(self.twin.model)
         self.assertAllClose(value, accuracy_of(twin, self.planted))
         self.assertLess(value, 0.8)
 
     def test_without_it_nothing_is_left(self):
-        value = self.found.value("without the part")
+        value = self.found.completeness.without.value
         rest = self.truth.remove_from(self.planted.model)
         self.assertAllClose(value, accuracy_of(rest, self.planted))
         self.assertAllClose(value, 0.5)
-        self.assertGreater(self.found.value("without random parts"), 0.5)
+        self.assertGreater(self.found.completeness.random.value, 0.5)
 
-    def test_nothing_of_what_is_needed_is_needless(self):
-        one = row(self.found, "needless: one member")
-        self.assertEqual((one["value"], one["low"], one["high"]), (0, 0, 0))
-        self.assertEqual((one["n"], one["over"]), (12, "removals, all"))
+    def test_nothing_of_what_is_needed_is_redundant(self):
+        one = self.found.minimality[1]
+        self.assertEqual((one.value, one.low, one.high), (0, 0, 0))
+        self.assertEqual((one.n, one.over), (12, "removals, all"))
 
-    def test_the_share_of_needless_members_is_known(self):
+    def test_the_share_of_redundant_members_is_known(self):
         more = finding(self.planted, 0, "needed", "unread")
         found = check(self.planted, more, removals=100)
         count = sum(int(v.sum()) for v in more.values.values())
-        one = row(found, "needless: one member")
-        self.assertAllClose(one["value"], 1 - 12 / count)
-        some = row(found, "needless: 3 members at once")
-        self.assertEqual((some["n"], some["over"]), (100, "removals"))
-        # A group is needless if all of its three members are.
+        self.assertAllClose(found.minimality[1].value, 1 - 12 / count)
+        some = found.minimality[3]
+        self.assertEqual((some.n, some.over), (100, "removals"))
+        # A group is redundant if all of its three members are.
         idle = count - 12
         share = np.prod([(idle - i) / (count - i) for i in range(3)])
-        self.assertLess(abs(some["value"] - share), 4 * (0.25 / 100) ** 0.5)
-        self.assertBetween(some["value"], some["low"], some["high"])
+        self.assertLess(abs(some.value - share), 4 * (0.25 / 100) ** 0.5)
+        self.assertBetween(some.value, some.low, some.high)
 
     @parameterized.parameters("accuracy", "loss")
-    def test_few_examples_can_not_tell_what_is_needless(self, kind):
+    def test_few_examples_can_not_tell_what_is_redundant(self, kind):
         kwargs = {} if kind == "accuracy" else {"metrics": []}
         more = finding(self.planted, 0, "needed", "unread")
         idle = 1 - 12 / sum(int(v.sum()) for v in more.values.values())
         few = check(self.planted, more, examples=16, **kwargs)
-        one = row(few, "needless: one member")
-        self.assertEqual((one["low"], one["over"]), (0, "removals, all"))
-        self.assertGreaterEqual(one["high"], idle)
-        self.assertBetween(one["value"], one["low"], one["high"])
-        many = row(check(self.planted, more, **kwargs), "needless: one member")
-        self.assertAllClose([many["low"], many["high"]], [idle, idle])
+        one = few.minimality[1]
+        self.assertEqual((one.low, one.over), (0, "removals, all"))
+        self.assertGreaterEqual(one.high, idle)
+        self.assertBetween(one.value, one.low, one.high)
+        many = check(self.planted, more, **kwargs).minimality[1]
+        self.assertAllClose([many.low, many.high], [idle, idle])
 
     def test_few_examples_can_not_tell_what_random_parts_do(self):
         few = check(self.planted, self.truth, examples=16, scores=self.scores)
-        for quantity, what in (
-            ("faithfulness", "random parts alone"),
-            ("completeness", "without random parts"),
+        for factor, random_of in (
+            (1.5, lambda found: found.faithfulness.random),
+            (1.5, lambda found: found.completeness.random),
+            (1.0, lambda found: found.curve[-1].random_alone),
         ):
-            wide, narrow = (row(found, what) for found in (few, self.found))
-            self.assertEqual(wide["quantity"], quantity)
+            wide, narrow = random_of(few), random_of(self.found)
             self.assertGreater(
-                wide["high"] - wide["low"],
-                1.5 * (narrow["high"] - narrow["low"]),
+                wide.high - wide.low, factor * (narrow.high - narrow.low)
             )
-        wide, narrow = (
-            found.curve[-1]["random_alone"] for found in (few, self.found)
-        )
-        self.assertGreater(wide[2] - wide[1], narrow[2] - narrow[1])
 
     def test_copies_of_examples_tell_nothing_new(self):
         self.assertEqual(self.found.settings["distinct_examples"], 512)
@@ -170,33 +155,35 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(found.settings["examples"], 320)
             self.assertEqual(found.settings["distinct_examples"], 16)
             self.assertIn("16 distinct of 320 examples", found._repr_html_())
-            for one, other in zip(once.rows, found.rows, strict=True):
+            for one, other in zip(
+                once.as_dict()["rows"], found.as_dict()["rows"], strict=True
+            ):
                 for key in ("value", "low", "high"):
                     self.assertAllClose(one[key], other[key], atol=1e-6)
 
     def test_sizes_end_where_all_that_is_needed_is_there(self):
-        sizes = {round(line["share"], 2): line for line in self.found.curve}
+        sizes = {round(point.share, 2): point for point in self.found.curve}
         self.assertEqual([*sizes][-2:], [0.2, 0.5])
-        self.assertEqual(sizes[0.2]["alone"][0], 1.0)
-        self.assertAllClose(sizes[0.2]["rest"][0], 0.5)
-        self.assertLess(sizes[0.05]["alone"][0], 1.0)
-        self.assertLess(sizes[0.2]["random_alone"][0], 0.7)
-        self.assertEqual(self.found.curve[0]["parts"], 1)
+        self.assertEqual(sizes[0.2].alone.value, 1.0)
+        self.assertAllClose(sizes[0.2].rest.value, 0.5)
+        self.assertLess(sizes[0.05].alone.value, 1.0)
+        self.assertLess(sizes[0.2].random_alone.value, 0.7)
+        self.assertEqual(self.found.curve[0].parts, 1)
 
     def test_without_an_accuracy_it_is_the_share_of_the_loss(self):
         found = check(self.planted, self.truth, metrics=[])
         self.assertEqual(found.settings["name"], "share of the loss explained")
-        self.assertEqual(found.value("the whole model"), 1.0)
-        alone = row(found, "the part alone")
-        self.assertBetween(alone["value"], 0.99, 1.01)
-        self.assertBetween(alone["value"], alone["low"], alone["high"])
+        self.assertEqual(found.faithfulness.whole.value, 1.0)
+        alone = found.faithfulness.alone
+        self.assertBetween(alone.value, 0.99, 1.01)
+        self.assertBetween(alone.value, alone.low, alone.high)
         everything = ~WeightMask(
             {p: np.zeros_like(v) for p, v in self.truth.values.items()}
         )
         rest = check(self.planted, everything, metrics=[], removals=1)
-        self.assertEqual(rest.value("without the part"), 0.0)
+        self.assertEqual(rest.completeness.without.value, 0.0)
 
-    def test_is_a_value_with_a_face(self):
+    def test_is_a_value(self):
         same = check(
             self.planted,
             self.truth,
@@ -205,12 +192,9 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertEqual(same, self.found)
         self.assertNotEqual(same, check(self.planted, self.truth, seed=1))
-        self.assertIn("the part alone 100.0%", repr(self.found))
-        self.assertIn("minimality", self.found._repr_html_())
-        json.dumps(self.found.as_dict(), allow_nan=False)
+        self.assertIn("The part alone reaches 100.0%", str(self.found))
+        self.assertIn("The part does more alone than random", str(self.found))
         self.assertLen(self.found.plot().axes, 3)
-        with self.assertRaisesRegex(ValueError, "`what` must be one of"):
-            self.found.value("beauty")
 
     def test_batches_and_few_examples_are_taken_as_they_come(self):
         data = tf.data.Dataset.from_tensor_slices(
@@ -226,9 +210,9 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
             examples=120,
             removals=2,
         )
-        self.assertEqual(row(found, "the part alone")["n"], 120)
+        self.assertEqual(found.faithfulness.alone.n, 120)
         few = check(self.planted, self.truth, examples=70, removals=2)
-        self.assertEqual(row(few, "the part alone")["n"], 70)
+        self.assertEqual(few.faithfulness.alone.n, 70)
 
     def test_nothing_is_traced_for_a_removal(self):
         traces = []
@@ -279,16 +263,15 @@ class NeuronsTest(parameterized.TestCase, tf.test.TestCase):
             return np.mean(np.argmax(part(x), axis=1) == y)
 
         self.assertAllClose(
-            found.value("the part alone"), expected(chosen.apply(model))
+            found.faithfulness.alone.value, expected(chosen.apply(model))
         )
         self.assertAllClose(
-            found.value("without the part"),
+            found.completeness.without.value,
             expected(chosen.remove_from(model, incoming=incoming)),
         )
         # The output layer's neurons stay, so they are no part to remove.
         hidden = sum(int(chosen.values[p].sum()) for p in ("conv", "hidden"))
-        one = row(found, "needless: one member")
-        self.assertEqual(one["n"], min(hidden, 9))
+        self.assertEqual(found.minimality[1].n, min(hidden, 9))
 
 
 class SharingTest(parameterized.TestCase, tf.test.TestCase):
@@ -305,23 +288,23 @@ class SharingTest(parameterized.TestCase, tf.test.TestCase):
             others={"other": others},
             **kwargs,
         )
-        return found.sharing[0]
+        return found.sharing["other"]
 
     def test_modules_of_their_own_are_separate(self):
         found = self.both(Plan(THREE, unread=2))
-        self.assertEqual(found["verdict"], "separate")
-        self.assertEqual(found["overlap"], 0)
+        self.assertEqual(found.verdict, "separate")
+        self.assertEqual(found.overlap, 0)
 
     def test_a_module_for_both_is_shared(self):
         found = self.both(Plan(((0, parity(3)), (0, NOT), *THREE[1:])))
-        self.assertEqual(found["verdict"], "shared")
-        self.assertEqual(found["ceiling"], 1)
-        self.assertGreater(found["needed"], 0.5)
+        self.assertEqual(found.verdict, "shared")
+        self.assertEqual(found.ceiling, 1)
+        self.assertGreater(found.needed, 0.5)
 
     def test_without_evidence_it_is_undetermined(self):
         found = self.both(Plan(THREE), count=2)
-        self.assertEqual(found["verdict"], "undetermined")
-        self.assertIn("2 and 2 extractions", found["reason"])
+        self.assertEqual(found.verdict, "undetermined")
+        self.assertIn("2 and 2 extractions", found.reason)
 
     def test_a_part_that_does_nothing_is_no_evidence(self):
         planted = network(Plan(THREE))
@@ -329,28 +312,30 @@ class SharingTest(parameterized.TestCase, tf.test.TestCase):
         again = [WeightMask(dict(random.values), {"n": n}) for n in (1, 2)]
         others = [finding(planted, 1, seed=s) for s in range(3)]
         found = check(planted, random, repeats=again, others={"other": others})
-        self.assertEqual(found.verdicts, {"other": "undetermined"})
-        self.assertIn("no better than random", found.sharing[0]["reason"])
+        shared = found.sharing["other"]
+        self.assertEqual(shared.verdict, "undetermined")
+        self.assertIn("no better than random", shared.reason)
+        self.assertIn("The part is not shown to be more", found.summary())
 
     def test_few_examples_can_not_tell_that_parts_matter(self):
         plan = Plan(((0, parity(3)), (0, NOT), *THREE[1:]))
         found = self.both(plan, examples=4)
-        self.assertEqual(found["needed"], 0)
-        self.assertEqual(found["verdict"], "undetermined")
+        self.assertEqual(found.needed, 0)
+        self.assertEqual(found.verdict, "undetermined")
 
     def test_pairs_that_cancel_are_not_shared(self):
         found = self.both(Plan(THREE, pairs=2), "needed", "pair")
-        self.assertGreater(found["overlap"], 0.5)
-        self.assertEqual(found["needed"], 0)
-        self.assertEqual(found["verdict"], "undetermined")
+        self.assertGreater(found.overlap, 0.5)
+        self.assertEqual(found.needed, 0)
+        self.assertEqual(found.verdict, "undetermined")
 
     def test_what_no_output_notices_does_not_count(self):
         few, many = (
             self.both(Plan(THREE, unread=unread), "needed", "unread")
             for unread in (1, 20)
         )
-        self.assertEqual(many["overlap"], 0)
-        self.assertEqual(few["floor"], many["floor"])
+        self.assertEqual(many.overlap, 0)
+        self.assertEqual(few.floor, many.floor)
 
     def test_is_shown_and_drawn(self):
         planted = network()
@@ -360,10 +345,9 @@ class SharingTest(parameterized.TestCase, tf.test.TestCase):
             others={"other": finding(planted, 1)},
             removals=2,
         )
-        self.assertIn("other: undetermined", repr(found))
+        self.assertIn("other: undetermined, since 1 and 1", found.summary())
         self.assertIn("sharing with other", found._repr_html_())
         self.assertLen(found.plot().axes, 3)
-        self.assertIsNone(found.as_dict()["sharing"][0]["index"])
 
 
 class RefusesTest(parameterized.TestCase, tf.test.TestCase):
@@ -413,7 +397,7 @@ class RefusesTest(parameterized.TestCase, tf.test.TestCase):
         ("random_parts", 1, "`random_parts` must be an int"),
         ("removals", 0, "`removals` must be a positive int"),
         ("tolerance", 1, "`tolerance` must be in"),
-        ("seed", -1, "`seed` must be an int at least 0"),
+        ("seed", -1, "`seed` must be an int in"),
         ("loss", {"out": "mse"}, "`loss` must be one loss for all outputs"),
     )
     def test_arguments_out_of_their_range(self, name, value, message):

@@ -151,7 +151,7 @@ def judge_network(stage, shared, method):
         )
     except ValueError as error:  # nothing found, or nothing to check
         return {"verdict": None, "true": true, "reason": str(error)}
-    (row,) = found.sharing
+    row = vars(found.sharing["second"])
     keys = ("verdict", "reason", "index", "overlap", "floor", "needed")
     return records.without_nan({**{k: row[k] for k in keys}, "true": true})
 
