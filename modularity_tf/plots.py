@@ -10,14 +10,15 @@ References:
 """
 
 import io
-import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import axes as mpl_axes
 from matplotlib import collections, figure
 from matplotlib import lines as mpl_lines
+from numpy.typing import ArrayLike
 
 from modularity_tf import stats
 
@@ -37,8 +38,8 @@ PALETTE = (
 DPI = 300  # of files
 
 
-def color(number):
-    """Returns the colour of the n-th thing in a figure, a str."""
+def color(number: int) -> str:
+    """Returns the colour of the n-th thing in a figure."""
     return PALETTE[number % len(PALETTE)]
 
 
@@ -49,78 +50,90 @@ class _Figure(figure.Figure):
         return as_png(self, self.dpi)
 
 
-def new_figure(width, height, title=""):
-    """Returns an empty `matplotlib.figure.Figure`, sizes in inches."""
+def new_figure(width: float, height: float, title: str = "") -> figure.Figure:
+    """Returns an empty figure, sizes in inches."""
     fig = _Figure((width, height), layout="constrained")
     if title:
         fig.suptitle(title)
     return fig
 
 
-def explain(fig, text):
+def explain(fig: figure.Figure, text: str) -> None:
     """Writes below a figure what its numbers and bars mean."""
     fig.supxlabel(text, x=0.01, ha="left", fontsize=8, color="0.35")
 
 
+def _panels(count, most, size, margin, title="", **shared):
+    """Returns a figure and its axes, one for each panel and no others.
+
+    Args:
+        count: Positive int, how many panels there are.
+        most: Positive int, how many stand in a row at most.
+        size: Two floats, width and height of a panel in inches.
+        margin: Two floats, what the figure is wider and higher than these.
+        title: Str above the panels.
+        **shared: As in `Figure.subplots`.
+    """
+    columns = min(count, most)
+    rows = -(-count // columns)
+    width, height = (
+        m + s * n for m, s, n in zip(margin, size, (columns, rows))
+    )
+    fig = new_figure(width, height, title)
+    axes = fig.subplots(rows, columns, squeeze=False, **shared)
+    for ax in axes.flat[count:]:
+        ax.set_axis_off()
+    return fig, axes
+
+
 def confusion_matrices(
-    matrices,
-    class_names,
-    title="",
-    difference=False,
-    predicted_names=None,
-    kind="class",
-    unit=None,
-    axis_names=None,
-    repeats=None,
-):
+    matrices: Mapping[str, ArrayLike],
+    class_names: Sequence[str],
+    title: str = "",
+    difference: bool = False,
+    predicted_names: Sequence[str] | None = None,
+    kind: str = "class",
+    unit: str | None = None,
+    axis_names: tuple[str, str] | None = None,
+    repeats: int | None = None,
+) -> figure.Figure:
     """Draws confusion matrices, or changes of them, as annotated panels.
+
+    Numbers are 100 times the entries.
 
     Args:
         matrices: Dict from caption to float array `(classes, predicted)`, rows
             the true class, in [0, 1] (or [-1, 1] for differences).
         class_names: Names of the classes, in order.
-        title: Str above the panels.
-        difference: Bool. Colours centred at 0 and signed numbers.
+        title: Stands above the panels.
+        difference: Whether colours are centred at 0 and numbers have a sign.
         predicted_names: Names of the columns, if not those of the classes.
-        kind: Str, what a class is called on the axes.
+        kind: What a class is called on the axes.
+        unit: Of the numbers; per cent of the true class by default.
         axis_names: Names of rows and columns in place of the true and the
             predicted class.
-        unit: Str, of the numbers; per cent of the true class by default.
-        repeats: Int, of how many the matrices are means, or `None`.
-
-    Returns:
-        `matplotlib.figure.Figure`. Numbers are 100 times the entries.
+        repeats: Of how many the matrices are means, or `None`.
     """
     predicted_names = predicted_names or class_names
     axis_names = axis_names or (f"true {kind}", f"predicted {kind}")
-    columns = min(len(matrices), 4)
-    rows = math.ceil(len(matrices) / columns)
-    fig = new_figure(1.5 + 4.4 * columns, 0.6 + 4.4 * rows, title)
-    axes = fig.subplots(rows, columns, squeeze=False)
-    limit = 100 * max(np.abs(m).max() for m in matrices.values())
-    scale = (
-        {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
-        if difference
-        else {"cmap": "Blues", "vmin": 0, "vmax": 100}
-    )
-    for ax in axes.flat[len(matrices) :]:
-        ax.set_axis_off()
+    fig, axes = _panels(len(matrices), 4, (4.4, 4.4), (1.5, 0.6), title)
+    low, high, cmap = 0.0, 100.0, "Blues"
+    if difference:
+        high = 100 * max(np.abs(np.asarray(m)).max() for m in matrices.values())
+        low, cmap = -high, "RdBu"
     for ax, (caption, matrix) in zip(axes.flat, matrices.items(), strict=False):
         percent = 100 * np.asarray(matrix)
-        drawn = ax.imshow(percent, **scale)
+        drawn = ax.imshow(percent, cmap, vmin=low, vmax=high)
         ax.set_title(caption)
         ticks = range(len(predicted_names))
         ax.set_xticks(ticks, predicted_names, rotation=45, ha="right")
         ax.set_yticks(range(len(class_names)), class_names)
         ax.set(xlabel=axis_names[1], ylabel=axis_names[0])
-        dark = 0.6 * scale["vmax"]
         for (row, column), value in np.ndenumerate(percent):
             text = f"{value:+.0f}" if difference else f"{value:.0f}"
             if text.strip("+-") == "0":
                 continue
-            color = "white" if abs(value) > dark else "black"
-            style = {"ha": "center", "va": "center", "fontsize": 8}
-            ax.text(column, row, text, color=color, **style)
+            _write_cell(ax, column, row, text, abs(value) > 0.6 * high)
     label = "change" if difference else "share"
     label += f" [{unit or f'% of the true {kind}'}]"
     fig.colorbar(drawn, ax=axes, aspect=40, label=label)
@@ -132,7 +145,20 @@ def confusion_matrices(
     return fig
 
 
-def grouped_bars(groups, labels, ylabel, title="", chance=None, ceiling=None):
+def _write_cell(ax, column, row, text, is_dark):
+    """Writes a number into a cell, readable on its colour."""
+    style = {"ha": "center", "va": "center", "fontsize": 8}
+    ax.text(column, row, text, color="white" if is_dark else "black", **style)
+
+
+def grouped_bars(
+    groups: Mapping[str, ArrayLike],
+    labels: Sequence[str],
+    ylabel: str,
+    title: str = "",
+    chance: Mapping[str, ArrayLike] | None = None,
+    ceiling: Mapping[str, ArrayLike] | None = None,
+) -> figure.Figure:
     """Draws bars side by side: means over the repeats.
 
     Error bars are 95 % intervals of the mean, by Student's t; the figure says
@@ -141,22 +167,19 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None, ceiling=None):
     Args:
         groups: Dict from legend entry to float array `(repeats, labels)`.
         labels: Names on the x axis.
-        ylabel: Str.
-        title: Str.
+        ylabel: What the bars are.
+        title: Stands above the bars.
         chance: Dict from legend entry to array like its group: what random
             sets would give, a black line across each bar (the mean).
         ceiling: The same for what the set of one task and seed has in common
             with the set of the same task from another seed, a dashed line.
-
-    Returns:
-        `matplotlib.figure.Figure`.
     """
     inches = len(labels) * max(0.75, 0.2 * len(groups))  # beside the legend
     fig = new_figure(max(3.5 + inches, 6.5), 4.0)
     ax = fig.subplots()
     width = 0.8 / len(groups)
-    for i, (name, values) in enumerate(groups.items()):
-        values = np.asarray(values, "float64")
+    arrays = {k: np.asarray(v, "float64") for k, v in groups.items()}
+    for i, (name, values) in enumerate(arrays.items()):
         x = np.arange(len(labels)) + (i - (len(groups) - 1) / 2) * width
         margin = stats.mean_half_width(values) if len(values) > 1 else None
         mean = values.mean(axis=0)
@@ -175,23 +198,22 @@ def grouped_bars(groups, labels, ylabel, title="", chance=None, ceiling=None):
             ("same task,\nanother seed", ceiling, "dashed"),
         ):
             if levels and name in levels:
+                is_new = label not in ax.get_legend_handles_labels()[1]
                 ax.hlines(
-                    np.mean(levels[name], axis=0),
+                    np.asarray(levels[name]).mean(axis=0),
                     x - width / 2,
                     x + width / 2,
                     color="black",
                     linewidth=2,
                     linestyle=line,
-                    label=label
-                    if label not in ax.get_legend_handles_labels()[1]
-                    else None,
+                    label=label if is_new else "",
                 )
     ax.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     ax.axhline(0, color="black", linewidth=0.8)
     ax.grid(axis="y", alpha=0.3)
     ax.set(ylabel=ylabel, title=title)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    explain(fig, _what_bars_are({len(values) for values in groups.values()}))
+    explain(fig, _what_bars_are({len(values) for values in arrays.values()}))
     return fig
 
 
@@ -203,7 +225,13 @@ def _what_bars_are(counts):
     return f"Mean of n = {n} repeats, with its 95 % interval (Student's t)."
 
 
-def heat_maps(panels, rows, columns, title="", label=""):
+def heat_maps(
+    panels: Mapping[str, ArrayLike],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str = "",
+    label: str = "",
+) -> figure.Figure:
     """Draws tables of numbers in [0, 1] as colours, side by side.
 
     Args:
@@ -211,24 +239,19 @@ def heat_maps(panels, rows, columns, title="", label=""):
             nothing was measured, is left blank.
         rows: Names of the rows, which all panels have.
         columns: Names of the columns.
-        title: Str above the panels.
-        label: Str, of the colours.
-
-    Returns:
-        `matplotlib.figure.Figure`.
+        title: Stands above the panels.
+        label: What the colours are.
     """
     width = 2.2 + (0.6 + 0.62 * len(columns)) * len(panels)
     fig = new_figure(max(width, 5.0), 2.2 + 0.36 * len(rows), title)
     axes = fig.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    for ax, (caption, values) in zip(axes, panels.items(), strict=True):
-        values = np.asarray(values, "float64")
+    for ax, (caption, table) in zip(axes, panels.items(), strict=True):
+        values = np.asarray(table, "float64")
         ax.set_facecolor("0.93")
         drawn = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
-                color = "white" if value > 0.6 else "black"
-                style = {"ha": "center", "va": "center", "fontsize": 8}
-                ax.text(j, i, f"{value:.2f}", color=color, **style)
+                _write_cell(ax, j, i, f"{value:.2f}", value > 0.6)
         ax.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
         ax.set_yticks(range(len(rows)), rows)
         ax.set_title(caption, fontsize=10)
@@ -236,22 +259,23 @@ def heat_maps(panels, rows, columns, title="", label=""):
     return fig
 
 
-def precision_and_recall(panels, title=""):
-    """Draws precision against recall, a panel a caption.
+def precision_and_recall(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]],
+    title: str = "",
+) -> figure.Figure:
+    """Draws precision against recall, one panel for each caption.
+
+    An entry has one colour in all panels; lines are means, and around them are
+    their 95 % intervals.
 
     Args:
         panels: Dict from caption to a dict from legend entry to a pair of
             arrays, recalls `(points,)` and precisions `(repeats, points)`.
-        title: Str above the panels.
-
-    Returns:
-        `matplotlib.figure.Figure`. An entry has one colour in all panels;
-        lines are means, and around them are their 95 % intervals.
+        title: Stands above the panels.
     """
-    columns = min(len(panels), 4)
-    lines = math.ceil(len(panels) / columns)
-    fig = new_figure(2.4 + 2.6 * columns, 0.8 + 2.5 * lines, title)
-    axes = fig.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    fig, axes = _panels(
+        len(panels), 4, (2.6, 2.5), (2.4, 0.8), title, sharex=True, sharey=True
+    )
     names = dict.fromkeys(name for curves in panels.values() for name in curves)
     style = {
         name: {
@@ -263,11 +287,9 @@ def precision_and_recall(panels, title=""):
         for i, name in enumerate(names)
     }
     shown = {}
-    for ax in axes.flat[len(panels) :]:
-        ax.set_axis_off()
     for ax, (caption, curves) in zip(axes.flat, panels.items()):
         for name, (recall, precision) in curves.items():
-            mean = np.mean(precision, axis=0)
+            mean = np.asarray(precision).mean(axis=0)
             (shown[name],) = ax.plot(recall, mean, **style[name])
             margin = stats.mean_half_width(precision)
             band = {"color": style[name]["color"], "alpha": 0.2, "linewidth": 0}
@@ -282,8 +304,7 @@ def precision_and_recall(panels, title=""):
 
 
 FATES = ("", "found", "missed", "false alarm", "left out")
-_FATE_STYLES = (
-    None,
+_FATE_STYLES: tuple[dict[str, Any], ...] = (
     {"color": PALETTE[0], "linewidth": 1.2, "zorder": 3},
     {"color": PALETTE[1], "linewidth": 1.2, "zorder": 4},
     {"color": PALETTE[2], "linewidth": 1.2, "zorder": 5},
@@ -291,29 +312,27 @@ _FATE_STYLES = (
 )
 
 
-def fates_of_weights(panels, title=""):
+def fates_of_weights(
+    panels: Mapping[str, Sequence[ArrayLike]], title: str = ""
+) -> figure.Figure:
     """Draws layered networks with what was found in them and what was missed.
+
+    Inputs are at the bottom.
 
     Args:
         panels: Dict from caption to a list of int arrays `(inputs, outputs)`,
-            one a layer: the places in `FATES` of each weight, 0 for none.
-        title: Str above the panels.
-
-    Returns:
-        `matplotlib.figure.Figure`. Inputs are at the bottom.
+            one for each layer: the places in `FATES` of each weight, 0 for
+            none.
+        title: Stands above the panels.
     """
-    columns = min(len(panels), 3)
-    rows = math.ceil(len(panels) / columns)
-    fig = new_figure(5.2 * columns, 1.0 + 2.8 * rows, title)
-    axes = fig.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat:
+    fig, axes = _panels(len(panels), 3, (5.2, 2.8), (0.0, 1.0), title)
+    for ax, (caption, network) in zip(axes.flat, panels.items()):
         ax.set_axis_off()
-    for ax, (caption, layers) in zip(axes.flat, panels.items(), strict=False):
-        layers = [np.asarray(layer) for layer in layers]
+        layers = [np.asarray(layer) for layer in network]
         sizes = [len(layers[0]), *(layer.shape[1] for layer in layers)]
         places = [(np.arange(size) + 0.5) / size for size in sizes]
         for level, fates in enumerate(layers):
-            for fate, style in enumerate(_FATE_STYLES[1:], 1):
+            for fate, style in enumerate(_FATE_STYLES, 1):
                 lines = [
                     (
                         (places[level][i], level),
@@ -325,20 +344,21 @@ def fates_of_weights(panels, title=""):
         for level, x in enumerate(places):
             ax.plot(x, [level] * len(x), "o", color="black", ms=4, zorder=6)
         ax.set_title(caption, fontsize=10)
-    legend = [mpl_lines.Line2D([], [], **s) for s in _FATE_STYLES[1:]]
+    legend = [mpl_lines.Line2D([], [], **s) for s in _FATE_STYLES]
     fig.legend(legend, FATES[1:], loc="outside lower center", ncols=4)
     return fig
 
 
-def alpha_search(searches, title=""):
+def alpha_search(
+    searches: Sequence[Mapping[str, Any]], title: str = ""
+) -> figure.Figure:
     """Draws performance and share of weights kept against alpha.
 
-    Args:
-        searches: List of `AlphaSearch` as dicts, one a repeat.
-        title: Str.
+    The alpha chosen is a dotted line.
 
-    Returns:
-        `matplotlib.figure.Figure`. The alpha chosen is a dotted line.
+    Args:
+        searches: A dict for each repeat, as `AlphaSearch` has the fields.
+        title: Stands above the axes.
     """
     fig = new_figure(7.0, 4.0)
     ax = fig.subplots()
@@ -365,18 +385,19 @@ def alpha_search(searches, title=""):
     return fig
 
 
-def keep_probabilities(histograms, title=""):
+def keep_probabilities(
+    histograms: Mapping[str, Mapping[str, Any]], title: str = ""
+) -> figure.Figure:
     """Draws how the keep probabilities of masks are distributed.
+
+    Left is the density without the tiny values, linear, and right that of all,
+    logarithmic.
 
     Args:
         histograms: Dict from caption to counts as in `WeightMask.provenance`:
             "counts" over equal bins of [0, 1], and "tiny", how many of the
             first bin are below 0.0002.
-        title: Str.
-
-    Returns:
-        `matplotlib.figure.Figure`. Left the density without the tiny values,
-        linear; right that of all, logarithmic.
+        title: Stands above both.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 7
@@ -401,17 +422,18 @@ def keep_probabilities(histograms, title=""):
     return fig
 
 
-def sensitivity(points, chosen, title=""):
+def sensitivity(
+    points: Sequence[Mapping[str, Any]], chosen: float, title: str = ""
+) -> figure.Figure:
     """Draws performance against beta, coloured by sharing.
+
+    Error bars are 95 % intervals.
 
     Args:
         points: List of dicts with `beta` and, over the repeats, the lists
             `accuracy` and `sharing`, all in [0, 1].
-        chosen: Float, the beta marked by a star.
-        title: Str.
-
-    Returns:
-        `matplotlib.figure.Figure`. Error bars are 95 % intervals.
+        chosen: The beta marked by a star.
+        title: Stands above the axes.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), figure 8
@@ -424,9 +446,7 @@ def sensitivity(points, chosen, title=""):
     margins = [float(stats.mean_half_width(value)) for value in values]
     shared = [100 * np.mean(point["sharing"]) for point in points]
     ax.errorbar(betas, mean, margins, color="0.6", capsize=2, zorder=1)
-    style = {"c": shared, "cmap": "viridis", "zorder": 2}
-    limits = {"vmin": min(shared), "vmax": max(shared)}
-    drawn = ax.scatter(betas, mean, 60, **style, **limits)
+    drawn = ax.scatter(betas, mean, 60, shared, cmap="viridis", zorder=2)
     star = int(np.argmin(np.abs(np.log(betas / chosen))))
     ax.axvline(chosen, color=color(2), linewidth=0.8, label="chosen")
     ax.plot(betas[star], mean[star], "*", color=color(2), ms=16, zorder=1.5)
@@ -439,21 +459,19 @@ def sensitivity(points, chosen, title=""):
     return fig
 
 
-def reliability(bins, title=""):
+def reliability(
+    bins: Mapping[str, Mapping[str, ArrayLike]], title: str = ""
+) -> figure.Figure:
     """Draws accuracy against confidence, before and after calibration.
 
     Args:
         bins: Dict from caption to a dict as `calibration.reliability` returns
             it; empty bins are left out.
-        title: Str.
-
-    Returns:
-        `matplotlib.figure.Figure`.
+        title: Stands above the axes.
     """
     fig = new_figure(5.0, 4.5)
     ax = fig.subplots()
-    style = {"color": "0.6", "linewidth": 0.8}
-    ax.plot([0, 1], [0, 1], label="calibrated", **style)
+    ax.plot([0, 1], [0, 1], label="calibrated", color="0.6", linewidth=0.8)
     for number, (caption, found) in enumerate(bins.items()):
         filled = np.asarray(found["count"]) > 0
         confidence, accuracy = (
@@ -467,32 +485,32 @@ def reliability(bins, title=""):
     return fig
 
 
-def clustered_similarity(similarity, clusters, title="", ax=None):
+def clustered_similarity(
+    similarity: ArrayLike,
+    clusters: ArrayLike,
+    title: str = "",
+    ax: mpl_axes.Axes | None = None,
+) -> figure.Figure:
     """Draws a similarity matrix sorted by cluster, white lines in between.
 
     Args:
         similarity: Float array of shape `(n, n)`. Its diagonal is left blank.
         clusters: Int array of shape `(n,)`. Unused units, of label -1, are the
             last.
-        title: Str.
-        ax: `matplotlib.axes.Axes` to draw on, without a colour bar, or `None`
-            for a new figure.
-
-    Returns:
-        `matplotlib.figure.Figure`.
+        title: Stands above the matrix.
+        ax: Where to draw, without a colour bar; `None` for a new figure.
 
     References:
         - Lange et al., 2022, figure 3
     """
-    clusters = np.asarray(clusters)
-    last = np.where(clusters < 0, clusters.max() + 1, clusters)
+    labels = np.asarray(clusters)
+    last = np.where(labels < 0, labels.max() + 1, labels)
     order = np.argsort(last, kind="stable")
     matrix = np.array(similarity, "float64")
     np.fill_diagonal(matrix, np.nan)
-    bar = ax is None
-    if bar:
-        fig = new_figure(5.0, 4.3)
-        ax = fig.subplots()
+    has_bar = ax is None
+    if ax is None:
+        ax = new_figure(5.0, 4.3).subplots()
     drawn = ax.imshow(matrix[np.ix_(order, order)], cmap="viridis", vmin=0)
     for edge in np.flatnonzero(np.diff(last[order])) + 0.5:
         ax.axhline(edge, color="white", linewidth=1.2)
@@ -500,45 +518,40 @@ def clustered_similarity(similarity, clusters, title="", ax=None):
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_title(title)
-    if bar:
+    if has_bar:
         ax.set(xlabel="unit, by cluster", ylabel="unit, by cluster")
         ax.figure.colorbar(drawn, ax=ax, label="similarity")
-    return ax.figure
+    return ax.figure  # type: ignore[return-value]
 
 
-def clustered_similarities(panels):
+def clustered_similarities(
+    panels: Sequence[tuple[ArrayLike, ArrayLike, str]],
+) -> figure.Figure:
     """Draws several similarity matrices sorted by cluster, side by side.
 
     Args:
         panels: List of similarity, clusters and title, as in
             `clustered_similarity`.
-
-    Returns:
-        `matplotlib.figure.Figure`.
     """
     if len(panels) == 1:
         return clustered_similarity(*panels[0])
-    columns = min(4, len(panels))
-    rows = -(-len(panels) // columns)
-    fig = new_figure(3.2 * columns, 3.2 * rows)
-    axes = fig.subplots(rows, columns, squeeze=False).flat
-    for ax, panel in zip(axes, panels):
+    fig, axes = _panels(len(panels), 4, (3.2, 3.2), (0.0, 0.0))
+    for ax, panel in zip(axes.flat, panels):
         clustered_similarity(*panel, ax=ax)
-    for ax in [*axes][len(panels) :]:
-        ax.remove()
     return fig
 
 
-def shares_by_layer(counts, ylabel, title=""):
+def shares_by_layer(
+    counts: Mapping[str, tuple[int, int]], ylabel: str, title: str = ""
+) -> figure.Figure:
     """Draws which share of each layer's parts belongs to a set.
+
+    Above each bar stand the two numbers.
 
     Args:
         counts: Dict from layer to two ints, parts in the set and all parts.
-        ylabel: Str.
-        title: Str above the bars.
-
-    Returns:
-        `matplotlib.figure.Figure`. Above each bar stand the two numbers.
+        ylabel: What the bars are.
+        title: Stands above the bars.
     """
     fig = new_figure(2.0 + 0.9 * len(counts), 4.0)
     ax = fig.subplots()
@@ -552,25 +565,21 @@ def shares_by_layer(counts, ylabel, title=""):
     return fig
 
 
-def values_beside_chance(panels, ylabel="[%]"):
+def values_beside_chance(
+    panels: Mapping[str, Sequence[Mapping[str, Any]]], ylabel: str = "[%]"
+) -> figure.Figure:
     """Draws values layer by layer, each beside what it is by chance.
+
+    A bar is a value, a black line chance, and a star stands over values that
+    chance reaches in 5 % of cases at most.
 
     Args:
         panels: Dict from caption to a list of dicts with `layer`, `value`,
             `chance` (in [0, 1] or `None`) and `p`; and where the value is a
             mean over repeats `margin`, half of its 95 % interval, and `n`.
-        ylabel: Str.
-
-    Returns:
-        `matplotlib.figure.Figure`. A bar is a value, a black line chance, and
-        a star stands over values that chance reaches in 5 % of cases at most.
+        ylabel: What the values are.
     """
-    columns = min(len(panels), 3)
-    lines = math.ceil(len(panels) / columns)
-    fig = new_figure(1.0 + 4.0 * columns, 0.4 + 3.6 * lines)
-    axes = fig.subplots(lines, columns, squeeze=False, sharey=True)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_axis_off()
+    fig, axes = _panels(len(panels), 3, (4.0, 3.6), (1.0, 0.4), sharey=True)
     for ax, (caption, rows) in zip(axes.flat, panels.items()):
         x = np.arange(len(rows))
         value, chance = (
@@ -700,16 +709,22 @@ def _sizes(ax, curve, performance):
     ax.legend(fontsize=8)
 
 
-def save(fig, file, *, dpi=DPI, pdf=True):
+def save(
+    fig: figure.Figure,
+    file: str | os.PathLike[str],
+    *,
+    dpi: float = DPI,
+    pdf: bool = True,
+) -> None:
     """Writes a figure as PNG, and beside it as PDF.
 
     A file appears whole or not at all.
 
     Args:
-        fig: `matplotlib.figure.Figure`.
-        file: Str or path of the PNG file.
-        dpi: Positive int, pixels an inch.
-        pdf: Bool. Whether a PDF file of the same name is written, too.
+        fig: What is written.
+        file: Path of the PNG file.
+        dpi: Dots for each inch.
+        pdf: Whether a PDF file of the same name is written, too.
     """
     file = os.fspath(file)
     _write(file, as_png(fig, dpi))
@@ -720,7 +735,7 @@ def save(fig, file, *, dpi=DPI, pdf=True):
         _write(f"{file.removesuffix('.png')}.pdf", buffer.getvalue())
 
 
-def as_png(fig, dpi):
+def as_png(fig: figure.Figure, dpi: float) -> bytes:
     """Returns a figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=dpi)
