@@ -11,7 +11,7 @@ import rich.console
 from absl import app, flags
 
 from reproduce import experiments
-from reproduce.publishing import claim
+from reproduce.publishing import wording
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 _HOW = """
@@ -27,7 +27,7 @@ def state(output_dir, name):
     for path in sorted(RESULTS.glob("*.json")):
         archive = json.loads(path.read_text("utf-8"))
         if archive["experiment"] == name:
-            told = claim.tally(archive["claims"])
+            told = wording.tally(archive["claims"])
             lines.append(f"archived: {path.name}, {told}")
     for folder in sorted(pathlib.Path(output_dir).glob(f"{name}-*")):
         results = folder / "results.json"
@@ -36,7 +36,7 @@ def state(output_dir, name):
             continue
         try:
             found = json.loads(results.read_text("utf-8"))
-            told = claim.tally(found["claims"])
+            told = wording.tally(found["claims"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             lines.append(f"{results} can't be read: {error!r}")
             continue

@@ -13,8 +13,9 @@ import scipy.stats
 from modularity_tf import stats
 from modularity_tf.structure import specialization
 from reproduce.bena2021 import arms, measures
-from reproduce.publishing import claim, experiment
+from reproduce.publishing import claim
 from reproduce.publishing.records import grouped
+from reproduce.publishing.table import Table
 
 # Measure: the network it is measured on.
 MEASURES = {"bottleneck": "bottleneck", "mask": "plain", "correlation": "plain"}
@@ -256,7 +257,7 @@ def tables(records):
             )
         )
     return [
-        experiment.Table(
+        Table(
             "Specialization by sparsity",
             (
                 "arm",
@@ -275,7 +276,7 @@ def tables(records):
             "much several masks of one network differ, by module; of readouts: "
             "how much three differ that are fitted to a third of the pairs.",
         ),
-        experiment.Table(
+        Table(
             "The two modules of a network",
             (
                 "arm",
@@ -316,7 +317,7 @@ def _answers(records):
         "other misled [%]",
         "it misled [%]",
     )
-    return experiment.Table(
+    return Table(
         "Which module answers",
         ("arm", "p", *(f"{t}: {w}" for t in NETWORKS.values() for w in what)),
         rows,
@@ -373,6 +374,7 @@ def _pattern_claims(sweeps):
     no_effect = {"null": 0.0, "null_is": "no effect", "percent": False}
     for m in MEASURES:
         found.add(
+            f"{m}_rises_with_q",
             f"{TITLES[m]}: specialization rises with Q, rank correlation",
             [rank_correlation(along(s, m), structural_q(s)) for s in sweeps],
             at_least=0.5,
@@ -381,6 +383,7 @@ def _pattern_claims(sweeps):
         )
     for a, b in itertools.combinations(MEASURES, 2):
         found.add(
+            f"{a}_agrees_with_{b}",
             f"{TITLES[a]} and {TITLES[b]} agree, rank correlation",
             [rank_correlation(along(s, a), along(s, b)) for s in sweeps],
             at_least=0.5,
@@ -395,6 +398,7 @@ def _height_claims(sweeps):
     found = claim.Claims()
     for m, limit in HIGH_Q.items():
         found.add(
+            f"{m}_at_the_sparsest",
             f"{TITLES[m]}: high specialization at the sparsest",
             [sparsest(s, m) for s in sweeps],
             at_least=0.5,
@@ -404,6 +408,7 @@ def _height_claims(sweeps):
             percent=False,
         )
         found.add(
+            f"{m}_at_high_q",
             f"{TITLES[m]}: specialization at Q <= {limit}, as a part of that "
             "at the sparsest",
             [remaining(s, m) for s in sweeps],
@@ -419,6 +424,7 @@ def _height_claims(sweeps):
 def _accuracy_claims(sweeps):
     found = claim.Claims()
     found.add(
+        "worst_accuracy",
         "accuracy, the worst of all networks of a seed",
         [
             min(r[kind]["accuracy"] for r in s for kind in MEASURES.values())
@@ -437,6 +443,7 @@ def _demand_claims(demand, sweeps):
     found = claim.Claims(f"m = {demand}")
     for m in MEASURES:
         found.add(
+            f"{m}_rises_with_q",
             f"{TITLES[m]}: the pattern is kept, rank correlation",
             [rank_correlation(along(s, m), structural_q(s)) for s in sweeps],
             at_least=0.5,
@@ -458,6 +465,7 @@ def _post_hoc_claims(sweeps):
     for m in MEASURES:
         roles = [by_role(s[0], m) for s in sweeps]
         found.add(
+            f"{m}_of_sender_over_receiver",
             f"{TITLES[m]}: at the sparsest the sender is more specialized than "
             "the receiver, by",
             [sender - told for sender, told in roles],
@@ -467,6 +475,7 @@ def _post_hoc_claims(sweeps):
             **beyond,
         )
         found.add(
+            f"{m}_above_dense",
             f"{TITLES[m]}: above p = 1, the largest at Q <= {HIGH_Q[m]} is a "
             "part of that at the sparsest",
             [normalized_rest(s, m) for s in sweeps],
@@ -477,6 +486,7 @@ def _post_hoc_claims(sweeps):
         )
     for m in ("mask", "correlation"):
         found.add(
+            f"{m}_beyond_random",
             f"{TITLES[m]}: at the largest p below 1, no more than 95 % of "
             "random modules, but by",
             [beyond_random(s, m) for s in sweeps],
@@ -503,6 +513,7 @@ def _answer_claims(sweeps):
     here = f"at Q = {structural_q(low)[0]:.2g}"
     for network, title in NETWORKS.items():
         found.add(
+            f"one_module_answers_{network}",
             f"one module of {title} answers {here}, of the pairs",
             [answered(r, network) for r in low],
             at_least=0.9,
@@ -514,6 +525,7 @@ def _answer_claims(sweeps):
             [r[network]["accuracy"] - misled(r, network) for r in low]
         )
         found.add(
+            f"other_module_told_{network}",
             f"{title} needs little to tell the module that answers less "
             f"{here}, accuracy lost if that is told of other pairs",
             less,
@@ -524,6 +536,7 @@ def _answer_claims(sweeps):
         )
     for m in MEASURES:
         found.add(
+            f"{m}_of_silent_over_answering",
             f"{TITLES[m]}: the module that answers less is more specialized "
             f"{here}, by",
             [division(r, m) for r in low],
@@ -551,6 +564,7 @@ def _link_claims(sweeps):
         ):
             if control or p > fractions[0]:  # else a claim of its own
                 found.add(
+                    f"{control or 'deep_r'}_at_p_{p:.2g}",
                     f"{title} against fixed links at p = {p:.2g}, accuracy "
                     "gained",
                     [gain(r, control) for r in records],
@@ -570,6 +584,7 @@ def _bits_claims(groups):
     seeds = set.intersection(*(set(repeats) for repeats in groups.values()))
     for m in MEASURES:
         found.add(
+            f"{m}_falls_with_bits",
             f"{TITLES[m]}: specialization falls with the bits to send, rank "
             "correlation",
             [
@@ -599,6 +614,7 @@ def _control_claims(demand, records):
     accuracy = np.array([r["plain"]["accuracy"] for r in records])
     correlation = np.array([specialized(r, "correlation") for r in records])
     found.add(
+        "untrained_masks_lose",
         "masks on untrained networks do worse, accuracy lost",
         [
             np.mean(r["plain"]["mask_accuracy"]) - np.mean(b["mask_accuracy"])
@@ -610,6 +626,7 @@ def _control_claims(demand, records):
         paper="substantially",
     )
     found.add(
+        "untrained_readout",
         "a new readout of all random states tells a module's digit",
         [np.mean(b["readout"]) for b in blank],
         at_least=0.8,
@@ -618,6 +635,7 @@ def _control_claims(demand, records):
         paper="excellent",
     )
     found.add(
+        "deep_r_at_the_sparsest",
         "Deep-R against fixed links at the sparsest, accuracy gained",
         accuracy - [r["controls"]["no_rewiring"]["accuracy"] for r in records],
         at_least=0.05,
@@ -626,6 +644,7 @@ def _control_claims(demand, records):
         paper="greatly",
     )
     found.add(
+        "accuracy_without_walk",
         "without the random walk, accuracy changes by",
         np.abs(accuracy - [other["accuracy"] for other in no_walk]),
         at_most=0.05,
@@ -634,6 +653,7 @@ def _control_claims(demand, records):
         paper="not substantially",
     )
     found.add(
+        "correlation_without_walk",
         "without it, specialization by correlation changes by",
         np.abs(
             correlation

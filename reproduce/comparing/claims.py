@@ -51,6 +51,7 @@ def claims(records):
     for title, repeats in grouped(records, "data").items():
         own = claim.Claims(title)
         own.add(
+            "control_keeps_accuracy",
             "the control mask keeps the network's accuracy",
             [
                 r["control"]["accuracy"] / r["dense"]["accuracy"]
@@ -65,6 +66,7 @@ def claims(records):
                 *np.array([means(r, first, second) for r in repeats]).T
             )
             own.add(
+                f"{first}_and_{second}",
                 f"{statement}, over chance",
                 over,
                 main=first == "weights",
@@ -80,6 +82,7 @@ def claims(records):
                 ]
             ).T
             own.add(
+                f"own_neurons_{method}",
                 f"they end in the class's own neurons ({method}) more than in "
                 "those of other classes, by",
                 own_share - others,

@@ -115,6 +115,7 @@ def _add_excess(found, statement, repeats, method, **kwargs):
         share, chance = _share_and_chance(repeats, method, "specialize", layer)
         where = "in all" if layer == "total" else layer
         found.add(
+            f"sharing_over_random_{layer}",
             f"{statement}, {where}: |A & B| / |A| of classes over random",
             share - chance,
             null=0.0,
@@ -127,6 +128,7 @@ def _claims_of_thresholding(title, repeats):
     found = claim.Claims(f"{title}, thresholding")
     share, chance = _share_and_chance(repeats, "threshold", "reuse")
     found.add(
+        "reuse",
         "reuses: |A & B| / |A| of halves of a class",
         share,
         at_least=0.8,
@@ -156,6 +158,7 @@ def _claims_of_masking(title, repeats, method):
         paper="< 20 % of each layer",
     )
     found.add(
+        "significant_pairs",
         "specializes: all of the drawn pairs of classes share less "
         "than shuffled labels do (pairs with p <= 5 %)",
         [significant(r, method) for r in repeats],
@@ -165,6 +168,7 @@ def _claims_of_masking(title, repeats, method):
     )
     share, chance = _share_and_chance(repeats, method, "reuse")
     found.add(
+        "reuse",
         "reuses little: |A & B| / |A| of halves of a class",
         share,
         at_most=0.5,
@@ -184,6 +188,7 @@ def _claims_of_ablation(title, repeats, method):
         for key in ("ablated", "random")
     )
     found.add(
+        "ablation_loss",
         "ablating a class's neurons hits that class: loss of points",
         own,
         at_least=0.2,
@@ -192,6 +197,7 @@ def _claims_of_ablation(title, repeats, method):
         null_is=RANDOM,
     )
     found.add(
+        "ablation_over_others",
         "ablating a class's neurons hits it more than the others, by",
         own - others,
         main=True,
@@ -203,6 +209,7 @@ def _claims_of_ablation(title, repeats, method):
         null_is=RANDOM,
     )
     found.add(
+        "ablation_over_random",
         "ablating a class's neurons hits it more than random ones do, by",
         own - random_own,
         at_least=0.0,
@@ -211,6 +218,7 @@ def _claims_of_ablation(title, repeats, method):
     )
     errors = [calibration_errors(r, method) for r in repeats]
     found.add(
+        "temperature_gain",
         "a temperature lowers the subnetworks' calibration error by",
         [(e[:, 0] - e[:, 1]).mean() for e in errors],
         at_least=0.0,

@@ -36,6 +36,7 @@ def claims(records):
     found = claim.Claims()
     least = records["min_accuracy"]
     found.add(
+        "dropped_networks",
         f"networks under {least:.0%} accuracy, dropped",
         [1 - len(clustered(n)) / len(n) for n in seeds],
         at_most=0.15,
@@ -66,6 +67,7 @@ def _claims_on_modularity(seeds, untrained):
         return (thirds(networks, "dropout", "q")[1] - centre) / spread
 
     found.add(
+        "dropout_q_over_untrained",
         "dropout, upstream: Q over the untrained, in their sd",
         [mean(over_untrained(n)[:, UPSTREAM]) for n in seeds],
         at_least=3.0,
@@ -90,6 +92,7 @@ def _claims_on_regularisation(seeds, key):
 
     found = claim.Claims()
     found.add(
+        "dropout_raises_q",
         "dropout raises Q, by",
         rises("dropout"),
         main=True,
@@ -99,6 +102,7 @@ def _claims_on_regularisation(seeds, key):
     )
     for other in ("l2", "l1"):
         found.add(
+            f"dropout_over_{other}",
             f"dropout raises Q more than {other.upper()}, by",
             rises("dropout") - rises(other),
             at_least=0.0,
@@ -106,6 +110,7 @@ def _claims_on_regularisation(seeds, key):
             **_NO_EFFECT,
         )
     found.add(
+        "dropout_in_first_layer",
         "dropout raises Q more in the first layer, by",
         rises("dropout", 0) - rises("dropout", 1),
         at_least=0.0,
@@ -113,6 +118,7 @@ def _claims_on_regularisation(seeds, key):
         **_NO_EFFECT,
     )
     found.add(
+        "l2_raises_q",
         "L2 raises Q, by",
         rises("l2"),
         at_least=0.0,
@@ -120,6 +126,7 @@ def _claims_on_regularisation(seeds, key):
         **_NO_EFFECT,
     )
     found.add(
+        "l2_over_l1",
         "L1 raises Q less than L2, by",
         rises("l2") - rises("l1"),
         at_least=0.0,
@@ -133,6 +140,7 @@ def _claims_on_clusters(seeds, untrained):
     """Returns claims on the number of clusters, figure S4."""
     found = claim.Claims()
     found.add(
+        "clusters_under_dropout",
         "dropout hardly changes the number of clusters: size of the change",
         [abs(mean(rise(n, "dropout", "clusters"))) for n in seeds],
         at_most=1.0,
@@ -140,6 +148,7 @@ def _claims_on_clusters(seeds, untrained):
         **_NO_EFFECT,
     )
     found.add(
+        "layers_with_2_to_6_clusters",
         "layers with 2 to 6 clusters",
         [_share_of_2_to_6(clustered(n)) for n in seeds],
         at_least=0.9,
@@ -173,6 +182,7 @@ def _claims_on_agreement(seeds, untrained):
         for family in ("upstream", "downstream"):
             family = form + family
             found.add(
+                f"agreement_{family.replace(' ', '_')}",
                 f"agreement within {family} minus that across",
                 after[family] - after[across],
                 at_least=0.1,
@@ -182,6 +192,7 @@ def _claims_on_agreement(seeds, untrained):
                 percent=False,
             )
     found.add(
+        "agreement_across_over_permuted",
         "agreement across, over permuted labels (subsample)",
         [null_excess(n) for n in seeds],
         at_most=0.1,
@@ -190,6 +201,7 @@ def _claims_on_agreement(seeds, untrained):
         percent=False,
     )
     found.add(
+        "normalising",
         "normalising matters less than the measure: agreement S, S^ minus "
         "others of the family",
         after["own normalised"] - after["other measure"],
@@ -218,6 +230,7 @@ def _claims_on_training(seeds, untrained):
         return {"null": 0.0, "null_is": was, "percent": False}
 
     found.add(
+        "training_adds_upstream",
         "training adds to agreement within upstream",
         change["upstream"],
         at_least=0.1,
@@ -225,6 +238,7 @@ def _claims_on_training(seeds, untrained):
         **no_change("upstream"),
     )
     found.add(
+        "training_changes_downstream",
         "training hardly changes agreement within downstream: size of the "
         "change",
         abs(change["downstream"]),
@@ -233,6 +247,7 @@ def _claims_on_training(seeds, untrained):
         **no_change("downstream"),
     )
     found.add(
+        "training_adds_across",
         "training adds to agreement across, slightly",
         change["across"],
         at_least=0.0,
@@ -241,6 +256,7 @@ def _claims_on_training(seeds, untrained):
     )
     stacks = _agreements([*grouped(untrained, "stack").values()])
     found.add(
+        "untrained_stacks_downstream",
         "untrained stacks: agreement within downstream minus that across",
         stacks["downstream"] - stacks["across"],
         at_least=0.1,
@@ -260,6 +276,7 @@ def _claims_on_the_search(seeds):
     points = [searches(networks)[1] for networks in seeds]
     gains = [each[:, 2] - each[:, 1] for each in points]
     found.add(
+        "spectral_start_rarely_lowers_q",
         "the spectral start does not lower Q, in 90 % of the matrices or more "
         "(subsample)",
         [mean(gain > -1e-4) for gain in gains],
@@ -269,6 +286,7 @@ def _claims_on_the_search(seeds):
         null_is="the two starts exchanged",
     )
     found.add(
+        "spectral_start_raises_q",
         "the spectral start raises Q, by (subsample)",
         [mean(gain) for gain in gains],
         at_least=0.0,

@@ -4,7 +4,8 @@ import numpy as np
 
 from modularity_tf import plots
 from reproduce.own_model.stages import ALL
-from reproduce.publishing import claim, experiment
+from reproduce.publishing import claim
+from reproduce.publishing.table import Table
 
 _SETS = ("weights", "neurons")
 _SHOWN = {  # rows of `soundness.check`, and the columns here
@@ -89,7 +90,7 @@ def _soundness(records):
         found = {row["what"]: row for row in own["soundness"]["rows"]}
         cells = [_cell(found.get(what)) for what in _SHOWN]
         rows.append((title, *cells))
-    return experiment.Table(
+    return Table(
         "Are the findings sound?",
         ("finding", *_SHOWN.values()),
         rows,
@@ -133,7 +134,7 @@ def _sizes(records):
                 told or "none",
             )
         )
-    return experiment.Table(
+    return Table(
         "How large are the findings?",
         ("finding", "members", "of", "share", "warnings"),
         rows,
@@ -158,7 +159,7 @@ def _units(records):
                     "not measured" if twin is None else _number(twin["q"]),
                 )
             )
-    return experiment.Table(
+    return Table(
         "Which units act alike?",
         ("layer", "units in each cluster", "unused", "Q", "Q untrained"),
         rows,

@@ -185,8 +185,7 @@ def rounded(values):
 
 def _text(experiment, content):
     """Returns the text of an archive, a line a key, claims included."""
-    claims = experiment.claims(content["records"])
-    claims = [one.checked() for one in claims]
+    claims = experiment.claims(content["records"]).checked()
     content = {**content, "claims": claims}
     lines = [
         f'"{k}": {json.dumps(content[k], separators=(",", ":"))}' for k in _KEYS

@@ -1,10 +1,9 @@
 """Claims of a paper, checked against thresholds that were fixed before."""
 
 import dataclasses
-import functools
 import math
-
-import rich.table
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from modularity_tf import stats
 from reproduce.publishing import records
@@ -18,7 +17,13 @@ class Claim:
     """A statement of the paper, our quantity, its null and a threshold.
 
     Attributes:
-        statement: Str, what the paper says, as a quantity.
+        id: Str, a short name, by which code and documents find the claim. It
+            stays when the statement is worded anew.
+        subject: Str, the network or the data set that the statement is about;
+            "" if the experiment has one. No two claims of an experiment have
+            the same id and the same subject.
+        statement: Str, what the paper says, as a quantity; it begins with the
+            subject.
         values: Floats, the quantity in each seed. Never several from one seed:
             their spread is not that of repeats.
         threshold: Float, fixed before the run.
@@ -38,8 +43,10 @@ class Claim:
         ValueError: If `source` is neither.
     """
 
+    id: str
+    subject: str
     statement: str
-    values: tuple
+    values: tuple[float, ...]
     threshold: float
     at_least: bool
     null: float
@@ -55,7 +62,7 @@ class Claim:
                 f"`source` must be `paper` or `ours`, got {self.source!r}."
             )
 
-    def checked(self):
+    def checked(self) -> dict[str, Any]:
         """Returns the claim as a dict of JSON values, verdict included.
 
         Beside the attributes `n`, `mean`, `sd` (n - 1), `interval` (95 %, of
@@ -93,26 +100,42 @@ class Claims:
     """Collects the claims of an experiment.
 
     Args:
-        prefix: Str, put before every statement: the network or the data.
+        subject: Str, put before the subject of every claim.
     """
 
-    def __init__(self, prefix=""):
-        self._prefix = f"{prefix}: " if prefix else ""
-        self._claims = []
+    def __init__(self, subject: str = ""):
+        self._subject = subject
+        self._claims: dict[tuple[str, str], Claim] = {}
 
-    def __iter__(self):
-        return iter(self._claims)
+    def __iter__(self) -> Iterator[Claim]:
+        return iter(self._claims.values())
 
-    def add(self, statement, values, *, null, null_is, **kwargs):
+    def add(
+        self,
+        id: str,
+        statement: str,
+        values: Iterable[float],
+        *,
+        null: float | Iterable[float],
+        null_is: str,
+        subject: str = "",
+        **kwargs: Any,
+    ) -> None:
         """Adds a statement with one threshold.
 
         Args:
-            statement: As in `Claim`.
-            values: Iterable of numbers, one a seed.
-            null: Number, or one a seed, of which the mean counts.
+            id: As in `Claim`.
+            statement: As in `Claim`, without the subject.
+            values: Numbers, one for each seed.
+            null: A number, or one for each seed, of which the mean counts.
             null_is: As in `Claim`.
+            subject: As in `Claim`, without that of the collection.
             **kwargs: Either `at_least` or `at_most`, the threshold; `paper`,
                 `source`, `percent` and `main` as in `Claim`.
+
+        Raises:
+            ValueError: If there is not one threshold, or another claim has the
+                id and the subject.
         """
         thresholds = {
             side: kwargs.pop(side)
@@ -129,77 +152,37 @@ class Claims:
             nulls = [float(each) for each in null]
         except TypeError:  # one number
             nulls = [float(null)]
-        self._claims.append(
-            Claim(
-                statement=self._prefix + statement,
-                values=tuple(float(value) for value in values),
-                threshold=float(threshold),
-                at_least=side == "at_least",
-                null=sum(nulls) / len(nulls) if nulls else math.nan,
-                null_is=null_is,
-                **kwargs,
-            )
+        made = Claim(
+            id=id,
+            subject=subject,
+            statement=f"{subject}: {statement}" if subject else statement,
+            values=tuple(float(value) for value in values),
+            threshold=float(threshold),
+            at_least=side == "at_least",
+            null=sum(nulls) / len(nulls) if nulls else math.nan,
+            null_is=null_is,
+            **kwargs,
         )
+        self.extend([made])
 
-    def extend(self, claims):
-        """Adds all of another collection, under this one's prefix."""
-        self._claims += [
-            dataclasses.replace(c, statement=self._prefix + c.statement)
-            for c in claims
-        ]
+    def extend(self, claims: Iterable[Claim]) -> None:
+        """Adds claims under this collection's subject.
 
+        Raises:
+            ValueError: As `add`.
+        """
+        for one in claims:
+            if own := self._subject:
+                one = dataclasses.replace(
+                    one,
+                    subject=f"{own}: {one.subject}" if one.subject else own,
+                    statement=f"{own}: {one.statement}",
+                )
+            key = one.id, one.subject
+            if key in self._claims:
+                raise ValueError(f"Two claims have the id and subject {key}.")
+            self._claims[key] = one
 
-def table(claims):
-    """Returns a `rich.table.Table` of claims as `checked` returns them.
-
-    Two columns fit a terminal of 80: the verdict, and the statement with its
-    numbers below.
-    """
-    rows = rich.table.Table(
-        title="Claims", title_justify="left", show_header=False, box=None
-    )
-    rows.add_column(no_wrap=True)
-    rows.add_column()
-    for claim in claims:
-        rows.add_row(
-            claim["verdict"], f"{claim['statement']}\n{_numbers(claim)}"
-        )
-    return rows
-
-
-def number(claim, value):
-    """Returns a value of a claim, as `checked` returns it, in words."""
-    if value is None:
-        return "not measured"
-    return f"{100 * value:.3g} %" if claim["percent"] else f"{value:.3g}"
-
-
-def _numbers(claim):
-    """Returns our number, the null, the threshold and the paper's number."""
-    text = functools.partial(number, claim)
-
-    spread = "n = 1"
-    if claim["n"] > 1:
-        low, high = map(text, claim["interval"])
-        spread = f"{low} to {high}, n = {claim['n']}"
-    sign = "≥" if claim["at_least"] else "≤"
-    return (
-        f"ours {text(claim['mean'])} ({spread}); "
-        f"null {text(claim['null'])} ({claim['null_is']}); "
-        f"threshold {sign} {text(claim['threshold'])} ({claim['source']}); "
-        f"paper: {claim['paper']}"
-    )
-
-
-def tally(claims):
-    """Returns how many claims have each verdict, in words.
-
-    Args:
-        claims: Claims as `checked` returns them.
-    """
-    counts = {
-        word: sum(claim["verdict"] == word for claim in claims)
-        for word in VERDICTS
-    }
-    found = [f"{count} {word}" for word, count in counts.items() if count]
-    return f"{len(claims)} claims: {', '.join(found) or 'none'}"
+    def checked(self) -> list[dict[str, Any]]:
+        """Returns the claims as JSON values, verdicts included."""
+        return [one.checked() for one in self]

@@ -6,16 +6,20 @@ files in results/ say, and nothing that was typed:
     experiments            a row for every experiment and archive
     figures PAPER          every figure of a paper, and in what size it was run
     claims NAME            the claims of an archive, a table
-    value NAME STATEMENT   mean and interval of the claim that begins so
-    mean NAME STATEMENT    its mean alone
+    value NAME ID SUBJECT  mean and interval of a claim; SUBJECT if it has one
+    mean NAME ID SUBJECT   its mean alone
     table NAME,... TITLE   the experiment's table of that title, the rows of
                            all of these archives
 """
 
 import json
+import pathlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from reproduce.publishing import claim, titles
+from reproduce.publishing import titles, wording
+from reproduce.publishing.experiment import Experiment
 from reproduce.running import training
 
 _LABEL = re.compile("(?:fig0*)?([^_]*)")  # of fig06a_relative_drop: 6a
@@ -24,22 +28,26 @@ _PART = re.compile(
 )
 
 
-def read(results_folder):
-    """Returns the archives in a folder, a dict by name."""
+def read(results_folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """Returns the archives in a folder, by name."""
     return {
         path.stem: json.loads(path.read_text("utf-8"))
         for path in sorted(results_folder.glob("*.json"))
     }
 
 
-def filled(text, archives, experiments):
+def filled(
+    text: str,
+    archives: Mapping[str, dict[str, Any]],
+    experiments: Mapping[str, Experiment],
+) -> str:
     """Returns Markdown with its marked parts as the archives have them.
 
     Args:
-        text: Str.
+        text: The Markdown.
         archives: What `read` returns.
-        experiments: Dict from name to `Experiment`; a row for each that has
-            figures.
+        experiments: All experiments by name; those without figures are left
+            out of lists.
 
     Raises:
         ValueError: If a part asks for what is not there.
@@ -57,21 +65,13 @@ def filled(text, archives, experiments):
                 case "claims":
                     found = _claims_table(archives[arguments])
                 case "value" | "mean":
-                    name, statement = arguments.split(" ", 1)
-                    one = _claim_of(archives[name], statement)
-                    found = _mean(one) if kind == "mean" else _value(one)
+                    name, *which = arguments.split(" ", 2)
+                    say = {"value": wording.value, "mean": wording.mean}[kind]
+                    found = say(_claim_of(archives[name], *which))
                 case "table":
                     names, title = arguments.split(" ", 1)
                     chosen = [archives[name] for name in names.split(",")]
-                    found = _table(
-                        [
-                            experiments[one["experiment"]].tables(
-                                one["records"]
-                            )
-                            for one in chosen
-                        ],
-                        title,
-                    )
+                    found = _table(chosen, experiments, title)
                 case _:
                     raise ValueError(f"{kind!r} is no kind of part")
         except (KeyError, ValueError) as error:
@@ -81,16 +81,18 @@ def filled(text, archives, experiments):
     return _PART.sub(fill, text)
 
 
-def figures_of(paper, experiments):
-    """Returns which experiment draws which figure of a paper.
+def figures_of(
+    paper: str, experiments: Mapping[str, Experiment]
+) -> list[tuple[str, str, str | None]]:
+    """Returns which experiment draws which figure of a paper, in order.
 
     Args:
-        paper: Str, one of `titles.PAPERS`.
-        experiments: Dict from name to `Experiment`.
+        paper: One of `titles.PAPERS`.
+        experiments: All experiments by name.
 
     Returns:
-        List of number, what the figure shows, and the experiment's name,
-        `None` for figures that show no result.
+        The number of each figure, what it shows, and the name of the
+        experiment, `None` for figures that show no result.
     """
     drawings = titles.PAPERS[paper].items()
     found = [(number, shows, None) for number, shows in drawings]
@@ -102,22 +104,18 @@ def figures_of(paper, experiments):
 
 
 def _order(number):
-    """Returns the place of a figure: of 15a behind 2, and of S1 behind it."""
+    """Returns what sorts the numbers of figures: 2, 15a, 15b, S1."""
     appendix, digits, letter = re.fullmatch(
         "([A-Z]?)([0-9]+)([a-z]?)", number
     ).groups()
     return appendix, int(digits), letter
 
 
-def _claim_of(archive, statement):
-    found = [
-        one
-        for one in archive["claims"]
-        if one["statement"].startswith(statement)
-    ]
-    if len(found) != 1:
-        raise ValueError(f"{len(found)} claims begin with {statement!r}")
-    return found[0]
+def _claim_of(archive, id, subject=""):
+    for one in archive["claims"]:
+        if (one["id"], one["subject"]) == (id, subject):
+            return one
+    raise ValueError(f"no claim has the id {id!r} and the subject {subject!r}")
 
 
 def _experiments_table(archives, experiments):
@@ -132,18 +130,21 @@ def _experiments_table(archives, experiments):
         own = {k: a for k, a in archives.items() if a["experiment"] == name}
         first = [f"`reproduce.{name}`", ", ".join(experiment.figures)]
         if not own:
-            lines.append(_row([*first, "", "", "no result archived yet", ""]))
+            rest = ["", "", "no result archived yet", ""]
+            lines.append(wording.row([*first, *rest]))
         for key, archive in own.items():
             one = max(
                 archive["claims"],
                 key=lambda one: (one["mean"] is not None, one["main"]),
             )
-            statement = titles.in_statement(one["statement"])
-            said = f"{statement}: **{_value(one)}** ({_null(one)})"
-            seeds = archive["seeds"]
-            took = f"{len(seeds)}, {cost(archive)}"
-            verdicts = claim.tally(archive["claims"]).split(": ")[1]
-            lines.append(_row([*first, f"`{key}`", took, verdicts, said]))
+            words = wording.cells(one)
+            said = (
+                f"{words['statement']}: **{words['ours']}** ({words['null']})"
+            )
+            took = f"{len(archive['seeds'])}, {cost(archive)}"
+            verdicts = wording.tally(archive["claims"]).split(": ")[1]
+            rest = [f"`{key}`", took, verdicts, said]
+            lines.append(wording.row([*first, *rest]))
             first = ["", ""]
     return _block(lines)
 
@@ -155,7 +156,7 @@ def _figures_table(archives, figures):
     ]
     for number, shows, name in figures:
         if name is None:
-            lines.append(_row([number, shows, "", "a drawing"]))
+            lines.append(wording.row([number, shows, "", "a drawing"]))
             continue
         runs = [
             f"{_size(key)}: `{key}`{labels}"
@@ -164,7 +165,7 @@ def _figures_table(archives, figures):
             and (labels := _labels(archive, number)) is not None
         ]
         told = "; ".join(runs) or "not run"
-        lines.append(_row([number, shows, f"`reproduce.{name}`", told]))
+        lines.append(wording.row([number, shows, f"`reproduce.{name}`", told]))
     return _block(lines)
 
 
@@ -184,8 +185,8 @@ def _size(key):
     return "paper's size" if key.endswith("_paper") else "reduced"
 
 
-def cost(archive):
-    """Returns the time of all stages of a run, in words."""
+def cost(archive: Mapping[str, Any]) -> str:
+    """Returns the time of all stages of an archived run, in words."""
     config = archive["config"]
     machine = " and ".join(archive["made"]["machines"])
     cores = config["cpus_per_task"]
@@ -197,31 +198,8 @@ def cost(archive):
     return f"{taken} of " + ("one core" if cores == 1 else f"{cores:g} cores")
 
 
-def cells(one):
-    """Returns a claim, as `checked` returns it, in words: a dict by column."""
-    sign = "≥" if one["at_least"] else "≤"
-    return {
-        "statement": titles.in_statement(one["statement"]),
-        "paper": one["paper"],
-        "ours": _value(one),
-        "null": _null(one),
-        "threshold": f"{sign} {claim.number(one, one['threshold'])}, "
-        f"{one['source']}",
-        "verdict": one["verdict"],
-    }
-
-
-def claims_table(claims):
-    """Returns claims, as `checked` returns them, as lines of Markdown."""
-    return [
-        "| statement | paper | ours | null | threshold | verdict |",
-        "|---|---|---|---|---|---|",
-        *(_row([*cells(one).values()]) for one in claims),
-    ]
-
-
 def _claims_table(archive):
-    lines = claims_table(archive["claims"])
+    lines = wording.markdown(archive["claims"])
     commits = ", ".join(archive["made"]["commits"])
     lines += [
         "",
@@ -233,38 +211,21 @@ def _claims_table(archive):
     return _block(lines)
 
 
-def _table(found, title):
-    """Returns tables of one title as one."""
-    same = [one for each in found for one in each if one.title == title]
-    if len(same) < len(found):
+def _table(archives, experiments, title):
+    """Returns the tables of one title of several archives as one."""
+    same = [
+        table
+        for one in archives
+        for table in experiments[one["experiment"]].tables(one["records"])
+        if table.title == title
+    ]
+    if len(same) < len(archives):
         raise ValueError(f"not every archive has a table {title!r}")
     columns = same[0].columns
-    lines = [_row(columns), "|" + "---|" * len(columns)]
-    lines += [_row(row) for each in same for row in each.rows]
+    lines = [wording.row(columns), "|" + "---|" * len(columns)]
+    lines += [wording.row(row) for table in same for row in table.rows]
     return _block([*lines, "", f"*{same[0].note}*"])
-
-
-def _row(cells):
-    return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
 
 
 def _block(lines):
     return "\n" + "\n".join(lines) + "\n"
-
-
-def _mean(one):
-    return claim.number(one, one["mean"])
-
-
-def _value(one):
-    if one["n"] < 2:
-        return f"{_mean(one)} (n = {one['n']})"
-    if None in one["interval"]:
-        return _mean(one)
-    scale = 100 if one["percent"] else 1
-    low, high = (f"{scale * value:.3g}" for value in one["interval"])
-    return f"{_mean(one)} ({low} to {high})"
-
-
-def _null(one):
-    return f"{one['null_is']}: {claim.number(one, one['null'])}"

@@ -3,12 +3,14 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
-import rich.table
 import tensorflow as tf
 from absl import app, logging
+from matplotlib import figure
 
-from reproduce.publishing import titles
+from reproduce.publishing import claim, results, titles
+from reproduce.publishing.table import Table
 from reproduce.running import configuration, engine, training
 from reproduce.running.run import Run
 
@@ -18,34 +20,6 @@ _DISK_ERRORS = (
     tf.errors.PermissionDeniedError,
 )
 LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """Numbers that are no claims, in words.
-
-    Attributes:
-        title: Str.
-        columns: Tuple of str.
-        rows: List of tuples of str.
-        note: Str, below the table.
-    """
-
-    title: str
-    columns: tuple
-    rows: list
-    note: str = ""
-
-    def as_rich(self):
-        """Returns it as a `rich.table.Table`."""
-        table = rich.table.Table(
-            title=self.title, title_justify="left", caption=self.note or None
-        )
-        for name in self.columns:
-            table.add_column(name)
-        for row in self.rows:
-            table.add_row(*row)
-        return table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,22 +45,24 @@ class Experiment:
     """
 
     name: str
-    config: type
-    plan: Callable
-    phases: Callable
-    claims: Callable
-    draw: Callable
-    tables: Callable = lambda records: []
+    config: type[configuration.Config]
+    plan: Callable[[Run], Any]
+    phases: Callable[[Any], Mapping[str, training.Phase]]
+    claims: Callable[[Any], claim.Claims]
+    draw: Callable[[Any], Mapping[str, figure.Figure]]
+    tables: Callable[[Any], list[Table]] = lambda records: []
     title: str = ""
     paper: str = titles.OWN
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def carry_out(experiment, config):
+def carry_out(
+    experiment: Experiment, config: configuration.Config
+) -> Run | None:
     """Plans an experiment and does what the configuration asks for.
 
     Returns:
-        `Run`, or `None` after an estimate.
+        The run, or `None` after an estimate.
 
     Raises:
         ValueError: For a user's mistake, before anything is trained.
@@ -96,7 +72,7 @@ def carry_out(experiment, config):
     if config.stage == "figures":
         run.check_results()  # before the folder is made
         with run:
-            run.draw(experiment.draw, experiment.tables)
+            results.show(run, experiment.draw, experiment.tables)
         return run
     run.console.print(config.text(), highlight=False, soft_wrap=True)
     records = experiment.plan(run)
@@ -113,17 +89,15 @@ def carry_out(experiment, config):
             run.estimate(experiment.phases(config))
             engine.check_memory(config, training.peak_memory())
         if is_shared:
-            engine.carry_out(experiment, run)
-        run.finish(
-            run.carry_out(records),
-            experiment.claims,
-            experiment.draw,
-            experiment.tables,
-        )
+            engine.carry_out(experiment.plan, run)
+        results.write(run, run.carry_out(records), experiment.claims)
+        results.show(run, experiment.draw, experiment.tables)
     return run
 
 
-def main(experiment, then=None):
+def main(
+    experiment: Experiment, then: Callable[[Run], None] | None = None
+) -> None:
     """Runs a binary: flags, configuration, experiment.
 
     A user's mistake (`ValueError`) or a full or missing disk (`OSError`) ends
@@ -131,8 +105,8 @@ def main(experiment, then=None):
     traceback as well. An interrupt ends it with status 130.
 
     Args:
-        experiment: `Experiment`.
-        then: Function of the `Run` when it is finished, or `None`.
+        experiment: What to run.
+        then: Function of the run, called when it is finished.
     """
 
     def absl_main(argv):

@@ -1,20 +1,31 @@
 """A report: one page with what runs found, beside what the papers say.
 
-The page needs no server and no network: pictures, data and the one program
-that draws charts are in it. All of it comes from results.json of run folders
-or from the archives in results/, and from the experiments' own functions.
+The page needs no server and no network: its pictures are in it. All of it
+comes from results.json of run folders or from the archives in results/, and
+from the experiments' own functions.
 """
 
 import base64
 import dataclasses
+import io
 import pathlib
 import re
+import types
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib import figure
 
 from modularity_tf import plots
-from reproduce.publishing import archive, charts, claim, evidence, titles
-from reproduce.running import run as harness_run
+from reproduce.publishing import archive, claim, evidence, titles, wording
+from reproduce.publishing.experiment import Experiment
+from reproduce.running import configuration
+from reproduce.running.run import PART, read_results
 
-_DPI = 100  # of pictures in the page
+_DPI = 100  # of pictures that would be larger as vectors
+_SAFE = " =:;/,.()'!?*+-_~@$"  # what a URL in quotes may hold as it is
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _FIDELITY = pathlib.Path(__file__).parents[2] / "docs" / "fidelity.md"
 
@@ -24,28 +35,26 @@ class Reported:
     """A run as a report reads it.
 
     Attributes:
-        name: Str, of the archive or the run folder.
-        experiment: `Experiment`.
-        results: Dict, what results.json or the archive holds.
-        folder: Path of the run folder, or `None` for an archive.
+        name: That of the archive or of the run folder.
+        experiment: Whose run it is.
+        results: What results.json or the archive holds.
     """
 
     name: str
-    experiment: object
-    results: dict
-    folder: pathlib.Path | None = None
+    experiment: Experiment
+    results: dict[str, Any]
 
     @property
-    def config(self):
-        """The `Config`, or `None` if the experiment has other flags by now."""
+    def config(self) -> configuration.Config | None:
+        """The configuration; `None` if the experiment has other flags now."""
         try:
             return archive.configured(self.experiment, self.results["config"])
         except ValueError:
             return None
 
     @property
-    def flags(self):
-        """Str, the flag file that describes the run, or `None`."""
+    def flags(self) -> str | None:
+        """The name of the flag file that describes the run, or `None`."""
         if "flags" in self.results:
             return self.results["flags"]
         try:
@@ -54,33 +63,32 @@ class Reported:
             return None
 
 
-def import_packages():
-    """Returns the modules `jinja2` and `plotly.offline`.
+def import_packages() -> types.ModuleType:
+    """Returns the module `jinja2`, without which there is no report.
 
     Raises:
-        ValueError: If they are not installed, with what to install.
+        ValueError: If it is not installed, with what to install.
     """
     try:
         import jinja2
-        from plotly import offline
     except ImportError:
         raise ValueError(
-            "A report needs Jinja2 and Plotly: pip install "
-            "'modularity_tf[report]'."
+            "A report needs Jinja2: pip install 'modularity_tf[report]'."
         ) from None
-    return jinja2, offline
+    return jinja2
 
 
-def load(argument, results_folder, experiments):
+def load(
+    argument: str | pathlib.Path,
+    results_folder: pathlib.Path,
+    experiments: Mapping[str, Experiment],
+) -> Reported:
     """Returns a run.
 
     Args:
-        argument: Str: a run folder, an archive, or the name of an archive.
-        results_folder: Path of the folder of the archives.
-        experiments: Dict from name to `Experiment`.
-
-    Returns:
-        `Reported`.
+        argument: A run folder, an archive, or the name of an archive.
+        results_folder: The folder of the archives.
+        experiments: The experiments by name.
 
     Raises:
         ValueError: If there is no such run, or it is not finished.
@@ -102,34 +110,32 @@ def load(argument, results_folder, experiments):
                 f"{argument!r} is neither a run folder nor an archive in "
                 f"{results_folder}, which has: {known or 'none'}."
             )
-    results = harness_run.read_results(file)
+    results = read_results(file)
     name = file.stem
     experiment = results.get("experiment")
     if folder is not None:
         name = folder.resolve().name
         parent = folder.resolve().parent.name
-        whole = (
-            f"{parent}/{name}" if name.startswith(harness_run.PART) else name
-        )
+        whole = f"{parent}/{name}" if name.startswith(PART) else name
         name, experiment = whole, whole.split("-")[0]
     if experiment is None:
         raise ValueError(f"{file} does not tell its experiment.")
     experiment = archive.experiment_of(experiment, experiments)
-    return Reported(name, experiment, results, folder)
+    return Reported(name, experiment, results)
 
 
-def page(runs, compare=False):
+def page(runs: Iterable[Reported], compare: bool = False) -> str:
     """Returns the page of some runs, HTML.
 
     Args:
-        runs: Iterable of `Reported`.
-        compare: Bool. Two runs of one experiment side by side.
+        runs: What the page shows.
+        compare: Whether it shows two runs of one experiment side by side.
 
     Raises:
         ValueError: If two runs to compare are not two, or not of one
-            experiment, or a package is missing.
+            experiment, or Jinja2 is missing.
     """
-    jinja2, offline = import_packages()
+    jinja2 = import_packages()
     if compare:
         runs = [*runs]
         _check_pair(runs)
@@ -140,20 +146,16 @@ def page(runs, compare=False):
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["statement"] = titles.in_statement
     environment.filters["unbroken"] = _unbroken
     template = "compare.html" if compare else "report.html"
     content = {"pair": _pair(*runs)} if compare else {"papers": _papers(runs)}
     return environment.get_template(template).render(
-        **content,
-        verdicts=claim.VERDICTS,
-        plotly=offline.get_plotlyjs(),
+        **content, verdicts=claim.VERDICTS
     )
 
 
-def write(text, file):
+def write(text: str, file: pathlib.Path) -> None:
     """Writes a page; the file appears whole or not at all."""
-    file = pathlib.Path(file)
     partial = file.with_name(f"{file.name}.partial")
     partial.write_text(text, "utf-8")
     partial.replace(file)
@@ -209,8 +211,7 @@ def _section(run):
         "claims": [
             {
                 "title": title,
-                "rows": [evidence.cells(one) for one in own],
-                "charts": charts.of_claims(own),
+                "rows": [wording.cells(one) for one in own],
                 "open": is_open,
             }
             for title, own, is_open in (
@@ -306,10 +307,10 @@ def _facts(run):
 
 def _against(one):
     """Returns how a claim misses its threshold, a sentence."""
-    cells = evidence.cells(one)
+    cells = wording.cells(one)
     whose = {"paper": "the paper's", "ours": "ours"}[one["source"]]
     side = "at least" if one["at_least"] else "at most"
-    threshold = claim.number(one, one["threshold"])
+    threshold = wording.number(one, one["threshold"])
     if one["mean"] is None:
         return f"{cells['statement']}: not measured."
     how = (
@@ -353,18 +354,12 @@ def _remarks(run):
 
 
 def _pictures(run):
-    """Returns the figures of a run: name, picture, and chart or `None`."""
-    found = []
-    for name, fig in run.experiment.draw(run.results["records"]).items():
-        found.append(
-            {
-                "name": name,
-                "title": _caption(name),
-                "png": _encoded(fig),
-                "chart": charts.of_figure(fig),
-            }
-        )
-    return found
+    """Returns the figures of a run: name, title, and picture as a URL."""
+    figures = run.experiment.draw(run.results["records"])
+    return [
+        {"name": name, "title": _caption(name), "url": _url(fig)}
+        for name, fig in figures.items()
+    ]
 
 
 def _caption(name):
@@ -384,8 +379,16 @@ def _unbroken(text):
     return str(text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def _encoded(fig):
-    return base64.b64encode(plots.as_png(fig, _DPI)).decode()
+def _url(fig: figure.Figure) -> str:
+    """Returns a figure as a `data:` URL: SVG, or PNG where that is smaller."""
+    png = base64.b64encode(plots.as_png(fig, _DPI)).decode()
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none"}):  # letters are text
+        fig.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = urllib.parse.quote(buffer.getvalue(), safe=_SAFE)
+    if len(svg) < len(png):
+        return f"data:image/svg+xml,{svg}"
+    return f"data:image/png;base64,{png}"
 
 
 def _deviations():
@@ -414,8 +417,9 @@ def _pair(first, second):
     claims = {}
     for side, run in enumerate((first, second)):
         for one in run.results["claims"]:
-            row = claims.setdefault(one["statement"], [None, None])
-            row[side] = evidence.cells(one)
+            key = one["id"], one["subject"]
+            row = claims.setdefault(key, [None, None])
+            row[side] = wording.cells(one)
     configs = [first.config, second.config]
     settings = []
     if None not in configs:

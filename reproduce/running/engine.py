@@ -66,14 +66,14 @@ def check_memory(config, peak):
             )
 
 
-def carry_out(experiment, run):
+def carry_out(plan, run):
     """Carries out the unfinished stages of a run, several at a time.
 
     A stage that fails `ATTEMPTS` times is given up, and so are those that
     need it; the others go on.
 
     Args:
-        experiment: `Experiment`.
+        plan: Function from a `Run` that plans its stages, importable by name.
         run: `Run`, planned and entered.
 
     Raises:
@@ -100,7 +100,7 @@ def carry_out(experiment, run):
     try:
         if config.address:
             _check_folder_is_shared(ray, run.folder)
-        failed, left_out = _work_off(ray, experiment, run, unfinished)
+        failed, left_out = _work_off(ray, plan, run, unfinished)
     finally:
         run.progress.stop()
         ray.shutdown()  # ends the workers
@@ -113,7 +113,7 @@ def carry_out(experiment, run):
         )
 
 
-def _work_off(ray, experiment, run, unfinished):
+def _work_off(ray, plan, run, unfinished):
     """Gives out stages as soon as what they need is there.
 
     Returns:
@@ -132,7 +132,7 @@ def _work_off(ray, experiment, run, unfinished):
     }
     task = ray.remote(**options)(_carry_out_stage)
     # Once for all tasks: a worker plans the same stages from it.
-    plan = ray.put((experiment, config))
+    planned = ray.put((plan, config, run.name))
     reports = ray.remote(num_cpus=0)(helpers.Reports).remote()
     missing = {
         name: names_needed(stage) & unfinished.keys()
@@ -143,7 +143,7 @@ def _work_off(ray, experiment, run, unfinished):
         for name in [n for n, needs in missing.items() if not needs]:
             del missing[name]
             # In a list Ray does not fetch it anew for every task.
-            working[task.remote([plan], name, reports)] = name
+            working[task.remote([planned], name, reports)] = name
         if not working:  # all that is left needs what failed
             break
         done, _ = ray.wait([*working], timeout=_POLL_SECONDS)
@@ -235,13 +235,13 @@ class _RemoteProgress:
         self._tell(None)
 
 
-def _carry_out_stage(plan, name, reports):
+def _carry_out_stage(planned, name, reports):
     """Carries out one stage; what it needs is in the run folder.
 
     Returns:
         Float, seconds.
     """
-    run, start = _planned_run(*plan), time.monotonic()
+    run, start = _planned_run(*planned), time.monotonic()
     stage = run.stages[name]
     # Another stage of the same network finds it here, and a model traced.
     run.forget_all_but(names_needed(stage))
@@ -251,12 +251,12 @@ def _carry_out_stage(plan, name, reports):
 
 
 @functools.lru_cache(maxsize=1)
-def _planned_run(plan):
+def _planned_run(planned):
     """Returns the run, planned once a worker."""
     import ray
 
-    experiment, config = ray.get(plan)
+    plan, config, name = ray.get(planned)
     training.limit_threads(cores_a_task(config))
-    run = Run(config, experiment.name)
-    experiment.plan(run)
+    run = Run(config, name)
+    plan(run)
     return run

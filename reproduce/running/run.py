@@ -10,7 +10,6 @@ runs/NAME-DATASET-DIGEST/      DIGEST: of the configuration
 """
 
 import collections
-import dataclasses
 import fcntl
 import hashlib
 import json
@@ -20,10 +19,6 @@ import platform
 import sys
 import time
 
-import tensorflow as tf
-
-from modularity_tf import plots
-from reproduce.publishing import claim, evidence
 from reproduce.running import artefacts, provenance, training
 from reproduce.running.progress import Progress
 from reproduce.running.stage import Stage, resolve
@@ -45,7 +40,7 @@ class Run:
     """
 
     def __init__(self, config, name, progress=None):
-        self.config = config
+        self.config, self.name = config, name
         parts = [name, getattr(config, "dataset", ""), config.digest()]
         folder = "-".join(part for part in parts if part)
         self.folder = pathlib.Path(config.output_dir) / folder
@@ -98,7 +93,7 @@ class Run:
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
-        self._results_folder()  # refuses damaged results before any work
+        self.results_folder()  # refuses damaged results before any work
         self.console.print(f"Run folder: {self.folder}", soft_wrap=True)
         return self
 
@@ -186,31 +181,18 @@ class Run:
             "at any moment, the same command goes on from where it was."
         )
 
-    def finish(self, records, claims, draw, tables=None):
-        """Writes results.json, draws the figures and prints the claims.
-
-        Results that cover less than those there are, fewer seeds say, go to a
-        folder of their own.
-
-        Args:
-            records: JSON values: every number that a figure shows.
-            claims: Function from the records to `claim.Claims`.
-            draw: Function from the records to a dict from figure name to
-                `matplotlib.figure.Figure`.
-            tables: Function from the records to a list of `Table`, or `None`.
-        """
-        results = {
-            "config": dataclasses.asdict(self.config),
-            "versions": provenance.versions(),
-            "seeds": self.config.seeds,
-            "made": self.made(),
-            "records": records,
-            "claims": [stated.checked() for stated in claims(records)],
+    def results_folder(self):
+        """Returns where the results of this part of the run lie."""
+        path = artefacts.find(self.folder / "results")
+        if path is None or self.config.covers(read_results(path)["config"]):
+            return self.folder
+        part = {
+            name: sorted(value) if isinstance(value, tuple) else value
+            for name, value in self.config.part().items()
         }
-        folder = self._results_folder()
-        folder.mkdir(exist_ok=True)
-        artefacts.write(results, folder / "results")
-        self.draw(draw, tables)
+        text = json.dumps(part, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return self.folder / f"{PART}{digest}"
 
     def check_results(self):
         """Returns the path of results.json.
@@ -218,62 +200,13 @@ class Run:
         Raises:
             ValueError: If it is not there, or damaged.
         """
-        path = self._results_folder() / "results.json"
+        path = self.results_folder() / "results.json"
         if not path.exists():
             raise ValueError(
                 f"{path} is not there: run without --stage=figures first, or "
                 "with the flags of the run."
             )
         return path
-
-    def draw(self, draw, tables=None):
-        """Draws the figures from results.json alone, and prints the claims.
-
-        Figures go to PNG and PDF files and to TensorBoard's first page,
-        claims and configuration to its text tab.
-
-        Args:
-            draw: As in `finish`.
-            tables: As in `finish`.
-
-        Raises:
-            ValueError: If there is no results.json, or it is damaged.
-        """
-        path = self.check_results()
-        folder, results = path.parent, read_results(path)
-        logs = folder / "logs" / "figures"
-        with tf.summary.create_file_writer(str(logs)).as_default(step=0):
-            self._write_texts(results)
-            for name, figure in draw(results["records"]).items():
-                file = folder / f"{name}.png"
-                plots.save(figure, file)
-                # Upper case comes before the curves of the training.
-                tf.summary.image(f"Figures/{name}", _on_screen(file))
-                self.console.print(f"drawn: {name}.png", highlight=False)
-        for each in tables(results["records"]) if tables else ():
-            self.console.print(each.as_rich())
-        if results["claims"]:
-            self.console.print(claim.table(results["claims"]))
-            self.console.print(claim.tally(results["claims"]), highlight=False)
-        self.console.print(
-            f"{path}; tensorboard --logdir {self.folder}, or for figures and "
-            f"claims alone --logdir {logs}",
-            soft_wrap=True,
-        )
-
-    def _write_texts(self, results):
-        """Writes claims and configuration to TensorBoard."""
-        if results["claims"]:
-            lines = [
-                claim.tally(results["claims"]),
-                "",
-                *evidence.claims_table(results["claims"]),
-            ]
-            tf.summary.text("claims", "\n".join(lines))
-        settings = {**results["config"], **results.get("versions", {})}
-        rows = [f"| {name} | {value} |" for name, value in settings.items()]
-        header = ["| setting | value |", "|---|---|"]
-        tf.summary.text("configuration", "\n".join(header + rows))
 
     def _reported(self, stage):
         """Returns a result, and frees what it was computed from."""
@@ -341,19 +274,6 @@ class Run:
             path if made.get("origin", stage.origin) == stage.origin else None
         )
 
-    def _results_folder(self):
-        """Returns where the results of this part of the run lie."""
-        path = artefacts.find(self.folder / "results")
-        if path is None or self.config.covers(read_results(path)["config"]):
-            return self.folder
-        part = {
-            name: sorted(value) if isinstance(value, tuple) else value
-            for name, value in self.config.part().items()
-        }
-        text = json.dumps(part, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return self.folder / f"{PART}{digest}"
-
     def _take_lock(self):
         """Locks the folder, or says which process holds it."""
         path = self.folder / "lock"
@@ -376,17 +296,6 @@ class Run:
             f"({' '.join(sys.argv[:1])})"
         )
         self._lock.flush()
-
-
-def _on_screen(file):
-    """Returns the picture in a PNG file at half its size, a batch of one.
-
-    For a screen: drawing it again would take as long as the file did.
-    """
-    picture = tf.io.decode_png(tf.io.read_file(str(file)))[None]
-    half = [max(1, size // 2) for size in picture.shape[1:3]]
-    small = tf.image.resize(picture, half, "area")
-    return tf.cast(tf.round(small), tf.uint8)
 
 
 def read_results(path):

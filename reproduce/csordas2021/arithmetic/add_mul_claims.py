@@ -60,6 +60,7 @@ def claims(records):
     found = arithmetic_findings.common_claims(records, TASKS)
     if len(records[0]["layers"]) > 2:  # else there are none between
         found.add(
+            "edges_over_hidden",
             "input and output layers share more than hidden ones, by",
             arithmetic_findings.edges_less_middle(records, TASKS),
             at_least=0.0,
@@ -74,6 +75,7 @@ def claims(records):
             for key in ("share", "expected")
         )
         found.add(
+            "hidden_under_random",
             "hidden layers share less than random masks of the same sizes, by",
             expected - share,
             main=True,
@@ -83,6 +85,7 @@ def claims(records):
             null_is="random masks of the same sizes",
         )
     found.add(
+        "weights_ratio",
         "weights of multiplication / weights of addition",
         [weights_ratio(r) for r in records],
         at_least=1.5,
@@ -92,6 +95,7 @@ def claims(records):
         null_is="as many",
     )
     found.add(
+        "other_operation",
         "a mask does not perform the other operation: accuracy there",
         [mean_accuracy(r, OTHER) for r in records],
         at_most=0.5,
@@ -100,6 +104,7 @@ def claims(records):
     )
     _add_behaviour(found, records)
     found.add(
+        "inverted_mask",
         "an inverted mask does not perform its operation: accuracy",
         [mean_accuracy(r, INVERTED) for r in records],
         at_most=0.5,
@@ -117,6 +122,7 @@ def _add_behaviour(found, records):
     shared = {"at_least": 0.5, "null_is": "the mask of both"}
     if records[0]["network"] == "lstm":
         found.add(
+            "gives_neither_result",
             "LSTM: gives neither result under the other operation's mask",
             neither,
             paper="tends to",
@@ -125,6 +131,7 @@ def _add_behaviour(found, records):
         )
     else:
         found.add(
+            "performs_own_operation",
             "FNN: performs the mask's operation whatever is asked",
             does,
             paper="tends to",

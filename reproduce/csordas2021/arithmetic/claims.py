@@ -81,6 +81,7 @@ def common_claims(records, tasks):
     if held_out:
         seen = [np.mean([r["dense"][t] for t in tasks]) for r in held_out]
         found.add(
+            "learnt_by_heart",
             "accuracy on the pairs trained on, less on those held out",
             [
                 dense - np.mean([r["held_out"][t] for t in tasks])
@@ -91,6 +92,7 @@ def common_claims(records, tasks):
             null_is="learnt by heart",
         )
     found.add(
+        "full_mask_keeps_accuracy",
         "the mask of all tasks keeps the network's accuracy",
         [
             np.mean([r["accuracy"][FULL][t] for t in tasks])
@@ -108,6 +110,7 @@ def common_claims(records, tasks):
     own = {task: task for task in tasks}
     other = dict(zip(tasks, tasks[::-1], strict=True))
     found.add(
+        "own_mask_performs",
         "a task's mask performs it, relative to the network (worst task)",
         [worst_relative(r, own) for r in records],
         at_least=0.9,
@@ -115,6 +118,7 @@ def common_claims(records, tasks):
         null_is="the other task's mask",
     )
     found.add(
+        "sharing_under_repeat",
         "the tasks share less than two masks of one task do, by",
         total_sharing(records, tasks, "ceiling")
         - total_sharing(records, tasks),

@@ -48,6 +48,7 @@ def claims(records):
     if set(LSTM) <= set(groups):
         together, in_turn = (groups[name] for name in LSTM)
         found.add(
+            "in_turn_over_together",
             "LSTM in turn shares no more than together, by",
             _difference(in_turn, together),
             at_most=0.05,
@@ -62,6 +63,7 @@ def _claims_of_presentation(name, repeats):
     found = claim.Claims(name)
     found.extend(arithmetic_findings.common_claims(repeats, TASKS))
     found.add(
+        "total_sharing",
         "little sharing in total",
         arithmetic_findings.total_sharing(repeats, TASKS),
         main=True,
@@ -71,6 +73,7 @@ def _claims_of_presentation(name, repeats):
         null_is="random masks of the same sizes",
     )
     found.add(
+        "drop_without_the_other",
         "without the weights of one pair the other drops by",
         [inverted_drop(r) for r in repeats],
         main=True,

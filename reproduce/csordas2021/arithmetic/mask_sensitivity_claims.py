@@ -71,6 +71,7 @@ def claims(records):
             for key in ("sharing", "expected")
         )
         found.add(
+            "smallest_over_largest",
             f"larger networks share less: {smallest} less {largest}",
             less,
             main=True,
@@ -83,13 +84,15 @@ def claims(records):
     if len(betas) > 1:  # else there is nothing to compare with
         for network in records[0]["beta_networks"]:
             found.add(
-                f"{network}: sharing hardly depends on beta near the chosen "
+                "range_over_beta",
+                f"sharing hardly depends on beta near the chosen "
                 f"one ({min(betas):g} to {max(betas):g}), range",
                 [spread(r, network) for r in records],
                 at_most=0.1,
                 paper="not very sensitive",
                 null=[spread(r, network, "expected") for r in records],
                 null_is="random masks of the same sizes",
+                subject=network,
             )
     return found
 

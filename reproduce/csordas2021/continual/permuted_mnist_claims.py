@@ -49,11 +49,13 @@ def claims(records):
     groups = grouped(records, "new_logit")
     for logit, repeats in groups.items():
         found.add(
-            f"free logits {logit:g}: accuracy, mean over the tasks",
+            "accuracy",
+            "accuracy, mean over the tasks",
             [np.mean([t["accuracy"] for t in r["tasks"]]) for r in repeats],
             at_least=0.9,
             null=[1 / r["classes"] for r in repeats],
             null_is="guessing",
+            subject=f"free logits {logit:g}",
         )
     plain = groups.pop(OLD_LOGIT, [])
     if plain:
@@ -66,6 +68,7 @@ def claims(records):
 def _add_unbiased(found, repeats):
     """Adds the claims on starts that favour no weights: figure 3."""
     found.add(
+        "second_task_sharing",
         "little sharing while there is room (second task)",
         [share(r["tasks"][1])[-1] for r in repeats],
         main=True,
@@ -75,6 +78,7 @@ def _add_unbiased(found, repeats):
         null_is=_RANDOM,
     )
     found.add(
+        "sharing_under_repeat",
         "another task shares less with the first than that task learned once "
         "more, by",
         [(share(r["again"]) - share(r["tasks"][1]))[-1] for r in repeats],
@@ -83,6 +87,7 @@ def _add_unbiased(found, repeats):
         null_is="all tasks alike",
     )
     found.add(
+        "output_fills_first",
         "the output layer fills first: more used than any other, mean over "
         "the tasks",
         [output_fills_first(r) for r in repeats],
@@ -107,11 +112,12 @@ def _claims_of_start(logit, repeats, plain):
             for r in repeats
         ]
 
-    for statement, layer in (
-        ("more sharing than at 2, by", -1),
-        ("more in the first layer too, by", 0),
+    for name, statement, layer in (
+        ("more_sharing", "more sharing than at 2, by", -1),
+        ("more_in_first_layer", "more in the first layer too, by", 0),
     ):
         found.add(
+            name,
             statement,
             more(layer),
             at_least=0.0,
@@ -120,6 +126,7 @@ def _claims_of_start(logit, repeats, plain):
             null_is=_RANDOM,
         )
     found.add(
+        "last_task_sharing",
         "still far from 100 % sharing",
         [share(r["tasks"][-1])[-1] for r in repeats],
         main=True,

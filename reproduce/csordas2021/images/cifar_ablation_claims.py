@@ -112,7 +112,8 @@ def claims(records):
             for name, repeats in by_network.items()
         }
         found.add(
-            "cnn - cnn_nodropout: dropout deepens the drop, mean over classes",
+            "dropout_deepens_drop",
+            "dropout deepens the drop, mean over classes",
             [
                 np.mean(drop - target["cnn_nodropout"][seed])
                 for seed, drop in target["cnn"].items()
@@ -121,6 +122,7 @@ def claims(records):
             null=0.0,
             null_is="no effect",
             paper="30-40 % of it",
+            subject="cnn - cnn_nodropout",
         )
     return found
 
@@ -131,6 +133,7 @@ def _claims_of_network(name, repeats):
     pairs = [target_and_other_drops(record) for record in repeats]
     classes = len(repeats[0]["class_names"])
     found.add(
+        "control_keeps_accuracy",
         "control mask keeps the network's accuracy",
         [
             r["masks"][CONTROL]["accuracy"] / r["dense"]["accuracy"]
@@ -143,6 +146,7 @@ def _claims_of_network(name, repeats):
         null_is="guessing",
     )
     found.add(
+        "least_removed",
         "every mask removes weights (least removed)",
         [
             min(1 - mask["keep_fraction"] for mask in r["masks"].values())
@@ -153,6 +157,7 @@ def _claims_of_network(name, repeats):
         null_is="an untrained mask",
     )
     found.add(
+        "drops_most",
         "the removed class drops most, in 90 % of the classes or more",
         [np.mean(target > other) for target, other in pairs],
         at_least=0.9,
@@ -161,6 +166,7 @@ def _claims_of_network(name, repeats):
         null_is="any class alike",
     )
     found.add(
+        "drop",
         "the removed class drops, relative to the control",
         [np.mean(target) for target, _ in pairs],
         main=True,
@@ -171,6 +177,7 @@ def _claims_of_network(name, repeats):
         null_is="mean of the other classes",
     )
     found.add(
+        "other_drop",
         "largest drop of another class, relative to that",
         [
             share_of_drop(np.mean(other), np.mean(target))
@@ -186,6 +193,7 @@ def _claims_of_network(name, repeats):
         known = [r for r in repeats if task in r["masks"]]
         if known and {task, *targets} <= set(known[0]["class_names"]):
             found.add(
+                f"confusion_of_{task}",
                 f"{task} turns into {'/'.join(targets)} more than others",
                 [confusion_growth(r, task, targets) for r in known],
                 at_least=0.0,

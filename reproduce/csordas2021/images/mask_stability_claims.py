@@ -57,7 +57,8 @@ def claims(records):
         for whole, task in ((False, parts), (True, "the whole task")):
             is_papers = name != FNN and not whole
             found.add(
-                f"{name}: two masks of {task}, from two seeds, have nearly "
+                "whole_task_iou" if whole else "iou",
+                f"two masks of {task}, from two seeds, have nearly "
                 "all weights in common (IoU)",
                 [stability(r, whole) for r in repeats],
                 main=not whole,
@@ -67,6 +68,7 @@ def claims(records):
                 else claim.NO_NUMBER,
                 null=[stability(r, whole, "expected_jaccard") for r in repeats],
                 null_is="random masks of the same sizes",
+                subject=name,
             )
     return found
 

@@ -56,6 +56,7 @@ def claims(records):
 def _claims_of_module(module, repeats):
     found = claim.Claims(module)
     found.add(
+        "hard_accuracy",
         "the network is good at hard questions: accuracy",
         [r["dense"][HARD] for r in repeats],
         at_least=0.7,
@@ -64,6 +65,7 @@ def _claims_of_module(module, repeats):
         null_is="guessing",
     )
     found.add(
+        "full_mask_keeps_accuracy",
         "the mask of all levels keeps the network's accuracy on hard",
         [_relative(r, ALL, HARD) for r in repeats],
         at_least=0.95,
@@ -73,6 +75,7 @@ def _claims_of_module(module, repeats):
         null_is="random masks of the same sizes",
     )
     found.add(
+        "easy_mask_keeps_accuracy",
         "the mask of easy keeps the network's accuracy on easy",
         [_relative(r, EASY, EASY) for r in repeats],
         at_least=0.95,
@@ -82,6 +85,7 @@ def _claims_of_module(module, repeats):
         null_is="the mask of all levels",
     )
     found.add(
+        "drop_on_hard",
         "on hard the mask of easy loses against that of all levels, by",
         [drop(r, HARD) for r in repeats],
         at_least=0.05,
@@ -91,6 +95,7 @@ def _claims_of_module(module, repeats):
         null_is="the same masks from another seed",
     )
     found.add(
+        "drop_over_noise",
         "that drop exceeds the noise of masking, by",
         [drop(r, HARD) - noise(r, HARD) for r in repeats],
         at_least=0.0,
@@ -99,6 +104,7 @@ def _claims_of_module(module, repeats):
         null_is="no drop",
     )
     found.add(
+        "drop_over_easy",
         "that drop is greater than the one on easy, by",
         [drop(r, HARD) - drop(r, EASY) for r in repeats],
         at_least=0.0,

@@ -64,6 +64,7 @@ def claims(records):
 def _claims_of_network(name, repeats):
     found = claim.Claims(titles.title_of(name))
     found.add(
+        "accuracy",
         "the network masters the full problem: test accuracy on simple",
         [r["dense"][SIMPLE] for r in repeats],
         at_least=0.95,
@@ -72,6 +73,7 @@ def _claims_of_network(name, repeats):
         null_is="guessing",
     )
     found.add(
+        "full_mask_keeps_accuracy",
         "the mask of all commands keeps the network's accuracy",
         [_relative(r, r["masks"][SIMPLE]["test"][SIMPLE]) for r in repeats],
         at_least=0.95,
@@ -83,31 +85,38 @@ def _claims_of_network(name, repeats):
     for split in splits_of(repeats[0]):
         title = title_of(split)
         found.add(
-            f"{title}: the split's mask does its own training commands",
+            "split_mask_performs",
+            "the split's mask does its own training commands",
             [r["masks"][split]["train"] for r in repeats],
             at_least=0.95,
             null=0.0,
             null_is="guessing",
+            subject=title,
         )
         found.add(
-            f"{title}: the split's mask generalizes worse than that of all, by",
+            "gap",
+            "the split's mask generalizes worse than that of all, by",
             [gap(r, split) for r in repeats],
             at_least=0.2,
             main=True,
             paper="large",
             null=[noise(r, split) for r in repeats],
             null_is="the same masks from another seed",
+            subject=title,
         )
         found.add(
-            f"{title}: that gap exceeds the noise of masking, by",
+            "gap_over_noise",
+            "that gap exceeds the noise of masking, by",
             [gap(r, split) - noise(r, split) for r in repeats],
             at_least=0.0,
             main=True,
             null=[-noise(r, split) for r in repeats],
             null_is="no gap",
+            subject=title,
         )
         found.add(
-            f"{title}: learnt on all and masked is better than learnt on the "
+            "over_the_split_alone",
+            "learnt on all and masked is better than learnt on the "
             "split alone, by",
             [
                 r["masks"][split]["test"][split] - r["alone"][split]
@@ -117,10 +126,12 @@ def _claims_of_network(name, repeats):
             paper="significantly better",
             null=0.0,
             null_is="no difference",
+            subject=title,
         )
     if name == "lstm" and JUMP in repeats[0]["removed"]:
         jump = TOKENS.index("I_JUMP")
         found.add(
+            "jump_weights_removed",
             "output weights of I_JUMP that the mask of add jump lacks",
             [r["removed"][JUMP][jump] for r in repeats],
             at_least=0.4,
@@ -129,6 +140,7 @@ def _claims_of_network(name, repeats):
             null_is="the mask of all, again",
         )
         found.add(
+            "jump_over_other_tokens",
             "I_JUMP loses more of them than the other tokens do, by",
             [
                 r["removed"][JUMP][jump]

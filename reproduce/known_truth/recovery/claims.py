@@ -46,6 +46,7 @@ def claims(records):
 def _claims_of_masks(own, case, networks):
     chance = scores(networks, "mask", "chance")
     own.add(
+        "average_precision",
         "average precision of learned masks",
         scores(networks, "mask", "average_precision"),
         main=case in _MAIN,
@@ -57,6 +58,7 @@ def _claims_of_masks(own, case, networks):
         if key == "recall" and case.startswith(_REDUNDANT):
             continue
         own.add(
+            key,
             f"{key} at the mask's own threshold",
             scores(networks, "mask", key),
             at_least=0.9,
@@ -68,6 +70,7 @@ def _claims_of_masks(own, case, networks):
     baseline = best_baseline(networks)
     if baseline:
         own.add(
+            "over_best_baseline",
             "average precision over the best baseline's",
             scores(networks, "mask", "average_precision")
             - scores(networks, baseline, "average_precision"),
@@ -77,6 +80,7 @@ def _claims_of_masks(own, case, networks):
         )
     if "mask_paper" in networks[0]["found"]["scores"]:
         own.add(
+            "recall_over_papers_masks",
             "recall over that of masks drawn as in the paper",
             scores(networks, "mask", "recall")
             - scores(networks, "mask_paper", "recall"),
@@ -88,6 +92,7 @@ def _claims_of_masks(own, case, networks):
     if "seeds" in controls:
         again = [r["controls"]["seeds"] for r in networks]
         own.add(
+            "found_again",
             "the mask found again from another seed: |A & B| / |A | B|",
             _known(again, "jaccard"),
             at_least=0.8,
@@ -97,6 +102,7 @@ def _claims_of_masks(own, case, networks):
     if "twin" in controls:
         twins = [r["controls"]["twin"] for r in networks]
         own.add(
+            "over_shuffled_network",
             "average precision over that in the shuffled network",
             scores(networks, "mask", "average_precision")
             - _known(twins, "average_precision"),
@@ -107,6 +113,7 @@ def _claims_of_masks(own, case, networks):
     if "sharing" in networks[0]:
         both = [r["sharing"] for r in networks]
         own.add(
+            "error_of_sharing",
             "error of the estimated sharing",
             np.abs(_known(both, "found") - _known(both, "true")),
             at_most=0.05,
@@ -120,6 +127,7 @@ def _claims_of_units(own, networks):
     for method, name in figures.NEURONS.items():
         if method in found.get("neurons", {}):
             own.add(
+                f"{method}_over_random_units",
                 f"{name}: average precision over random units'",
                 scores(networks, method, "average_precision", "neurons")
                 - scores(networks, method, "chance", "neurons"),
@@ -131,6 +139,7 @@ def _claims_of_units(own, networks):
         values = [r["found"].get("clusters", {}).get(measure) for r in networks]
         if None not in values:
             own.add(
+                f"{measure}_modules",
                 f"{name}: adjusted mutual information with the modules",
                 values,
                 at_least=0.9,
@@ -148,6 +157,7 @@ def _claims_of_control(own, case, networks):
         )
         if case == "rotated":
             own.add(
+                f"{method}_undetermined",
                 f"{name}: undetermined",
                 1 - determined,
                 main=True,
@@ -157,6 +167,7 @@ def _claims_of_control(own, case, networks):
             )
         else:
             own.add(
+                f"{method}_determined",
                 f"{name}: determined",
                 determined,
                 at_least=0.9,
@@ -166,6 +177,7 @@ def _claims_of_control(own, case, networks):
         if case == "aligned" and method in figures.NEURONS:
             answers = [r["answers"][method] for r in networks]
             own.add(
+                f"{method}_sharing_under_random",
                 f"{name}: two outputs share fewer units than random ones, by",
                 _known(answers, "chance") - _known(answers, "value"),
                 at_least=0.1,

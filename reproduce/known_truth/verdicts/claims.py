@@ -16,12 +16,14 @@ def claims(records_of_seeds):
             shares = [share for share in shares if not np.isnan(share)]
             if shares:
                 found.add(
-                    f"{name}: share of the verdicts '{verdict}' that is false",
+                    f"false_{verdict}",
+                    f"share of the verdicts '{verdict}' that is false",
                     shares,
                     main=name in ("sets, decoys", "networks"),
                     at_most=0.05,
                     null=0.5,
                     null_is="a coin",
+                    subject=name,
                 )
     return found
 

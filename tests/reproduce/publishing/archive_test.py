@@ -6,7 +6,7 @@ from unittest import mock
 
 import tensorflow as tf
 
-from reproduce.publishing import archive
+from reproduce.publishing import archive, claim, results
 from reproduce.running import provenance
 from reproduce.running.run import Run
 from tests.reproduce.running import toy
@@ -38,8 +38,8 @@ class ArchiveTest(tf.test.TestCase):
         records = toy.plan(run)
         with run:
             if finish:
-                found = run.carry_out(records)
-                run.finish(found, toy.claims, toy.draw)
+                results.write(run, run.carry_out(records), toy.claims)
+                results.show(run, toy.draw, toy.EXPERIMENT.tables)
             else:
                 run.result(run.stages["seed0/work"])
         return run.folder
@@ -88,11 +88,10 @@ class ArchiveTest(tf.test.TestCase):
         path = self.archive(self.run_toy())
         before = path.read_text()
         self.assertFalse(archive.refresh(path, TOY))
-        other = dataclasses.replace(
-            toy.EXPERIMENT, claims=lambda records: [*toy.claims(records)] * 2
-        )
+        none = lambda records: claim.Claims()  # noqa: E731
+        other = dataclasses.replace(toy.EXPERIMENT, claims=none)
         self.assertTrue(archive.refresh(path, {"toy": other}))
-        self.assertLen(json.loads(path.read_text())["claims"], 2)
+        self.assertEmpty(json.loads(path.read_text())["claims"])
         self.assertTrue(archive.refresh(path, TOY))
         self.assertEqual(path.read_text(), before)
 

@@ -9,7 +9,9 @@ NAN = float("nan")
 
 def made(values, threshold=0.4, at_least=True, **kwargs):
     kwargs = {"null": 0.0, "null_is": "nothing", **kwargs}
-    return claim.Claim("it is", tuple(values), threshold, at_least, **kwargs)
+    return claim.Claim(
+        "it", "", "it is", tuple(values), threshold, at_least, **kwargs
+    )
 
 
 def verdict(*args, **kwargs):
@@ -66,20 +68,21 @@ class ClaimTest(parameterized.TestCase):
 
 
 class ClaimsTest(parameterized.TestCase):
-    def add(self, claims, statement="it is", values=(0.5,), **kwargs):
+    def add(self, claims, id="it", values=(0.5,), **kwargs):
         defaults = {"at_least": 0.2, "null": 0.0, "null_is": "nothing"}
-        claims.add(statement, values, **{**defaults, **kwargs})
+        claims.add(id, "it is", values, **{**defaults, **kwargs})
 
     def test_a_claim_has_one_threshold_on_one_side(self):
         claims = claim.Claims()
-        self.add(claims)
-        claims.add("it is", [1], at_most=3, null=0, null_is="nothing")
+        shared = {"null": 0, "null_is": "nothing"}
+        claims.add("a", "it is", [1], at_least=0.2, **shared)
+        claims.add("b", "it is", [1], at_most=3, **shared)
         above, below = claims
         self.assertEqual((above.threshold, above.at_least), (0.2, True))
         self.assertEqual((below.threshold, below.at_least), (3.0, False))
         for sides in ({}, {"at_least": 0.1, "at_most": 0.2}):
             with self.assertRaisesRegex(ValueError, "needs one threshold"):
-                claims.add("it is", [0.5], null=0, null_is="nothing", **sides)
+                claims.add("c", "it is", [0.5], **shared, **sides)
 
     def test_values_and_threshold_become_plain_floats(self):
         claims = claim.Claims()
@@ -91,61 +94,41 @@ class ClaimsTest(parameterized.TestCase):
 
     def test_the_null_is_a_number_or_the_mean_over_seeds(self):
         claims = claim.Claims()
-        self.add(claims, null=0.25)
-        self.add(claims, null=[0.1, 0.3])
-        self.add(claims, null=np.array([0.5]))
-        self.add(claims, null=[])
+        for null in (0.25, [0.1, 0.3], np.array([0.5]), []):
+            self.add(claims, str(null), null=null)
         nulls = [stated.null for stated in claims]
         np.testing.assert_allclose(nulls, [0.25, 0.2, 0.5, NAN])
 
-    def test_prefixes_add_up(self):
+    def test_subjects_add_up(self):
         network, every = claim.Claims("cnn"), claim.Claims("digits")
         self.add(network)
         every.extend(network)
-        self.add(every, "they are")
+        self.add(every)
+        self.add(every, subject="class 3")
         self.assertEqual(
-            [stated.statement for stated in every],
-            ["digits: cnn: it is", "digits: they are"],
+            [(stated.subject, stated.statement) for stated in every],
+            [
+                ("digits: cnn", "digits: cnn: it is"),
+                ("digits", "digits: it is"),
+                ("digits: class 3", "digits: class 3: it is"),
+            ],
         )
 
+    def test_an_id_belongs_to_one_claim_of_a_subject(self):
+        claims = claim.Claims()
+        self.add(claims)
+        self.add(claims, subject="cnn")
+        with self.assertRaisesRegex(ValueError, r"\('it', 'cnn'\)"):
+            self.add(claims, subject="cnn")
 
-class TableTest(parameterized.TestCase):
-    def cells(self, *claims):
-        rows = claim.table([stated.checked() for stated in claims])
-        return list(zip(*(list(column.cells) for column in rows.columns)))
-
-    def test_shows_all_numbers_and_the_verdict(self):
-        ((verdict, text),) = self.cells(
-            made([0.5, 0.6], 0.2, null=0.1, paper="40-60 %", source="paper")
-        )
-        self.assertEqual(verdict, "undetermined")
+    def test_checked_claims_have_verdicts(self):
+        claims = claim.Claims()
+        self.add(claims)
+        (found,) = claims.checked()
         self.assertEqual(
-            text,
-            "it is\nours 55 % (-8.53 % to 119 %, n = 2); null 10 % (nothing); "
-            "threshold ≥ 20 % (paper); paper: 40-60 %",
+            (found["id"], found["subject"], found["verdict"]),
+            ("it", "", "one seed"),
         )
-
-    def test_shows_plain_numbers_without_percent(self):
-        ((verdict, text),) = self.cells(made([0.25], 2.0, False, percent=False))
-        self.assertEqual(verdict, "one seed")
-        self.assertEqual(
-            text,
-            "it is\nours 0.25 (n = 1); null 0 (nothing); threshold ≤ 2 "
-            "(ours); paper: no number given",
-        )
-
-    def test_says_what_was_not_measured(self):
-        ((_, text),) = self.cells(made([NAN], null=NAN))
-        self.assertIn("ours not measured (n = 1); null not measured (", text)
-
-    def test_tally_counts_each_verdict(self):
-        claims = [made([0.5, 0.5]), made([0.3, 0.3]), made([0.5]), made([NAN])]
-        checked = [stated.checked() for stated in claims]
-        self.assertEqual(
-            claim.tally([*checked, checked[0]]),
-            "5 claims: 2 agrees, 1 differs, 1 undetermined, 1 one seed",
-        )
-        self.assertEqual(claim.tally([]), "0 claims: none")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,14 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from reproduce.publishing import claim, evidence, experiment
+from reproduce.publishing import claim, evidence
+from reproduce.publishing.table import Table
 from tests.reproduce.running import toy
 
 CLAIMS = [
     claim.Claim(
+        "sharing",
+        "",
         "sharing is low",
         (0.2, 0.3, 0.4),
         0.5,
@@ -19,9 +22,20 @@ CLAIMS = [
         main=True,
     ),
     claim.Claim(
-        "one seed", (1.5,), 1, True, 1.0, "as many", percent=False, main=True
+        "one",
+        "cnn",
+        "cnn: one seed",
+        (1.5,),
+        1,
+        True,
+        1.0,
+        "as many",
+        percent=False,
+        main=True,
     ),
-    claim.Claim("unknown", (float("nan"),) * 2, 1, True, 1.0, "as many"),
+    claim.Claim(
+        "none", "", "unknown", (float("nan"),) * 2, 1, True, 1.0, "as many"
+    ),
 ]
 
 
@@ -46,7 +60,7 @@ def archived(**changes):
 def tables(records):
     """Returns a table of an archive's records."""
     row = (records["name"], "7")
-    return [experiment.Table("Seeds of each", ("name", "n"), [row], "A note.")]
+    return [Table("Seeds of each", ("name", "n"), [row], "A note.")]
 
 
 EXPERIMENTS = {
@@ -95,8 +109,8 @@ class FilledTest(parameterized.TestCase):
         self.assertEqual(
             self.part("value toy_small sharing"), "30 % (5.16 to 54.8)"
         )
-        self.assertEqual(self.part("value toy_small one seed"), "1.5 (n = 1)")
-        self.assertEqual(self.part("value toy_small unkn"), "not measured")
+        self.assertEqual(self.part("value toy_small one cnn"), "1.5 (n = 1)")
+        self.assertEqual(self.part("value toy_small none"), "not measured")
 
     def test_the_claims_of_an_archive(self):
         lines = self.part("claims toy_small").strip().split("\n")
@@ -128,8 +142,8 @@ class FilledTest(parameterized.TestCase):
         )
         self.assertEqual(
             big,
-            "| `reproduce.toy` | 10, 2, 3 | `toy_big` | 3, 1.5 min of one core | "
-            "2 undetermined, 1 one seed | "
+            "| `reproduce.toy` | 10, 2, 3 | `toy_big` | 3, 1.5 min of one core "
+            "| 2 undetermined, 1 one seed | "
             "sharing is low: **30 % (5.16 to 54.8)** (random masks: 25 %) |",
         )
         self.assertStartsWith(small, "|  |  | `toy_small` |")
@@ -143,7 +157,7 @@ class FilledTest(parameterized.TestCase):
         unknown = CLAIMS[2].checked() | {"main": True}
         one["claims"] = [unknown, CLAIMS[1].checked() | {"main": False}]
         table = self.part("experiments", archives={"toy_small": one})
-        self.assertIn("one seed: **1.5 (n = 1)**", table)
+        self.assertIn("CNN with dropout: one seed: **1.5 (n = 1)**", table)
         self.assertNotIn("not measured", table)
 
     def test_figures_tell_in_what_size_they_were_run(self):
@@ -180,8 +194,8 @@ class FilledTest(parameterized.TestCase):
 
     @parameterized.parameters(
         ("claims toy_large", "'toy_large'"),
-        ("mean toy_small nothing", "0 claims begin with 'nothing'"),
-        ("mean toy_small ", "3 claims begin with ''"),
+        ("mean toy_small nothing", "no claim has the id 'nothing' and"),
+        ("mean toy_small one", "the id 'one' and the subject ''"),
         ("table toy_small Sizes", "not every archive has a table 'Sizes'"),
         ("picture toy_small", "'picture' is no kind of part"),
     )

@@ -7,20 +7,25 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from reproduce.publishing import archive, claim, evidence, experiment, report
+from reproduce.publishing import archive, claim, report, wording
+from reproduce.publishing.table import Table
 from tests.reproduce.running import toy
 
-ROWS = [experiment.Table("Numbers", ("a", "b"), [("1", "<2>")], "A note.")]
+ROWS = [Table("Numbers", ("a", "b"), [("1", "<2>")], "A note.")]
 TOY = {"toy": dataclasses.replace(toy.EXPERIMENT, tables=lambda records: ROWS)}
 
 
 def claims(low=0.3):
     found = claim.Claims("cnn")
     shared = {"null": 0.0, "null_is": "nothing"}
-    found.add("main <one>", (low, low), at_least=0.2, main=True, **shared)
-    found.add("below", (0.1, 0.1), at_least=0.2, source="paper", **shared)
-    found.add("unsure", (0.1, 0.3), at_least=0.2, **shared)
-    return [one.checked() for one in found]
+    found.add(
+        "one", "main <one>", (low, low), at_least=0.2, main=True, **shared
+    )
+    found.add(
+        "two", "below", (0.1, 0.1), at_least=0.2, source="paper", **shared
+    )
+    found.add("three", "unsure", (0.1, 0.3), at_least=0.2, **shared)
+    return found.checked()
 
 
 class Reader(html.parser.HTMLParser):
@@ -134,7 +139,7 @@ class ReportTest(absltest.TestCase):
         self.archived()
         words = Reader(self.page("toy_small")).words
         for one in claims():
-            cells = evidence.cells(one)
+            cells = wording.cells(one)
             self.assertIn(
                 f"{cells['ours']} {cells['threshold']} {cells['null']}", words
             )

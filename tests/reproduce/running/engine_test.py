@@ -145,13 +145,13 @@ class EngineTest(tf.test.TestCase):
             mock.patch.object(engine, "import_ray", lambda: ray),
             self.assertRaisesRegex(ValueError, "is no Ray cluster: none"),
         ):
-            engine.carry_out(EXPERIMENT, run)
+            engine.carry_out(plan, run)
         self.assertEqual(ray.init.call_args.kwargs["num_cpus"], 3)
 
     def test_nothing_to_do_starts_nothing(self):
         run = Run(self.config("n", workers=2), "toy")
         with mock.patch.object(engine, "import_ray") as ray:
-            engine.carry_out(EXPERIMENT, run)
+            engine.carry_out(plan, run)
         ray.return_value.init.assert_not_called()
 
 

@@ -94,6 +94,7 @@ def claims(records):
     found = claim.Claims()
     found.add(
         "x",
+        "x",
         [record["x"]["x"] for record in records],
         at_least=0.2,
         null=0.0,
