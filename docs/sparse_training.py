@@ -70,7 +70,7 @@ def sparse(seed, optimizer, **kwargs):
         return layers.SparseDense(
             units,
             WEIGHTS[i],
-            activation,
+            activation=activation,
             # Few weights a unit start larger, for outputs as large.
             kernel_initializer=keras.initializers.VarianceScaling(
                 1 / share, "fan_avg", "uniform", seed=10 * seed + i

@@ -6,13 +6,14 @@ References:
 """
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from scipy import optimize
 
 from modularity_tf import checks
 
 
-def fit_temperature(logits, labels):
+def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Returns the temperature T that makes softmax(logits / T) most likely.
 
     Minimises the negative log-likelihood over log T, by Brent's method: it has
@@ -40,7 +41,13 @@ def fit_temperature(logits, labels):
     return float(np.exp(found.x))
 
 
-def reliability(logits, labels, temperature=1.0, num_bins=15):
+def reliability(
+    logits: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    temperature: float = 1.0,
+    num_bins: int = 15,
+) -> dict[str, np.ndarray]:
     """Returns how often predictions of a given confidence are right.
 
     Args:
@@ -72,7 +79,13 @@ def reliability(logits, labels, temperature=1.0, num_bins=15):
         }
 
 
-def expected_calibration_error(logits, labels, temperature=1.0, num_bins=15):
+def expected_calibration_error(
+    logits: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    temperature: float = 1.0,
+    num_bins: int = 15,
+) -> float:
     """Returns the mean gap between confidence and accuracy, over examples.
 
     Args:
@@ -84,7 +97,9 @@ def expected_calibration_error(logits, labels, temperature=1.0, num_bins=15):
     Returns:
         Float in [0, 1].
     """
-    found = reliability(logits, labels, temperature, num_bins)
+    found = reliability(
+        logits, labels, temperature=temperature, num_bins=num_bins
+    )
     gaps = np.abs(found["confidence"] - found["accuracy"])
     return float(np.nansum(found["count"] * gaps) / found["count"].sum())
 

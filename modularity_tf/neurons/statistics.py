@@ -7,6 +7,8 @@ References:
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,14 +43,16 @@ class ClassStatistics:
     """
 
     counts: np.ndarray
-    mean: dict
-    standard_error: dict
+    mean: dict[str, np.ndarray]
+    standard_error: dict[str, np.ndarray]
 
     def __post_init__(self):
         if not self.mean:
             raise ValueError("There are no layers to select neurons from.")
 
-    def of(self, label):
+    def of(
+        self, label: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Returns mean and standard error of one class, two dicts.
 
         Raises:
@@ -66,7 +70,7 @@ class ClassStatistics:
         )
 
 
-def magnitudes(values):
+def magnitudes(values: Any) -> tf.Tensor:
     """Returns how active each neuron is for each example.
 
     The mean of |activation| over positions. The magnitude, since a neuron that
@@ -90,7 +94,9 @@ def magnitudes(values):
     return tf.cast(activations.unit_means([values], [keras_mask]), tf.float64)
 
 
-def merge_groups(statistics, merged):
+def merge_groups(
+    statistics: ClassStatistics, merged: Sequence[Sequence[int]]
+) -> ClassStatistics:
     """Returns the statistics of unions of groups, without another pass.
 
     Args:

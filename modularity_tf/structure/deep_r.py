@@ -91,6 +91,7 @@ class DeepR(keras.optimizers.Optimizer):
         self,
         optimizer: keras.optimizers.Optimizer | str | dict[str, Any],
         learning_rate: Any = 0.01,
+        *,
         noise: float = 0.0,
         temperature: float = 0.0,
         l1: float = 0.0,

@@ -74,6 +74,7 @@ class SparseDense(keras.layers.Layer):
         self,
         units: int,
         connections: float,
+        *,
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",

@@ -97,6 +97,7 @@ class SparseRecurrent(keras.layers.Layer):
         self,
         cells: Sequence[keras.layers.Layer],
         connections: float,
+        *,
         steps: int | None = None,
         return_sequences: bool = False,
         return_state: bool = False,

@@ -8,13 +8,16 @@ References:
     - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626)
 """
 
+from collections.abc import Hashable, Mapping
+
 import numpy as np
+import numpy.typing as npt
 
 from modularity_tf import checks
 from modularity_tf.findings import part_set
 
 
-def specialization(own, other):
+def specialization(own: npt.ArrayLike, other: npt.ArrayLike) -> np.ndarray:
     """Returns how far a module is specialized, (own - other) / (own + other).
 
     A measure below 0, as a mean correlation can be by chance, counts as 0.
@@ -46,7 +49,12 @@ def specialization(own, other):
     return (own - other) / np.where(total == 0, 1.0, total)
 
 
-def readout_accuracy(states, labels, test_states, test_labels):
+def readout_accuracy(
+    states: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    test_states: npt.ArrayLike,
+    test_labels: npt.ArrayLike,
+) -> float:
     """Returns how well a new linear readout of states tells the classes.
 
     The bottleneck measure M(n, k): `states` are those of module n's
@@ -93,7 +101,9 @@ def readout_accuracy(states, labels, test_states, test_labels):
     return float(readout.score(test_states, test_labels))
 
 
-def mask_shares(mask, module_of):
+def mask_shares(
+    mask: Mapping[str, np.ndarray], module_of: Mapping[str, Hashable]
+) -> dict[Hashable, float]:
     """Returns the share of a mask's weights that lies in each module.
 
     The weight-mask measure, with S_k the weights that the mask for sub-task k
@@ -131,7 +141,7 @@ def mask_shares(mask, module_of):
     return {module: count / total for module, count in counts.items()}
 
 
-def mean_correlation(states, groups):
+def mean_correlation(states: npt.ArrayLike, groups: npt.ArrayLike) -> float:
     """Returns the mean correlation of states with a state of the same group.
 
     The correlation measure: with `groups` the digit k of each input,
@@ -172,7 +182,9 @@ def mean_correlation(states, groups):
     return float(total / pairs) if pairs else float("nan")
 
 
-def cka(first, second, unbiased=False):
+def cka(
+    first: npt.ArrayLike, second: npt.ArrayLike, *, unbiased: bool = False
+) -> float:
     """Returns the linear CKA of two sets of activations.
 
     With centred activations X and Y: |Y'X|^2 / (|X'X| |Y'Y|), Frobenius
@@ -223,7 +235,9 @@ def cka(first, second, unbiased=False):
     return float(hsic(first, second) / np.sqrt(own)) if own > 0 else np.nan
 
 
-def cka_distance(states, groups, seed):
+def cka_distance(
+    states: npt.ArrayLike, groups: npt.ArrayLike, *, seed: int | None = 0
+) -> float:
     """Returns 1 - CKA of states and other states of the same groups.
 
     The correlation measure in its other form: 0 where the group, digit k,
@@ -245,7 +259,7 @@ def cka_distance(states, groups, seed):
         - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626), figure 3.
           The text does not say which two sets of states are compared.
     """
-    checks.integer("seed", seed)
+    seed = checks.seed(seed)
     states, groups = _check_states(states, groups)
     rng = np.random.default_rng(seed)
     own, partners = [], []
@@ -257,7 +271,7 @@ def cka_distance(states, groups, seed):
     return 1.0 - cka(states[own], states[partners]) if own else np.nan
 
 
-def structural_modularity(fraction):
+def structural_modularity(fraction: npt.ArrayLike) -> np.ndarray:
     """Returns the Q of two dense modules, Q = (1 - p) / (2 (1 + p)).
 
     >>> from modularity_tf.structure import specialization
@@ -284,7 +298,9 @@ def structural_modularity(fraction):
     return (1 - fraction) / (2 * (1 + fraction))
 
 
-def directed_modularity(adjacency, groups):
+def directed_modularity(
+    adjacency: npt.ArrayLike, groups: npt.ArrayLike
+) -> float:
     """Returns the modularity Q of a grouping of a directed graph.
 
         Q = 1 / M sum_ij (A_ij - kout_i kin_j / M) delta(g_i, g_j)

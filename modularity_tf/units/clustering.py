@@ -12,9 +12,11 @@ References:
 import itertools
 import os
 import typing
+from collections.abc import Sequence
 from concurrent import futures
 
 import numpy as np
+import numpy.typing as npt
 import threadpoolctl
 
 from modularity_tf import checks
@@ -24,7 +26,7 @@ ROUNDING = 1e-12  # Q, at most 1, that differs by less is equal
 GROUP_ROUNDS = 10  # of moves of groups in a restart of `find_clusters`
 
 
-def modularity(similarity, clusters):
+def modularity(similarity: npt.ArrayLike, clusters: npt.ArrayLike) -> float:
     """Returns Newman's modularity of a clustering.
 
     Q = Tr(P' A P) - Tr(P' A 1 1' A P), where A is the similarity without its
@@ -77,7 +79,7 @@ def modularity(similarity, clusters):
     return float(inside - np.sum((adjacency.sum(0) @ clusters / total) ** 2))
 
 
-def num_clusters(clusters):
+def num_clusters(clusters: npt.ArrayLike) -> float:
     """Returns the effective number of clusters, exp(entropy of their sizes).
 
     exp(-sum_c r_c log r_c), r_c the share of units in cluster c.
@@ -98,7 +100,9 @@ def num_clusters(clusters):
     return unit_clusters.effective_number(_labels(clusters))
 
 
-def spectral_clusters(similarity, within_cluster_correction=False):
+def spectral_clusters(
+    similarity: npt.ArrayLike, *, within_cluster_correction: bool = False
+) -> np.ndarray:
     """Returns clusters by recursive spectral splits (Algorithm 2).
 
     Splits a cluster by the signs in the eigenvector of the largest eigenvalue
@@ -132,8 +136,14 @@ def spectral_clusters(similarity, within_cluster_correction=False):
 
 
 def refine_clusters(
-    similarities, clusters, steps=1000, entropy=0.15, seed=0, restarts=0
-):
+    similarities: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    *,
+    steps: int = 1000,
+    entropy: float = 0.15,
+    restarts: int = 10,
+    seed: int | None = 0,
+) -> np.ndarray:
     """Returns the best clusters of a Monte Carlo search (Algorithm 3).
 
     In a step a random unit moves to cluster j, or to a new one, with
@@ -155,10 +165,10 @@ def refine_clusters(
             label -1 are left out, with their links.
         steps: Int, not negative, how many units are drawn in a search.
         entropy: Float, not negative, in nats.
-        seed: Int, not negative. Matrix i of a stack has `seed + i`, and the
-            clusters that it would have alone.
         restarts: Int, not negative. The best of the search as in the paper
             and of that many more counts; each takes some 20 times as long.
+        seed: Int, not negative. Matrix i of a stack has `seed + i`, and the
+            clusters that it would have alone. `None` is random.
 
     Returns:
         Int array like `clusters`. Q is never below that of the start.
@@ -169,7 +179,8 @@ def refine_clusters(
     References:
         - Lange et al., 2022, appendix A.1, Algorithm 3
     """
-    check_search(steps, entropy, seed, restarts)
+    seed = checks.seed(seed)
+    check_search(steps, entropy, restarts)
 
     def refine(adjacency, start, seed):
         rng = np.random.default_rng(seed)
@@ -189,7 +200,14 @@ def refine_clusters(
     return _each(refine, adjacencies, clusters, seed)
 
 
-def find_clusters(similarities, steps=1000, entropy=0.15, seed=0, restarts=0):
+def find_clusters(
+    similarities: npt.ArrayLike,
+    *,
+    steps: int = 1000,
+    entropy: float = 0.15,
+    restarts: int = 10,
+    seed: int | None = 0,
+) -> np.ndarray:
     """Returns the clusters of maximal modularity (Algorithm 1).
 
     `spectral_clusters`, then `refine_clusters`.
@@ -204,8 +222,8 @@ def find_clusters(similarities, steps=1000, entropy=0.15, seed=0, restarts=0):
             symmetric, not negative. The diagonal does not matter.
         steps: Int, Monte Carlo steps; as the rest, see `refine_clusters`.
         entropy: Float, of a step.
-        seed: Int; matrix i of a stack has `seed + i`.
-        restarts: Int, 0 as in the paper.
+        restarts: Int; the paper has none.
+        seed: Int; matrix i of a stack has `seed + i`. `None` is random.
 
     Returns:
         Int array of shape `(n,)` or `(m, n)`; -1 where a row is all zero.
@@ -216,12 +234,18 @@ def find_clusters(similarities, steps=1000, entropy=0.15, seed=0, restarts=0):
     References:
         - Lange et al., 2022, appendix A.1, Algorithm 1
     """
-    check_search(steps, entropy, seed, restarts)
-    start = spectral_clusters(similarities)
-    return refine_clusters(similarities, start, steps, entropy, seed, restarts)
+    check_search(steps, entropy, restarts)
+    return refine_clusters(
+        similarities,
+        spectral_clusters(similarities),
+        steps=steps,
+        entropy=entropy,
+        restarts=restarts,
+        seed=seed,
+    )
 
 
-def agreement(a, b):
+def agreement(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     """Returns the element-centric similarity of two clusterings.
 
     By clusim, with its default alpha = 0.9. Units that are unused (-1) in
@@ -259,7 +283,7 @@ def agreement(a, b):
     return float(sim.element_sim(one, other))
 
 
-def agreements(clusterings):
+def agreements(clusterings: Sequence[npt.ArrayLike]) -> np.ndarray:
     """Returns the agreement of all pairs of clusterings.
 
     Args:
@@ -291,7 +315,13 @@ class AgreementNull(typing.NamedTuple):
     p_value: float
 
 
-def agreement_null(a, b, permutations=1000, seed=0):
+def agreement_null(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    *,
+    permutations: int = 1000,
+    seed: int | None = 0,
+) -> AgreementNull:
     """Returns the agreement of two clusterings against permuted labels.
 
     The labels of `b` are permuted among the units that are used in both.
@@ -346,11 +376,12 @@ def _adjacency(similarity):
     return (similarity + turned) / 2
 
 
-def check_search(steps=0, entropy=0.0, seed=0, restarts=0):
+def check_search(
+    steps: int = 0, entropy: float = 0.0, restarts: int = 0
+) -> None:
     """Raises `ValueError` if a setting of `find_clusters` is out of range."""
     checks.number("entropy", entropy)
-    for name, value in (("steps", steps), ("seed", seed)):
-        checks.integer(name, value)
+    checks.integer("steps", steps)
     checks.integer("restarts", restarts)
 
 

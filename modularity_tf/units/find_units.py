@@ -66,7 +66,7 @@ def find_units(
     seed = checks.seed(seed)
     search = {"steps": steps, "seed": seed, "restarts": restarts}
     unit_modularity.check_measure(measure)
-    clustering.check_search(**search)
+    clustering.check_search(steps, restarts=restarts)
     search = {name: int(value) for name, value in search.items()}
     chosen = activations.unit_layers(model, layers)
     if not chosen:
@@ -75,6 +75,10 @@ def find_units(
             "layers with `layers`."
         )
     similarities = similarity.UnitSimilarities(
-        model, chosen, loss, [measure], activated=True
+        model,
+        layers=[*chosen],
+        loss=loss,
+        measures=[measure],
+        activated=True,
     )
     return unit_modularity.cluster_layers(model, similarities(data), search)

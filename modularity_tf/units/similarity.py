@@ -15,9 +15,12 @@ References:
 """
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from modularity_tf import checks
@@ -40,10 +43,19 @@ MEASURES = (
     "loss_hessian",
     "normalized_loss_hessian",
 )
+# Layer path -> measure -> float64 array `(units, units)`.
+Similarities = dict[str, dict[str, np.ndarray]]
 _EPSILON = 1e-12  # of the largest entry: less counts as zero
 
 
-def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
+def unit_similarities(
+    model: keras.Model,
+    data: batches.Data,
+    *,
+    layers: activations.Names = None,
+    loss: Any = None,
+    measures: str | Sequence[str] = MEASURES,
+) -> Similarities:
     """Returns how alike the units of each layer are, by up to eight measures.
 
     With h the n units of a layer, x the inputs, y the outputs, L the loss of
@@ -87,7 +99,9 @@ def unit_similarities(model, data, layers=None, loss=None, measures=MEASURES):
     References:
         - Lange et al., 2022, equations 1 to 5
     """
-    return UnitSimilarities(model, layers, loss, measures)(data)
+    return UnitSimilarities(model, layers=layers, loss=loss, measures=measures)(
+        data
+    )
 
 
 class UnitSimilarities:
@@ -118,11 +132,12 @@ class UnitSimilarities:
 
     def __init__(
         self,
-        model,
-        layers=None,
-        loss=None,
-        measures=MEASURES,
-        activated=False,
+        model: keras.Model,
+        *,
+        layers: activations.Names = None,
+        loss: Any = None,
+        measures: str | Sequence[str] = MEASURES,
+        activated: bool = False,
     ):
         measures = measures if isinstance(measures, str) else tuple(measures)
         unknown = [name for name in measures if name not in MEASURES]
@@ -138,7 +153,7 @@ class UnitSimilarities:
         self._summarize, self._is_traced = None, False
         self._parts = []  # of the model that was traced: its layers, say
 
-    def __call__(self, data):
+    def __call__(self, data: batches.Data) -> Similarities:
         self._trace_anew_if_changed()
         model_weights.check_finite(self._model)
         count, totals = 0, {}
@@ -212,7 +227,13 @@ class UnitSimilarities:
         return found
 
 
-def relu_similarities(kernels, biases, inputs, chunk_size=2048):
+def relu_similarities(
+    kernels: Sequence[npt.ArrayLike],
+    biases: Sequence[npt.ArrayLike],
+    inputs: npt.ArrayLike,
+    *,
+    chunk_size: int = 2048,
+) -> Similarities:
     """Returns the similarities in a dense ReLU classifier, in closed form.
 
     What `unit_similarities` returns for a model of layers
@@ -255,7 +276,7 @@ def relu_similarities(kernels, biases, inputs, chunk_size=2048):
     return [_finish(sums, len(inputs), MEASURES) for sums in totals]
 
 
-def normalize(similarity):
+def normalize(similarity: npt.ArrayLike) -> np.ndarray:
     """Returns a similarity matrix with the scale of each unit taken out.
 
     S_ij / max(sqrt(S_ii S_jj), epsilon), with epsilon = 1e-12 max_i S_ii: the

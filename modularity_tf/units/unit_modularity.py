@@ -69,7 +69,7 @@ class UnitModularity(keras.callbacks.Callback):
         super().__init__()
         check_measure(measure)
         seed = checks.seed(seed)
-        clustering.check_search(steps, seed=seed, restarts=restarts)
+        clustering.check_search(steps, restarts=restarts)
         if not batches.is_arrays(data):
             batches.check_batches("data", data)
             batches.check_repeats("data", data)
@@ -82,7 +82,7 @@ class UnitModularity(keras.callbacks.Callback):
         self._log_dir, self._writer = log_dir, None
         self._similarities = None  # traced once a training
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._similarities = None
         if self.model.built:  # else the first epoch ends with the same check
             chosen = activations.choose_layers(self.model, self._layers)
@@ -90,12 +90,14 @@ class UnitModularity(keras.callbacks.Callback):
         if self._log_dir is not None:
             self._writer = tf.summary.create_file_writer(str(self._log_dir))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         found = {}
         if self._similarities is None:
             self._similarities = similarity.UnitSimilarities(
                 self.model,
-                self._layers,
+                layers=self._layers,
                 measures=[self._measure],
                 activated=True,
             )
@@ -112,7 +114,7 @@ class UnitModularity(keras.callbacks.Callback):
                 for name, value in found.items():
                     tf.summary.scalar(name, value)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._similarities = None
         if self._writer is not None:
             self._writer.close()

@@ -375,7 +375,9 @@ class Subject:
         return deep_r.DeepR(
             modules,
             link_rate,
-            schedules.walk_noise(self.fraction, walk if arm.walk else 0.0),
+            noise=schedules.walk_noise(
+                self.fraction, walk if arm.walk else 0.0
+            ),
             l1=l1,
             gentle_wake=arm.gentle_wake,
             rewire=arm.rewire,

@@ -1,6 +1,6 @@
 """The neurons of a class: how active they are, and which are selected.
 
-The functions take the `Config` of `reproduce.neuron_subselection`.
+The functions take the `Config` of `stages`.
 """
 
 import dataclasses
@@ -102,9 +102,7 @@ def decide(config, method, found, label, **changes):
             path: max(float(np.percentile(means, config.percentile)), least)
             for path, means in found.mean.items()
         }
-    return rules.bayesian_neurons(
-        found, label, **{**settings, **changes}
-    )
+    return rules.bayesian_neurons(found, label, **{**settings, **changes})
 
 
 def choose_all(config, method, found, outputs, **changes):

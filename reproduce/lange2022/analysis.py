@@ -1,6 +1,6 @@
 """Scores and clusters of networks: the analysis of unit_clustering.
 
-The functions take the `Config` of `reproduce.unit_clustering`.
+The functions take the `Config` of `stages`.
 """
 
 import itertools
@@ -92,14 +92,20 @@ def cluster_layer(config, matrices, rng):
     every = matrices.reshape(-1, units, units)
     steps, seed = config.search_steps, int(rng.integers(2**31))
     spectral = clustering.spectral_clusters(every)
-    clusters = clustering.refine_clusters(every, spectral, steps, seed=seed)
+    clusters = clustering.refine_clusters(
+        every, spectral, steps=steps, restarts=0, seed=seed
+    )
     better = clustering.refine_clusters(
-        every, spectral, steps, seed=seed, restarts=config.restarts
+        every, spectral, steps=steps, restarts=config.restarts, seed=seed
     )
     count = max(1, round(config.subsample * len(every)))
     drawn = rng.choice(len(every), count, replace=False)
     alone = clustering.refine_clusters(
-        every[drawn], np.minimum(spectral[drawn], 0), steps, seed=seed
+        every[drawn],
+        np.minimum(spectral[drawn], 0),
+        steps=steps,
+        restarts=0,
+        seed=seed,
     )
     modularity = {
         "q": dict(enumerate(map(clustering.modularity, every, clusters))),
@@ -141,7 +147,10 @@ def compare(config, clusters, rng):
         seed = int(rng.integers(2**31))
         if rng.random() < config.subsample and np.isfinite(agreement[a, b]):
             found = clustering.agreement_null(
-                clusters[a], clusters[b], config.permutations, seed
+                clusters[a],
+                clusters[b],
+                permutations=config.permutations,
+                seed=seed,
             )
             null.append((k, round(found.agreement, 5), round(found.mean, 5)))
     return {

@@ -81,7 +81,9 @@ class CalibrationErrorTest(tf.test.TestCase):
     def test_temperature_scaling_lowers_it(self):
         logits, labels = calibrated()
         before = calibration.expected_calibration_error(4 * logits, labels)
-        after = calibration.expected_calibration_error(4 * logits, labels, 4.0)
+        after = calibration.expected_calibration_error(
+            4 * logits, labels, temperature=4.0
+        )
         self.assertGreater(before, 0.1)
         self.assertLess(after, 0.02)
 

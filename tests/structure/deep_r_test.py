@@ -40,7 +40,7 @@ def make_model(connections=20, dtype=None, seed=3, steps=1, **kwargs):
             layers.SparseDense(
                 8,
                 connections,
-                "tanh",
+                activation="tanh",
                 kernel_initializer=keras.initializers.GlorotUniform(1),
                 seed=2,
                 dormant_gradients=kwargs.get("grow") == "gradient",

@@ -25,7 +25,7 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
         x, bias = rng.normal(size=shape), rng.normal(size=3)
         sign = rng.choice([-1.0, 1.0], size=(5, 3))
         strength = np.maximum(rng.normal(size=(5, 3)), 0.0)
-        layer = layers.SparseDense(3, 4, "tanh", seed=0)
+        layer = layers.SparseDense(3, 4, activation="tanh", seed=0)
         self.assertEqual(layer(x).shape, (*shape[:-1], 3))
         self.assertEqual(layer.compute_output_shape(shape), (*shape[:-1], 3))
         layer.connection_strength.assign(strength)

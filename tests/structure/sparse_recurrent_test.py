@@ -295,7 +295,9 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
             )
             for rate in (0.5, 0.0)
         ]
-        layer = layers.SparseRecurrent(cells, 1, 3, True, link_scale=1e-9)
+        layer = layers.SparseRecurrent(
+            cells, 1, steps=3, return_sequences=True, link_scale=1e-9
+        )
         ones = [np.ones((2, 400), "float32")] * 2
         for output in layer(ones):
             self.assertAllClose(output, np.ones((2, 3, 400)))
@@ -436,7 +438,7 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         cells = [
             keras.layers.SimpleRNNCell(n, dtype="mixed_float16") for n in (4, 3)
         ]
-        layer = layers.SparseRecurrent(cells, 2, 3, dtype="mixed_float16")
+        layer = layers.SparseRecurrent(cells, 2, steps=3, dtype="mixed_float16")
         for output in layer(make_inputs()):
             self.assertEqual(output.dtype, "float16")
         self.assertEqual(layer.link(0, 1).connection_strength.dtype, "float32")

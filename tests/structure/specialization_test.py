@@ -187,7 +187,7 @@ class CkaTest(parameterized.TestCase, tf.test.TestCase):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(30, 5)) + 3.0
         y = x[:, :3] @ rng.normal(size=(3, 8)) + rng.normal(size=(30, 8))
-        found = specialization.cka(x, y, unbiased)
+        found = specialization.cka(x, y, unbiased=unbiased)
         self.assertAllClose(found, _gram_cka(x, y, unbiased), rtol=1e-9)
 
     @parameterized.parameters(True, False)
@@ -195,7 +195,9 @@ class CkaTest(parameterized.TestCase, tf.test.TestCase):
         rng = np.random.default_rng(1)
         x = rng.normal(size=(20, 6))
         rotation, _ = np.linalg.qr(rng.normal(size=(6, 6)))
-        found = specialization.cka(x, 3.0 * x @ rotation + 1.0, unbiased)
+        found = specialization.cka(
+            x, 3.0 * x @ rotation + 1.0, unbiased=unbiased
+        )
         self.assertAllClose(found, 1.0)
 
     def test_only_the_unbiased_one_is_near_0_for_independent_activations(self):
@@ -204,7 +206,7 @@ class CkaTest(parameterized.TestCase, tf.test.TestCase):
         rng = np.random.default_rng(2)
         draws = rng.normal(size=(200, 2, 20, 30))
         found = [
-            [specialization.cka(x, y, unbiased) for x, y in draws]
+            [specialization.cka(x, y, unbiased=unbiased) for x, y in draws]
             for unbiased in (True, False)
         ]
         error = 7 * np.std(found, axis=1) / np.sqrt(200)
@@ -228,7 +230,9 @@ class CkaTest(parameterized.TestCase, tf.test.TestCase):
         decided = specialization.cka_distance(means[groups], groups, seed=0)
         self.assertAllClose(decided, 0.0, atol=1e-12)
         noise = rng.normal(size=(100, 6))
-        mixed = specialization.cka_distance(means[groups] + noise, groups, 0)
+        mixed = specialization.cka_distance(
+            means[groups] + noise, groups, seed=0
+        )
         unrelated = specialization.cka_distance(noise, groups, seed=0)
         self.assertGreater(mixed, 0.1)
         self.assertGreater(unrelated, mixed)
@@ -243,12 +247,14 @@ class CkaTest(parameterized.TestCase, tf.test.TestCase):
         groups = np.repeat([0, 1, 2], 4)
         lonely = np.append(groups, [3, 4])
         self.assertAlmostEqual(
-            specialization.cka_distance(states, groups, 0),
+            specialization.cka_distance(states, groups, seed=0),
             specialization.cka_distance(
-                np.concatenate([states, rng.normal(size=(2, 3))]), lonely, 0
+                np.concatenate([states, rng.normal(size=(2, 3))]),
+                lonely,
+                seed=0,
             ),
         )
-        alone = specialization.cka_distance(states, np.arange(12), 0)
+        alone = specialization.cka_distance(states, np.arange(12), seed=0)
         self.assertTrue(np.isnan(alone))
 
     def test_the_distance_pairs_nobody_with_itself(self):

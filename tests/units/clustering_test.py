@@ -143,7 +143,8 @@ class SpectralTest(parameterized.TestCase):
         similarity += 0.1
         shuffled = np.random.default_rng(0).permutation(20)
         found = clustering.spectral_clusters(
-            similarity[np.ix_(shuffled, shuffled)], correct
+            similarity[np.ix_(shuffled, shuffled)],
+            within_cluster_correction=correct,
         )
         np.testing.assert_array_equal(
             found, np.array([2, 0, 1])[group[shuffled]]
@@ -167,17 +168,23 @@ class SpectralTest(parameterized.TestCase):
     def test_splits_only_where_q_grows(self, seed):
         similarity = random_graph(seed, 30, 3, 0.9, 0.3)
         for correct in (True, False):
-            found = clustering.spectral_clusters(similarity, correct)
+            found = clustering.spectral_clusters(
+                similarity, within_cluster_correction=correct
+            )
             q = clustering.modularity(similarity, found)
             self.assertGreater(q, 0)
         complete = 1 - np.eye(30)  # nothing to gain
-        found = clustering.spectral_clusters(complete, correct)
+        found = clustering.spectral_clusters(
+            complete, within_cluster_correction=correct
+        )
         np.testing.assert_array_equal(found, np.zeros(30))
 
     @parameterized.product(seed=[0, 1, 2, 3], correct=[False, True])
     def test_is_algorithm_2_with_every_q_computed_in_full(self, seed, correct):
         similarity = random_graph(seed, 30, 2 + seed, 0.9, 0.2)
-        found = clustering.spectral_clusters(similarity, correct)
+        found = clustering.spectral_clusters(
+            similarity, within_cluster_correction=correct
+        )
         expected = literal_split(similarity, correct)
         self.assertEqual(clustering.agreement(found, expected), 1)
 
@@ -186,7 +193,9 @@ class SpectralTest(parameterized.TestCase):
         for seed in range(10):
             similarity = random_graph(seed, 30)
             plain, corrected = (
-                clustering.spectral_clusters(similarity, correct)
+                clustering.spectral_clusters(
+                    similarity, within_cluster_correction=correct
+                )
                 for correct in (False, True)
             )
             differ += not np.array_equal(plain, corrected)
@@ -252,7 +261,7 @@ class FindClustersTest(parameterized.TestCase):
         labels = np.random.default_rng(seed).integers(6, size=64)
         q = [clustering.modularity(similarity, labels)]
         for steps in (0, 1, 10, 100, 1000):
-            found = clustering.refine_clusters(similarity, labels, steps)
+            found = clustering.refine_clusters(similarity, labels, steps=steps)
             q.append(clustering.modularity(similarity, found))
         self.assertAlmostEqual(q[0], q[1], places=14)  # nothing is done
         self.assertAllGrow(q)
@@ -270,7 +279,9 @@ class FindClustersTest(parameterized.TestCase):
         q = [
             clustering.modularity(
                 similarity,
-                clustering.find_clusters(similarity, 200, restarts=restarts),
+                clustering.find_clusters(
+                    similarity, steps=200, restarts=restarts
+                ),
             )
             for restarts in range(4)
         ]
@@ -302,7 +313,7 @@ class FindClustersTest(parameterized.TestCase):
 
     def test_labels_may_be_of_a_small_type(self):
         start = np.arange(200, dtype=np.uint8)
-        found = clustering.refine_clusters(random_graph(0, 200), start, 0)
+        found = clustering.refine_clusters(random_graph(0, 200), start, steps=0)
         np.testing.assert_array_equal(found, np.arange(200))
 
     @parameterized.named_parameters(
@@ -368,7 +379,7 @@ class AgreementTest(parameterized.TestCase):
         # hypergeometric, seen from a unit 1 + (n / 2 - 1)^2 / (n - 1).
         n, permutations = 20, 400
         a = np.arange(n) % 2
-        null = clustering.agreement_null(a, a, permutations)
+        null = clustering.agreement_null(a, a, permutations=permutations)
         half = n / 2
         expected = (1 + (half - 1) ** 2 / (n - 1)) / half
         # Hoeffding: agreements are in [1 / 2, 1]; one seed in 1e9 flakes.
@@ -378,14 +389,18 @@ class AgreementTest(parameterized.TestCase):
         self.assertEqual(null.p_value, 1 / (1 + permutations))
 
     def test_what_always_agrees_is_never_significant(self):
-        null = clustering.agreement_null([0] * 6, [0, 0, 0, 1, 1, 2], 20)
+        null = clustering.agreement_null(
+            [0] * 6, [0, 0, 0, 1, 1, 2], permutations=20
+        )
         self.assertEqual(null.p_value, 1)
         self.assertAlmostEqual(null.mean, null.agreement)
 
     def test_permutes_only_what_is_used_in_both(self):
         a, b = [0, 0, 1, 1, -1], [0, 0, 1, 1, 2]
-        with_unused = clustering.agreement_null(a, b, 30, seed=1)
-        without = clustering.agreement_null(a[:4], b[:4], 30, seed=1)
+        with_unused = clustering.agreement_null(a, b, permutations=30, seed=1)
+        without = clustering.agreement_null(
+            a[:4], b[:4], permutations=30, seed=1
+        )
         self.assertEqual(with_unused, without)
 
     def test_p_values_of_unrelated_labels_are_not_small(self):
@@ -394,7 +409,10 @@ class AgreementTest(parameterized.TestCase):
         rng = np.random.default_rng(0)
         small = sum(
             clustering.agreement_null(
-                rng.integers(3, size=15), rng.integers(3, size=15), 39, seed
+                rng.integers(3, size=15),
+                rng.integers(3, size=15),
+                permutations=39,
+                seed=seed,
             ).p_value
             <= 0.05
             for seed in range(20)

@@ -209,7 +209,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         inputs, targets = examples(shape, 6, dtype="float64")
         name = stack[cut].name
         found = similarity.unit_similarities(
-            model, [(inputs, targets)], name, CROSS_ENTROPY
+            model, [(inputs, targets)], layers=name, loss=CROSS_ENTROPY
         )[name]
         self.assertSameElements(found, similarity.MEASURES)
         expected = finite_differences(stack, cut, inputs, targets)
@@ -270,7 +270,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         inputs = (inputs + 1000).astype("float32")
         data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(7)
         found = similarity.unit_similarities(
-            model, data, "h", measures=["covariance"]
+            model, data, layers="h", measures=["covariance"]
         )
         self.assertEqual(list(found["h"]), ["covariance"])
         expected = np.abs(np.cov(inputs[:, :2].astype("float64").T))
@@ -290,7 +290,9 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         plain = relu_network()
         inputs, targets = examples()
         data = [(inputs, targets)]
-        expected = similarity.unit_similarities(plain, data, "b", CROSS_ENTROPY)
+        expected = similarity.unit_similarities(
+            plain, data, layers="b", loss=CROSS_ENTROPY
+        )
         x = keras.Input((6,))
         y = x
         for layer in plain.layers:
@@ -304,7 +306,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
             subclassed,
         ):
             found = similarity.unit_similarities(
-                model, data, "b", CROSS_ENTROPY
+                model, data, layers="b", loss=CROSS_ENTROPY
             )
             ((path, matrices),) = found.items()
             self.assertEqual(path.rpartition("/")[-1], "b")
@@ -366,7 +368,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         h = layers.Dense(4, name="h")(both)
         model = keras.Model(x, layers.Dense(3, name="y")(h))
         found = similarity.unit_similarities(
-            model, [examples()], "h", measures=["input_sensitivity"]
+            model, [examples()], layers="h", measures=["input_sensitivity"]
         )
         first, _, second, *_ = model.get_weights()
         jacobian = second[:6] + first @ second[6:]
@@ -400,7 +402,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         inputs, targets = examples()
         weights = model.get_weights()
         autodiff = similarity.unit_similarities(
-            model, [(inputs, targets)], "a", CROSS_ENTROPY
+            model, [(inputs, targets)], layers="a", loss=CROSS_ENTROPY
         )["a"]
         closed, *_ = similarity.relu_similarities(
             weights[::2], weights[1::2], inputs
@@ -428,7 +430,11 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         data = [(inputs, targets)]
         with self.assertRaisesRegex(ValueError, "or the loss"):
             similarity.unit_similarities(
-                model, data, "b", CROSS_ENTROPY, ["loss_hessian"]
+                model,
+                data,
+                layers="b",
+                loss=CROSS_ENTROPY,
+                measures=["loss_hessian"],
             )
         broken = sequential(
             layers.Dense(4, keras.ops.log, name="broken"),
@@ -436,7 +442,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         )
         with self.assertRaisesRegex(ValueError, "NaN .* 'broken'"):
             similarity.unit_similarities(
-                broken, [examples()], "broken", measures=["covariance"]
+                broken, [examples()], layers="broken", measures=["covariance"]
             )
         model.layers[0].bias.assign(np.full(5, np.nan))
         with self.assertRaisesRegex(ValueError, "weight '.*a/bias' is NaN"):
@@ -474,7 +480,10 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_measures_may_be_a_generator(self):
         found = similarity.unit_similarities(
-            relu_network(), [examples()], "a", measures=iter(["covariance"])
+            relu_network(),
+            [examples()],
+            layers="a",
+            measures=iter(["covariance"]),
         )
         self.assertEqual([*found["a"]], ["covariance"])
 
@@ -566,7 +575,7 @@ class UnitSimilaritiesAgainTest(tf.test.TestCase):
 
     def test_keeps_no_model_alive(self):
         model = self.model()
-        similarity.unit_similarities(model, [examples()], "h")
+        similarity.unit_similarities(model, [examples()], layers="h")
         gone = weakref.ref(model)
         del model, self.spy
         gc.collect()
@@ -629,7 +638,7 @@ class PaddingTest(tf.test.TestCase):
         h = layers.Dense(2, "tanh", name="a")(layers.Masking()(x))
         model = keras.Model(x, layers.Dense(2)(shared(shared(h))))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        found = similarity.UnitSimilarities(model, ["a", "b"], loss)
+        found = similarity.UnitSimilarities(model, layers=["a", "b"], loss=loss)
         short, long = (found([padded(n)]) for n in (5, 9))
         for path, matrices in short.items():
             for name, matrix in matrices.items():
@@ -650,7 +659,9 @@ class PaddingTest(tf.test.TestCase):
         )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         kinds = ["input_sensitivity", "output_sensitivity", "loss_hessian"]
-        found = similarity.UnitSimilarities(model, "a", loss, kinds)
+        found = similarity.UnitSimilarities(
+            model, layers="a", loss=loss, measures=kinds
+        )
         inputs, targets = padded(7)
         rows = [i for i, n in enumerate(LENGTHS) if n]
         alone = [
@@ -674,7 +685,10 @@ class PaddingTest(tf.test.TestCase):
         )
         short, long = (
             similarity.unit_similarities(
-                model, [padded(n)], ["gru", "lstm"], measures=["covariance"]
+                model,
+                [padded(n)],
+                layers=["gru", "lstm"],
+                measures=["covariance"],
             )
             for n in (5, 9)
         )
@@ -699,7 +713,7 @@ class HalfPrecisionTest(parameterized.TestCase, tf.test.TestCase):
         data = [examples((64, 64, 1), 8)]
         expected, found = (
             similarity.unit_similarities(
-                self.model(kind), data, "c", CROSS_ENTROPY
+                self.model(kind), data, layers="c", loss=CROSS_ENTROPY
             )
             for kind in ("float32", policy)
         )
@@ -737,14 +751,16 @@ class TextTest(tf.test.TestCase):
         )
         data = (words.astype(object), np.eye(2)[[0, 1, 1, 0]])
         found = similarity.unit_similarities(
-            model, data, "d", measures=["covariance"]
+            model, data, layers="d", measures=["covariance"]
         )
         units = keras.Sequential(model.layers[:3])(tf.constant(words))
         expected = np.cov(np.mean(units, axis=1), rowvar=False)
         self.assertAllClose(found["d"]["covariance"], np.abs(expected))
         for name in ("input_sensitivity", "output_sensitivity"):
             with self.assertRaisesRegex(ValueError, "got .'string'.*Leave"):
-                similarity.unit_similarities(model, data, "d", measures=[name])
+                similarity.unit_similarities(
+                    model, data, layers="d", measures=[name]
+                )
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
         model, data = model_of_two_modules(), batches()
         measures = ("output_sensitivity", "normalized_covariance")
         expected = similarity.unit_similarities(
-            model, data, ["hidden"], measures=measures
+            model, data, layers=["hidden"], measures=measures
         )
         for measure in measures:
             found = cluster(model, data, measure)
@@ -79,9 +79,7 @@ class ClusterUnitsTest(parameterized.TestCase, tf.test.TestCase):
     def test_draws_itself(self):
         found = cluster(model_of_two_modules(), batches(), steps=10)
         ax = found.plot().axes[0]
-        self.assertStartsWith(
-            ax.get_title(), "hidden: covariance, Q = 0."
-        )
+        self.assertStartsWith(ax.get_title(), "hidden: covariance, Q = 0.")
         self.assertLen(ax.lines, 4)
 
     @parameterized.named_parameters(

@@ -1,6 +1,6 @@
 """Methods that look for what was planted, all on all kinds of networks.
 
-The functions take the `Config` of `reproduce.planted`.
+The functions take the `Config` of `stages`.
 """
 
 import functools
@@ -71,7 +71,7 @@ def find(config, planted, task, method, seed, settings=None):
     scores = weight_scores.weight_scores(
         planted.model,
         data,
-        method,
+        method=method,
         loss=loss,
         layers=planted.layers,
         seed=seed,
@@ -178,7 +178,7 @@ def find_clusters(config, planted, seed):
     data, _ = planted.split(0, config.examples, seed)
     loss, _ = planted.objective(0)
     similarities = similarity.UnitSimilarities(
-        planted.model, [*planted.modules], loss
+        planted.model, layers=[*planted.modules], loss=loss
     )
     return {
         layer: {

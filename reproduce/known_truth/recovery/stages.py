@@ -1,7 +1,6 @@
-"""Every method looks for what was planted: stages of planted.
+"""Every method looks for what was planted: stages of planted."""
 
-The functions take the `Config` of `reproduce.planted`.
-"""
+import dataclasses
 
 import numpy as np
 
@@ -11,14 +10,68 @@ from modularity_tf.units import clustering, similarity
 from reproduce.known_truth.networks import rotated
 from reproduce.known_truth.recovery import cases, finders
 from reproduce.publishing import records
-from reproduce.running import training
+from reproduce.running import configuration, training
+from reproduce.running.configuration import field
 
 METHODS = finders.METHODS
+CONTROLS = ("seeds", "twin")
 CLUSTER_MEASURES = ("covariance", "normalized_covariance")
 ROTATIONS = 39  # random bases that a layer's modularity is compared with
 # What a mask costs, in steps of training: several are tried, one after the
 # other, by the search; making the model ready takes as long as some steps.
 _SEARCH_STEPS, _MASK_STEPS, _TRACING_STEPS = 9_000, 1_500, 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(configuration.Config):
+    """Every field is a flag."""
+
+    seeds: tuple[int, ...] = field(
+        tuple(range(10)),
+        "Seeds; each makes one network of each case.",
+        part=True,
+        at_least=0,
+        less_than=2**31,
+        distinct=True,
+    )
+    cases: tuple[str, ...] = field(
+        tuple(
+            case
+            for case in (*cases.CASES, *cases.CONTROLS)
+            if case not in cases.LOUDER
+        ),
+        "Cases: which kinds of networks to build.",
+        part=True,
+        one_of=cases.ALL,
+        distinct=True,
+    )
+    methods: tuple[str, ...] = field(
+        METHODS,
+        "Who looks for it; `mask` is `find_weights`, `mask_paper` the same "
+        "with masks drawn as in the paper. Each looks where it can.",
+        part=True,
+        one_of=METHODS,
+        distinct=True,
+    )
+    controls: tuple[str, ...] = field(
+        CONTROLS,
+        "What masks are compared with: `seeds`, the mask found once more; "
+        "`twin`, that of the network with its weights dealt out anew.",
+        part=True,
+        one_of=CONTROLS,
+        distinct=True,
+    )
+    examples: int = field(
+        4000,
+        "Largest number of inputs to train on; never more than half of all.",
+        at_least=8,
+    )
+    mask_steps: int = field(
+        0,
+        "Training steps of each mask; 0 for the default of find_weights.",
+        at_least=0,
+    )
+    popup_epochs: int = field(10, "Training epochs of edge-popup.", at_least=1)
 
 
 def plan(run):
@@ -253,8 +306,7 @@ def find_in_twin(stage, case, first):
     return records.without_nan({**found, "keep_fraction": mask.keep_fraction})
 
 
-_CHECKS = {"seeds": find_again, "twin": find_in_twin}
-CONTROLS = tuple(_CHECKS)
+_CHECKS = dict(zip(CONTROLS, (find_again, find_in_twin), strict=True))
 
 
 def _among(mask, absent):
@@ -280,8 +332,7 @@ def measure_sharing(stage, case, first):
     )
     found = [_units_of(mask, planted) for mask in (first["mask"], second)]
     true, found = (
-        overlap.between(*sets[:2]).share
-        for sets in (planted.units, found)
+        overlap.between(*sets[:2]).share for sets in (planted.units, found)
     )
     return records.without_nan({"true": true, "found": found})
 
@@ -344,7 +395,7 @@ def ask_for_modularity(planted, measure, seed):
         matrix = (matrix + matrix.T) / 2
         if measure.startswith("normalized"):
             matrix = similarity.normalize(matrix)
-        clusters = clustering.find_clusters(matrix, seed=seed)
+        clusters = clustering.find_clusters(matrix, restarts=0, seed=seed)
         labels = clusters if labels is None else labels
         values.append(clustering.modularity(matrix, clusters))
     value, others = values[0], np.array(values[1:])

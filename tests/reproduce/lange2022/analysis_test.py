@@ -83,7 +83,7 @@ class AnalyseTest(tf.test.TestCase):
                     start = clustering.modularity(matrix, spectral)
                     self.assertAllClose(layer["q_spectral"][m], start)
                     # So small a layer is searched to the end by any seed.
-                    best = clustering.find_clusters(matrix, 2000, seed=5)
+                    best = clustering.find_clusters(matrix, steps=2000, seed=5)
                     best = clustering.modularity(matrix, best)
                     self.assertAllClose(layer["q"][m], best, atol=2e-3)
 
