@@ -83,25 +83,6 @@ class Split(NamedTuple):
             )
         return self._rows(np.isin(self.labels, labels))
 
-    def without(self, label):
-        """Returns the rows whose label is not `label`, in their order.
-
-        Args:
-            label: Int, a label that occurs.
-
-        Returns:
-            `Split`. The labels keep their values.
-
-        Raises:
-            ValueError: If `label` does not occur.
-        """
-        present = np.unique(self.labels).tolist()
-        if label not in present:
-            raise ValueError(
-                f"`label` must be one of {present}, got {label!r}."
-            )
-        return self._rows(self.labels != label)
-
     def _rows(self, rows):
         return Split(self.images[rows], self.labels[rows])
 

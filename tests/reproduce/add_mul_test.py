@@ -10,7 +10,7 @@ from modularity_tf.masking import alpha_search
 from reproduce import add_mul
 from tests.reproduce import run_test_case
 
-TINY = add_mul.Config(
+TINY = add_mul.EXPERIMENT.config(
     digits=1,
     sizes=(32,),
     batch_size=64,

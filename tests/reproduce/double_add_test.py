@@ -3,7 +3,7 @@ import tensorflow as tf
 from reproduce import double_add
 from tests.reproduce import run_test_case
 
-TINY = double_add.Config(
+TINY = double_add.EXPERIMENT.config(
     digits=1,
     sizes=(8,),
     batch_size=16,

@@ -4,14 +4,13 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
-from absl.testing import parameterized
 
 from modularity_tf import WeightMask
 from reproduce import mask_sensitivity
 from reproduce.publishing import experiment
 from tests.reproduce import run_test_case
 
-TINY = mask_sensitivity.Config(
+TINY = mask_sensitivity.EXPERIMENT.config(
     digits=1,
     batch_size=32,
     network_steps=10,
@@ -63,24 +62,6 @@ class MainTest(run_test_case.RunTestCase):
         with self.assertRaisesRegex(ValueError, "m.npz does not tell"):
             experiment.carry_out(mask_sensitivity.EXPERIMENT, config)
         self.assertFalse(pathlib.Path(config.output_dir).exists())
-
-
-class ConfigTest(parameterized.TestCase):
-    @parameterized.named_parameters(
-        ("network", {"network": "lstm"}, "--network must be one of fnn"),
-        ("sizes", {"size_networks": ("12-10",)}, "got '12-10'"),
-        ("zero", {"beta_networks": ("12x0",)}, "got '12x0'"),
-        ("betas", {"betas": (0.0, 1e-2)}, "--betas must be .*above 0"),
-        ("none", {"beta_networks": ()}, "--beta_networks must be one value"),
-        ("twice", {"size_networks": ("16", "16")}, "must be distinct"),
-        ("alike", {"betas": (1e-2, 1.0000001e-2)}, "first six digits"),
-        ("three", {"beta_networks": ("1", "2", "3")}, "two at most"),
-        ("chosen", {"beta": 2e-2}, "--beta=0.02, the value marked"),
-        ("search", {"find_beta": True}, "flags of reproduce.add_mul"),
-    )
-    def test_refuses(self, changes, message):
-        with self.assertRaisesRegex(ValueError, message):
-            dataclasses.replace(TINY, **changes)
 
 
 if __name__ == "__main__":

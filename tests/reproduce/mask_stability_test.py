@@ -1,13 +1,10 @@
-import dataclasses
-
 import tensorflow as tf
-from absl.testing import parameterized
 
 from reproduce import mask_stability
-from reproduce.csordas2021.images import mask_stability_claims as findings
+from reproduce.csordas2021.images import mask_stability_claims
 from tests.reproduce import run_test_case
 
-TINY = mask_stability.Config(
+TINY = mask_stability.EXPERIMENT.config(
     dataset="digits",
     networks=("cnn_nodropout", "fnn"),
     pairs=1,
@@ -42,37 +39,16 @@ class MainTest(run_test_case.RunTestCase):
         for record in (cnn, fnn):
             self.assertBetween(record["dense"], 0.0, 1.0)
             for whole in (True, False):
-                alike = findings.stability(record, whole)
-                chance = findings.stability(record, whole, "expected_jaccard")
+                alike = mask_stability_claims.stability(record, whole)
+                chance = mask_stability_claims.stability(
+                    record, whole, "expected_jaccard"
+                )
                 # Other samples, and yet more in common than random masks.
                 self.assertBetween(alike, chance, 0.9999)
             for task in record["tasks"].values():
                 self.assertLen(task["accuracy"], 2)
                 for kept in task["keep_fraction"]:
                     self.assertBetween(kept, 0.01, 0.99)
-
-
-class ConfigTest(parameterized.TestCase):
-    @parameterized.named_parameters(
-        ("network", {"networks": ("resnet20",)}, "of cnn, cnn_nodropout, fnn"),
-        ("pairs", {"pairs": 46}, "--pairs must be at least 1, at most 45"),
-        (
-            "no_images",
-            {"dataset": "add_mul"},
-            "must be fnn, got cnn_nodropout,fnn",
-        ),
-        ("search", {"find_beta": True}, "flags of reproduce.cifar_ablation"),
-        ("held_out", {"held_out_fraction": 0.1}, "and reproduce.add_mul"),
-        ("lstm", {"network": "lstm"}, "--network must be one of fnn"),
-    )
-    def test_refuses(self, changes, message):
-        with self.assertRaisesRegex(ValueError, message):
-            dataclasses.replace(TINY, **changes)
-
-    def test_has_the_papers_values(self):
-        config = mask_stability.Config()
-        self.assertEqual((config.mask_lr, config.beta), (1e-3, 1e-4))
-        self.assertEqual((config.mask_steps, config.pairs), (20_000, 10))
 
 
 if __name__ == "__main__":

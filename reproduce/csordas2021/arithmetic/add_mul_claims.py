@@ -7,8 +7,7 @@ seed.
 import numpy as np
 
 from modularity_tf import plots
-from reproduce.csordas2021.arithmetic import claims as arithmetic_findings
-from reproduce.csordas2021.arithmetic import data
+from reproduce.csordas2021.arithmetic import common, data
 from reproduce.csordas2021.arithmetic.data import FULL
 from reproduce.publishing import titles
 
@@ -57,21 +56,19 @@ def mean_accuracy(record, masks):
 
 def claims(records):
     """Returns the paper's claims with thresholds fixed before any run."""
-    found = arithmetic_findings.common_claims(records, TASKS)
+    found = common.claims(records, TASKS)
     if len(records[0]["layers"]) > 2:  # else there are none between
         found.add(
             "edges_over_hidden",
             "input and output layers share more than hidden ones, by",
-            arithmetic_findings.edges_less_middle(records, TASKS),
+            common.edges_less_middle(records, TASKS),
             at_least=0.0,
             paper="more",
-            null=arithmetic_findings.edges_less_middle(
-                records, TASKS, "expected"
-            ),
+            null=common.edges_less_middle(records, TASKS, "expected"),
             null_is="random masks of the same sizes",
         )
         share, expected = (
-            arithmetic_findings.outer_and_hidden(records, TASKS, key)[1]
+            common.outer_and_hidden(records, TASKS, key)[1]
             for key in ("share", "expected")
         )
         found.add(
@@ -149,7 +146,6 @@ def draw(records):
         mask: np.mean([r["performed"][mask] for r in records], axis=0)
         for mask in (FULL, *TASKS)
     }
-    common = arithmetic_findings
     figures = common.sharing_figure(records, TASKS, title, "fig01")
     figures |= common.accuracy_figure(records, TASKS, title, "fig10")
     figures["fig11_weights_kept"] = plots.grouped_bars(

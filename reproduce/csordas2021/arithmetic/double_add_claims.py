@@ -6,8 +6,7 @@ presentation and seed.
 
 import numpy as np
 
-from reproduce.csordas2021.arithmetic import claims as arithmetic_findings
-from reproduce.csordas2021.arithmetic import data
+from reproduce.csordas2021.arithmetic import common, data
 from reproduce.publishing import claim, titles
 from reproduce.publishing.records import grouped
 
@@ -61,15 +60,15 @@ def claims(records):
 
 def _claims_of_presentation(name, repeats):
     found = claim.Claims(name)
-    found.extend(arithmetic_findings.common_claims(repeats, TASKS))
+    found.extend(common.claims(repeats, TASKS))
     found.add(
         "total_sharing",
         "little sharing in total",
-        arithmetic_findings.total_sharing(repeats, TASKS),
+        common.total_sharing(repeats, TASKS),
         main=True,
         at_most=0.2,
         paper="low",
-        null=arithmetic_findings.total_sharing(repeats, TASKS, "expected"),
+        null=common.total_sharing(repeats, TASKS, "expected"),
         null_is="random masks of the same sizes",
     )
     found.add(
@@ -91,7 +90,7 @@ def _difference(records, others, key="share"):
         dict(
             zip(
                 (r["seed"] for r in repeats),
-                arithmetic_findings.total_sharing(repeats, TASKS, key),
+                common.total_sharing(repeats, TASKS, key),
             )
         )
         for repeats in (records, others)
@@ -106,10 +105,6 @@ def draw(records):
         kind = "FNN" if name in FNN else "LSTM"
         title = f"double addition, {kind}, {titles.title_of(name)}"
         accuracy, sharing = NUMBERS[name]
-        figures |= arithmetic_findings.accuracy_figure(
-            repeats, TASKS, title, accuracy
-        )
-        figures |= arithmetic_findings.sharing_figure(
-            repeats, TASKS, title, sharing
-        )
+        figures |= common.accuracy_figure(repeats, TASKS, title, accuracy)
+        figures |= common.sharing_figure(repeats, TASKS, title, sharing)
     return figures

@@ -1,12 +1,13 @@
 import dataclasses
-import types
+from unittest import mock
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce.csordas2021 import mask_training
+from reproduce.running.run import Run
+from tests.reproduce.csordas2021 import tiny
 
 
 class ConfigTest(parameterized.TestCase):
@@ -24,22 +25,27 @@ class ConfigTest(parameterized.TestCase):
             dataclasses.replace(mask_training.Config(), **changes)
 
 
-class CompileTest(tf.test.TestCase):
-    def test_weights_and_masks_train_as_the_paper_says(self):
-        config = mask_training.Config(beta=0.64, mask_lr=0.03, num_samples=2)
-        network = keras.Sequential(
-            [keras.Input((3,)), keras.layers.Dense(2, name="d")]
-        )
-        mask_training.compile_network(config, network, loss="mse")
-        self.assertAllClose(network.optimizer.learning_rate, 1e-3)
-        self.assertEqual(network.optimizer.global_clipnorm, 1.0)
-        self.assertLessEqual(network.optimizer.epsilon, 1e-8)
-        masked = mask_training.compile_masked(
-            config, network, "kernels", loss="mse"
-        )
-        self.assertAllClose(masked.alpha, 0.64 / 128)
-        self.assertAllClose(masked.optimizer.learning_rate, 0.03)
-        self.assertEqual(list(masked.mask_logits), ["d/kernel"])
+class PlanTest(tf.test.TestCase):
+    def test_stages_lie_in_the_subjects_folder_and_know_their_steps(self):
+        run, subject = Run(mask_training.Config(), "test"), tiny.subject()
+        network = mask_training.plan_network(run, subject)
+        mask_training.plan_mask(run, subject, network, "a", "task")
+        found = mask_training.plan_search(run, subject, network)
+        self.assertEqual(found, (None, None))
+        names = ["tiny/seed3/network", "tiny/seed3/mask_a"]
+        self.assertEqual([*run.stages], names)
+        self.assertEqual({s.seed for s in run.stages.values()}, {3})
+        steps = {"tiny: network": 2, "tiny: masks": 1000}
+        self.assertEqual(run.steps_left(), steps)
+
+    def test_a_search_is_planned_if_the_configuration_asks_for_it(self):
+        run = Run(mask_training.Config(find_beta=True), "test")
+        subject = tiny.subject()
+        network = mask_training.plan_network(run, subject)
+        search, alpha = mask_training.plan_search(run, subject, network)
+        mask = mask_training.plan_mask(run, subject, network, "a", "t", alpha)
+        self.assertEqual(search.name, "tiny/seed3/alpha_search")
+        self.assertIn(search.name, mask.ancestors)
 
 
 class FindAlphaTest(tf.test.TestCase):
@@ -47,21 +53,17 @@ class FindAlphaTest(tf.test.TestCase):
         planned = []
 
         class Stage:
-            config = mask_training.Config(mask_steps=1000)
-
             def substage(self, name, function, alpha, steps):
                 planned.append((name, steps))
                 return function(self, alpha)
 
-        mask = types.SimpleNamespace(keep_fraction=0.5)
-        performances = iter((1.0, 0.1, 0.1))
-        found = mask_training.find_alpha(
-            Stage(),
-            lambda substage, alpha: mask,
-            lambda mask: next(performances),
-            1.0,
-        )
-        self.assertEqual(found["alpha"], 1e-4 / 128)
+        mask = mock.Mock(keep_fraction=0.5)
+        performances = iter((1.0, 1.0, 0.1, 0.1))
+        subject = tiny.subject(performance=lambda model: next(performances))
+        with mock.patch.object(mask_training, "train_mask", return_value=mask):
+            found = mask_training.find_alpha(Stage(), subject, None)
+        self.assertEqual(found["alpha"], 0.02 / 10)
+        self.assertEqual(found["reference"], 1.0)
         self.assertLen(found["trials"], 3)
         self.assertEqual({steps for _, steps in planned}, {1000})
         self.assertLen({name for name, _ in planned}, 3)

@@ -45,19 +45,10 @@ class SplitTest(parameterized.TestCase):
         self.assertEqual(part.images[:, 0, 0, 0].tolist(), [0, 1, 3, 4])
         self.assertEqual(part.labels.dtype, "int32")
 
-    def test_without_keeps_the_other_labels_in_order(self):
-        part = self.split.without(2)
-        self.assertEqual(part.labels.tolist(), [0, 1, 0])
-        self.assertEqual(part.images[:, 0, 0, 0].tolist(), [1, 2, 4])
-
     @parameterized.parameters([[]], [[7]], [[0, 7]])
     def test_only_refuses_no_label_and_a_label_that_does_not_occur(self, bad):
         with self.assertRaisesRegex(ValueError, "`labels`.*0, 1, 2.*got"):
             self.split.only(bad)
-
-    def test_without_refuses_a_label_that_does_not_occur(self):
-        with self.assertRaisesRegex(ValueError, "`label`.*0, 1, 2.*got 7"):
-            self.split.without(7)
 
 
 class BatchesTest(parameterized.TestCase):

@@ -2,15 +2,14 @@ import tempfile
 
 import tensorflow as tf
 
-from reproduce import double_add
-from reproduce.csordas2021.arithmetic import double_add as double_add_stages
+from reproduce.csordas2021.arithmetic import double_add
 from reproduce.running.run import Run
 
 
 class PlanTest(tf.test.TestCase):
     def test_an_lstm_sees_the_pairs_in_both_ways(self):
         run = Run(double_add.Config(network="lstm", seeds=(0, 5)), "test")
-        double_add_stages.plan(run)
+        double_add.plan(run)
         folders = {stage.rpartition("/")[0] for stage in run.stages}
         self.assertEqual(
             folders,
@@ -37,7 +36,7 @@ class PlanTest(tf.test.TestCase):
             output_dir=self.enterContext(tempfile.TemporaryDirectory()),
         )
         run = Run(config, "test")
-        (record,) = double_add_stages.plan(run)
+        (record,) = double_add.plan(run)
         with run:
             record = run.carry_out(record)
         self.assertEqual(record["presentation"], "passes")

@@ -9,6 +9,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf import WeightMask
+from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.arithmetic import data, stages
 from reproduce.running.run import Run
 
@@ -27,11 +28,25 @@ TINY = stages.Config(
 )
 
 
+def add_mul(config=TINY, seed=3):
+    return stages.subject_of(config, seed, "fnn", config.sizes)
+
+
+def completed(masks=(), again=(), search=None):
+    """Returns a record of two pairs whose masks are alike but for some."""
+    same = dict.fromkeys(("full", "pair1", "pair2"), _Mask())
+    return stages.complete(
+        stages.subject_of(TINY, 0, "x", (), "passes"),
+        {"alpha_search": search},
+        {**same, **dict(masks)},
+        {**same, **dict(again)},
+    )
+
+
 class ConfigTest(parameterized.TestCase):
     @parameterized.named_parameters(
         ("network", {"network": "rnn"}, "one of fnn, lstm, got 'rnn'"),
-        ("sizes", {"sizes": ()}, "--sizes must be one value or more"),
-        ("size", {"sizes": (16, 0)}, "--sizes must be .* got '16,0'"),
+        ("sizes", {"sizes": (16, 0)}, "--sizes must be .* got '16,0'"),
         ("hidden", {"hidden_size": 0}, "--hidden_size must be at least 1"),
         ("layers", {"lstm_layers": 0}, "--lstm_layers must be at least 1"),
         ("digits", {"digits": 9}, "--digits must be at least 1, at most 3"),
@@ -54,9 +69,9 @@ class ConfigTest(parameterized.TestCase):
 
 class PlanTest(tf.test.TestCase):
     def test_every_training_and_every_score_is_a_stage(self):
-        run = Run(dataclasses.replace(TINY, held_out_fraction=0.2), "test")
-        subject = stages.Subject("fnn", "add_mul", (16, 12))
-        stages.plan_record(run, subject, 3)
+        config = dataclasses.replace(TINY, held_out_fraction=0.2)
+        run = Run(config, "test")
+        stages.plan_record(run, add_mul(config))
         names = (
             "network",
             "scores_dense",
@@ -75,11 +90,8 @@ class PlanTest(tf.test.TestCase):
         self.assertEqual({s.seed for s in run.stages.values()}, {3})
 
     def test_the_networks_of_a_run_may_differ_in_size(self):
-        run = Run(TINY, "test")
-        problem = data.AddMul(1, np.array([[1, 2]], "int32"))
         for sizes in ((5,), (7, 3)):
-            subject = stages.Subject("x", "add_mul", sizes)
-            network = stages.untrained(run.config, subject, problem, 0)
+            network = stages.subject_of(TINY, 0, "x", sizes).build()
             units = tuple(layer.units for layer in network.layers[:-2])
             self.assertEqual(units, sizes)
 
@@ -89,9 +101,9 @@ class LstmTest(tf.test.TestCase):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         config = dataclasses.replace(TINY, network="lstm", output_dir=folder)
         run = Run(config, "test")
-        subject = stages.Subject("lstm", "in_turn", ())
-        network, dense = stages.plan_network(run, subject, 0)
-        mask = stages.plan_mask(run, subject, 0, network, "pair2")
+        subject = stages.subject_of(config, 0, "lstm", (), "in_turn")
+        network, dense = stages.plan_network(run, subject)
+        mask = mask_training.plan_mask(run, subject, network, "pair2", "pair2")
         with run:
             network, dense, mask = run.carry_out([network, dense, mask])
         self.assertEqual(network.input_shape, (None, 2, 40))
@@ -103,11 +115,8 @@ class LstmTest(tf.test.TestCase):
 
 class CompleteTest(tf.test.TestCase):
     def test_beta_is_that_of_the_search_if_there_was_one(self):
-        masks = dict.fromkeys(("full", "pair1", "pair2"), _Mask())
-        subject = stages.Subject("x", "passes", ())
         for search, beta in ((None, 1e-2), ({"alpha": 0.5}, 16.0)):
-            record = {"alpha_search": search}
-            found = stages.complete(TINY, subject, record, masks, masks)
+            found = completed(search=search)
             self.assertEqual(found["beta"], beta)
         self.assertEqual(found["layers"], ["hidden1"])
         self.assertEqual(found["kept"]["pair1"], [2])
@@ -115,22 +124,13 @@ class CompleteTest(tf.test.TestCase):
         self.assertAllClose((total["share"], total["expected"]), (1, 0.5))
 
     def test_the_ceiling_is_what_a_task_shares_with_its_mask_found_again(self):
-        masks = dict.fromkeys(("full", "pair1", "pair2"), _Mask())
-        again = {"pair1": _Mask(kept=1), "pair2": _Mask()}
-        subject = stages.Subject("x", "passes", ())
-        found = stages.complete(
-            TINY, subject, {"alpha_search": None}, masks, again
-        )["sharing"]
+        found = completed(again={"pair1": _Mask(kept=1)})["sharing"]
         self.assertEqual([e["ceiling"] for e in found["pair1"]], [0.5, 0.5])
         self.assertEqual([e["ceiling"] for e in found["pair2"]], [1, 1])
 
     def test_what_a_mask_without_weights_shares_is_none(self):
-        masks = dict.fromkeys(("full", "pair1", "pair2"), _Mask())
-        masks["pair1"] = _Mask(kept=0)
-        subject = stages.Subject("x", "passes", ())
-        found = stages.complete(
-            TINY, subject, {"alpha_search": None}, masks, masks
-        )
+        nothing = {"pair1": _Mask(kept=0)}
+        found = completed(nothing, nothing)
         nothing = {
             "share": None,
             "expected": None,
@@ -181,12 +181,12 @@ class AllDigitsRightTest(tf.test.TestCase):
         self.assertAllEqual(right, [1, 0, 1, 0])
 
 
-class TaskLossTest(tf.test.TestCase):
+class LossTest(tf.test.TestCase):
     def test_digits_that_are_not_asked_for_do_not_count(self):
         rng = np.random.default_rng(0)
         logits = rng.normal(size=(3, 2, 10)).astype("float32")
         labels = np.array([[1, -1], [4, -1], [7, -1]])
-        loss = stages.task_loss()["loss"](labels, logits)
+        loss = add_mul().loss(labels, logits)
         log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         expected = -np.mean([log[i, 0, labels[i, 0]] for i in range(3)])
         self.assertAllClose(loss, expected, rtol=1e-5)

@@ -1,23 +1,46 @@
+import dataclasses
+import math
 import tempfile
 
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
-from reproduce import permuted_mnist
-from reproduce.csordas2021.continual import (
-    permuted_mnist as permuted_mnist_stages,
-)
+from reproduce.csordas2021.continual import permuted_mnist
 from reproduce.data import images
 from reproduce.running.run import Run
+
+CONFIG = permuted_mnist.Config(
+    dataset="digits", tasks=3, new_logits=(2.0, -1.0)
+)
+
+
+class ConfigTest(parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("dataset", {"dataset": "cifar10"}, "of mnist, digits, got 'cifar10'"),
+        ("logits", {"new_logits": (2.0, 2.0)}, "--new_logits must be distinct"),
+        ("alike", {"new_logits": (1.0, 1.0000001)}, "first six digits"),
+        ("infinite", {"new_logits": (math.inf,)}, "--new_logits must be"),
+        ("lr", {"task_lr": 0.0}, "--task_lr must be above 0"),
+        ("tasks", {"tasks": 1}, "--tasks"),
+        ("sizes", {"sizes": (0,)}, "--sizes"),
+        ("beta", {"beta": -1.0}, "--beta"),
+        ("samples", {"batch_size": 1}, "smaller than --num_samples=8"),
+        (
+            "steps",
+            {"task_steps": 750},
+            "a multiple of --log_steps=500, got 750",
+        ),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(CONFIG, **changes)
 
 
 class PlanTest(tf.test.TestCase):
     def test_the_first_task_is_shared_and_the_others_follow_one_another(self):
-        config = permuted_mnist.Config(
-            dataset="digits", tasks=3, new_logits=(2.0, -1.0)
-        )
-        run = Run(config, "test")
-        permuted_mnist_stages.plan(run)
+        run = Run(CONFIG, "test")
+        permuted_mnist.plan(run)
         tasks = [name for name in run.stages if "/task" in name]
         self.assertEqual(
             tasks,
@@ -31,7 +54,7 @@ class PlanTest(tf.test.TestCase):
         )
         first = run.stages["first_task/seed0/task0"]
         again = run.stages["new_logit-1/seed0/again"]
-        self.assertEqual(again.needs, (0, -1.0, first))
+        self.assertEqual(again.needs[1:], (0, -1.0, first))
         for start in (2, -1):
             second = run.stages[f"new_logit{start}/seed0/task1"]
             self.assertIs(second.needs[-1], first)
@@ -51,15 +74,16 @@ class TrainTaskTest(tf.test.TestCase):
             output_dir=self.enterContext(tempfile.TemporaryDirectory()),
         )
         run = Run(config, "test")
-        plan = permuted_mnist_stages.train_task
-        first = run.stage("task0", plan, 0)
-        second = run.stage("task1", plan, 1, 2.0, first)
-        again = run.stage("again", plan, 1, 2.0, first)
+        data, train = images.load_once("digits"), permuted_mnist.train_task
+        first = run.stage("task0", train, data, 0)
+        second = run.stage("task1", train, data, 1, 2.0, first)
+        again = run.stage("again", train, data, 1, 2.0, first)
         recalled = run.stage(
             "recalled",
-            permuted_mnist_stages.recall,
+            permuted_mnist.recall,
+            data,
             second,
-            run.stage("mask", permuted_mnist_stages.kept_weights, first),
+            run.stage("mask", permuted_mnist.kept_weights, first),
         )
         with run:
             before = [v.numpy() for v in run.result(first).variables]
@@ -68,7 +92,7 @@ class TrainTaskTest(tf.test.TestCase):
             for own, earlier in zip(run.result(first).variables, before):
                 self.assertAllEqual(own, earlier)
             # The next task trained, from the same start each time.
-            for layer in permuted_mnist_stages.hidden_and_output(trained):
+            for layer in permuted_mnist.hidden_and_output(trained):
                 self.assertGreater(np.ptp(layer.mask_logits.numpy()), 0.0)
             for own, other in zip(run.result(again).weights, trained.weights):
                 self.assertAllClose(own, other, atol=1e-5)
@@ -80,13 +104,11 @@ class TrainTaskTest(tf.test.TestCase):
 
 class PermutedTest(tf.test.TestCase):
     def test_tasks_after_the_first_have_an_order_of_their_own(self):
-        stage = Run(permuted_mnist.Config(dataset="digits"), "test").stage(
-            "x", permuted_mnist_stages.recall
-        )
+        stage = Run(CONFIG, "test").stage("x", permuted_mnist.recall)
         test = images.load_once("digits").test
         rows = test.images.reshape(len(test.images), -1)
         first, second, third = (
-            permuted_mnist_stages.permuted(stage, test, task).images
+            permuted_mnist.permuted(stage, test, task).images
             for task in range(3)
         )
         self.assertAllEqual(first, rows)

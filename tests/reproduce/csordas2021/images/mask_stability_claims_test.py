@@ -1,7 +1,7 @@
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from reproduce.csordas2021.images import mask_stability_claims as findings
+from reproduce.csordas2021.images import mask_stability_claims
 
 
 def layer(jaccard, chance=0.3):
@@ -28,20 +28,32 @@ def record(network="cnn_nodropout", seed=0, pairs=(0.92, 0.96), whole=0.8):
 
 
 def checked(records):
-    return {c.statement: c.checked() for c in findings.claims(records)}
+    return {
+        c.statement: c.checked() for c in mask_stability_claims.claims(records)
+    }
 
 
 class StabilityTest(absltest.TestCase):
     def test_is_the_mean_over_tasks(self):
         found = record()
-        self.assertAlmostEqual(findings.stability(found, False), 0.94)
-        self.assertAlmostEqual(findings.stability(found, True), 0.8)
-        self.assertAlmostEqual(findings.stability(found, False, "share"), 0.95)
+        self.assertAlmostEqual(
+            mask_stability_claims.stability(found, False), 0.94
+        )
+        self.assertAlmostEqual(
+            mask_stability_claims.stability(found, True), 0.8
+        )
+        self.assertAlmostEqual(
+            mask_stability_claims.stability(found, False, "share"), 0.95
+        )
 
     def test_leaves_out_what_has_no_masks_or_kept_nothing(self):
         found = record(pairs=(0.92, None))
-        self.assertAlmostEqual(findings.stability(found, False), 0.92)
-        nothing = findings.stability(found, False, layer="classifier")
+        self.assertAlmostEqual(
+            mask_stability_claims.stability(found, False), 0.92
+        )
+        nothing = mask_stability_claims.stability(
+            found, False, layer="classifier"
+        )
         self.assertTrue(np.isnan(nothing))
 
 
@@ -74,7 +86,7 @@ class DrawTest(absltest.TestCase):
         records = [
             record(name, seed) for seed in (0, 1) for name in ("cnn", "fnn")
         ]
-        (figure,) = findings.draw(records).values()
+        (figure,) = mask_stability_claims.draw(records).values()
         (ax,) = figure.axes
         self.assertIn("n = 2", figure.get_supxlabel())
         self.assertEqual(

@@ -9,8 +9,7 @@ from absl.testing import parameterized
 from modularity_tf.findings import weight_mask
 from modularity_tf.masking import masked_model
 from modularity_tf.network import model_weights
-from reproduce.csordas2021.sequences import networks
-from reproduce.csordas2021.sequences import scores as sequence_scores
+from reproduce.csordas2021.sequences import networks, scores
 from reproduce.csordas2021.sequences.pairs import END, OWN, PAD
 
 SOURCE = np.array([[1, 2, 3, END], [2, END, PAD, PAD]], "int32")
@@ -275,7 +274,7 @@ class EveryNetworkTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertAllClose(masked(INPUTS), network(INPUTS), atol=1e-5)
         before = network.get_weights()
-        masked.compile(loss=sequence_scores.sequence_loss, run_eagerly=True)
+        masked.compile(loss=scores.sequence_loss, run_eagerly=True)
         labels = np.array([[1, END, PAD], [2, 3, END]])
         masked.fit(INPUTS, labels, batch_size=2, verbose=0)
         for one, other in zip(before, network.get_weights()):

@@ -1,6 +1,6 @@
 """What the arithmetic experiments show alike: quantities, claims, figures.
 
-Everything here is computed from the records of `arithmetic_stages.plan_record`.
+Everything here is computed from the records of `stages.plan_record`.
 """
 
 import numpy as np
@@ -74,7 +74,7 @@ def chance(record):
     return 10.0 ** -record["digits"]
 
 
-def common_claims(records, tasks):
+def claims(records, tasks):
     """Returns the claims that both experiments rest on."""
     found = claim.Claims()
     held_out = [r for r in records if "held_out" in r]

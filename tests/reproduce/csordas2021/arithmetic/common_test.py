@@ -1,7 +1,7 @@
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from reproduce.csordas2021.arithmetic import claims as arithmetic_findings
+from reproduce.csordas2021.arithmetic import common
 
 TASKS = ("a", "b")
 
@@ -22,7 +22,7 @@ def record(full=0.98, own=0.97, other=0.1, **more):
 
 
 def checked(records):
-    claims = arithmetic_findings.common_claims(records, TASKS)
+    claims = common.claims(records, TASKS)
     return {c.statement: c.checked() for c in claims}
 
 
@@ -34,16 +34,16 @@ class EdgesLessMiddleTest(absltest.TestCase):
             return {"layers": layers, "sharing": {"a": entries}}
 
         records = [shares(0.5, 0.1, 0.3, 0.7), shares(0.1, 0.2, 0.2, 0.1)]
-        found = arithmetic_findings.edges_less_middle(records, ["a"])
+        found = common.edges_less_middle(records, ["a"])
         np.testing.assert_allclose(found, [0.4, -0.1])
-        null = arithmetic_findings.edges_less_middle(records, ["a"], "expected")
+        null = common.edges_less_middle(records, ["a"], "expected")
         np.testing.assert_allclose(null, [0.2, -0.05])
-        total = arithmetic_findings.total_sharing(records, ["a"], "expected")
+        total = common.total_sharing(records, ["a"], "expected")
         np.testing.assert_allclose(total, [4.5, 4.5])
 
     def test_sharing_of_a_mask_without_weights_is_unknown(self):
         entries = [{"share": None}, {"share": 0.5}, {"share": 0.25}]
-        found = arithmetic_findings.sharing([{"sharing": {"a": entries}}], "a")
+        found = common.sharing([{"sharing": {"a": entries}}], "a")
         np.testing.assert_equal(found, [[np.nan, 0.5, 0.25]])
 
 
