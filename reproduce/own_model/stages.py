@@ -10,18 +10,100 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.masking import find_weights as weights_rule
-from modularity_tf.masking import mask_sampling
+from modularity_tf.masking import find_weights, mask_sampling
 from modularity_tf.network import activations, copying
-from reproduce.own_model.subject import Subject
+from modularity_tf.units import similarity
+from reproduce.own_model.subject import Subject, file_digest
 from reproduce.publishing import records, report
-from reproduce.running import training
+from reproduce.running import configuration, training
+from reproduce.running.configuration import field
 
+QUESTIONS = ("weights", "neurons", "units")
 ALL = "all"  # the mask of the whole task
 _TRIALS = 6  # masks of a usual search for the penalty
 _CALL_STEPS = 50  # that `find_weights` takes at once
 _MOST_UNITS = 256  # of a similarity matrix that is drawn
 _CHECK_STEPS, _NEURON_STEPS, _UNIT_STEPS = 500, 20, 200  # as long, about
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(configuration.Config):
+    """Every field is a flag.
+
+    A run is named by what the files of model and data hold, not by their
+    paths: another model of the same name has a run folder of its own.
+    """
+
+    model: str = field(
+        "", "File of your compiled model, written by `model.save(FILE)`."
+    )
+    data: str = field(
+        "",
+        "File of arrays x and y (x0, x1, ... for several inputs), "
+        "`np.savez(FILE, x=x, y=y)`; best data that it was not trained on.",
+    )
+    questions: tuple[str, ...] = field(
+        QUESTIONS,
+        "Which questions to ask.",
+        part=True,
+        one_of=QUESTIONS,
+        distinct=True,
+    )
+    task_label: tuple[int, ...] = field(
+        (),
+        "Numbers of the classes to ask about; all classes if empty.",
+        part=True,
+        at_least=0,
+        distinct=True,
+    )
+    checked: float = field(
+        0.3,
+        "Share of the examples that is held out, to check findings on.",
+        above=0,
+        less_than=1,
+    )
+    mask_steps: int = field(
+        0,
+        "Training steps of each mask; 0 for as many as the learning rate "
+        "asks for.",
+        at_least=0,
+    )
+    alpha: float = field(
+        0.0,
+        "Penalty on each logit of a mask; 0 to choose it by a search.",
+        at_least=0,
+    )
+    percentile: float = field(
+        70.0,
+        "A class uses the neurons above this percentile of their layer.",
+        at_least=0,
+        at_most=100,
+    )
+    measure: str = field(
+        "covariance",
+        "Measure of how alike two units are.",
+        one_of=similarity.MEASURES,
+    )
+    random_parts: int = field(
+        20,
+        "Number of random parts that each finding is compared with.",
+        at_least=2,
+    )
+    removals: int = field(
+        100, "Largest number of removals of each size in a check.", at_least=1
+    )
+
+    def digest(self):
+        """Returns eight hexadecimal digits of a hash of what names a run.
+
+        Raises:
+            ValueError: If there is no such file.
+        """
+        held = {
+            name: file_digest(name, getattr(self, name))
+            for name in ("model", "data")
+        }
+        return configuration.Config.digest(dataclasses.replace(self, **held))
 
 
 def plan(run):
@@ -36,7 +118,7 @@ def plan(run):
 def phases(config):
     """Returns what the estimate times: steps of a mask."""
     subject = Subject.load(config.model, config.data)
-    masked = mtf.MaskedModel(subject.model, None, 1e-5, 0.9)
+    masked = mtf.MaskedModel(subject.model, num_samples=None, alpha=1e-5)
     masked.compile(
         "adam", loss=subject.model.loss, steps_per_execution=_CALL_STEPS
     )
@@ -134,8 +216,8 @@ def _plan_seed(run, seed, subject, labels):
 
 def _mask_steps():
     """Returns the steps of one mask, as `find_weights` chooses them."""
-    falls = mask_sampling.logit(weights_rule.STARTS[0])
-    steps = weights_rule.FALLS * falls / weights_rule.LEARNING_RATE
+    falls = mask_sampling.logit(find_weights.STARTS[0])
+    steps = find_weights.FALLS * falls / find_weights.LEARNING_RATE
     return 500 * math.ceil(steps / 500)
 
 

@@ -133,7 +133,7 @@ def check_file(flag, path):
         raise ValueError(f"--{flag}={path}: there is no such file.")
 
 
-def digest(flag, path):
+def file_digest(flag: str, path: str) -> str:
     """Returns a SHA-256 of what a file holds."""
     check_file(flag, path)
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()

@@ -4,10 +4,10 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import compare_methods
-from reproduce.comparing import claims
+from reproduce.comparing import claims, stages
 from tests.reproduce import run_test_case
 
-TINY = compare_methods.Config(
+TINY = stages.Config(
     dataset="digits",
     batch_size=32,
     network_steps=60,

@@ -11,6 +11,7 @@ import tensorflow as tf
 import modularity_tf as mtf
 from modularity_tf.findings import finding
 from reproduce import inspect
+from reproduce.own_model.stages import Config
 from reproduce.publishing import experiment, report
 from tests.reproduce.own_model.brought import BroughtTestCase, blobs, network
 
@@ -93,11 +94,11 @@ class CommandLineTest(BroughtTestCase):
         with mock.patch.object(report, "import_packages"):
             for message, args in cases.items():
                 flags = experiment.app.flags.FlagValues()
-                experiment.configuration.define_flags(inspect.Config, flags)
+                experiment.configuration.define_flags(Config, flags)
                 flags(["inspect", f"--data={self.data}", *args])
                 with self.assertRaises(ValueError) as raised:
                     config = experiment.configuration.config_from_flags(
-                        inspect.Config, flags
+                        Config, flags
                     )
                     experiment.carry_out(inspect.EXPERIMENT, config)
                 self.assertEqual(str(raised.exception), message)

@@ -6,10 +6,10 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import neuron_subselection
-from reproduce.elbastawisy2025 import sharing
+from reproduce.elbastawisy2025 import sharing, stages
 from tests.reproduce import run_test_case
 
-TINY = neuron_subselection.Config(
+TINY = stages.Config(
     datasets=("digits",),
     batch_size=32,
     network_steps=60,

@@ -4,9 +4,10 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce import planted
+from reproduce.known_truth.recovery import stages
 from tests.reproduce import run_test_case
 
-TINY = planted.Config(
+TINY = stages.Config(
     seeds=(0,),
     cases=("shared_25",),
     methods=("mask", "magnitude"),

@@ -7,7 +7,7 @@ from reproduce import sharing_verdict
 from reproduce.known_truth.verdicts import stages
 from tests.reproduce import run_test_case
 
-TINY = sharing_verdict.Config(
+TINY = stages.Config(
     seeds=(0,), sets=2, methods=("noisy_truth",), extractions=3
 )
 

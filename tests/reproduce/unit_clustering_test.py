@@ -14,7 +14,7 @@ from reproduce.lange2022 import stages
 from reproduce.publishing import experiment
 from tests.reproduce import run_test_case
 
-TINY = unit_clustering.Config(
+TINY = stages.Config(
     dataset="digits",
     seeds=(0, 1),
     l2=(1e-5, 10.0),
@@ -124,7 +124,7 @@ class ConfigTest(tf.test.TestCase):
         self.assertEqual(short.network_steps, 40)
 
     def test_the_defaults_are_table_1(self):
-        settings = unit_clustering.Config().settings()
+        settings = stages.Config().settings()
         self.assertLen(settings, 30)
         by_kind = {
             kind: [s for own, s in settings if own == kind]

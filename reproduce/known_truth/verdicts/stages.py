@@ -3,8 +3,7 @@
 Three kinds of re-extraction, from cheap to real: sets drawn from a truth with
 known errors; such weights of planted networks, or those with the highest
 scores on halves of the examples; and learned masks of several seeds. The
-latter two go through `soundness.check`. The functions take the `Config` of
-`reproduce.sharing_verdict`.
+latter two go through `soundness.check`.
 """
 
 import dataclasses
@@ -22,7 +21,8 @@ from reproduce.known_truth.networks.boolean import (
 )
 from reproduce.known_truth.verdicts import sets
 from reproduce.publishing import records
-from reproduce.running import training
+from reproduce.running import configuration, training
+from reproduce.running.configuration import field
 
 _REST = ((1, parity(4)), (2, parity(4)))
 
@@ -46,6 +46,42 @@ MASK, NOISY = "mask", "noisy_truth"
 METHODS = (NOISY, "magnitude", "gradient", "ablation", MASK)
 _RECALL, _FALSE = 0.97, 0.02  # of `NOISY`, of needed weights and of others
 _REMOVALS = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(configuration.Config):
+    """Every field is a flag."""
+
+    seeds: tuple[int, ...] = field(
+        tuple(range(10)),
+        "Seeds; each makes one network of each kind.",
+        part=True,
+        at_least=0,
+        less_than=2**31,
+        distinct=True,
+    )
+    sets: int = field(
+        100,
+        "Pairs of tasks that are drawn for each kind of errors and each "
+        "quality.",
+        at_least=1,
+    )
+    methods: tuple[str, ...] = field(
+        METHODS,
+        "Methods that look for weights in planted networks.",
+        part=True,
+        one_of=METHODS,
+        distinct=True,
+    )
+    extractions: int = field(4, "Findings of each task.", at_least=1)
+    mask_seeds: int = field(
+        2**31, "Masks are learned only for seeds below this.", at_least=0
+    )
+    mask_steps: int = field(
+        0,
+        "Training steps of each mask; 0 for the default of find_weights.",
+        at_least=0,
+    )
 
 
 def plan(run):
@@ -211,10 +247,10 @@ def extract(config, planted, output, method, seed, **settings):
             {"method": method, "seed": seed},
         )
     scores = weight_scores.weight_scores(
-        planted.model, data, method, loss=loss, seed=seed
+        planted.model, data, method=method, loss=loss, seed=seed
     )
     share = sum(int(v.sum()) for v in needed.values()) / sum(
         v.size for v in needed.values()
     )
-    found = weight_scores.top_weights(scores, share)
+    found = weight_scores.top_weights(scores, share=share)
     return WeightMask(dict(found.values), {"method": method, "seed": seed})

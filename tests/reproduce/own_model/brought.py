@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf import plots
-from reproduce import inspect
+from reproduce.own_model.stages import Config
 
 TINY = {"mask_steps": 20, "alpha": 1e-4, "random_parts": 2, "removals": 1}
 
@@ -60,7 +60,7 @@ class BroughtTestCase(parameterized.TestCase, tf.test.TestCase):
         self.enterContext(mock.patch.object(plots, "save", small))
 
     def config(self, **changes):
-        return inspect.Config(
+        return Config(
             model=self.model,
             data=self.data,
             output_dir=str(self.folder / "runs"),

@@ -2,8 +2,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce import inspect
-from reproduce.own_model import subject
+from reproduce.own_model import stages, subject
 from reproduce.own_model.subject import Subject
 from tests.reproduce.own_model.brought import BroughtTestCase, blobs, network
 
@@ -75,7 +74,7 @@ class SubjectTest(BroughtTestCase):
         y = np.where(np.arange(60) == 0, 2, np.minimum(y, 1))
         user = Subject(None, x, y)
         with self.assertRaisesRegex(ValueError, message):
-            user.check_labels(labels, inspect.QUESTIONS)
+            user.check_labels(labels, stages.QUESTIONS)
 
     def test_neurons_need_class_numbers_and_weights_do_not(self):
         user = Subject(None, *map(np.float32, blobs()))
