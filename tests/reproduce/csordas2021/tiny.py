@@ -1,4 +1,4 @@
-"""A subject and a search that cost nothing, for the tests of this folder."""
+"""What the tests of this folder share: small values, claims by their ids."""
 
 import keras
 
@@ -42,6 +42,15 @@ def subject(**others):
         "performance": None,
     }
     return Subject(**{**values, **others})
+
+
+def checked(claims, subject=None):
+    """Returns the claims about a subject, or all, checked: a dict by id."""
+    return {
+        claim["id"]: claim
+        for claim in claims.checked()
+        if subject in (None, claim["subject"])
+    }
 
 
 def one_trial(trial, reference, start):

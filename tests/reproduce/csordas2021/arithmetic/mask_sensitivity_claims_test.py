@@ -2,6 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.arithmetic import mask_sensitivity_claims
+from tests.reproduce.csordas2021 import tiny
 
 
 def point(network, beta, sharing, expected=0.1):
@@ -33,14 +34,13 @@ def record(sizes=("4", "8"), betas=(1e-3, 3e-3, 1e-1), shared=(0.4, 0.3, 0.9)):
 
 
 def checked(records):
-    claims = mask_sensitivity_claims.claims(records)
-    return {c.statement: c.checked() for c in claims}
+    return tiny.checked(mask_sensitivity_claims.claims(records))
 
 
 class ClaimsTest(parameterized.TestCase):
     def test_larger_networks_share_less(self):
         found = checked([record()] * 2)
-        claim = found["larger networks share less: 4 less 8"]
+        claim = found["smallest_over_largest"]
         self.assertEqual(claim["verdict"], "agrees")
         self.assertAlmostEqual(claim["mean"], 0.6 - 0.4)
         self.assertAlmostEqual(claim["null"], 0.3 - 0.11)
@@ -48,7 +48,7 @@ class ClaimsTest(parameterized.TestCase):
     @parameterized.parameters((0.35, "agrees"), (0.2, "differs"))
     def test_only_betas_near_the_chosen_one_count(self, other, verdict):
         found = checked([record(shared=(0.4, other, 0.9))] * 2)
-        (claim,) = (c for s, c in found.items() if "hardly depends" in s)
+        claim = found["range_over_beta"]
         self.assertEqual(claim["verdict"], verdict)
         self.assertAlmostEqual(claim["mean"], 0.4 - other)
         self.assertAlmostEqual(claim["null"], 0.75 * 0.02)  # mean of tasks

@@ -2,6 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.images import cifar_ablation_claims
+from tests.reproduce.csordas2021 import tiny
 
 
 def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
@@ -37,11 +38,8 @@ def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
     }
 
 
-def verdicts(records):
-    return {
-        claim.statement: claim.checked()
-        for claim in cifar_ablation_claims.claims(records)
-    }
+def checked(records):
+    return tiny.checked(cifar_ablation_claims.claims(records))
 
 
 class ClaimsTest(parameterized.TestCase):
@@ -54,11 +52,10 @@ class ClaimsTest(parameterized.TestCase):
 
     @parameterized.parameters((0.5, 0.1, "agrees"), (0.2, 0.3, "differs"))
     def test_the_removed_class_must_drop_most(self, target, other, verdict):
-        found = verdicts(
+        found = checked(
             [record(seed=s, target=target, other=other) for s in range(3)]
         )
-        claims = [v for k, v in found.items() if "drops most" in k]
-        self.assertEqual([c["verdict"] for c in claims], [verdict])
+        self.assertEqual(found["drops_most"]["verdict"], verdict)
 
     def test_confusion_growth_is_relative_to_the_other_wrong_classes(self):
         made = record(target=0.5, other=0.0, grows=0.5)
@@ -72,41 +69,40 @@ class ClaimsTest(parameterized.TestCase):
         records = [
             record("cnn", seed, target=0.6 + 0.01 * seed) for seed in range(2)
         ] + [record("cnn_nodropout", seed, target=0.4) for seed in range(2)]
-        found = verdicts(records)
-        (paired,) = (v for k, v in found.items() if "dropout deepens" in k)
+        found = checked(records)
+        paired = found["dropout_deepens_drop"]
         self.assertEqual((paired["verdict"], paired["n"]), ("agrees", 2))
         self.assertAlmostEqual(paired["mean"], 0.205)
 
     def test_the_nulls_are_what_no_module_would_give(self):
-        found = verdicts([record(target=0.5, other=0.1)])
-        nulls = {
-            words: next(v["null"] for k, v in found.items() if words in k)
-            for words in ("control mask", "drops most", "relative to the")
-        }
-        self.assertAlmostEqual(nulls["control mask"], 1 / 3 / 0.8)
-        self.assertAlmostEqual(nulls["drops most"], 1 / 3)
-        self.assertAlmostEqual(nulls["relative to the"], 0.05)
+        found = checked([record(target=0.5, other=0.1)])
+        for id, null in (
+            ("control_keeps_accuracy", 1 / 3 / 0.8),
+            ("drops_most", 1 / 3),
+            ("drop", 0.05),
+        ):
+            self.assertAlmostEqual(found[id]["null"], null)
 
     @parameterized.parameters(("resnet110", 0.6), ("cnn", 0.4))
     def test_residual_networks_must_drop_further(self, network, threshold):
-        found = verdicts([record(network, seed) for seed in range(2)])
-        (claim,) = (v for k, v in found.items() if "relative to the" in k)
+        found = checked([record(network, seed) for seed in range(2)])
+        claim = found["drop"]
         self.assertEqual(claim["threshold"], threshold)
 
     def test_the_paper_says_nothing_of_new_statistics(self):
         for name, number in (("resnet8", "> 95 %"), ("cnn", "> 95 %")):
-            claim, *_ = verdicts([record(name)]).values()
+            claim = checked([record(name)])["control_keeps_accuracy"]
             self.assertEqual(
                 (claim["paper"], claim["source"]), (number, "paper")
             )
-        found = verdicts([record("resnet8_recalibrated")]).values()
+        found = checked([record("resnet8_recalibrated")]).values()
         self.assertEqual({c["paper"] for c in found}, {"no number given"})
         self.assertEqual({c["source"] for c in found}, {"ours"})
 
     @parameterized.parameters(0.0, -0.1)
     def test_where_no_class_drops_others_have_no_share_of_it(self, target):
         made = record(target=target, other=0.1)
-        (claim,) = (v for k, v in verdicts([made]).items() if "another" in k)
+        claim = checked([made])["other_drop"]
         self.assertEqual(
             (claim["mean"], claim["verdict"]), (None, "undetermined")
         )
@@ -116,15 +112,15 @@ class ClaimsTest(parameterized.TestCase):
         self.assertTrue(np.isnan([b.get_height() for b in bars.patches]).all())
 
     def test_one_seed_has_no_verdict(self):
-        found = {v["verdict"] for v in verdicts([record()]).values()}
+        found = {v["verdict"] for v in checked([record()]).values()}
         self.assertEqual(found, {"one seed"})
 
     def test_a_control_mask_that_hurts_differs(self):
         records = [record(seed=seed) for seed in range(2)]
         for made in records:
             made["masks"]["control"]["accuracy"] = 0.7
-        found = verdicts(records)
-        (control,) = (v for k, v in found.items() if "control mask" in k)
+        found = checked(records)
+        control = found["control_keeps_accuracy"]
         self.assertEqual(control["verdict"], "differs")
         self.assertAlmostEqual(control["mean"], 0.875)
 

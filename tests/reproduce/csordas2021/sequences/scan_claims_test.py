@@ -2,6 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.sequences import scan_claims
+from tests.reproduce.csordas2021 import tiny
 
 SPLITS = ("length", "addprim_jump")
 
@@ -42,17 +43,14 @@ def record(network="lstm", full=0.96, own=0.4, wobble=0.0, alone=0.1, seed=0):
     }
 
 
-def checked(records, part):
-    (found,) = (
-        c.checked() for c in scan_claims.claims(records) if part in c.statement
-    )
-    return found
+def checked(records, subject=None):
+    return tiny.checked(scan_claims.claims(records), subject)
 
 
 class ClaimsTest(parameterized.TestCase):
     @parameterized.parameters((0.1, 0.0, "agrees"), (0.9, 0.0, "differs"))
     def test_a_split_loses_against_the_mask_of_all(self, own, null, verdict):
-        found = checked([record(own=own)] * 2, "length: the split's mask gen")
+        found = checked([record(own=own)] * 2, "LSTM: length")["gap"]
         self.assertAlmostEqual(found["mean"], 0.96 - own)
         self.assertAlmostEqual(found["null"], null)
         self.assertEqual(found["verdict"], verdict)
@@ -60,31 +58,30 @@ class ClaimsTest(parameterized.TestCase):
     def test_a_gap_within_the_noise_of_masking_is_none(self):
         # The gap is .1 between means, two extractions differ by .15.
         repeats = [record(full=0.7, own=0.6, wobble=0.15)] * 2
-        found = checked(repeats, "length: that gap exceeds")
+        found = checked(repeats, "LSTM: length")["gap_over_noise"]
         self.assertAlmostEqual(found["mean"], 0.1 - 0.15)
         self.assertAlmostEqual(found["null"], -0.15)  # without any gap
         self.assertEqual(found["verdict"], "differs")
-        found = checked(repeats, "length: the split's mask gen")
+        found = checked(repeats, "LSTM: length")["gap"]
         self.assertAlmostEqual(found["null"], 0.15)
 
     def test_masked_is_compared_with_trained_alone(self):
-        found = checked([record(own=0.4, alone=0.5)] * 2, "jump: learnt on all")
+        found = checked([record(own=0.4, alone=0.5)] * 2, "LSTM: add jump")
+        found = found["over_the_split_alone"]
         self.assertAlmostEqual(found["mean"], -0.1)
         self.assertEqual(found["verdict"], "differs")
 
     def test_i_jump_is_read_beside_the_other_tokens(self):
-        found = checked([record()] * 2, "output weights of I_JUMP")
+        found = checked([record()] * 2)["jump_weights_removed"]
         self.assertAlmostEqual(found["mean"], 0.48)
         self.assertAlmostEqual(found["null"], 0.1)
-        found = checked([record()] * 2, "I_JUMP loses more")
+        found = checked([record()] * 2)["jump_over_other_tokens"]
         self.assertAlmostEqual(found["mean"], 0.38)
-        statements = [
-            c.statement for c in scan_claims.claims([record("transformer")])
-        ]
-        self.assertFalse([s for s in statements if "I_JUMP" in s])
+        found = checked([record("transformer")])
+        self.assertFalse([id for id in found if id.startswith("jump")])
 
     def test_the_mask_of_all_is_read_beside_random_ones(self):
-        found = checked([record()] * 2, "mask of all commands keeps")
+        found = checked([record()] * 2)["full_mask_keeps_accuracy"]
         self.assertAlmostEqual(found["mean"], 0.96 / 0.98)
         self.assertAlmostEqual(found["null"], 0.01 / 0.98)
 
@@ -95,10 +92,10 @@ class ClaimsTest(parameterized.TestCase):
 
     def test_every_network_has_its_claims(self):
         records = [record("lstm"), record("transformer")]
-        statements = [c.statement for c in scan_claims.claims(records)]
-        for name, count in (("LSTM", 12), ("Transformer", 10)):
-            own = [s for s in statements if s.startswith(f"{name}: ")]
-            self.assertLen(own, count)
+        for name in ("LSTM", "Transformer"):
+            self.assertIn("accuracy", checked(records, name))
+            for split in ("length", "add jump"):
+                self.assertIn("gap", checked(records, f"{name}: {split}"))
 
 
 class DrawTest(absltest.TestCase):
