@@ -169,25 +169,6 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def keep_last(function):
-    """Decorator: the last result again where the arguments are the same.
-
-    By identity. For a compiled model that several stages train in turn: it is
-    traced once.
-    """
-    last = None
-
-    def remembering(*args):
-        nonlocal last
-        same = last is not None and len(args) == len(last[0])
-        if not same or any(a is not b for a, b in zip(args, last[0])):
-            last = None  # frees it first
-            last = args, function(*args)
-        return last[1]
-
-    return remembering
-
-
 def _restore(checkpoint, state):
     """Sets variables as in a checkpoint; returns the seconds up to there."""
     try:

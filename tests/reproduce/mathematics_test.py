@@ -37,7 +37,7 @@ PICTURES = (
 
 class MainTest(run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
-        # Eager: that is quicker for a few steps. `sequence_stages_test`
+        # Eager: that is quicker for a few steps. `stages_test`
         # trains a mask in the compiled step.
         tf.config.run_functions_eagerly(True)
         self.addCleanup(tf.config.run_functions_eagerly, False)

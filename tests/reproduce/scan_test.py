@@ -50,7 +50,7 @@ def short(split, name, seed=0):
 class MainTest(run_test_case.RunTestCase):
     def setUp(self):
         super().setUp()
-        # Eager: that is quicker for a few steps. `sequence_stages_test`
+        # Eager: that is quicker for a few steps. `stages_test`
         # trains a mask in the compiled step.
         tf.config.run_functions_eagerly(True)
         self.addCleanup(tf.config.run_functions_eagerly, False)

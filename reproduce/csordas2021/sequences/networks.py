@@ -3,7 +3,7 @@
 They take a dict of int tensors, `source` of shape `(batch, source length)` and
 `previous` of shape `(batch, target length)`, the tokens before each one that is
 asked for, and return logits of shape `(batch, target length, tokens)`. Negative
-numbers are no tokens: see `sequences`.
+numbers are no tokens: see `pairs`.
 
 References:
     - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), C.6
@@ -31,7 +31,7 @@ def lstm(
     """Returns an LSTM that reads, and one that answers; untrained.
 
     The decoder begins with the encoder's last states. Where `previous` is
-    `sequences.OWN`, it takes what it found most likely itself a step before:
+    `pairs.OWN`, it takes what it found most likely itself a step before:
     with the right tokens throughout (teacher forcing) or `OWN` throughout
     (greedy decoding) it is the same network.
 
@@ -104,7 +104,7 @@ def transformer(
     """Returns a Transformer that reads and one that answers; untrained.
 
     Layers normalize after adding; attention has no biases, and embeddings are
-    not scaled. `previous` holds tokens or padding, never `sequences.OWN`.
+    not scaled. `previous` holds tokens or padding, never `pairs.OWN`.
 
     Args:
         source_size: Positive int, tokens of the vocabulary to read.

@@ -58,7 +58,7 @@ def accuracy(network, data, batch_size=500):
     one call of the network a batch tells; batches hold similar lengths.
 
     Args:
-        network: Keras model as in `sequence_networks`.
+        network: Keras model as in `networks`.
         data: `Sequences`.
         batch_size: Positive int.
     """
@@ -74,7 +74,7 @@ def decode(network, source, steps, batch_size=500):
     """Returns what a network answers: greedy decoding, compiled, in batches.
 
     Args:
-        network: Keras model as in `sequence_networks`.
+        network: Keras model as in `networks`.
         source: Int array of shape `(examples, source length)`.
         steps: Positive int, the most tokens of an answer, end token included.
         batch_size: Positive int.

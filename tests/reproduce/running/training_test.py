@@ -2,7 +2,6 @@ import itertools
 import pathlib
 import tempfile
 import types
-import weakref
 from unittest import mock
 
 import keras
@@ -190,37 +189,6 @@ class EstimateTest(tf.test.TestCase):
 
     def test_peak_memory_is_that_of_this_process(self):
         self.assertBetween(training.peak_memory(), 0.05, 100.0)
-
-
-class KeepLastTest(tf.test.TestCase):
-    def test_the_same_arguments_give_the_same_result(self):
-        make = training.keep_last(lambda *args: object())
-        one, other = [1], [1]  # equal, but not the same
-        first = make(one, 2)
-        self.assertIs(make(one, 2), first)
-        second = make(other, 2)
-        self.assertIsNot(second, first)
-        self.assertIs(make(other, 2), second)
-        self.assertIsNot(make(other), second)
-        self.assertIsNot(make(one, 2), first)  # the last alone is kept
-
-    def test_the_last_result_is_freed_before_the_next_is_made(self):
-        alive = []
-
-        class Result:
-            def __init__(self):
-                alive.append(len(counted))
-                counted.add(self)
-
-        counted = weakref.WeakSet()
-        make = training.keep_last(lambda number: Result())
-        for number in range(3):
-            make(number)
-        self.assertEqual(alive, [0, 0, 0])
-
-    def test_no_arguments_are_arguments_too(self):
-        make = training.keep_last(lambda: object())
-        self.assertIs(make(), make())
 
 
 if __name__ == "__main__":
