@@ -217,21 +217,16 @@ class NotebooksTest(InAnEmptyFolder):
 
     def test_own_model_says_that_the_mask_is_enough_and_not_an_accident(self):
         names = self.run_notebook("own_model")
-        value = names["sound"].value
-        self.assertGreater(value("the part alone"), 0.75)
-        self.assertLess(value("random parts alone"), 0.45)
-        self.assertLess(value("the part of the untrained twin"), 0.3)
-        self.assertLess(
-            value("without the part"), value("the whole model") - 0.1
-        )
-        self.assertGreater(value("without the part"), 0.15)  # not guessing
-        first, *_, last = (
-            row["value"]
-            for row in names["sound"].rows
-            if row["quantity"] == "minimality"
-        )
-        self.assertGreater(first, 0.6)
-        self.assertLess(last, 0.3)
+        found = names["sound"].faithfulness
+        self.assertGreater(found.alone.value, 0.75)
+        self.assertLess(found.random.value, 0.45)
+        self.assertLess(found.untrained.value, 0.3)
+        without = names["sound"].completeness.without.value
+        self.assertLess(without, found.whole.value - 0.1)
+        self.assertGreater(without, 0.15)  # not guessing
+        first, *_, last = names["sound"].minimality.values()
+        self.assertGreater(first.value, 0.6)
+        self.assertLess(last.value, 0.3)
         self.assertLess(names["of_blank"], 0.01)
         self.assertGreater(names["both"].share, 0.7)
         self.assertLess(names["both"].expected_share, 0.4)
