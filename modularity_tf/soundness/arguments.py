@@ -1,15 +1,22 @@
 """What `check` is given, refused where it can't be meant so."""
 
-import collections.abc
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
+import keras
 import numpy as np
 
+from modularity_tf.findings import part_set
 from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.findings.weight_mask import WeightMask
 from modularity_tf.network import model_weights
 
+_Parts = TypeVar("_Parts", bound=part_set.PartSet)
 
-def check_finding(argument, found, model, is_twin=False):
+
+def check_finding(
+    argument: str, found: Any, model: keras.Model, is_twin: bool = False
+) -> None:
     """Raises `ValueError` if something is no finding to check in a model."""
     if not isinstance(found, (WeightMask, NeuronSelection)):
         raise ValueError(
@@ -38,7 +45,13 @@ def check_finding(argument, found, model, is_twin=False):
         )
 
 
-def checked_list(argument, given, finding, model, known=()):
+def checked_list(
+    argument: str,
+    given: Any,
+    finding: _Parts,
+    model: keras.Model,
+    known: Sequence[_Parts] = (),
+) -> list[_Parts]:
     """Returns findings like another, after checks."""
     if isinstance(given, type(finding)):
         given = [given]
@@ -69,11 +82,13 @@ def checked_list(argument, given, finding, model, known=()):
     return list(given)
 
 
-def checked_others(others, finding, model):
+def checked_others(
+    others: Any, finding: _Parts, model: keras.Model
+) -> dict[str, list[_Parts]]:
     """Returns a dict from task to findings, after checks."""
     if others is None:
         return {}
-    if not isinstance(others, collections.abc.Mapping):
+    if not isinstance(others, Mapping):
         raise ValueError(
             "`others` must be a dict from the name of a task to findings, got "
             f"{others!r}."
@@ -87,11 +102,13 @@ def checked_others(others, finding, model):
     return found
 
 
-def checked_scores(scores, finding):
+def checked_scores(
+    scores: Any, finding: part_set.PartSet
+) -> dict[str, np.ndarray]:
     """Returns scores as a dict of arrays, after checks."""
     wanted = {path: v.shape for path, v in finding.values.items()}
     found = {}
-    if isinstance(scores, collections.abc.Mapping):
+    if isinstance(scores, Mapping):
         found = {path: np.asarray(value) for path, value in scores.items()}
     shapes = {path: value.shape for path, value in found.items()}
     if shapes != wanted:

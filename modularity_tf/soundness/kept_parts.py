@@ -1,9 +1,15 @@
 """Which weights of a model stay, with some parts alone and without them."""
 
+from collections.abc import Mapping
+
+import keras
 import numpy as np
 
+from modularity_tf.findings import part_set
 from modularity_tf.findings.neuron_selection import NeuronSelection
-from modularity_tf.network import surgery
+from modularity_tf.network import evaluation, surgery
+
+Values = Mapping[str, np.ndarray]  # path -> bool array, of parts or weights
 
 
 class KeptParts:
@@ -19,8 +25,10 @@ class KeptParts:
         ValueError: If the finding has no member that can be removed.
     """
 
-    def __init__(self, finding, model, incoming):
-        self._surgery = None
+    def __init__(
+        self, finding: part_set.PartSet, model: keras.Model, incoming: bool
+    ) -> None:
+        self._surgery: surgery.Surgery | None = None
         self._values = finding.values
         if isinstance(finding, NeuronSelection):
             self._surgery = surgery.Surgery(model, finding.values, incoming)
@@ -38,21 +46,21 @@ class KeptParts:
                 "nothing to check."
             )
 
-    def alone(self, values):
+    def alone(self, values: Values) -> Values:
         """Returns what stays of the weights with these parts alone."""
-        return self._surgery.alone(values) if self._surgery else dict(values)
+        return self._surgery.alone(values) if self._surgery else values
 
-    def without(self, values):
+    def without(self, values: Values) -> Values:
         """Returns what stays of the weights without these parts."""
         if self._surgery:
             return self._surgery.without(values)
         return {path: ~value for path, value in values.items()}
 
-    def flat(self, values):
+    def flat(self, values: Values) -> np.ndarray:
         """Returns values of all parts that can be removed, one array."""
         return np.concatenate([np.ravel(values[p]) for p in self.paths])
 
-    def nest(self, flat):
+    def nest(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the values that `flat` took apart; others as found."""
         values, start = dict(self._values), 0
         for path in self.paths:
@@ -62,15 +70,14 @@ class KeptParts:
             start += size
         return values
 
-    def count(self, network, seed):
+    def count(self, network: evaluation.Evaluation, seed: int) -> Values:
         """Returns which parts the outputs notice, as `values` has them."""
         if self._surgery is None:
             return network.notice(self._values, seed)
         kernels = {path: self._surgery.kernel(path) for path in self.paths}
         noticed = network.notice(kernels.values(), seed)
-        return {
-            path: noticed[kernel].any(
-                axis=tuple(range(noticed[kernel].ndim - 1))
-            )
+        units = {
+            path: noticed[kernel].reshape(-1, noticed[kernel].shape[-1])
             for path, kernel in kernels.items()
         }
+        return {p: np.logical_or.reduce(each) for p, each in units.items()}

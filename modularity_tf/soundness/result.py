@@ -213,8 +213,8 @@ class Soundness(finding.Result):
         table.add_column("what")
         for column in ("value", "95 % interval", "over", "p"):
             table.add_column(column, justify="right")
-        count = self.settings.get("examples")
-        distinct = self.settings.get("distinct_examples", count)
+        count = self.settings["examples"]
+        distinct = self.settings["distinct_examples"]
         if distinct != count:
             table.add_row(f"{distinct} distinct of {count} examples")
         last = None

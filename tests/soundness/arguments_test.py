@@ -55,12 +55,6 @@ class ArgumentsTest(parameterized.TestCase):
         found = arguments.checked_scores(scores, mask(0))
         self.assertEqual((-found["d/kernel"]).min(), -1)
 
-    def test_other_tasks_have_names_and_findings(self):
-        with self.assertRaisesRegex(ValueError, "`others` must be a dict"):
-            arguments.checked_others([mask(0)], mask(1), self.model)
-        with self.assertRaisesRegex(ValueError, r"`others\['b'\]` has no"):
-            arguments.checked_others({"b": []}, mask(1), self.model)
-
 
 if __name__ == "__main__":
     absltest.main()
