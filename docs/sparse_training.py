@@ -7,10 +7,9 @@ import time
 
 import keras
 import numpy as np
-from scipy import stats
 from sklearn import datasets
 
-from modularity_tf import DeepR, layers
+from modularity_tf import DeepR, layers, stats
 
 # --- Data, and the number of weights that each layer may have.
 
@@ -134,8 +133,7 @@ METHODS = {
 
 def interval(values):
     """Returns the mean and half its 95 % interval over seeds."""
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return np.mean(values), half
+    return np.mean(values), stats.mean_half_width(values)
 
 
 def main():
