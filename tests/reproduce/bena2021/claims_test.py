@@ -5,6 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce.bena2021 import claims
+from tests.reproduce import checking
 from tests.reproduce.bena2021.structure_records import (
     controls,
     record,
@@ -13,21 +14,26 @@ from tests.reproduce.bena2021.structure_records import (
 )
 
 
-def checked(records):
-    """Returns statement -> claim, checked."""
-    return {c.statement: c.checked() for c in claims.claims(records)}
+def checked(records, subject=""):
+    """Returns the claims about a subject by id: those before a run, if ""."""
+    return checking.checked(claims.claims(records), subject)
 
 
-def verdicts(records, post_hoc=False):
-    """Returns statement -> verdict, of claims made before or after a run."""
-    return {
-        s: c["verdict"]
-        for s, c in checked(records).items()
-        if s.startswith("post hoc: ") == post_hoc
-    }
+def verdicts(records, subject=""):
+    """Returns their verdicts, by id."""
+    return {i: c["verdict"] for i, c in checked(records, subject).items()}
 
 
-class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
+CONTROLS = (
+    "untrained_masks_lose",
+    "untrained_readout",
+    "deep_r_at_the_sparsest",
+    "accuracy_without_walk",
+    "correlation_without_walk",
+)
+
+
+class ClaimsTest(parameterized.TestCase, tf.test.TestCase):
     def test_raw_measures_and_specialization_are_means_over_modules(self):
         one = record(0.1, 0.0)
         one["plain"]["mask"] = [[0.8, 0.2], [0.5, 0.5]]
@@ -111,10 +117,7 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_records_of_the_paper_agree(self):
         found = verdicts(several())
-        self.assertLen(found, 13)
-        masks_rest = "weight masks: specialization at Q <= 0.4, as a part of "
-        masks_rest += "that at the sparsest"
-        self.assertEqual(found.pop(masks_rest), "undetermined")
+        self.assertEqual(found.pop("mask_at_high_q"), "undetermined")
         self.assertEqual(set(found.values()), {"agrees"})
 
     def test_the_receiver_is_who_can_tell_the_others_parity(self):
@@ -143,35 +146,22 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         # The module that answers more is the specialized one in two of three.
         less, more = claims.by_role(records[0], "mask", claims.answerer)
         self.assertAllClose((less, more), (0.8, 0.0))
-        answered, lost, specialized = (
-            next(c for c in claims.claims(records) if text in c.statement)
-            for text in (
-                "one module of (a) answers",
-                "(a) needs little to tell",
-                "masks: the module that",
-            )
-        )
-        self.assertAllClose(answered.values, [0.8, 0.9, 0.9])
-        self.assertAllClose(lost.values, [0.02] * 3)
-        self.assertAllClose(lost.null, np.mean([0.52, 0.4, 0.4]))
-        self.assertAllClose(specialized.values, [0.8, -0.8, -0.8])
-        self.assertAllClose(specialized.null, np.mean([0.8, -0.8, -0.8]))
+        found = checked(records, "post hoc")
+        answered = found["one_module_answers_plain"]
+        self.assertAllClose(answered["values"], [0.8, 0.9, 0.9])
+        lost = found["other_module_told_plain"]
+        self.assertAllClose(lost["values"], [0.02] * 3)
+        self.assertAllClose(lost["null"], np.mean([0.52, 0.4, 0.4]))
+        specialized = found["mask_of_silent_over_answering"]
+        self.assertAllClose(specialized["values"], [0.8, -0.8, -0.8])
+        self.assertAllClose(specialized["null"], np.mean([0.8, -0.8, -0.8]))
         # Without p = 1 it is not known what no structure comes to.
         sparse = [r for r in records if r["p"] < 1]
-        division = next(
-            c
-            for c in claims.claims(sparse)
-            if "masks: the module that" in c.statement
-        )
-        self.assertTrue(np.isnan(division.null))
+        found = checked(sparse, "post hoc")
+        self.assertIsNone(found["mask_of_silent_over_answering"]["null"])
         # Without a lower Q there is no claim on who answers.
-        self.assertFalse(
-            [
-                c
-                for c in claims.claims([r for r in records if r["p"] < 0.01])
-                if "answers" in c.statement
-            ]
-        )
+        found = checked([r for r in records if r["p"] < 0.01], "post hoc")
+        self.assertNotIn("one_module_answers_plain", found)
 
     def test_normalized_is_the_part_of_the_rise_above_p_1(self):
         one = [*reversed(sweep((0.9, 0.4, 0.3, 0.1)))]
@@ -198,30 +188,24 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         for made in records:
             if made["p"] < 0.01:
                 made.update(controls(0.88, 0.5, 0.9))
-        found = verdicts(records, post_hoc=True)
-        name = "post hoc: {} against fixed links at p = {}, accuracy gained"
-        gently = "Deep-R whose woken links start gently"
-        early = "Deep-R with the earliest code's walk and L1"
-        links = {
-            ("Deep-R", "0.001"): "agrees",
-            (gently, "0.0001"): "differs",
-            (gently, "0.001"): "differs",
-            (early, "0.0001"): "differs",
-            (early, "0.001"): "differs",
+        expected = {
+            "deep_r_at_p_0.001": "agrees",
+            "gentle_wake_at_p_0.0001": "differs",
+            "gentle_wake_at_p_0.001": "differs",
+            "earliest_at_p_0.0001": "differs",
+            "earliest_at_p_0.001": "differs",
+            "one_module_answers_plain": "agrees",
+            "one_module_answers_bottleneck": "agrees",
         }
-        for which, verdict in links.items():
-            self.assertEqual(found.pop(name.format(*which)), verdict)
-        self.assertLen(found, 15)
-        decided = [v for s, v in found.items() if "one module of" in s]
-        self.assertEqual(decided, ["agrees", "agrees"])
+        found = verdicts(records, "post hoc")
+        self.assertEqual(expected, {id: found[id] for id in expected})
 
     def test_more_to_send_is_compared_over_demands(self):
         records = several() + several((0.5, 0.3, 0.1, 0.0), demand=4)
-        name = "weight masks: specialization falls with the bits to send, "
-        name += "rank correlation"
-        self.assertNotIn(name, checked(records))
+        self.assertNotIn("mask_falls_with_bits", checked(records))
         records += several((0.1, 0.1, 0.1, 0.0), demand=8)
-        self.assertAllClose(checked(records)[name]["values"], [-1.0] * 3)
+        found = checked(records)["mask_falls_with_bits"]
+        self.assertAllClose(found["values"], [-1.0] * 3)
 
     def test_one_seed_has_no_verdict(self):
         found = verdicts(sweep())
@@ -229,22 +213,22 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_records_without_specialization_differ(self):
         found = verdicts(several((0.0, 0.1, 0.2, 0.3), accuracy=0.85))
-        differ = [s for s, v in found.items() if v == "differs"]
-        # Three do not rise, three are low, and the accuracy.
-        self.assertLen(differ, 7)
-        self.assertIn("accuracy, the worst of all networks of a seed", differ)
+        self.assertEqual(found["worst_accuracy"], "differs")
+        for measure in claims.MEASURES:
+            for what in ("rises_with_q", "at_the_sparsest"):
+                self.assertEqual(found[f"{measure}_{what}"], "differs")
 
     def test_one_bad_network_counts_in_the_claim_on_accuracy(self):
         records = sweep()
         records[1]["bottleneck"]["accuracy"] = 0.8
-        name = "accuracy, the worst of all networks of a seed"
-        self.assertEqual(checked(records)[name]["values"], [0.8])
+        self.assertEqual(checked(records)["worst_accuracy"]["values"], [0.8])
 
     def test_measures_that_do_not_vary_leave_claims_undetermined(self):
         records = [r for s in range(3) for r in sweep([0.6] * 4, seed=s)]
         found = verdicts(records)
-        undetermined = [s for s, v in found.items() if v == "undetermined"]
-        self.assertLen(undetermined, 7)  # six ranks, and masks at Q <= 0.4
+        for id in ("mask_rises_with_q", "mask_agrees_with_correlation"):
+            self.assertEqual(found[id], "undetermined")
+        self.assertEqual(found["mask_at_high_q"], "undetermined")
 
     @parameterized.parameters(
         (
@@ -261,8 +245,8 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
         for made in records:
             if made["p"] == 1e-4:
                 made.update(control)
-        found = [*verdicts(records).values()][-5:]
-        self.assertEqual([v == "agrees" for v in found], expected)
+        found = verdicts(records)
+        self.assertEqual([found[id] == "agrees" for id in CONTROLS], expected)
 
     def test_nulls_are_untrained_networks_chance_and_other_seeds(self):
         records = several(accuracy=0.95)
@@ -270,35 +254,36 @@ class StructureFindingsTest(parameterized.TestCase, tf.test.TestCase):
             made["plain"]["accuracy"] += 0.01 * made["seed"]
             if made["p"] == 1e-4:
                 made.update(controls(0.94, 0.8, 0.7, spec=0.3))
-        found = {s: c["null"] for s, c in checked(records).items()}
-        for title in ("bottleneck", "weight masks", "correlation"):
-            name = f"{title}: high specialization at the sparsest"
-            self.assertAllClose(found[name], 0.3)
-        name = "a new readout of all random states tells a module's digit"
-        self.assertAllClose(found[name], 0.1)
-        name = "without the random walk, accuracy changes by"
-        self.assertAllClose(found[name], (0.01 + 0.01 + 0.02) / 3)
+        found = {id: c["null"] for id, c in checked(records).items()}
+        for measure in claims.MEASURES:
+            self.assertAllClose(found[f"{measure}_at_the_sparsest"], 0.3)
+        self.assertAllClose(found["untrained_readout"], 0.1)
+        self.assertAllClose(found["accuracy_without_walk"], 0.04 / 3)
 
     def test_without_controls_the_untrained_network_is_not_measured(self):
-        found = checked(several())
-        null = found["correlation: high specialization at the sparsest"]["null"]
-        self.assertIsNone(null)
+        found = checked(several())["correlation_at_the_sparsest"]
+        self.assertIsNone(found["null"])
 
     def test_every_claim_has_one_value_a_seed(self):
-        for name, found in checked(several() + several(demand=4)).items():
-            self.assertEqual(found["n"], 3, name)
+        records = several() + several(demand=4)
+        for found in claims.claims(records).checked():
+            self.assertEqual(found["n"], 3, found["id"])
 
     def test_other_demands_have_claims_of_their_own(self):
-        found = verdicts(several() + several((0.3, 0.2, 0.1, 0.0), demand=4))
-        own = {s: v for s, v in found.items() if s.startswith("m = 4: ")}
-        kept = [v for s, v in own.items() if "the pattern is kept" in s]
-        self.assertEqual(kept, ["agrees"] * 3)
-        answers = [v for s, v in own.items() if "one module of" in s]
-        self.assertEqual(answers, ["agrees"] * 2)
+        records = several() + several((0.3, 0.2, 0.1, 0.0), demand=4)
+        found = verdicts(records, "m = 4")
+        for measure in claims.MEASURES:
+            self.assertEqual(found[f"{measure}_rises_with_q"], "agrees")
+        found = verdicts(records, "m = 4: post hoc")
+        for network in claims.NETWORKS:
+            id = f"one_module_answers_{network}"
+            self.assertEqual(found[id], "agrees")
 
     def test_without_the_papers_demand_its_claims_are_not_made(self):
-        found = verdicts(several(demand=4))
-        self.assertTrue(all(s.startswith("m = 4: ") for s in found))
+        found = claims.claims(several(demand=4))
+        self.assertEqual(
+            {one.subject for one in found}, {"m = 4", "m = 4: post hoc"}
+        )
 
     def test_rank_correlation_is_nan_where_nothing_varies(self):
         rank = claims.rank_correlation

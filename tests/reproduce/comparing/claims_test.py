@@ -3,6 +3,7 @@ from absl.testing import absltest
 
 from modularity_tf.findings import comparison
 from reproduce.comparing import claims, stages
+from tests.reproduce.checking import checked
 
 
 def record(seed, value=0.6, own=0.7):
@@ -39,21 +40,26 @@ def record(seed, value=0.6, own=0.7):
 class ClaimsTest(absltest.TestCase):
     def checked(self, *args, **kwargs):
         records = [record(seed, *args, **kwargs) for seed in (0, 1)]
-        return [each.checked() for each in claims.claims(records)]
+        return checked(claims.claims(records))
 
     def test_are_means_over_the_classes_less_chance(self):
         found = self.checked()
-        self.assertEqual({each["verdict"] for each in found}, {"agrees"})
-        self.assertLen(found, 1 + 5 + 2)
-        for each in found[1:6]:
-            self.assertAlmostEqual(each["mean"], 0.3)
-        for each in found[6:]:
+        self.assertEqual(
+            {each["verdict"] for each in found.values()}, {"agrees"}
+        )
+        for first, second in claims.PAIRS:
+            self.assertAlmostEqual(found[f"{first}_and_{second}"]["mean"], 0.3)
+        for method in stages.METHODS:
+            each = found[f"own_neurons_{method}"]
             self.assertAlmostEqual(each["mean"], 0.7 - 0.4)
 
     def test_differ_where_marks_are_as_by_chance(self):
         found = self.checked(value=0.25, own=0.35)
-        verdicts = [each["verdict"] for each in found]
-        self.assertEqual(verdicts, ["agrees"] + ["differs"] * 7)
+        control = found.pop("control_keeps_accuracy")
+        self.assertEqual(control["verdict"], "agrees")
+        self.assertEqual(
+            {each["verdict"] for each in found.values()}, {"differs"}
+        )
 
     def test_classes_without_a_unit_do_not_count(self):
         one = record(0)

@@ -1,11 +1,10 @@
 import numpy as np
 from absl.testing import absltest
 
-from reproduce import compare_methods
 from reproduce.comparing import stages
 from reproduce.running.run import Run
 
-CONFIG = compare_methods.Config(dataset="digits", seeds=(0, 3), t_high=0.2)
+CONFIG = stages.Config(dataset="digits", seeds=(0, 3), t_high=0.2)
 
 
 class PlanTest(absltest.TestCase):

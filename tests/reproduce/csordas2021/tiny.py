@@ -44,15 +44,6 @@ def subject(**others):
     return Subject(**{**values, **others})
 
 
-def checked(claims, subject=None):
-    """Returns the claims about a subject, or all, checked: a dict by id."""
-    return {
-        claim["id"]: claim
-        for claim in claims.checked()
-        if subject in (None, claim["subject"])
-    }
-
-
 def one_trial(trial, reference, start):
     """Takes the place of the search, which a network of no use can't end."""
     performance, kept = trial(start)

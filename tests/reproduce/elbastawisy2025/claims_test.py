@@ -3,6 +3,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce.elbastawisy2025 import claims
+from tests.reproduce.checking import checked
 
 
 def record(own, others):
@@ -113,66 +114,37 @@ def network(seed, shared=0.05, halves=0.3, p=(0.01, 0.02), lost=0.6):
 
 
 class ClaimsTest(parameterized.TestCase):
-    def checked(self, *args, **kwargs):
-        records = [network(seed, *args, **kwargs) for seed in (0, 1)]
-        found = [each.checked() for each in claims.claims(records)]
-        return {each["statement"].split(", ", 1)[1]: each for each in found}
+    def checked(self, method, **kwargs):
+        records = [network(seed, **kwargs) for seed in (0, 1)]
+        return checked(claims.claims(records), f"MNIST, {method}")
 
-    def test_all_agree_where_all_is_as_in_the_text(self):
-        found = self.checked()
-        self.assertLen(found, 3 + 2 * 8)
+    @parameterized.parameters("thresholding", "masking", "relative masking")
+    def test_all_agree_where_all_is_as_in_the_text(self, method):
+        found = self.checked(method)
         self.assertEqual({c["verdict"] for c in found.values()}, {"agrees"})
         self.assertEqual({c["n"] for c in found.values()}, {2})
 
     def test_nulls_are_those_of_random_neurons(self):
-        found = self.checked()
-        for statement, null in (
-            ("thresholding: reuses: |A & B| / |A| of halves of a class", 0.3),
-            ("masking: reuses little: |A & B| / |A| of halves of a class", 0.3),
-            (
-                "masking: ablating a class's neurons hits that class: loss of "
-                "points",
-                0.1,
-            ),
+        for method, id, null in (
+            ("thresholding", "reuse", 0.3),
+            ("masking", "reuse", 0.3),
+            ("masking", "ablation_loss", 0.1),
         ):
-            self.assertAlmostEqual(found[statement]["null"], null)
+            self.assertAlmostEqual(self.checked(method)[id]["null"], null)
 
     @parameterized.named_parameters(
         # 25 % of the active neurons may be 2 % of the layer.
-        (
-            "as_random_sets", {"shared": 0.25},
-            "masking: specializes, in all: |A & B| / |A| of classes over "
-            "random",
-        ),
-        (
-            "a_layer_as_random_sets", {"shared": 0.15},
-            "masking: specializes, conv: |A & B| / |A| of classes over random",
-        ),
-        (
-            "one_pair_is_not_significant", {"p": (0.01, 0.2)},
-            "masking: specializes: all of the drawn pairs of classes share "
-            "less than shuffled labels do (pairs with p <= 5 %)",
-        ),
-        (
-            "nothing_is_active", {"p": (None, None)},
-            "masking: specializes: all of the drawn pairs of classes share "
-            "less than shuffled labels do (pairs with p <= 5 %)",
-        ),
-        (
-            "halves_share", {"halves": 0.9},
-            "relative masking: reuses little: |A & B| / |A| of halves of a "
-            "class",
-        ),
-        (
-            "random_ones_cost_as_much", {"lost": 0.05},
-            "masking: ablating a class's neurons hits it more than random ones "
-            "do, by",
-        ),
-    )  # fmt: skip
-    def test_differ_where_it_is_not(self, changes, statement):
-        self.assertEqual(
-            self.checked(**changes)[statement]["verdict"], "differs"
-        )
+        ("as_random", {"shared": 0.25}, "sharing_over_random_total"),
+        ("a_layer_as_random", {"shared": 0.15}, "sharing_over_random_conv"),
+        ("a_pair_by_chance", {"p": (0.01, 0.2)}, "significant_pairs"),
+        ("nothing_is_active", {"p": (None, None)}, "significant_pairs"),
+        ("halves_share", {"halves": 0.9}, "reuse"),
+        ("random_ones_cost_as_much", {"lost": 0.05}, "ablation_over_random"),
+    )
+    def test_differ_where_it_is_not(self, changes, id):
+        for method in ("masking", "relative masking"):
+            found = self.checked(method, **changes)
+            self.assertEqual(found[id]["verdict"], "differs")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce import neuron_subselection
 from reproduce.data import images
 from reproduce.elbastawisy2025 import stages
 from reproduce.running.run import Run
 
-CONFIG = neuron_subselection.Config(datasets=("digits",), seeds=(0, 1))
+CONFIG = stages.Config(datasets=("digits",), seeds=(0, 1))
 
 
 class PlanTest(parameterized.TestCase, tf.test.TestCase):

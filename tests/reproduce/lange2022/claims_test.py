@@ -1,58 +1,61 @@
 from absl.testing import absltest, parameterized
 
 from reproduce.lange2022 import claims
+from tests.reproduce.checking import checked
 from tests.reproduce.lange2022 import unit_records
 
-UNTRAINED = "untrained stacks: agreement within downstream minus that across"
+UNTRAINED = "untrained_stacks_downstream"
+RESTARTS = "search with restarts"
 
 
 class ClaimsTest(parameterized.TestCase):
-    def checked(self, records):
-        found = [each.checked() for each in claims.claims(records)]
-        return {each["statement"]: each for each in found}
+    def checked(self, records, subject=""):
+        return checked(claims.claims(records), subject)
 
-    def test_all_agree_where_all_is_as_in_the_paper(self):
-        found = self.checked(unit_records.as_in_the_paper())
-        verdicts = {name: each["verdict"] for name, each in found.items()}
-        self.assertEqual(set(verdicts.values()), {"agrees"}, verdicts)
+    @parameterized.parameters("", RESTARTS)
+    def test_all_agree_where_all_is_as_in_the_paper(self, subject):
+        found = self.checked(unit_records.as_in_the_paper(), subject)
+        self.assertEqual(
+            {each["verdict"] for each in found.values()}, {"agrees"}
+        )
 
     @parameterized.named_parameters(
-        ("q", "q", -1.0, ("dropout raises Q, by", "L2 raises Q, by")),
+        ("q", "q", -1.0, ("dropout_raises_q", "l2_raises_q")),
+        ("restarts", "q_restarts", -1.0, ("dropout_raises_q",), RESTARTS),
+        ("clusters", "clusters", 3.0, ("layers_with_2_to_6_clusters",)),
         (
-            "restarts", "q_restarts", -1.0,
-            ("search with restarts: dropout raises Q, by",),
+            "agreement",
+            "agreement",
+            -1.0,
+            (
+                "agreement_upstream",
+                "agreement_plain_downstream",
+                "training_adds_upstream",
+            ),
         ),
-        ("clusters", "clusters", 3.0, ("layers with 2 to 6 clusters",)),
         (
-            "agreement", "agreement", -1.0,
-            ("agreement within upstream minus that across",
-             "agreement within plain downstream minus that across",
-             "training adds to agreement within upstream"),
+            "searches_that_start_at_one_cluster",
+            "q",
+            0.5,
+            ("spectral_start_rarely_lowers_q",),
         ),
-        (
-            "searches_that_start_at_one_cluster", "q", 0.5,
-            ("the spectral start does not lower Q, in 90 % of the matrices or "
-             "more (subsample)",),
-        ),
-    )  # fmt: skip
-    def test_differ_where_it_is_not(self, key, factor, statements):
+    )
+    def test_differ_where_it_is_not(self, key, factor, ids, subject=""):
         records = unit_records.as_in_the_paper()
         for one in records["networks"]:
             for part in (one, *one["layers"]):
                 part[key] = [factor * value for value in part.get(key, [])]
-        found = self.checked(records)
-        for statement in statements:
-            self.assertEqual(found[statement]["verdict"], "differs")
+        found = self.checked(records, subject)
+        for id in ids:
+            self.assertEqual(found[id]["verdict"], "differs")
 
     def test_are_undetermined_where_every_network_was_dropped(self):
         records = unit_records.as_in_the_paper()
         for one in records["networks"]:
             del one["layers"]
         found = self.checked(records)
-        self.assertEqual(
-            found.pop("networks under 80% accuracy, dropped")["verdict"],
-            "differs",
-        )
+        dropped = found.pop("dropped_networks")
+        self.assertEqual(dropped["verdict"], "differs")
         # It is about networks that are not trained.
         self.assertEqual(found.pop(UNTRAINED)["verdict"], "agrees")
         self.assertEqual(
@@ -71,11 +74,11 @@ class ClaimsTest(parameterized.TestCase):
 
     def test_untrained_networks_are_the_null(self):
         found = self.checked(unit_records.as_in_the_paper())
-        dropped = found["networks under 80% accuracy, dropped"]
+        dropped = found["dropped_networks"]
         self.assertEqual(dropped["null"], 1.0)
-        within = found["agreement within upstream minus that across"]
+        within = found["agreement_upstream"]
         self.assertAlmostEqual(within["null"], 0.1, places=2)
-        added = found["training adds to agreement within upstream"]
+        added = found["training_adds_upstream"]
         self.assertEqual(added["null"], 0.0)
         self.assertIn("0.40 for every seed", added["null_is"])
 
@@ -85,10 +88,7 @@ class ClaimsTest(parameterized.TestCase):
             for layer, sign in zip(one["layers"], (1, -1), strict=True):
                 layer["one_cluster"] = [(0, layer["q"][0] + 0.01 * sign)]
         found = self.checked(records)
-        claim = found[
-            "the spectral start does not lower Q, in 90 % of the matrices or "
-            "more (subsample)"
-        ]
+        claim = found["spectral_start_rarely_lowers_q"]
         self.assertEqual((claim["mean"], claim["null"]), (0.5, 0.5))
         self.assertEqual(claim["verdict"], "differs")
 

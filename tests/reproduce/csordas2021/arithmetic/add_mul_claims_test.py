@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.arithmetic import add_mul_claims
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 
 def record(network="fnn", does=0.7, neither=0.2, kept=(100, 300)):
@@ -41,7 +41,7 @@ def record(network="fnn", does=0.7, neither=0.2, kept=(100, 300)):
 
 
 def checked(records):
-    return tiny.checked(add_mul_claims.claims(records))
+    return checking.checked(add_mul_claims.claims(records))
 
 
 class ClaimsTest(parameterized.TestCase):

@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.arithmetic import common
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 TASKS = ("a", "b")
 
@@ -23,7 +23,7 @@ def record(full=0.98, own=0.97, other=0.1, **more):
 
 
 def checked(records):
-    return tiny.checked(common.claims(records, TASKS))
+    return checking.checked(common.claims(records, TASKS))
 
 
 class EdgesLessMiddleTest(absltest.TestCase):

@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.arithmetic import double_add_claims
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 
 def record(presentation="passes", seed=0, share=0.15, expected=0.05, loss=0.05):
@@ -27,7 +27,7 @@ def record(presentation="passes", seed=0, share=0.15, expected=0.05, loss=0.05):
 
 
 def checked(records):
-    return tiny.checked(double_add_claims.claims(records))
+    return checking.checked(double_add_claims.claims(records))
 
 
 class InvertedDropTest(absltest.TestCase):

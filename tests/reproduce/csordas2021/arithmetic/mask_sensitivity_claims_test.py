@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.arithmetic import mask_sensitivity_claims
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 
 def point(network, beta, sharing, expected=0.1):
@@ -34,7 +34,7 @@ def record(sizes=("4", "8"), betas=(1e-3, 3e-3, 1e-1), shared=(0.4, 0.3, 0.9)):
 
 
 def checked(records):
-    return tiny.checked(mask_sensitivity_claims.claims(records))
+    return checking.checked(mask_sensitivity_claims.claims(records))
 
 
 class ClaimsTest(parameterized.TestCase):

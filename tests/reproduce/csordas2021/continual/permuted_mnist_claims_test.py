@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.continual import permuted_mnist_claims
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 
 def layer(shared, kept=100, expected=10, occupied=150):
@@ -44,7 +44,7 @@ def record(new_logit=2.0, seed=0, first=10, output=20, filled=180, again=60):
 
 
 def checked(records):
-    return tiny.checked(permuted_mnist_claims.claims(records))
+    return checking.checked(permuted_mnist_claims.claims(records))
 
 
 class ShareTest(absltest.TestCase):

@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.images import cifar_ablation_claims
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 
 def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
@@ -39,7 +39,7 @@ def record(network="cnn", seed=0, target=0.5, other=0.1, grows=0):
 
 
 def checked(records):
-    return tiny.checked(cifar_ablation_claims.claims(records))
+    return checking.checked(cifar_ablation_claims.claims(records))
 
 
 class ClaimsTest(parameterized.TestCase):

@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.images import mask_stability_claims
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 
 def layer(jaccard, chance=0.3):
@@ -29,7 +29,7 @@ def record(network="cnn_nodropout", seed=0, pairs=(0.92, 0.96), whole=0.8):
 
 
 def checked(records):
-    return tiny.checked(mask_stability_claims.claims(records))
+    return checking.checked(mask_stability_claims.claims(records))
 
 
 class StabilityTest(absltest.TestCase):

@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.sequences import mathematics_claims
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 LEVELS = ("easy", "medium", "hard")
 
@@ -42,7 +42,7 @@ def record(module="sort", everything=0.9, easy=(0.95, 0.3), wobble=0.0, seed=0):
 
 
 def checked(records):
-    return tiny.checked(mathematics_claims.claims(records))
+    return checking.checked(mathematics_claims.claims(records))
 
 
 class ClaimsTest(parameterized.TestCase):

@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from reproduce.csordas2021.sequences import scan_claims
-from tests.reproduce.csordas2021 import tiny
+from tests.reproduce import checking
 
 SPLITS = ("length", "addprim_jump")
 
@@ -44,7 +44,7 @@ def record(network="lstm", full=0.96, own=0.4, wobble=0.0, alone=0.1, seed=0):
 
 
 def checked(records, subject=None):
-    return tiny.checked(scan_claims.claims(records), subject)
+    return checking.checked(scan_claims.claims(records), subject)
 
 
 class ClaimsTest(parameterized.TestCase):
