@@ -24,7 +24,7 @@ PYPI = {
 }
 # What a package, or a name, needs at run time beside its own requirements.
 COMPANIONS = {"keras": "tensorflow", "tensorflow_probability": "tf_keras"}
-LOADS_TENSORBOARD = ("tf.summary", "keras.callbacks.TensorBoard")
+WRITES_EVENTS = ("tf.summary", "keras.callbacks.TensorBoard")
 
 
 def targets(text, folder):
@@ -95,9 +95,7 @@ def imported(tree):
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Attribute):
-            yield from ["tensorboard"] * (
-                ast.unparse(node) in LOADS_TENSORBOARD
-            )
+            yield from ["tensorboard"] * (ast.unparse(node) in WRITES_EVENTS)
 
 
 @functools.cache

@@ -16,80 +16,14 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf.network import keras_private, layer_names, model_weights
+from modularity_tf.network import (
+    keras_private,
+    layer_kinds,
+    layer_names,
+    model_weights,
+)
 
-_KINDS = (
-    keras.layers.Dense,
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-)
-# What lies inside of them is a part of how they work, called in a loop say.
-_WHOLE = (*_KINDS, keras.layers.RNN, keras.layers.Wrapper)
-# The same for layers whose own parts are no layers to speak of.
-_COMPOSED = (
-    keras.layers.RNN,
-    keras.layers.Wrapper,
-    keras.layers.MultiHeadAttention,
-    keras.layers.GroupQueryAttention,
-)
-_ACTIVATIONS = (
-    keras.layers.Activation,
-    keras.layers.ELU,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ReLU,
-    keras.layers.Softmax,
-)
-# What may lie between a layer and its activation: a unit stays the same index
-# of the last axis. In inference, Dropout and the like do nothing at all.
-_BETWEEN = (
-    keras.layers.AveragePooling1D,
-    keras.layers.AveragePooling2D,
-    keras.layers.AveragePooling3D,
-    keras.layers.BatchNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.LayerNormalization,
-    keras.layers.MaxPooling1D,
-    keras.layers.MaxPooling2D,
-    keras.layers.MaxPooling3D,
-    keras.layers.RMSNormalization,
-    keras.layers.Rescaling,
-)
-_ACTIVATION_OPS = (
-    "Elu",
-    "LeakyRelu",
-    "LogSoftmax",
-    "Relu",
-    "Relu6",
-    "Selu",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "Softsign",
-    "Tanh",
-)
-_SAME_OPS = ("Cast", "Identity")
-# Operations that leave all axes where they are.
-_ELEMENTWISE_OPS = ("Add", "AddN", "AddV2", "Maximum", "Mul", "RealDiv", "Sub")
-# Layers that put units on another axis, or make some of their own; with _WHOLE.
-_MIXING = (
-    keras.layers.EinsumDense,
-    keras.layers.Embedding,
-    keras.layers.Permute,
-    keras.layers.Reshape,
-)
-# Layers that say by `axis` where the units are.
-_NORMALIZATIONS = (
-    keras.layers.BatchNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.LayerNormalization,
-    keras.layers.RMSNormalization,
-    keras.layers.UnitNormalization,
-)
 Names = str | Iterable[str] | None  # of layers
-# Operations of TensorFlow through which a unit stays where it is.
-UNITWISE_OPS = (*_ACTIVATION_OPS, *_SAME_OPS)
 
 
 def choose_layers(
@@ -125,7 +59,7 @@ def choose_layers(
             for p, x in known.items()
             if p.startswith(f"{path}/") and is_neuronal(x)
         ]
-        is_one = isinstance(known[path], _WHOLE) or not inside
+        is_one = isinstance(known[path], layer_kinds.WHOLE) or not inside
         chosen |= {path} if is_one else {*inside}
     return {path: x for path, x in known.items() if path in chosen}
 
@@ -226,7 +160,7 @@ def unit_layers(
         ValueError: If the model is not built, or a name means no layer.
     """
     chosen = choose_layers(model, layers)
-    if any(isinstance(x, _ACTIVATIONS) for x in chosen.values()):
+    if any(isinstance(x, layer_kinds.ACTIVATIONS) for x in chosen.values()):
         chosen = _with_activated(model, chosen)
     if layers is not None or outputs:
         return chosen
@@ -273,7 +207,9 @@ def warn_of_other_units(model, stacklevel=2):
         if weight.role not in ("kernel", "recurrent_kernel") or not around:
             continue
         if not is_neuronal(known[around[-1]]):
-            whole = [p for p in around if isinstance(known[p], _COMPOSED)]
+            whole = [
+                p for p in around if isinstance(known[p], layer_kinds.COMPOSED)
+            ]
             owner = (*whole, around[-1])[0]
             others[owner] = type(known[owner]).__name__
     if others:
@@ -290,7 +226,9 @@ def is_neuronal(layer):
     """Returns if a layer is a Conv or Dense layer with weights."""
     has_kernel = keras_private.kernel(layer) is not None
     is_quantized = hasattr(layer, "quantized_kernel")  # some keep no other
-    return isinstance(layer, _KINDS) and (has_kernel or is_quantized)
+    return isinstance(layer, layer_kinds.NEURONAL) and (
+        has_kernel or is_quantized
+    )
 
 
 def layers_of(model):
@@ -525,13 +463,19 @@ def _activation_after(tensor, takers, ends):
         layers = takers.get(tensor.name, [])
         if len(layers) == 1:
             by, out = layers[0]
-            keeps = isinstance(by, (*_ACTIVATIONS, *_BETWEEN))
+            keeps = isinstance(
+                by, (*layer_kinds.ACTIVATIONS, *layer_kinds.BETWEEN)
+            )
             if not keeps or _goes_elsewhere(tensor, users, out):
                 return None
-            is_activation = isinstance(by, _ACTIVATIONS)
-        elif not layers and len(users) == 1 and users[0].type in UNITWISE_OPS:
+            is_activation = isinstance(by, layer_kinds.ACTIVATIONS)
+        elif (
+            not layers
+            and len(users) == 1
+            and users[0].type in layer_kinds.UNITWISE_OPS
+        ):
             by, out = users[0].type, users[0].outputs[0]
-            is_activation = by in _ACTIVATION_OPS
+            is_activation = by in layer_kinds.ACTIVATION_OPS
         else:
             return None
         if is_activation:
@@ -668,13 +612,18 @@ def activations_in_graph(model, layers, inputs, after=True):
     inside = keras_private.all_layers(model)
     follows = any(
         _has_channels_first(x)
-        or (isinstance(x, _NORMALIZATIONS) and -1 not in _axes(x))
+        or (isinstance(x, layer_kinds.NORMALIZATIONS) and -1 not in _axes(x))
         for x in inside
     )
     between = [
         layer
         for layer in inside
-        if (after and isinstance(layer, (*_ACTIVATIONS, *_BETWEEN)))
+        if (
+            after
+            and isinstance(
+                layer, (*layer_kinds.ACTIVATIONS, *layer_kinds.BETWEEN)
+            )
+        )
         or (follows and layer is not model)
     ]
     called = as_called(model, layers)
@@ -740,7 +689,9 @@ def _has_channels_first(layer, rank=None):
             continue
         if getattr(part, "data_format", None) == "channels_first":
             return True
-        axes = _axes(part) if isinstance(part, _NORMALIZATIONS) else []
+        axes = (
+            _axes(part) if isinstance(part, layer_kinds.NORMALIZATIONS) else []
+        )
         if rank and axes and all(axis % rank != rank - 1 for axis in axes):
             return True
     return False
@@ -768,12 +719,15 @@ def _lies_first(tensor, made):
         layer, inputs, *_ = made.get(id(tensor), (None, ()))
         taken = [x for x in keras.tree.flatten(inputs) if tf.is_tensor(x)]
         if layer is None or any(x is tensor for x in taken):  # Dropout, say
-            if tensor.op.type in (*UNITWISE_OPS, *_ELEMENTWISE_OPS):
+            if tensor.op.type in layer_kinds.ONE_BY_ONE_OPS:
                 to_do += tensor.op.inputs
             continue
         if _has_channels_first(layer, rank):
             return True
-        mixes = isinstance(layer, (*_MIXING, *_WHOLE, *_COMPOSED))
+        mixes = isinstance(
+            layer,
+            (*layer_kinds.MIXING, *layer_kinds.WHOLE, *layer_kinds.COMPOSED),
+        )
         if not mixes and not hasattr(layer, "data_format"):
             to_do += taken
     return False
@@ -791,7 +745,7 @@ def _keras_mask(tensor, made, layer):
             if keras_mask is not None or not keeps:
                 return keras_mask
             tensor = inputs[0]
-        elif tensor.op.type in UNITWISE_OPS:
+        elif tensor.op.type in layer_kinds.UNITWISE_OPS:
             tensor = tensor.op.inputs[0]
         else:
             return None

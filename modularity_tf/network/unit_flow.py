@@ -16,87 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.network import activations, keras_private, model_weights
-
-# What each entry of an axis is, for operations of TensorFlow on it.
-_ONE_BY_ONE = (  # the entries stay, whatever else is done to them
-    *activations.UNITWISE_OPS,
-    *(
-        "Abs",
-        "AddN",
-        "AddV2",
-        "AvgPool",
-        "AvgPool3D",
-        "BiasAdd",
-        "CheckNumerics",
-    ),
-    *("ClipByValue", "Erf", "Erfc", "Exp", "Expm1", "FusedBatchNormV3", "Log"),
-    *(
-        "Log1p",
-        "MaxPool",
-        "MaxPool3D",
-        "Maximum",
-        "Minimum",
-        "MirrorPad",
-        "Mul",
-    ),
-    *("Neg", "Pad", "PadV2", "Pow", "RealDiv", "Reciprocal", "ResizeBicubic"),
-    *("ResizeBilinear", "ResizeNearestNeighbor", "Rsqrt", "SelectV2", "Sign"),
-    *("Sqrt", "Square", "SquaredDifference", "StopGradient", "Sub", "Greater"),
-    *(
-        "Xlogy",
-        "ZerosLike",
-        "OnesLike",
-        "BroadcastTo",
-        "PreventGradient",
-        "Sin",
-    ),
-    *("GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "LogicalNot"),
-    *(
-        "LogicalAnd",
-        "LogicalOr",
-        "Floor",
-        "Round",
-        "Cos",
-        "Atan",
-        "Sinh",
-        "Cosh",
-    ),
+from modularity_tf.network import (
+    activations,
+    keras_private,
+    layer_kinds,
+    model_weights,
 )
-_REDUCTIONS = ("Max", "Mean", "Min", "Prod", "Sum")
-_RESHAPES = ("ExpandDims", "Reshape", "Squeeze", "Tile")
-_NO_VALUES = ("Const", "Placeholder", "ReadVariableOp", "Shape", "Size", "Rank")
-# Layers of Keras that do so in many operations, or over several axes.
-_LAYERS_ONE_BY_ONE = (
-    keras.layers.Cropping1D,
-    keras.layers.Cropping2D,
-    keras.layers.Cropping3D,
-    keras.layers.Dropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Masking,
-    keras.layers.PReLU,
-    keras.layers.RepeatVector,
-    keras.layers.UpSampling1D,
-    keras.layers.UpSampling2D,
-    keras.layers.UpSampling3D,
-    keras.layers.ZeroPadding1D,
-    keras.layers.ZeroPadding2D,
-    keras.layers.ZeroPadding3D,
-)
-_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-_SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
-_TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
-_CONVOLUTIONS = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-)
-_SOFTMAXES = (keras.activations.softmax, keras.activations.log_softmax)
 
 
 class Channels(typing.NamedTuple):
@@ -280,7 +205,7 @@ class _Follower:
             return Channels()
         path, rows = self._units[id(inner)], np.arange(result.shape[-1])
         softened = {}
-        if inner.activation in _SOFTMAXES:
+        if inner.activation in layer_kinds.SOFTMAXES:
             softened = {path: f"the softmax of {self._name(inner)}"}
         return Channels(((path, rows),), {}, softened)
 
@@ -288,11 +213,11 @@ class _Follower:
         """Returns the channels of what a layer without a kernel returns."""
         if not _is_tensor(result) or not any(each.sources for each in taken):
             return Channels()
-        if isinstance(layer, _DEPTHWISE):
+        if isinstance(layer, layer_kinds.DEPTHWISE):
             times = layer.depth_multiplier
             pairs = [(p, rows.repeat(times)) for p, rows in taken[0].pairs]
             return Channels(tuple(pairs), taken[0].mixed, taken[0].softened)
-        if isinstance(layer, _LAYERS_ONE_BY_ONE):
+        if isinstance(layer, layer_kinds.ONE_BY_ONE):
             return taken[0]
         return self._channels(result, layer)
 
@@ -306,7 +231,7 @@ class _Follower:
 
     def _of_operation(self, tensor, layer):
         op = tensor.op
-        if op.type in _NO_VALUES:
+        if op.type in layer_kinds.NO_VALUE_OPS:
             return Channels()
         if op.type == "IdentityN":  # around a gradient of its own
             return self._channels(op.inputs[tensor.value_index], layer)
@@ -350,7 +275,7 @@ def _pairs_after(op, taken, result):
         return _joined(op, taken, size)
     both = [pair for each in taken for pair in each.pairs]
     stay = all(len(rows) == size for _, rows in both)
-    if op.type in _RESHAPES:
+    if op.type in layer_kinds.RESHAPE_OPS:
         if op.type == "ExpandDims" and not stay:
             return None
         if all(size % len(rows) == 0 for _, rows in both):
@@ -358,7 +283,7 @@ def _pairs_after(op, taken, result):
         return None
     if not stay:
         return None
-    if op.type in _REDUCTIONS:
+    if op.type in layer_kinds.REDUCTION_OPS:
         axes = tf.get_static_value(op.inputs[1])
         rank = op.inputs[0].shape.rank
         is_known = axes is not None and rank is not None
@@ -377,7 +302,7 @@ def _pairs_after(op, taken, result):
         strides = tf.get_static_value(op.inputs[3])
         if strides is None or (np.asarray(strides) < 0).any():
             return None
-    elif op.type not in _ONE_BY_ONE:
+    elif op.type not in layer_kinds.ONE_BY_ONE_OPS:
         return None
     return _distinct(both)
 
@@ -438,16 +363,16 @@ def _readings_of(layer):
         # Those of a convolutional layer have theirs on the same axis.
         is_known = hasattr(cell, "recurrent_kernel")
         return [_on_axis(cell.kernel, -2)] if is_known else []
-    if isinstance(layer, _SEPARABLE):
+    if isinstance(layer, layer_kinds.SEPARABLE):
         return [_on_axis(layer.depthwise_kernel, -2)]
-    if isinstance(layer, _TRANSPOSED):
+    if isinstance(layer, layer_kinds.TRANSPOSED):
         return [_on_axis(layer.kernel, -1)]
     if hasattr(layer, "connection_strength"):  # a sparse layer of ours
         return [_on_axis(layer.connection_strength, -2)]
     kernel = keras_private.kernel(layer)
-    if kernel is None or isinstance(layer, _DEPTHWISE):
+    if kernel is None or isinstance(layer, layer_kinds.DEPTHWISE):
         return [] if _weighs_otherwise(layer) else None
-    if isinstance(layer, _CONVOLUTIONS):
+    if isinstance(layer, layer_kinds.CONVOLUTIONS):
         return [_grouped(kernel, layer.groups)]
     if isinstance(layer, keras.layers.Dense):
         axis = -2
@@ -466,7 +391,7 @@ def _readings_of(layer):
 def _weighs_otherwise(layer):
     """Returns if a layer that is not known has a matrix to weigh units with."""
     known = (
-        *_DEPTHWISE,
+        *layer_kinds.DEPTHWISE,
         keras.layers.BatchNormalization,
         keras.layers.LayerNormalization,
         keras.layers.PReLU,

@@ -1,0 +1,127 @@
+"""Kinds of layers and of operations: what each does to units, in one place.
+
+A unit is an entry of the last axis of what a layer puts out. Names that end in
+`_OPS` are of operations of TensorFlow.
+"""
+
+import keras
+
+CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+)
+NEURONAL = (keras.layers.Dense, *CONVOLUTIONS)  # with neurons
+# What lies inside of them is a part of how they work, called in a loop say.
+WHOLE = (*NEURONAL, keras.layers.RNN, keras.layers.Wrapper)
+# The same for layers whose own parts are no layers to speak of.
+COMPOSED = (
+    keras.layers.RNN,
+    keras.layers.Wrapper,
+    keras.layers.MultiHeadAttention,
+    keras.layers.GroupQueryAttention,
+)
+ACTIVATIONS = (
+    keras.layers.Activation,
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ReLU,
+    keras.layers.Softmax,
+)
+# What may lie between a layer and its activation: a unit stays the same index
+# of the last axis. In inference, Dropout and the like do nothing at all.
+BETWEEN = (
+    keras.layers.AveragePooling1D,
+    keras.layers.AveragePooling2D,
+    keras.layers.AveragePooling3D,
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.MaxPooling1D,
+    keras.layers.MaxPooling2D,
+    keras.layers.MaxPooling3D,
+    keras.layers.RMSNormalization,
+    keras.layers.Rescaling,
+)
+ACTIVATION_OPS = (
+    "Elu",
+    "LeakyRelu",
+    "LogSoftmax",
+    "Relu",
+    "Relu6",
+    "Selu",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+)
+SAME_OPS = ("Cast", "Identity")
+# Layers that put units on another axis, or make some of their own; with WHOLE.
+MIXING = (
+    keras.layers.EinsumDense,
+    keras.layers.Embedding,
+    keras.layers.Permute,
+    keras.layers.Reshape,
+)
+# Layers that say by `axis` where the units are.
+NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+    keras.layers.UnitNormalization,
+)
+# Operations of TensorFlow through which a unit stays where it is.
+UNITWISE_OPS = (*ACTIVATION_OPS, *SAME_OPS)
+# Operations that leave the entries of all axes where they are.
+ONE_BY_ONE_OPS = (
+    *UNITWISE_OPS,
+    *"""
+    Abs Add AddN AddV2 Atan AvgPool AvgPool3D BiasAdd BroadcastTo
+    CheckNumerics ClipByValue Cos Cosh Equal Erf Erfc Exp Expm1 Floor
+    FusedBatchNormV3 Greater GreaterEqual Less LessEqual Log Log1p
+    LogicalAnd LogicalNot LogicalOr MaxPool MaxPool3D Maximum Minimum
+    MirrorPad Mul Neg NotEqual OnesLike Pad PadV2 Pow PreventGradient
+    RealDiv Reciprocal ResizeBicubic ResizeBilinear ResizeNearestNeighbor
+    Round Rsqrt SelectV2 Sign Sin Sinh Sqrt Square SquaredDifference
+    StopGradient Sub Xlogy ZerosLike
+""".split(),
+)
+REDUCTION_OPS = ("Max", "Mean", "Min", "Prod", "Sum")
+RESHAPE_OPS = ("ExpandDims", "Reshape", "Squeeze", "Tile")
+NO_VALUE_OPS = (
+    "Const",
+    "Placeholder",
+    "ReadVariableOp",
+    "Shape",
+    "Size",
+    "Rank",
+)
+# Layers that leave them so in many operations, or over several axes.
+ONE_BY_ONE = (
+    keras.layers.Cropping1D,
+    keras.layers.Cropping2D,
+    keras.layers.Cropping3D,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Masking,
+    keras.layers.PReLU,
+    keras.layers.RepeatVector,
+    keras.layers.UpSampling1D,
+    keras.layers.UpSampling2D,
+    keras.layers.UpSampling3D,
+    keras.layers.ZeroPadding1D,
+    keras.layers.ZeroPadding2D,
+    keras.layers.ZeroPadding3D,
+)
+DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+SOFTMAXES = (keras.activations.softmax, keras.activations.log_softmax)
