@@ -27,8 +27,8 @@ def integer(
         words = "a positive int" if least == 1 else "an int"
         if below < math.inf:
             words = f"an int in [{least}, {_power_of_2(below)})"
-        elif least == 0:
-            words = "an int at least 0"
+        elif least != 1 and least > -math.inf:
+            words = f"an int at least {least}"
         raise ValueError(f"`{name}` must be {words}, got {value!r}.")
     return int(value)
 

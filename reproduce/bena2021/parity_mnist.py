@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from reproduce.data import images
+from modularity_tf import checks
 
 MODULI = (2, 4, 8, 10)
 _EXCLUDED = (0, 1)  # values of (D1 - D0) mod 10
@@ -186,8 +186,8 @@ def draw(split, count, seed, modulus=2, as_in_text=False):
         ValueError: If an argument is out of range, or no two images of
             `split` make an allowed pair.
     """
-    images.check_int("count", count, low=1)
-    images.check_int("seed", seed, low=0)
+    checks.integer("count", count, least=1)
+    checks.integer("seed", seed)
     present = np.unique(split.labels)
     if not is_allowed(np.stack(np.meshgrid(present, present), -1)).any():
         raise ValueError(
@@ -222,11 +222,11 @@ def batches(pairs, batch_size, subtask=None, start=0, stop=None):
     Raises:
         ValueError: If an argument is out of range.
     """
-    images.check_int("batch_size", batch_size, low=1)
-    images.check_int("start", start, low=0)
+    checks.integer("batch_size", batch_size, least=1)
+    checks.integer("start", start)
     total = -(-len(pairs.rows) // batch_size)
     stop = total if stop is None else stop
-    images.check_int("stop", stop, low=start, high=total)
+    checks.integer("stop", stop, least=start, below=total + 1)
     with tf.device("CPU:0"):  # tf.data gathers there
         pixels = tf.constant(pairs.images)
         rows = tf.constant(pairs.rows)

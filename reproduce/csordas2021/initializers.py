@@ -1,6 +1,22 @@
-"""The initial weights of the papers' networks."""
+"""The initial weights of the paper's networks."""
 
 import keras
+import numpy as np
+
+
+def seeds(seed: int, count: int) -> list[int]:
+    """Returns the seeds of so many layers.
+
+    Args:
+        seed: Int >= 0.
+        count: Positive int.
+
+    Raises:
+        ValueError: If `seed` is none.
+    """
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"`seed` must be an int >= 0, got {seed!r}.")
+    return np.random.SeedSequence(seed).generate_state(count).tolist()
 
 
 def uniform(seed):

@@ -1,88 +1,62 @@
-"""What the masks of several tasks share: the sums of sections 2 and 3."""
+"""What the masks of several tasks share: the sums of sections 2 and 3.
 
-import collections.abc
+A mask is a dict from path to a boolean array, as `WeightMask.values`.
+
+References:
+    - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+"""
+
 import dataclasses
+import functools
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
 from modularity_tf.findings import overlap
 
+Mask = Mapping[str, np.ndarray]
 
-def with_total(both):
+
+def with_total(both: overlap.Overlap) -> dict[str, overlap.Overlap]:
     """Returns an `Overlap` tensor by tensor, all of them as "total"."""
     return {**both.by_tensor, "total": both}
 
 
-def sharing_with_others(sets):
-    """Returns how much each of several sets shares with all the others.
+def sharing_with_others(
+    masks: Mapping[str, Mask],
+) -> dict[str, overlap.Overlap]:
+    """Returns how much each of several masks shares with all the others.
 
     s(t, r) = |t & r| / |t| with r the union of the others.
 
     Args:
-        sets: Dict from task to a mapping as in `overlap.between`; two or
-            more.
-
-    Returns:
-        Dict from task to `Overlap`.
-
-    Raises:
-        ValueError: If there are fewer than two, or they don't fit together.
-
-    References:
-        - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
+        masks: Dict from task to mask; two or more.
     """
-    if not isinstance(sets, collections.abc.Mapping):
-        raise ValueError(f"`sets` must be a dict from task, got {sets!r}.")
-    if len(sets) < 2:
-        raise ValueError(f"At least two sets are needed, got {len(sets)}.")
     found = {}
-    for task, own in sets.items():
-        others = [each for name, each in sets.items() if name != task]
-        found[task] = overlap.between(own, _union(others))
+    for task, own in masks.items():
+        others = [mask for name, mask in masks.items() if name != task]
+        union = {
+            path: functools.reduce(np.logical_or, [m[path] for m in others])
+            for path in own
+        }
+        found[task] = overlap.between(own, union)
     return found
-
-
-def overlap_of_functions(sets):
-    """Returns the excess overlap of the sets of *different* functions.
-
-    P_specialize holds where it is low: different functions use different
-    parts, fewer in common than random sets of the same sizes would have.
-
-    Args:
-        sets: Dict from function to a mapping as in `overlap.between`.
-
-    Returns:
-        `Excess` over all pairs of functions, in both directions.
-    """
-    return _excess(itertools.combinations(sets.values(), 2))
-
-
-def overlap_of_repeats(repeats):
-    """Returns the excess overlap of sets of the *same* function, met twice.
-
-    P_reuse holds where it is high: the same function uses the same parts
-    wherever it is met, more in common than random sets would have.
-
-    Args:
-        repeats: List of pairs `(first, second)` of mappings as in
-            `overlap.between`.
-
-    Returns:
-        `Excess` over the pairs, in both directions.
-    """
-    return _excess(repeats)
 
 
 @dataclasses.dataclass(frozen=True)
 class Excess:
-    """Overlap over what random sets share: a mean and its spread.
+    """Overlap over what random masks share: a mean and its spread.
+
+    It is low where different functions use different weights (P_specialize),
+    and high where the same function uses the same weights wherever it is met
+    (P_reuse).
 
     Attributes:
         mean: Float in [-1, 1], mean of `Overlap.excess`.
         sd: Float, standard deviation over pairs and directions.
         share: Float in [0, 1], mean of `Overlap.share`.
-        chance_sd: Float, standard deviation of the mean if all sets were
+        chance_sd: Float, standard deviation of the mean if all masks were
             random.
     """
 
@@ -92,16 +66,22 @@ class Excess:
     chance_sd: float
 
 
-def _excess(pairs):
-    found = [overlap.between(a, b) for a, b in pairs]
-    if not found:
-        raise ValueError("At least two sets are needed.")
+def excess(masks: Mapping[str, Mask]) -> Excess:
+    """Returns the excess overlap over all pairs of masks, both directions.
+
+    Args:
+        masks: Dict from task to mask; two or more.
+    """
+    found = [
+        overlap.between(*pair)
+        for pair in itertools.combinations(masks.values(), 2)
+    ]
     both = np.array([(x.first, x.second) for x in found], "float64")
     shared = np.array([[x.shared] for x in found])
     over = shared - np.array([[x.expected] for x in found])
     # The two directions of a pair vary together, the pairs on their own.
     sd = np.sqrt([[x.variance] for x in found])
-    with np.errstate(divide="ignore", invalid="ignore"):  # an empty set: NaN
+    with np.errstate(divide="ignore", invalid="ignore"):  # an empty mask: NaN
         share, excess, chance = shared / both, over / both, sd / both
     return Excess(
         mean=float(np.mean(excess)),
@@ -109,11 +89,3 @@ def _excess(pairs):
         share=float(np.mean(share)),
         chance_sd=float(np.linalg.norm(chance.sum(axis=1)) / both.size),
     )
-
-
-def _union(sets):
-    union = {name: np.array(value) for name, value in sets[0].items()}
-    for other in sets[1:]:
-        overlap.between(union, other)  # refuses what does not fit
-        union = {name: value | other[name] for name, value in union.items()}
-    return union

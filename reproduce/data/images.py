@@ -17,6 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modularity_tf import checks
+
 _CIFAR10_FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 _CIFAR10_CLASSES = (
     "airplane",
@@ -180,11 +182,11 @@ def batches(split, batch_size, seed, start=0, stop=None):
     rows = len(split.labels)
     if not rows:
         raise ValueError("`split` must have at least one image, got none.")
-    check_int("batch_size", batch_size, low=1)
-    check_int("seed", seed, low=0, high=2**31 - 1)
-    check_int("start", start, low=0)
+    checks.integer("batch_size", batch_size, least=1)
+    checks.integer("seed", seed, below=2**31)
+    checks.integer("start", start)
     if stop is not None:
-        check_int("stop", stop, low=start)
+        checks.integer("stop", stop, least=start)
     with tf.device("CPU:0"):  # tf.data gathers there
         images = tf.constant(split.images)
         labels = tf.constant(split.labels)
@@ -216,13 +218,6 @@ def batches(split, batch_size, seed, start=0, stop=None):
     if stop is not None:
         steps = steps.take(stop - start)
     return steps.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
-def check_int(name, value, low, high=None):
-    is_int = isinstance(value, (int, np.integer))
-    if not is_int or value < low or (high is not None and value > high):
-        limits = f">= {low}" if high is None else f"in [{low}, {high}]"
-        raise ValueError(f"`{name}` must be an int {limits}, got {value!r}.")
 
 
 def _cifar10():

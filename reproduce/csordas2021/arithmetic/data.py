@@ -83,7 +83,6 @@ class AddMul:
     pairs: np.ndarray
 
     tasks = ("add", "mul")
-    same_function = False
 
     def examples(self, pairs, asked):
         """Returns inputs and labels.
@@ -148,7 +147,6 @@ class DoubleAdd:
     presentation: str
 
     tasks = ("pair1", "pair2")
-    same_function = True
 
     def __post_init__(self):
         if self.presentation not in PRESENTATIONS:

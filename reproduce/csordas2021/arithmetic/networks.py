@@ -1,7 +1,6 @@
 """The feedforward network and the LSTM of the arithmetic experiments."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from reproduce.csordas2021 import initializers
@@ -39,7 +38,7 @@ def fnn(num_inputs, num_digits, sizes=SIZES["big"], seed=0):
     """
     if not sizes or min(sizes) < 1:
         raise ValueError(f"`sizes` must be positive ints, got {sizes!r}.")
-    seeds = _seeds(seed, len(sizes) + 1)
+    seeds = initializers.seeds(seed, len(sizes) + 1)
     layers = [keras.Input((num_inputs,))]
     for i, size in enumerate(sizes):
         layers.append(
@@ -91,7 +90,7 @@ def lstm(
           Weights start as in Keras: Glorot uniform, orthogonal recurrent
           kernels, forget bias 1.
     """
-    seeds = _seeds(seed, 2 * num_layers + 1)
+    seeds = initializers.seeds(seed, 2 * num_layers + 1)
     shape = (num_inputs,) if presentations is None else (presentations,)
     count = presentations or 1
     inputs = keras.Input(
@@ -124,9 +123,3 @@ def _output(num_digits, seed):
         kernel_initializer=initializers.uniform(seed),
         name="output",
     )
-
-
-def _seeds(seed, count):
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"`seed` must be an int >= 0, got {seed!r}.")
-    return np.random.SeedSequence(seed).generate_state(count).tolist()

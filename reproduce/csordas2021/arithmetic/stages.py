@@ -252,11 +252,7 @@ def complete(
                 )
             ]
         },
-        "excess": dataclasses.asdict(
-            sharing.overlap_of_repeats([tuple(tasks.values())])
-            if subject.data.same_function
-            else sharing.overlap_of_functions(tasks)
-        ),
+        "excess": dataclasses.asdict(sharing.excess(tasks)),
     }
     return records.without_nan(found)
 

@@ -1,7 +1,6 @@
 """A feedforward network that learns task after task in its free weights."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from modularity_tf.masking import masked_dense
@@ -108,8 +107,9 @@ def build(num_inputs, sizes, num_classes, seed=0, **kwargs):
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), 3.3, C.5
     """
     widths = (*sizes, num_classes)
-    seeds = np.random.SeedSequence(seed).generate_state(2 * len(widths))
-    seeds = (seeds // 2).tolist()  # below 2 ** 31
+    seeds = [  # below 2 ** 31
+        each // 2 for each in initializers.seeds(seed, 2 * len(widths))
+    ]
     layers = [
         keras.Input((num_inputs,)),
         keras.layers.Rescaling(1 / 255, name="rescaling"),

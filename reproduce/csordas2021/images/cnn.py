@@ -1,7 +1,6 @@
 """The simple convolutional network of Csordas et al. (2021)."""
 
 import keras
-import numpy as np
 
 from reproduce.csordas2021 import initializers
 
@@ -42,8 +41,8 @@ def build(input_shape, num_classes, dropout=True, seed=0):
           Differs from the paper: returns logits, the softmax belongs to the
           loss. Differs from the authors' framework: biases start at 0.
     """
-    check_arguments(input_shape, num_classes, seed)
-    seeds = np.random.SeedSequence(seed).generate_state(7).tolist()
+    check_arguments(input_shape, num_classes)
+    seeds = initializers.seeds(seed, 7)
     layers = [
         keras.Input(input_shape),
         keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescaling"),
@@ -68,7 +67,7 @@ def build(input_shape, num_classes, dropout=True, seed=0):
     return keras.Sequential(layers, name="cnn")
 
 
-def check_arguments(input_shape, num_classes, seed):
+def check_arguments(input_shape: tuple[int, ...], num_classes: int) -> None:
     """Raises `ValueError` if an argument of `build` is out of its range."""
     if len(input_shape) != 3 or min(input_shape[:2]) < 8 or input_shape[2] < 1:
         raise ValueError(
@@ -79,8 +78,6 @@ def check_arguments(input_shape, num_classes, seed):
         raise ValueError(
             f"`num_classes` must be a positive int, got {num_classes!r}."
         )
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"`seed` must be an int >= 0, got {seed!r}.")
 
 
 def _conv(channels, seed, name):

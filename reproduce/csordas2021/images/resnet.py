@@ -1,7 +1,6 @@
 """The residual networks of Csordas et al. (2021), of any depth 6n + 2."""
 
 import keras
-import numpy as np
 
 from reproduce.csordas2021 import initializers
 from reproduce.csordas2021.images import cnn
@@ -51,11 +50,11 @@ def build(input_shape, num_classes, depth=110, seed=0):
           the classifier's bias starts at 0.
         - [He et al., 2016](https://arxiv.org/abs/1512.03385), section 4.2
     """
-    cnn.check_arguments(input_shape, num_classes, seed)
+    cnn.check_arguments(input_shape, num_classes)
     if depth not in DEPTHS:
         raise ValueError(f"`depth` must be one of {DEPTHS}, got {depth!r}.")
     blocks = (depth - 2) // 6
-    seeds = iter(np.random.SeedSequence(seed).generate_state(depth + 2))
+    seeds = iter(initializers.seeds(seed, depth + 2))
 
     def convolve(x, channels, name, number="", stride=1):
         if stride > 1:  # centred where the shortcut looks
@@ -68,7 +67,7 @@ def build(input_shape, num_classes, depth=110, seed=0):
                 strides=stride,
                 padding="valid" if stride > 1 else "same",
                 use_bias=False,
-                kernel_initializer=initializers.he_normal(int(next(seeds))),
+                kernel_initializer=initializers.he_normal(next(seeds)),
                 name=f"{name}conv{number}",
             )(x),
             f"{name}norm{number}",
@@ -81,7 +80,7 @@ def build(input_shape, num_classes, depth=110, seed=0):
                 kernel_size=1,
                 strides=2,
                 use_bias=False,
-                kernel_initializer=initializers.he_normal(int(next(seeds))),
+                kernel_initializer=initializers.he_normal(next(seeds)),
                 name=f"{name}shortcut",
             )(x),
             f"{name}shortcut_norm",
@@ -102,7 +101,7 @@ def build(input_shape, num_classes, depth=110, seed=0):
     x = keras.layers.GlobalAveragePooling2D(name="average")(x)
     logits = keras.layers.Dense(
         num_classes,
-        kernel_initializer=initializers.uniform(int(next(seeds))),
+        kernel_initializer=initializers.uniform(next(seeds)),
         name="classifier",
     )(x)
     return keras.Model(image, logits, name=f"resnet{depth}")

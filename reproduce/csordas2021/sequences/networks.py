@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from reproduce.csordas2021 import initializers
 from reproduce.csordas2021.sequences import pairs
 
 
@@ -53,7 +54,7 @@ def lstm(
           uniform and orthogonal recurrent kernels; the encoder's last state
           is the one after the end token; dropout never acts in decoding.
     """
-    seeds = iter(_seeds(seed, 2 + 3 * num_layers))
+    seeds = iter(initializers.seeds(seed, 2 + 3 * num_layers))
     source, previous = _inputs()
     x = keras.layers.Embedding(
         source_size,
@@ -192,7 +193,7 @@ class Decoder(keras.layers.Layer):
             "dropout": dropout,
             "seed": seed,
         }
-        *seeds, noise = _seeds(seed, 2 * num_layers + 3)
+        *seeds, noise = initializers.seeds(seed, 2 * num_layers + 3)
         self.cell = DecoderCell(
             size, embedding, hidden, num_layers, seeds, name="cell"
         )
@@ -338,7 +339,7 @@ class _Layers:
     def __init__(self, width, inner, heads, dropout, positions, seed):
         self._width, self._inner, self._heads = width, inner, heads
         self._dropout, self._positions = dropout, positions
-        self._seeds = iter(_seeds(seed, 200))
+        self._seeds = iter(initializers.seeds(seed, 200))
 
     def embedding(self, size, tied, name):
         kind = keras.layers.Embedding
@@ -399,9 +400,3 @@ def _named(source, previous):
 
 def _normal(seed):
     return keras.initializers.RandomNormal(stddev=1.0, seed=seed)
-
-
-def _seeds(seed, count):
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"`seed` must be an int >= 0, got {seed!r}.")
-    return np.random.SeedSequence(seed).generate_state(count).tolist()

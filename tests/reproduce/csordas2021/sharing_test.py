@@ -16,30 +16,26 @@ class SharingWithOthersTest(tf.test.TestCase):
         self.assertAllClose(found["y"].share, expected)
         self.assertAllClose(found["y"].by_tensor["w"].share, expected)
 
-    def test_one_set_has_no_others(self):
-        with self.assertRaisesRegex(ValueError, "got 1"):
-            sharing.sharing_with_others({"x": {"w": np.ones(2, bool)}})
 
-
-class SpecializeAndReuseTest(tf.test.TestCase):
-    def test_disjoint_sets_are_specialized(self):
+class ExcessTest(tf.test.TestCase):
+    def test_disjoint_masks_are_specialized(self):
         flags = np.arange(100) < 50
-        found = sharing.overlap_of_functions(
-            {"a": {"w": flags}, "b": {"w": ~flags}}
-        )
+        found = sharing.excess({"a": {"w": flags}, "b": {"w": ~flags}})
         self.assertAllClose([found.mean, found.share], [-0.5, 0.0])
         self.assertGreater(-found.mean, 5 * found.chance_sd)
 
-    def test_equal_sets_are_reused(self):
+    def test_equal_masks_are_reused(self):
         flags = {"w": np.arange(100) < 50}
-        found = sharing.overlap_of_repeats([(flags, flags)])
+        found = sharing.excess({"a": flags, "b": flags})
         self.assertAllClose([found.mean, found.share], [0.5, 1.0])
 
-    def test_random_sets_are_neither(self):
+    def test_random_masks_are_neither(self):
         rng = np.random.default_rng(0)
-        sets = {i: {"w": rng.random(10_000) < 0.3} for i in range(4)}
-        found = sharing.overlap_of_functions(sets)
+        masks = {i: {"w": rng.random(10_000) < 0.3} for i in range(4)}
+        found = sharing.excess(masks)
         self.assertLess(abs(found.mean), 7 * found.chance_sd)
         self.assertAllClose(found.share, 0.3, atol=0.05)
-        again = sharing.overlap_of_repeats([(sets[0], sets[1])])
-        self.assertLess(abs(again.mean), 7 * again.chance_sd)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -122,7 +122,7 @@ class BatchesTest(parameterized.TestCase):
         ("large_seed", {"seed": 2**31}, "`seed`.*got 2147483648"),
         ("no_seed", {"seed": None}, "`seed`.*got None"),
         ("start", {"start": -1}, "`start`.*got -1"),
-        ("stop", {"start": 5, "stop": 4}, "`stop`.*>= 5.*got 4"),
+        ("stop", {"start": 5, "stop": 4}, "`stop`.*at least 5.*got 4"),
     )
     def test_refuses_bad_arguments(self, changed, message):
         arguments = {"batch_size": 2, "seed": 0, **changed}
