@@ -1,20 +1,10 @@
-"""The two convolutional networks of the neuron subselection experiments."""
+"""The two convolutional networks of the neuron subselection experiments.
+
+Layers with neurons are named by their place in the network, as in the text.
+"""
 
 import keras
 import numpy as np
-
-# Layers with neurons are named by their place in the network, as in the text.
-MNIST_LAYERS = ("conv0", "conv1", "conv4", "conv5", "dense9", "output11")
-CIFAR10_LAYERS = (
-    "conv0",
-    "conv2",
-    "conv6",
-    "conv8",
-    "conv12",
-    "conv14",
-    "dense19",
-    "output22",
-)
 
 
 def mnist(input_shape, num_classes, seed=0):
