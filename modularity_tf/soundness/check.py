@@ -23,7 +23,7 @@ SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of the curve
 GROUPS = (0.01, 0.1)  # shares of the finding that are removed at once
 LIKE_RANDOM = 0.05  # share of random parts that may do as well as a finding
 _Parts = TypeVar("_Parts", bound=part_set.PartSet)
-_CURVE_REPEATS = 5  # random parts a size
+_CURVE_REPEATS = 5  # random parts of each size
 _FEW = 20  # removals to find out how many must go at once,
 _GROWTH = 4  # so many times more if too few did
 _DISTINCT = 0.95  # share of distinct examples, below which users are warned
@@ -71,7 +71,7 @@ def check(
     - Sharing: with `others`, how many members the findings of other tasks
       share with this one, between what random sets share (floor) and what
       findings of one task share from seed to seed (ceiling), and a verdict
-      for each: "separate", "shared" or "undetermined". See `sharing.sharing`
+      for each: "separate", "shared" or "undetermined". See `soundness.sharing`
       for what each rejects. Here "shared" asks for two things more: that the
       finding does better than random parts, alone or by its removal, and that
       what it shares matters to it. Parts that no output notices (weights that
@@ -106,7 +106,7 @@ def check(
         untrained: `keras.Model` of the same shape that was not trained, or
             `None`.
         scores: Dict from the paths of the finding to arrays of their shapes,
-            higher for parts that matter more, as of `weight_scores`; or
+            higher for parts that matter more, `finding.scores` say; or
             `None`.
         repeats: List of findings of the same task, extracted with other seeds
             or from other data. Two or more for a verdict.

@@ -66,10 +66,12 @@ class Sharing:
 
     def summary(self) -> str:
         """Returns verdict, reason and overlap, in a sentence."""
+        known = not math.isnan(self.ceiling)
+        ceiling = f"{self.ceiling:.1%}" if known else "not known"
         return (
-            f"{self.verdict}, since {self.reason}; the overlap is "
+            f"{self.verdict} ({self.reason}): the overlap is "
             f"{self.overlap:.1%}, that of random sets {self.floor:.1%} and "
-            f"that of two findings of one task {self.ceiling:.1%}."
+            f"that of two findings of one task {ceiling}."
         )
 
     def __str__(self) -> str:

@@ -195,6 +195,8 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("The part alone reaches 100.0%", str(self.found))
         self.assertIn("The part does more alone than random", str(self.found))
         self.assertLen(self.found.plot().axes, 3)
+        random = check(self.planted, self.truth, seed=None)
+        self.assertIsInstance(random.settings["seed"], int)
 
     def test_batches_and_few_examples_are_taken_as_they_come(self):
         data = tf.data.Dataset.from_tensor_slices(
@@ -345,7 +347,9 @@ class SharingTest(parameterized.TestCase, tf.test.TestCase):
             others={"other": finding(planted, 1)},
             removals=2,
         )
-        self.assertIn("other: undetermined, since 1 and 1", found.summary())
+        self.assertIn(
+            "other: undetermined (1 and 1 extractions", found.summary()
+        )
         self.assertIn("sharing with other", found._repr_html_())
         self.assertLen(found.plot().axes, 3)
 

@@ -85,7 +85,7 @@ class SoundnessTest(parameterized.TestCase):
         self.assertRegex(text, told)
         self.assertIn(f"12.5%: {alone} of 20 random parts do as well", text)
         self.assertIn("50.0% of its members (45.0% to 55.0%)", text)
-        self.assertIn("cats: undetermined, since there are few;", text)
+        self.assertIn("cats: undetermined (there are few): the", text)
 
     def test_intervals_that_overlap_tell_nothing(self):
         faithfulness = dataclasses.replace(

@@ -139,11 +139,27 @@ class SharingTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             sharing(own, noisy(FIRST))
 
+    @parameterized.parameters(
+        ("needed", 1.5), ("margin", 0), ("level", 1), ("seed", -1)
+    )
+    def test_refuses_arguments_out_of_their_range(self, name, value):
+        with self.assertRaisesRegex(ValueError, f"`{name}` must be"):
+            sharing(noisy(FIRST), noisy(FIRST), **{name: value})
+
     def test_is_a_value(self):
         found = sharing(noisy(FIRST), noisy(FIRST, seed=3))
         self.assertEqual(found, sharing(noisy(FIRST), noisy(FIRST, seed=3)))
         with self.assertRaises(dataclasses.FrozenInstanceError):
             found.verdict = "separate"
+
+    def test_says_verdict_and_reason(self):
+        one = [{"a": FIRST}]
+        self.assertEqual(
+            str(sharing(one, one)),
+            "undetermined (1 and 1 extractions, 3 of each task are needed): "
+            "the overlap is 100.0%, that of random sets 15.0% and that of two "
+            "findings of one task not known.",
+        )
 
 
 class NeedTest(parameterized.TestCase):
