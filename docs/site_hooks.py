@@ -21,9 +21,10 @@ REFERENCE = {
     "structure": "Does structure force function?",
     "layers": "Layers",
     "soundness": "Is a finding sound?",
-    "comparison": "Do findings mark the same units?",
+    "comparing": "Do findings mark the same units?",
+    "findings": "Findings",
+    "network": "Networks taken apart",
     "plots": "Plots",
-    "parts": "Parts of networks",
 }
 AT_THE_TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 # Links that leave docs/, and where they lead on the site.
@@ -88,9 +89,8 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def _modules(module):
-    """Returns the modules that a page shows: those that `__all__` names."""
-    if module.exports:
-        chosen = [_target(module, name).parent for name in module.exports]
+    """Returns the modules that a page shows: those of the names it brings."""
+    if chosen := [_target(module, name).parent for name in _exports(module)]:
         return list({each.path: each for each in chosen}.values())
     own = [each for each in module.modules.values() if not each.is_alias]
     return sorted(own, key=lambda each: each.name) or [module]
@@ -111,14 +111,14 @@ def _names(library):
         "trained on `images` and `labels`, scikit-learn's digits.",
         "| name | what it is |\n|---|---|",
     ]
-    for name in library.exports:
+    for name in _exports(library):
         member = _target(library, name)
         if member.is_module:
             lines[-1] += f"\n| [`{name}`]({name}.md) | {_first(member)} |"
             continue
         lines[-1] += f"\n| [`{name}`][{member.path}] | {_first(member)} |"
     for room in ("soundness", "layers"):
-        for name in library[room].exports:
+        for name in _exports(library[room]):
             member = _target(library[room], name)
             lines[-1] += (
                 f"\n| [`{room}.{name}`][{member.path}] | {_first(member)} |"
@@ -131,6 +131,15 @@ def _names(library):
         )
     )
     return "\n\n".join(lines)
+
+
+def _exports(module):
+    """Returns the names that a module brings from others of the library."""
+    return [
+        name
+        for name, member in module.members.items()
+        if member.is_alias and member.target_path.startswith("modularity_tf.")
+    ]
 
 
 def _target(module, name):

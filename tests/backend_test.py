@@ -13,7 +13,7 @@ import keras
 before = {name.partition(".")[0] for name in sys.modules}
 import modularity_tf
 print(*{name.partition(".")[0] for name in sys.modules} - before)
-from modularity_tf.units import clustering, unit_clusters
+from modularity_tf.units import clustering, unit_modularity
 print(*{"numba", "clusim", "modularity_tf.plots"} & set(sys.modules))
 for name in [x for x in sys.modules if x.startswith("modularity_tf")]:
     del sys.modules[name]

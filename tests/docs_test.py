@@ -53,10 +53,11 @@ NOTEBOOKS = {
 # The names that the reference lists, by how a user writes them.
 LAYERS = [f"modularity_tf.layers.{name}" for name in layers.__all__]
 NAMES = {
-    f"{module.__name__}.{name}": getattr(module, name)
+    f"{module.__name__}.{name}": value
     for module in (mtf, soundness, layers)
-    for name in module.__all__
-    if name != "soundness"
+    for name, value in vars(module).items()
+    if name[0] != "_"
+    and getattr(value, "__module__", "").startswith("modularity_tf")
 }
 
 EXAMPLES = {
@@ -258,8 +259,8 @@ class NotebooksTest(InAnEmptyFolder):
         self.assertGreater(both.share, both.expected_share)
         self.assertLess(both.p_value(), 0.05)
         for row in names["same"].rows:
-            if row["measure"] == "in one cluster":
-                self.assertLess(row["value"], row["chance"] + 0.2)
+            if row.measure == "in one cluster":
+                self.assertLess(row.value, row.chance + 0.2)
         active, left = names["left_3"], names["left_cluster"]
         for part, side in ((active & left, 0), (active - left, 1)):
             fall = names["falls"](part)
