@@ -29,7 +29,9 @@ class LayerComparison:
         second: Str, the name of another.
         units: Int, how many units of the layer count.
         marked: Two ints, how many of these the first marks, and the second.
-        measure: Str, a key of `MEASURES`.
+        measure: Str: "shared", the share of the first's units that the second
+            marks; "in one cluster", the largest share of a set's units in one
+            cluster; "agreement", the element-centric similarity of clusters.
         value: Float in [0, 1]; `None` where a set is empty.
         chance: Float in [0, 1], the mean of `value` when the marks of the
             second are permuted; `None` where a set is empty.

@@ -30,7 +30,8 @@ class LayerClusters:
 
     Attributes:
         layer: Str, its path.
-        measure: Str, one of `similarity.MEASURES`.
+        measure: Str, "covariance", "input_sensitivity", "output_sensitivity"
+            or "loss_hessian", or one of these with "normalized_" before it.
         similarity: Float64 array of shape `(units, units)`, how alike each two
             units are.
         clusters: Int array of shape `(units,)`; -1 for unused units, which

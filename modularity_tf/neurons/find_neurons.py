@@ -38,12 +38,13 @@ def find_neurons(
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.
-        data: Arrays `(x, y)` or batches of them, as in `network.batches`.
-            y are class numbers; what is not of the class is left out.
+        data: Arrays `(x, y)`, or batches of them: a list, a
+            `tf.data.Dataset`, a `PyDataset` or another iterable. y are class
+            numbers; what is not of the class is left out.
         label: Int, the class.
-        layers: Names or paths of layers, as in `activations.neuron_layers`;
-            `None` for the hidden Conv and Dense layers, with a `UserWarning`
-            if the model has units in others.
+        layers: Names or paths of Conv or Dense layers, or of the activation
+            layers after them; `None` for the hidden Conv and Dense
+            layers, with a `UserWarning` if the model has units in others.
         method: "threshold": active are the neurons above a percentile of
             their layer. "bayesian": each neuron is surely on, surely off, or
             neither.

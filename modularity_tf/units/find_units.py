@@ -34,14 +34,16 @@ def find_units(
 
     Args:
         model: Built `keras.Model`, trained. It is not changed.
-        data: Held-out arrays `(x, y)` or batches of them, as in
-            `network.batches`.
-        layers: Names or paths of layers of any kind, as in
-            `activations.unit_layers`; `None` for the hidden Conv and Dense
-            layers. The units of a linear layer put out what the activation
-            after it makes of them, as in `activations.ActivationModel`.
-        measure: One of `similarity.MEASURES`. Positions that a Keras mask
-            hides, such as padding, count in none of them.
+        data: Held-out arrays `(x, y)`, or batches of them: a list, a
+            `tf.data.Dataset`, a `PyDataset` or another iterable.
+        layers: Names or paths of layers of any kind; that of an activation
+            layer means the Conv or Dense layers that it activates. `None` for
+            the hidden Conv and Dense layers. The units of a linear layer put
+            out what the activation after it makes of them.
+        measure: What alike means: "covariance", "input_sensitivity",
+            "output_sensitivity" or "loss_hessian", or one of these with
+            "normalized_" before it. Positions that a Keras mask hides, such as padding, count in none
+            of them.
         loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
             of `model`.
         steps: Int, not negative, number of Monte Carlo steps of the search for

@@ -33,11 +33,12 @@ class UnitModularity(keras.callbacks.Callback):
     which all units are unused has a Q of NaN and no cluster.
 
     Args:
-        data: Held-out arrays `(inputs, labels)` or batches of them, as in
-            `network.batches`, gone through every epoch.
-        layers: Names or paths of layers, as in `activations.unit_layers`;
-            `None` for the hidden Conv and Dense layers.
-        measure: One of `similarity.MEASURES`.
+        data: Held-out arrays `(inputs, labels)`, or batches of them that can
+            be gone through again: a list or a `tf.data.Dataset`, say.
+        layers: Names or paths of layers; `None` for the hidden Conv and Dense
+            layers.
+        measure: "covariance", "input_sensitivity", "output_sensitivity"
+            or "loss_hessian", or one of these with "normalized_" before it.
         steps: Int, Monte Carlo steps of `clustering.find_clusters`.
         seed: Int, of these steps.
         restarts: Int, of the search; the paper has none. Some find a higher Q
