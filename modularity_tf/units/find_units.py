@@ -42,8 +42,8 @@ def find_units(
             out what the activation after it makes of them.
         measure: What alike means: "covariance", "input_sensitivity",
             "output_sensitivity" or "loss_hessian", or one of these with
-            "normalized_" before it. Positions that a Keras mask hides, such as padding, count in none
-            of them.
+            "normalized_" before it. Positions that a Keras mask hides, such as
+            padding, count in none of them.
         loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
             of `model`.
         steps: Int, not negative, number of Monte Carlo steps of the search for
