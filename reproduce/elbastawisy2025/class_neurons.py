@@ -13,17 +13,37 @@ from reproduce.data import images
 
 
 def load(config, dataset):
-    """Returns a data set with --score_images images to score on."""
+    """Returns a data set with --score_images images to score on.
+
+    Raises:
+        ValueError: If these are too few, or more than there are.
+    """
     data = images.load_once(dataset)
-    if not config.score_images:
-        return data
-    few = {
-        part: images.Split(
-            *(rows[: config.score_images] for rows in getattr(data, part))
+    if config.score_images:
+        most = min(len(data.validation.labels), len(data.test.labels))
+        if config.score_images > most:
+            raise ValueError(
+                f"--score_images={config.score_images} must be at most {most}: "
+                f"{dataset} has no more to validate on."
+            )
+        few = {
+            part: images.Split(
+                *(rows[: config.score_images] for rows in getattr(data, part))
+            )
+            for part in ("validation", "test")
+        }
+        data = dataclasses.replace(data, **few)
+    counts = np.bincount(data.test.labels, minlength=len(data.class_names))
+    # A class needs a confusion rate, or two images in each half.
+    least = 1 if config.select_on == "train" else 4
+    if counts.min() < least:
+        raise ValueError(
+            f"--score_images={config.score_images} must be higher: it leaves "
+            f"{counts.min()} test images of class "
+            f"{data.class_names[counts.argmin()]!r} of {dataset}, and "
+            f"--select_on={config.select_on} needs {least} or more."
         )
-        for part in ("validation", "test")
-    }
-    return dataclasses.replace(data, **few)
+    return data
 
 
 def selecting_split(config, data):

@@ -69,14 +69,13 @@ def ratios(first, second):
     return records.without_nan(shared)
 
 
-def permute_labels(stage, dataset, network, method):
+def permute_labels(stage, data, network, method):
     """Returns sharing of pairs of classes beside that of shuffled labels.
 
     The images of two classes are dealt out to two sub-tasks at random: what
     they share then is what sub-tasks without a difference share.
     """
     config = stage.config
-    data = class_neurons.load(config, dataset)
     split = class_neurons.selecting_split(config, data)
     names = data.class_names
     rng = np.random.default_rng(stage.derive_seed("permutations"))

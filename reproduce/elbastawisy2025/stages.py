@@ -118,62 +118,36 @@ class Config(configuration.Config):
 
 def plan(run):
     """Plans all networks and what is found in them; returns the records."""
-    for dataset in run.config.datasets:
-        check_images(run.config, dataset)
+    config = run.config
+    data = [class_neurons.load(config, name) for name in config.datasets]
     return [
-        plan_network(run, dataset, seed)
-        for seed in run.config.seeds
-        for dataset in run.config.datasets
+        plan_network(run, each, seed) for seed in config.seeds for each in data
     ]
 
 
-def check_images(config, dataset):
-    """Raises `ValueError` if there are too few images to score on."""
-    whole = images.load_once(dataset)
-    most = min(len(whole.validation.labels), len(whole.test.labels))
-    if config.score_images > most:
-        raise ValueError(
-            f"--score_images={config.score_images} must be at most {most}: "
-            f"{dataset} has no more to validate on."
-        )
-    test = class_neurons.load(config, dataset).test
-    counts = np.bincount(test.labels, minlength=len(whole.class_names))
-    # A class needs a confusion rate, or two images in each half.
-    least = 1 if config.select_on == "train" else 4
-    if counts.min() < least:
-        raise ValueError(
-            f"--score_images={config.score_images} must be higher: it leaves "
-            f"{counts.min()} test images of class "
-            f"{whole.class_names[counts.argmin()]!r} of {dataset}, and "
-            f"--select_on={config.select_on} needs {least} or more."
-        )
-
-
-def plan_network(run, dataset, seed):
+def plan_network(run, data, seed):
     """Plans the stages of one data set and seed; returns the record to be."""
-    config, data = run.config, images.load_once(dataset)
+    config = run.config
 
     def stage(what, *args, **kwargs):
-        name = f"{dataset}/seed{seed}/{what}"
+        name = f"{data.name}/seed{seed}/{what}"
         return run.stage(name, *args, seed=seed, **kwargs)
 
     network = stage(
         "network",
         train_network,
-        dataset,
+        data,
         steps=config.network_steps,
-        phase=dataset,
+        phase=data.name,
     )
-    halves = stage("statistics", measure_halves, dataset, network)
+    halves = stage("statistics", measure_halves, data, network)
     record = {
-        "dataset": dataset,
+        "dataset": data.name,
         "data": data.title,
         "class_names": data.class_names,
         "seed": seed,
-        "network": stage("scores", score_network, dataset, network),
-        "calibration": stage(
-            "calibration", calibrate_network, dataset, network
-        ),
+        "network": stage("scores", score_network, data, network),
+        "calibration": stage("calibration", calibrate_network, data, network),
         "methods": {},
     }
     if "bayesian" in config.methods and "sharing" in config.experiments:
@@ -191,7 +165,7 @@ def plan_network(run, dataset, seed):
             found["permutations"] = stage(
                 f"{method}_permutations",
                 sharing.permute_labels,
-                dataset,
+                data,
                 network,
                 method,
             )
@@ -200,7 +174,7 @@ def plan_network(run, dataset, seed):
                 stage(
                     f"{method}_class{label}",
                     ablate_class,
-                    dataset,
+                    data,
                     network,
                     halves,
                     method,
@@ -214,23 +188,17 @@ def plan_network(run, dataset, seed):
 def phases(config):
     """Returns what the estimate times: the training of each network."""
     return {
-        dataset: training.phase(
-            untrained(config, dataset, seed=0),
-            functools.partial(
-                images.batches,
-                images.load_once(dataset).train,
-                config.batch_size,
-                0,
-            ),
+        data.name: training.phase(
+            untrained(config, data, seed=0),
+            functools.partial(images.batches, data.train, config.batch_size, 0),
         )
-        for dataset in config.datasets
+        for data in map(images.load_once, config.datasets)
     }
 
 
-def untrained(config, dataset, seed):
+def untrained(config, data, seed):
     """Returns the compiled network for a data set."""
-    data = images.load_once(dataset)
-    build = neuron_cnn.cifar10 if dataset == "cifar10" else neuron_cnn.mnist
+    build = neuron_cnn.cifar10 if data.name == "cifar10" else neuron_cnn.mnist
     network = build(data.train.images.shape[1:], len(data.class_names), seed)
     network.compile(
         keras.optimizers.RMSprop(config.network_lr),
@@ -241,13 +209,12 @@ def untrained(config, dataset, seed):
     return network
 
 
-def train_network(stage, dataset):
+def train_network(stage, data):
     """Returns the trained network."""
     config = stage.config
-    data = class_neurons.load(config, dataset)
     few = data.validation.images[:1000], data.validation.labels[:1000]
     return stage.fit(
-        untrained(config, dataset, stage.derive_seed("network")),
+        untrained(config, data, stage.derive_seed("network")),
         functools.partial(
             images.batches,
             data.train,
@@ -262,9 +229,8 @@ def train_network(stage, dataset):
     )
 
 
-def measure_halves(stage, dataset, network):
+def measure_halves(stage, data, network):
     """Returns `ClassStatistics` of the halves of all classes, as JSON."""
-    data = class_neurons.load(stage.config, dataset)
     split = class_neurons.selecting_split(stage.config, data)
     count = len(data.class_names)
     groups = class_neurons.halves(split, count, stage.derive_seed("halves"))
@@ -278,25 +244,22 @@ def measure_halves(stage, dataset, network):
     )
 
 
-def score_network(stage, dataset, network):
+def score_network(stage, data, network):
     """Returns the scores of the whole network."""
-    data = class_neurons.load(stage.config, dataset)
     return score(logits(network, data.test), data)
 
 
-def calibrate_network(stage, dataset, network):
+def calibrate_network(stage, data, network):
     """Returns temperature and calibration error of the whole network."""
-    data = class_neurons.load(stage.config, dataset)
     outputs = (logits(network, part) for part in (data.validation, data.test))
     return calibrate(*outputs, data)
 
 
-def ablate_class(stage, dataset, network, halves, method, label):
+def ablate_class(stage, data, network, halves, method, label):
     """Returns the scores without a class's neurons, and of its subnetwork.
 
     As in the text, neurons found by thresholding are not ablated.
     """
-    data = class_neurons.load(stage.config, dataset)
     by_class, _ = class_neurons.by_class_and_half(halves)
     chosen = class_neurons.decide(stage.config, method, by_class, label)
     if method == "threshold":

@@ -165,9 +165,9 @@ def plan(run):
             f"--score_images={config.score_images} must be at most "
             f"{len(data.test.labels)}: {config.dataset} has no more to test on."
         )
-    analyses = [plan_seed(run, seed) for seed in config.seeds]
+    analyses = [plan_seed(run, data, seed) for seed in config.seeds]
     untrained = [
-        plan_untrained(run, start)
+        plan_untrained(run, data, start)
         for start in range(0, config.untrained, UNTRAINED_STACK)
     ]
     return {
@@ -180,11 +180,12 @@ def plan(run):
     }
 
 
-def plan_seed(run, seed):
+def plan_seed(run, data, seed):
     """Plans a network for each setting, and the stage that analyses them."""
     stack = run.stage(
         f"seed{seed}/networks",
         train_networks,
+        data,
         seed=seed,
         steps=run.config.network_steps,
         phase="networks",
@@ -192,6 +193,7 @@ def plan_seed(run, seed):
     return run.stage(
         f"seed{seed}/analysis",
         analyse_networks,
+        data,
         stack,
         seed=seed,
         steps=len(run.config.settings()),
@@ -199,12 +201,13 @@ def plan_seed(run, seed):
     )
 
 
-def plan_untrained(run, start):
+def plan_untrained(run, data, start):
     """Plans the analysis of some networks that are not trained."""
     stop = min(start + UNTRAINED_STACK, run.config.untrained)
     return run.stage(
         f"untrained/{start}to{stop}",
         analyse_untrained,
+        data,
         stop - start,
         seed=start,
         steps=stop - start,
@@ -289,13 +292,14 @@ def find_examples(config, records):
     ]
 
 
-def train_networks(stage):
+def train_networks(stage, data):
     """Returns the trained stack of one seed, a network a setting."""
     config, settings = stage.config, stage.config.settings()
-    data = images.load_once(config.dataset)
     accuracy = stacked_mlp.StackedAccuracy(len(settings))
     return stage.fit(
-        untrained(config, settings, stage.derive_seed("weights"), [accuracy]),
+        untrained(
+            config, data, settings, stage.derive_seed("weights"), [accuracy]
+        ),
         functools.partial(
             images.batches,
             data.train,
@@ -308,7 +312,7 @@ def train_networks(stage):
     )
 
 
-def analyse_networks(stage, stack):
+def analyse_networks(stage, data, stack):
     """Returns scores and clusters of the trained networks of one seed."""
     config = stage.config
     rates = [
@@ -317,7 +321,7 @@ def analyse_networks(stage, stack):
     few = np.linspace(0, len(rates) - 1, EXAMPLES).round().astype(int)
     return analysis.analyse(
         config,
-        images.load_once(config.dataset).test,
+        data.test,
         stacked_mlp.weights(stack),
         stage.derive_seed("analysis"),
         config.min_accuracy,
@@ -325,24 +329,23 @@ def analyse_networks(stage, stack):
     )
 
 
-def analyse_untrained(stage, count):
+def analyse_untrained(stage, data, count):
     """Returns scores and clusters of so many networks without training."""
     config, seed = stage.config, stage.derive_seed("untrained")
-    stack = untrained(config, [("l2", 0.0)] * count, seed)
-    test = images.load_once(config.dataset).test
-    return analysis.analyse(config, test, stacked_mlp.weights(stack), seed)
+    stack = untrained(config, data, [("l2", 0.0)] * count, seed)
+    return analysis.analyse(config, data.test, stacked_mlp.weights(stack), seed)
 
 
-def untrained(config, settings, seed, metrics=()):
+def untrained(config, data, settings, seed, metrics=()):
     """Returns a compiled stack of one network for each setting.
 
     Args:
         config: `Config`.
+        data: `images.ImageData`.
         settings: Pairs of a kind and a strength.
         seed: Int.
         metrics: Keras metrics.
     """
-    data = images.load_once(config.dataset)
     strengths = {
         kind: [strength if own == kind else 0.0 for own, strength in settings]
         for kind in KINDS
@@ -371,7 +374,7 @@ def untrained(config, settings, seed, metrics=()):
 def phases(config):
     """Returns what the estimate times: training a stack, analysing networks."""
     data = images.load_once(config.dataset)
-    stack = untrained(config, config.settings(), seed=0)
+    stack = untrained(config, data, config.settings(), seed=0)
     networks = stacked_mlp.weights(stack)
 
     def train(calls):

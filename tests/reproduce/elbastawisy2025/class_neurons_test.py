@@ -4,13 +4,11 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf.findings import neuron_selection
-from modularity_tf.neurons import statistics
-from reproduce import neuron_subselection
+from modularity_tf.neurons import rules, statistics
 from reproduce.data import images
-from reproduce.elbastawisy2025 import class_neurons
+from reproduce.elbastawisy2025 import class_neurons, stages
 
-CONFIG = neuron_subselection.Config(datasets=("digits",), percentile=50.0)
+CONFIG = stages.Config(datasets=("digits",), percentile=50.0)
 
 
 def example_statistics(groups):
@@ -70,17 +68,15 @@ class ChooseAllTest(tf.test.TestCase):
         )
         self.assertLen(by_threshold, 3)
         for label, chosen in enumerate(by_threshold):
-            expected = neuron_selection.threshold_neurons(found, label, 50.0)
+            expected = rules.threshold_neurons(found, label, percentile=50.0)
             self.assertEqual(list(chosen), ["a"])
             self.assertAllEqual(chosen["a"], expected.values["a"])
         masked = class_neurons.choose_all(
             CONFIG, "bayesian", found, ["out"], t_high=0.3
         )
         for label, chosen in enumerate(masked):
-            expected = neuron_selection.bayesian_neuron_mask(
-                found, label, t_high=0.3
-            )
-            self.assertAllEqual(chosen["a"], expected.on.values["a"])
+            expected = rules.bayesian_neurons(found, label, t_high=0.3)
+            self.assertAllEqual(chosen["a"], expected.values["a"])
         self.assertGreater(np.sum([one["a"] for one in masked]), 0)
         default = class_neurons.choose_all(CONFIG, "bayesian", found, ["out"])
         self.assertNotAllEqual(

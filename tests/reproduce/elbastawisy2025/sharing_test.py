@@ -4,7 +4,6 @@ import tensorflow as tf
 from scipy import stats
 
 from modularity_tf.neurons import statistics
-from reproduce import neuron_subselection
 from reproduce.data import images
 from reproduce.elbastawisy2025 import sharing, stages
 from reproduce.running.run import Run
@@ -25,7 +24,7 @@ class MeanActivationsTest(tf.test.TestCase):
         found = sharing.of_groups(
             sharing.mean_activations(model, split), split.labels == 1
         )
-        expected = statistics.class_statistics(model, [split], 2)
+        expected = statistics.class_statistics(model, [split], 2, outputs=True)
         self.assertAllClose(found.mean, expected.mean)
         self.assertAllClose(found.standard_error, expected.standard_error)
         self.assertGreater(np.min(found.mean["signed"]), 0.0)
@@ -81,12 +80,13 @@ class CompareTest(tf.test.TestCase):
 
 class PermuteLabelsTest(tf.test.TestCase):
     def test_without_an_active_neuron_nothing_is_significant(self):
-        config = neuron_subselection.Config(
+        config = stages.Config(
             datasets=("digits",), pairs=2, permutations=19, t_high=1e9
         )
-        network = stages.untrained(config, "digits", 0)
+        data = images.load("digits")
+        network = stages.untrained(config, data, 0)
         stage = Run(config, "test").stage("s", sharing.permute_labels)
-        found = sharing.permute_labels(stage, "digits", network, "bayesian")
+        found = sharing.permute_labels(stage, data, network, "bayesian")
         self.assertLen(found, 2)
         self.assertEqual([f["p"] for f in found], [None, None])
 

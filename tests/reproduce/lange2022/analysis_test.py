@@ -6,12 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf.units import clustering, similarity
-from reproduce import unit_clustering
 from reproduce.data import images
-from reproduce.lange2022 import analysis
+from reproduce.lange2022 import analysis, stages
 
 CONFIG = dataclasses.replace(
-    unit_clustering.Config(),
+    stages.Config(),
     sizes=(8, 6),
     search_steps=2000,
     restarts=2,

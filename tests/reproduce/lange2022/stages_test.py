@@ -3,11 +3,11 @@ from unittest import mock
 
 import tensorflow as tf
 
-from reproduce import unit_clustering
+from reproduce.data import images
 from reproduce.lange2022 import analysis, stages
 from reproduce.running.run import Run
 
-CONFIG = unit_clustering.Config(
+CONFIG = stages.Config(
     dataset="digits",
     seeds=(0, 3),
     l2=(1e-5, 1e-3),
@@ -84,7 +84,8 @@ class RecordsTest(tf.test.TestCase):
 class UntrainedTest(tf.test.TestCase):
     def test_each_network_has_its_regularisation_and_mild_l2_beside(self):
         settings = [("l2", 0.1), ("l1", 0.01), ("dropout", 0.3)]
-        stack = stages.untrained(CONFIG, settings, seed=0)
+        data = images.load("digits")
+        stack = stages.untrained(CONFIG, data, settings, seed=0)
         layer = stack.get_layer("hidden1").kernel_regularizer
         self.assertEqual(layer.l2, [0.1, 1e-5, 1e-5])
         self.assertEqual(layer.l1, [0.0, 0.01, 0.0])
