@@ -10,7 +10,7 @@ from modularity_tf.masking import masked_model
 from modularity_tf.network import keras_private, model_weights
 
 ROWS, BATCH = 15, 8  # the last batch has 7 rows, in parts of 3 and 4
-EVERY_KEPT = {"keep_probability": 1 - 1e-7, "alpha": 0.0}  # for certain
+EVERY_KEPT = {"initial_keep_probability": 1 - 1e-7, "alpha": 0.0}  # for certain
 EVERY_ROLE = model_weights.ROLES
 
 
@@ -327,7 +327,7 @@ class AnyModelTest(parameterized.TestCase, tf.test.TestCase):
             model,
             num_samples=2,
             alpha=0.0,
-            keep_probability=0.8,
+            initial_keep_probability=0.8,
             roles=EVERY_ROLE,
             seed=0,
         )
@@ -436,7 +436,7 @@ class AnyModelTest(parameterized.TestCase, tf.test.TestCase):
         model = make_model()
         ones = keras.tree.map_structure(np.ones_like, inputs_of(model, 8))
         masked = masked_model.MaskedModel(
-            model, keep_probability=0.5, roles=EVERY_ROLE, seed=0
+            model, initial_keep_probability=0.5, roles=EVERY_ROLE, seed=0
         )
         for call in (masked, tf.function(masked)):
             one, other = (np.array(x) for x in call(ones, training=True))

@@ -305,12 +305,12 @@ class RefusalsTest(parameterized.TestCase, tf.test.TestCase):
         ({"temperature": np.nan}, "`temperature` must be a finite"),
         ({"temperature": "1"}, "`temperature` must be .* got '1'"),
         (
-            {"keep_probability": "0.9"},
-            "`keep_probability` .* '0.9'",
+            {"initial_keep_probability": "0.9"},
+            "`initial_keep_probability` .* '0.9'",
         ),
         (
-            {"keep_probability": np.nan},
-            "`keep_probability` .* nan",
+            {"initial_keep_probability": np.nan},
+            "`initial_keep_probability` .* nan",
         ),
         ({"num_samples": 2.0}, "`num_samples` must be .* got 2.0"),
         ({"num_samples": True}, "`num_samples` must be .* got True"),

@@ -152,7 +152,7 @@ class ResumeTest(parameterized.TestCase, tf.test.TestCase):
 
     def untrained(self, seed=SEED + 1):
         """Returns a model as it was made, but for its compiled step."""
-        self.masked.reset(seed)
+        self.masked.reset(seed=seed)
         self.assertEqual(self.masked.optimizer.iterations, 0)
         self.assertAllEqual(self.masked.sampler_state, [seed, 0])
         return self.masked

@@ -2,8 +2,18 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 from modularity_tf import checks
+
+
+class NoMaskError(ValueError):
+    """No `alpha` gives a mask that keeps the performance and removes weights.
+
+    Another network, or more data or steps, may have one: a program that goes
+    through many networks can tell this from a mistake in its arguments.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,18 +31,19 @@ class AlphaSearch:
     alpha: float
     reference: float
     fraction: float
-    trials: tuple
+    trials: tuple[dict[str, float], ...]
 
 
 def search_alpha(
-    trial,
-    reference,
-    start=1e-6,
-    fraction=0.95,
-    factor=10**0.5,
-    refinements=1,
-    max_trials=20,
-):
+    trial: Callable[[float], tuple[float, float]],
+    reference: float,
+    *,
+    start: float = 1e-6,
+    fraction: float = 0.95,
+    factor: float = 10**0.5,
+    refinements: int = 1,
+    max_trials: int = 20,
+) -> AlphaSearch:
     """Returns the largest alpha whose mask of the full task still performs.
 
     The rule of the paper: train a mask on the *full* task with growing alpha
@@ -58,9 +69,9 @@ def search_alpha(
         `AlphaSearch`.
 
     Raises:
-        ValueError: If an argument is out of its range, `trial` returns
-            anything but two numbers, or no alpha is found within
-            `max_trials`.
+        NoMaskError: If no alpha is found within `max_trials`.
+        ValueError: If an argument is out of its range, or `trial` returns
+            anything but two numbers.
 
     Example:
 
@@ -85,9 +96,9 @@ def search_alpha(
     checks.number("factor", factor, least=1, above=True)
     checks.integer("refinements", refinements)
     checks.integer("max_trials", max_trials, least=1)
-    trials = {}
+    trials: dict[float, dict[str, float]] = {}
 
-    def performs(alpha):
+    def performs(alpha: float) -> bool:
         if len(trials) == max_trials:
             advice = "choose another `start`"
             if not any(
@@ -98,7 +109,7 @@ def search_alpha(
                     "; or, if masks that remove hardly a weight perform no "
                     "better, give them more training data or more steps"
                 )
-            raise ValueError(
+            raise NoMaskError(
                 f"Among {max_trials} values of alpha from {min(trials):.3g} "
                 f"to {max(trials):.3g} performance never crossed "
                 f"{fraction} * {reference:.4g}: {advice}."
@@ -128,7 +139,7 @@ def search_alpha(
     return AlphaSearch(good, float(reference), fraction, ordered)
 
 
-def _numbers(result, alpha):
+def _numbers(result: Any, alpha: float) -> tuple[float, float]:
     """Returns what a trial returned as two floats."""
     try:
         performance, keep_fraction = map(float, result)

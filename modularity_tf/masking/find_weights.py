@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import math
 import warnings
@@ -13,8 +12,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from rich import console as rich_console
-from rich import progress as rich_progress
 
 from modularity_tf import checks
 from modularity_tf.findings import weight_mask
@@ -27,7 +24,14 @@ from modularity_tf.masking import (
 from modularity_tf.masking import (
     callbacks as mask_callbacks,
 )
-from modularity_tf.network import batches, measurement, scoring, seeds
+from modularity_tf.masking.alpha_search import NoMaskError
+from modularity_tf.network import (
+    batches,
+    evaluation,
+    measurement,
+    scoring,
+    seeds,
+)
 
 FRACTION = 0.95  # of the performance that the search asks for (C.2)
 POOR = 0.9  # less of it is no mask of the task
@@ -84,9 +88,10 @@ def find_weights(
     sees soft masks, numbers from 0 to 1, under which such weights sink
     together. The other half sees the thresholded mask, which is the one that
     is returned, so that soft masks can't do what that one can't.
-    `num_samples=4` and `initial_keep_probability=0.9` are the paper's. When masks with
-    small penalties do not keep the performance, the next one starts at a
-    higher keep probability (`STARTS`). docs/known_truth.md has the comparison.
+    `num_samples=4` and `initial_keep_probability=0.9` are the paper's. When
+    masks with small penalties do not keep the performance, the next one starts
+    at a higher keep probability (`STARTS`). docs/known_truth.md has the
+    comparison.
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, or what `performance` says. It is measured on a
@@ -131,8 +136,8 @@ def find_weights(
             several tasks, give all the `alpha` and `initial_keep_probability`
             in the provenance of the first.
         initial_keep_probability: Float in (0, 1), the chance that a weight is
-            kept before training, or "auto": the first of `STARTS` with which a mask
-            keeps the performance, or the best. The paper has 0.9.
+            kept before training, or "auto": the first of `STARTS` with which a
+            mask keeps the performance, or the best. The paper has 0.9.
         num_samples: Positive int, mask samples a batch, or `None`: no mask is
             drawn.
         batch_size: Positive int, examples in a batch, where data are arrays.
@@ -149,7 +154,9 @@ def find_weights(
             `on_train_begin`, with which Keras's begin anew but for
             `ModelCheckpoint`: its best is that of all trainings. Batch methods
             are called once in up to 50 steps (`steps_per_execution`).
-        verbose: 0 for neither a progress bar nor a line for each trial.
+        verbose: 0 for no progress bars. There is one for each mask, of Keras's
+            kind; at its end it shows the performance, on the scale from 0 to
+            1, and the share of weights kept.
 
     Returns:
         `WeightMask`. Its `path` lists the masks that were trained. Its
@@ -173,9 +180,10 @@ def find_weights(
           `validation`, where the data come from that chose `alpha`.
 
     Raises:
+        NoMaskError: If no `alpha` keeps the performance.
         ValueError: If no loss is known, there are no validation data, an
-            argument is out of its range, no output depends on some of the
-            weights, or no `alpha` keeps the performance.
+            argument is out of its range, or no output depends on some of the
+            weights.
 
     Warns:
         UserWarning: If a given `alpha` does not keep 90 % of the performance,
@@ -198,7 +206,13 @@ def find_weights(
     seed = checks.seed(seed)
     first_alphas: Any = _SMALL_ALPHAS if _is_auto(alpha) else (alpha,)
     masked = masked_model.MaskedModel(
-        model, num_samples, first_alphas[0], starts[0], roles, layers, seed=seed
+        model,
+        num_samples=num_samples,
+        alpha=first_alphas[0],
+        initial_keep_probability=starts[0],
+        roles=roles,
+        layers=layers,
+        seed=seed,
     )
     optimizer = keras.optimizers.Adam(
         learning_rate, epsilon=1e-12, global_clipnorm=1.0
@@ -208,15 +222,19 @@ def find_weights(
         optimizer, **objective, steps_per_execution=_steps_at_once(steps)
     )
     data, validation, source = _split(data, validation_data, seed, model)
+    asked = evaluation.Evaluation(model, objective, performance, learns=True)
     search = _Search(
-        masked, data, validation, steps, batch_size, seed, callbacks, verbose
+        masked,
+        asked,
+        data,
+        validation,
+        steps,
+        batch_size,
+        seed,
+        callbacks,
+        verbose,
     )
-    search.measure_by(objective, performance)
-    with (
-        _unchanged(objective["metrics"]),
-        seeds.generators_of(model, seed),
-        search.progress,
-    ):
+    with _unchanged(objective["metrics"]), seeds.generators_of(model, seed):
         search.measure_whole(_is_auto(alpha))
         if _is_auto(alpha):
             first_alphas = [search.loss_unit * each for each in first_alphas]
@@ -241,9 +259,7 @@ def find_weights(
         "path": search.trials,
         "validation": source,
     }
-    return weight_mask.WeightMask(
-        mask.values, provenance, search.mean_scores()
-    )
+    return weight_mask.WeightMask(mask.values, provenance, search.mean_scores())
 
 
 @contextlib.contextmanager
@@ -280,6 +296,7 @@ class _Search:
     def __init__(
         self,
         masked,
+        asked,
         data,
         validation,
         steps,
@@ -288,36 +305,19 @@ class _Search:
         callbacks,
         verbose,
     ):
-        self._masked, self._data, self._validation = masked, data, validation
+        self._masked, self._asked = masked, asked
+        self._data, self._validation = data, validation
         self._steps, self._seed, self._batch_size = steps, seed, batch_size
-        self._callbacks = callbacks
+        self._callbacks, self._verbose = callbacks, verbose
         self.model_name = masked.model.name
         self._found, self.trials, self.scores = {}, [], {}
-        self.progress = _Progress() if verbose else _Silence()
         self.name, self.reference, self.loss_unit = "", math.nan, 1.0
-        self.measure = self.scale = None
+        self.scale = None
 
     @property
     def start(self):
         """Float, the keep probability that masks start with."""
-        return self._masked.keep_probability
-
-    def measure_by(self, objective, performance):
-        """Says what performance is.
-
-        Args:
-            objective: As `performance.objective` returns it.
-            performance: As in `find_weights`.
-
-        Raises:
-            ValueError: If `performance` can't be measured.
-        """
-        self.measure = measurement.Measure(
-            functools.partial(self._masked, training=False),
-            objective,
-            performance,
-            self._masked.output_names,
-        )
+        return self._masked.initial_keep_probability
 
     def measure_whole(self, is_auto):
         """Measures the model as it is, which gives the scale of performance.
@@ -328,8 +328,10 @@ class _Search:
         Raises:
             ValueError: If it does not perform, or no penalty can be chosen.
         """
-        whole, nothing = (self._measured_at(level) for level in (1.0, -1.0))
-        chance = self.measure.chance(self._batches(), whole)
+        whole, nothing = (
+            self._measured(self._all(stay)) for stay in (True, False)
+        )
+        chance = self._asked.measure.chance(self._batches(), whole)
         zeros = [
             float(np.fmax(nothing_of.value, always))
             for nothing_of, always in zip(nothing, chance, strict=True)
@@ -360,7 +362,10 @@ class _Search:
             unit = sum(
                 weight * (other.loss - one.loss)
                 for one, other, weight in zip(
-                    whole, nothing, self.measure.loss_weights, strict=True
+                    whole,
+                    nothing,
+                    self._asked.measure.loss_weights,
+                    strict=True,
                 )
                 if math.isfinite(one.loss)
             )
@@ -434,33 +439,33 @@ class _Search:
         """
         best, chosen = -math.inf, None
         for start, alpha in itertools.product(starts, alphas):
-            self._masked.keep_probability = start
+            self._masked.initial_keep_probability = start
             performance, _ = self.trial(alpha)
             if performance > best:
                 best, chosen = performance, (start, alpha)
             if performance >= FRACTION:
                 break
-        self._masked.keep_probability, first = chosen
+        self._masked.initial_keep_probability, first = chosen
         return first
 
     def choose_alpha(self, first):
         """Returns the largest alpha that keeps the performance.
 
         Raises:
-            ValueError: If there is none.
+            NoMaskError: If there is none.
         """
         try:
             return alpha_search.search_alpha(
                 self.trial,
                 1.0,  # on the scale
-                first,
-                FRACTION,
+                start=first,
+                fraction=FRACTION,
                 factor=10.0,
                 refinements=2,
                 max_trials=8,
             ).alpha
-        except ValueError as error:
-            raise ValueError(
+        except NoMaskError as error:
+            raise NoMaskError(
                 f"No mask keeps {FRACTION:.0%} of the performance of "
                 f"{self.model_name!r} and removes weights: {error} "
                 f"{self._what_to_change()}"
@@ -506,7 +511,7 @@ class _Search:
             small_alpha: Float, the penalty that a search starts with.
         """
         scale = self.scale
-        found = examination.Examined(scale.whole, self._measured_of_mask(mask))
+        found = examination.Examined(scale.whole, self._measured(mask.values))
         training = self._examined_in_training(mask)
         shares = scale.shares(found.mask)
         record = {
@@ -564,8 +569,8 @@ class _Search:
     def _examined_in_training(self, mask):
         rows = self._training_rows
         return examination.Examined(
-            self._measured_at(1.0, rows(), _TRAINING_ROWS),
-            self._measured_of_mask(mask, rows(), _TRAINING_ROWS),
+            self._measured(self._all(True), rows(), _TRAINING_ROWS),
+            self._measured(mask.values, rows(), _TRAINING_ROWS),
         )
 
     def _share_examined(self):
@@ -598,23 +603,25 @@ class _Search:
         self.scores[self.start] = total, trainings + 1
 
     def _train(self, alpha):
-        """Returns a trained mask, and what its training warned of."""
-        masked, steps, start = self._masked, self._steps, self.start
-        health = mask_callbacks.MaskHealth(self._few())
-        with (
-            warnings.catch_warnings(record=True) as told,
-            batches.training_batches(
-                self._data, self._batch_size, masked.smallest_batch, self._seed
-            ) as endless,
-        ):
-            warnings.simplefilter("always")
-            masked.reset(seed=self._seed, alpha=alpha)
-            if steps is None:  # callbacks may have changed the rate till now
-                falls = max(mask_sampling.logit(start), 1.0)
-                rate = masked.optimizer.learning_rate
-                block = _EPOCHS * _STEPS_AT_ONCE
-                steps = math.ceil(FALLS * falls / float(rate) / block) * block
-            epochs = _epochs(steps)
+        """Returns a trained mask, and what `MaskHealth` says of it."""
+        masked, start, steps = self._masked, self.start, self._steps
+        health = mask_callbacks.MaskHealth(self._few(), warns=False)
+        masked.reset(seed=self._seed, alpha=alpha)
+        if steps is None:  # callbacks may have changed the rate till now
+            rate = float(masked.optimizer.learning_rate)
+            steps = default_steps(start, rate)
+        epochs = _epochs(steps)
+        bar = keras.utils.Progbar(
+            steps,
+            verbose=int(bool(self._verbose)),
+            stateful_metrics=["start", "alpha", "performance", "kept"],
+        )
+        shown = mask_callbacks.StepCounter(
+            lambda _: bar.update(shown.taken, finalize=False)
+        )
+        with batches.training_batches(
+            self._data, self._batch_size, masked.smallest_batch, self._seed
+        ) as endless:
             masked.fit(
                 endless,
                 steps_per_epoch=steps // epochs,
@@ -622,18 +629,18 @@ class _Search:
                 callbacks=[
                     health,
                     *keras.tree.flatten(self._callbacks),
-                    *self.progress.begin(alpha, steps),
+                    *([shown] if self._verbose else []),
                 ],
                 shuffle=False,  # `training_batches` does
                 verbose=0,
             )
         self._add_scores()
-        found = self._measured()
-        share = self.scale.share(found)
         mask = masked.weight_mask()
+        found = self._measured(mask.values)
+        share, performance = self.scale.share(found), self._in_its_unit(found)
+        kept = mask.keep_fraction
         report = health.report()
         del report["keep_fractions"]  # the mask has them
-        performance = self._in_its_unit(found)
         mask = weight_mask.WeightMask(
             dict(mask.values),
             {
@@ -643,31 +650,27 @@ class _Search:
                 "health": report,
             },
         )
-        texts = [
-            str(each.message)
-            for each in told
-            if issubclass(each.category, UserWarning)
-            and not issubclass(each.category, masked_model.PoorMaskWarning)
-            and not (
-                share >= FRACTION
-                and issubclass(each.category, mask_callbacks.DeadLayerWarning)
-            )
-        ]
         self.trials.append(
             {
                 "initial_keep_probability": start,
                 "alpha": alpha,
                 "performance": performance,
                 "on_scale": share,
-                "keep_fraction": mask.keep_fraction,
+                "keep_fraction": kept,
             }
         )
-        self.progress.tell(
-            f"start {start:g}, alpha {alpha:.2g}: "
-            f"{share:.1%} of the performance, "
-            f"{mask.keep_fraction:.1%} of the weights kept"
-        )
-        return mask, texts
+        numbers = [
+            ("start", start),
+            ("alpha", alpha),
+            ("performance", share),
+            ("kept", kept),
+        ]
+        bar.update(steps, numbers, finalize=True)
+        # Whether the mask is far worse is measured above, on better data.
+        known = {"far_worse", *(["dead"] if share >= FRACTION else [])}
+        return mask, [
+            t for kind, t in health.advice.items() if kind not in known
+        ]
 
     def _in_its_unit(self, found):
         """Returns the performance as `reference` is, of what was measured."""
@@ -681,20 +684,16 @@ class _Search:
             "validation_data", self._validation, self._batch_size, True
         )
 
-    def _measured(self, rows=None, most=math.inf):
-        """Returns what the mask as it is does, on validation data."""
-        return self.measure(rows or self._batches(), most)
+    def _all(self, stay):
+        """Returns the mask that keeps all weights, or none."""
+        return {
+            path: np.full(logits.shape, stay)
+            for path, logits in self._masked.mask_logits.items()
+        }
 
-    def _measured_at(self, level, *data):
-        """Returns what the model does with all logits at a level."""
-        for logits in self._masked.mask_logits.values():
-            logits.assign(ops.full(logits.shape, level))
-        return self._measured(*data)
-
-    def _measured_of_mask(self, mask, *data):
-        for path, kept in mask.values.items():
-            self._masked.mask_logits[path].assign(np.where(kept, 1.0, -1.0))
-        return self._measured(*data)
+    def _measured(self, kept, rows=None, most=math.inf):
+        """Returns what a mask does, on validation data if no rows are given."""
+        return self._asked.measure(kept, rows or self._batches(), most)
 
     def _few(self):
         """Returns some validation data, as arrays; `None` with weights."""
@@ -711,65 +710,21 @@ class _Search:
         return rows if is_fit else None
 
 
-class _Progress:
-    """A bar for the mask in training, and a line for each that was trained."""
+def default_steps(
+    initial_keep_probability: float, learning_rate: float = LEARNING_RATE
+) -> int:
+    """Returns how many steps a mask is trained for if nobody says.
 
-    def __init__(self):
-        console = rich_console.Console(stderr=True)
-        if console.is_jupyter:  # the lines alone: a bar asks for ipywidgets
-            console = rich_console.Console(
-                stderr=True, force_jupyter=False, force_terminal=False
-            )
-        self._bar = rich_progress.Progress(
-            "{task.description}",
-            rich_progress.BarColumn(),
-            rich_progress.MofNCompleteColumn(),
-            rich_progress.TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = None
+    They are `FALLS` times those in which a logit falls from its start to 0,
+    rounded up to a multiple of 500.
 
-    def __enter__(self):
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception):
-        self._bar.stop()
-
-    def begin(self, alpha, steps):
-        """Returns the callbacks that move a new bar."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(f"mask, alpha {alpha:.2g}", total=steps)
-        return [_Mover(functools.partial(self._bar.update, self._task))]
-
-    def tell(self, text):
-        self._bar.console.print(text, highlight=False)
-
-
-class _Mover(keras.callbacks.Callback):
-    """Tells a bar how many steps of a training are done."""
-
-    def __init__(self, update):
-        super().__init__()
-        self._update, self._before = update, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._before = epoch * self.params["steps"]
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._update(completed=self._before + batch + 1)
-
-
-class _Silence(contextlib.nullcontext):
-    """In place of `_Progress`: says nothing."""
-
-    def begin(self, alpha, steps):
-        return []
-
-    def tell(self, text):
-        pass
+    Args:
+        initial_keep_probability: As in `find_weights`.
+        learning_rate: As in `find_weights`.
+    """
+    falls = max(mask_sampling.logit(initial_keep_probability), 1.0)
+    block = _EPOCHS * _STEPS_AT_ONCE
+    return math.ceil(FALLS * falls / learning_rate / block) * block
 
 
 def _epochs(steps):

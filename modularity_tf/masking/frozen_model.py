@@ -3,6 +3,9 @@
 import copy
 import functools
 import inspect
+import os
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -28,7 +31,7 @@ class FrozenModel(keras.Model):
             or has a layer that is stateful or has a mask of its own.
     """
 
-    def __init__(self, model, **kwargs):
+    def __init__(self, model: keras.Model, **kwargs: Any) -> None:
         # What is learned is float32 whatever the global policy says.
         super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})
         self._functional = functional_call.FunctionalCall(model, learns=True)
@@ -36,11 +39,13 @@ class FrozenModel(keras.Model):
         self.model = model
 
     @property
-    def learned(self):
+    def learned(self) -> dict[str, keras.Variable]:
         """Dict from weight path to the variable learned about that weight."""
         raise NotImplementedError
 
-    def compile(self, optimizer, loss=None, *args, **kwargs):
+    def compile(
+        self, optimizer: Any, loss: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
         """Configures training, as `keras.Model.compile` does.
 
         Raises:
@@ -65,7 +70,7 @@ class FrozenModel(keras.Model):
         # Built inside the first step, it would be traced twice.
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does, and stops at the first NaN.
 
         Raises:
@@ -84,15 +89,21 @@ class FrozenModel(keras.Model):
         if self.compiled:
             rate = float(ops.convert_to_numpy(self.optimizer.learning_rate))
             checks.number("learning_rate", rate)
-        given, guard = arguments["callbacks"], _StopAtNaN()
+        given, guards = arguments["callbacks"], self._guards(arguments)
         if isinstance(given, keras.callbacks.CallbackList):
-            guard.set_model(self)
-            given.callbacks.insert(0, guard)
+            for guard in guards:
+                guard.set_model(self)
+                guard.set_params(given.params)
+            given.callbacks[:0] = guards
         else:
-            arguments["callbacks"] = [guard, *keras.tree.flatten(given or [])]
+            arguments["callbacks"] = [*guards, *keras.tree.flatten(given or [])]
         return super().fit(**arguments)
 
-    def check_learned(self):
+    def _guards(self, arguments):
+        """Returns the callbacks that every training has."""
+        return [_StopAtNaN()]
+
+    def check_learned(self) -> None:
         """Raises `ValueError` if what was learned is NaN or infinite."""
         for path, variable in self.learned.items():
             if not ops.all(ops.isfinite(variable.value)):
@@ -102,7 +113,13 @@ class FrozenModel(keras.Model):
                     "lower the learning rate; `reset()` starts anew."
                 )
 
-    def export(self, filepath, *args, input_signature=None, **kwargs):
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        *args: Any,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Exports the model under its mask, as `keras.Model.export` does.
 
         Args:
@@ -123,7 +140,9 @@ class FrozenModel(keras.Model):
             filepath, *args, input_signature=input_signature, **kwargs
         )
 
-    def save(self, filepath, *args, **kwargs):
+    def save(
+        self, filepath: str | os.PathLike, *args: Any, **kwargs: Any
+    ) -> None:
         """Saves the model, as `keras.Model.save` does.
 
         Raises:
@@ -138,7 +157,7 @@ class FrozenModel(keras.Model):
         self.check_learned()
         super().save(filepath, *args, **kwargs)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         before = self.train_function
         super().make_train_function(force)
         step = self.train_function
@@ -178,7 +197,7 @@ class FrozenModel(keras.Model):
                 metric.build(y, outputs[0])
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         nested = {
             name: keras.saving.deserialize_keras_object(value)
             for name, value in config.items()
@@ -186,28 +205,28 @@ class FrozenModel(keras.Model):
         }
         return cls(**{**config, **nested})
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     @property
-    def output_names(self):
+    def output_names(self) -> list[str] | None:
         """The names by which losses and metrics of outputs can be given."""
         return getattr(self.model, "output_names", None)
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return list(self.learned.values()) if self.trainable else []
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list[keras.Variable]:
         return self.trainable_variables
 
     @property
-    def non_trainable_variables(self):
+    def non_trainable_variables(self) -> list[keras.Variable]:
         return self._all_but_trainable(self.variables)
 
     @property
-    def non_trainable_weights(self):
+    def non_trainable_weights(self) -> list[keras.Variable]:
         return self._all_but_trainable(self.weights)
 
     def _all_but_trainable(self, variables):
@@ -271,7 +290,7 @@ class _StopAtNaN(keras.callbacks.Callback):
         self.model.check_learned()
 
 
-def fit_arguments(*args, **kwargs):
+def fit_arguments(*args: Any, **kwargs: Any) -> dict[str, Any]:
     """Returns the arguments of a call of `keras.Model.fit`, keyed by name.
 
     Raises:
@@ -308,7 +327,11 @@ def _has_rank(spec):
     return isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
 
 
-def reset_optimizer(optimizer, variables, config=None):
+def reset_optimizer(
+    optimizer: keras.optimizers.Optimizer,
+    variables: Sequence[keras.Variable],
+    config: dict[str, Any] | None = None,
+) -> None:
     """Makes a Keras optimizer as it was before training.
 
     Compiled steps that use it stay valid.

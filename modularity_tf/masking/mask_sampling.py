@@ -18,13 +18,18 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf import checks
+from modularity_tf.network import keras_private
 
 BITS_PER_SAMPLE = 16  # keep probabilities are resolved to 2 ** -16
 _GROUP_SIZE = 2**16  # weights; fewer share a kernel with others
 _ALGORITHM = "philox"
 
 
-def logit(probability):
+class SmallBatchError(ValueError):
+    """A training batch has fewer rows than there are masks to see it."""
+
+
+def logit(probability: float) -> float:
     """Returns the logit of a keep probability, log(p / (1 - p)).
 
     Args:
@@ -36,7 +41,7 @@ def logit(probability):
     Raises:
         ValueError: If `probability` is not in (0, 1).
     """
-    checks.number("keep_probability", probability, above=True, below=1)
+    checks.number("initial_keep_probability", probability, above=True, below=1)
     return math.log(probability) - math.log1p(-probability)
 
 
@@ -275,7 +280,7 @@ def split_batch(inputs, num_samples):
         List of `num_samples` nests like `inputs`.
 
     Raises:
-        ValueError: If the batch is smaller than `num_samples`
+        SmallBatchError: If the batch is smaller than `num_samples`
             (`tf.errors.InvalidArgumentError` where the batch size is unknown
             until the compiled step runs).
     """
@@ -288,7 +293,9 @@ def split_batch(inputs, num_samples):
     )
     if isinstance(batch, int):
         if batch < num_samples:
-            raise ValueError(f"{message}, got a batch of {batch}.")
+            raise keras_private.told_as_it_is(
+                SmallBatchError(f"{message}, got a batch of {batch}.")
+            )
     else:
         tf.debugging.assert_greater_equal(batch, num_samples, message)
     cuts = [batch * k // num_samples for k in range(num_samples + 1)]

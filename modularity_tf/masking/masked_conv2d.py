@@ -1,5 +1,7 @@
 """MaskedConv2D: a Conv2D layer with a learned binary mask."""
 
+from typing import Any
+
 import keras
 
 from modularity_tf.masking import masked_layer
@@ -23,8 +25,8 @@ class MaskedConv2D(masked_layer.MaskedLayer, keras.layers.Conv2D):
         kernel_size: Int or two ints, height and width of the kernel.
         num_samples: Positive int. Mask samples a training batch.
         alpha: Float, at least 0. Adds alpha * sum(mask logits) to the loss.
-        keep_probability: Float in (0, 1), chance that an entry is kept at the
-            start.
+        initial_keep_probability: Float in (0, 1), chance that an entry is kept
+            before training.
         mask_bias: Bool. Whether the bias has a mask as well.
         temperature: Positive float tau. It scales gradients only.
         seed: Int or `None`, as in `MaskedDense`.
@@ -43,3 +45,8 @@ class MaskedConv2D(masked_layer.MaskedLayer, keras.layers.Conv2D):
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
     """
+
+    def __init__(
+        self, filters: int, kernel_size: int | tuple[int, int], **kwargs: Any
+    ) -> None:
+        super().__init__(filters, kernel_size, **kwargs)

@@ -1,5 +1,7 @@
 """MaskedDense: a Dense layer with a learned binary mask."""
 
+from typing import Any
+
 import keras
 
 from modularity_tf.masking import masked_layer
@@ -24,8 +26,8 @@ class MaskedDense(masked_layer.MaskedLayer, keras.layers.Dense):
         num_samples: Positive int. The batch is cut into so many parts, each
             with a mask sample of its own; a batch can't be smaller.
         alpha: Float, at least 0. Adds alpha * sum(mask logits) to the loss.
-        keep_probability: Float in (0, 1), chance that an entry is kept at the
-            start.
+        initial_keep_probability: Float in (0, 1), chance that an entry is kept
+            before training.
         mask_bias: Bool. Whether the bias has a mask as well.
         temperature: Positive float tau. It scales gradients only.
         seed: Int or `None`. The same seed draws the same masks, in layers of
@@ -47,3 +49,6 @@ class MaskedDense(masked_layer.MaskedLayer, keras.layers.Dense):
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
           and 3.3
     """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)

@@ -25,14 +25,14 @@ class MaskedLayer(keras.layers.Layer):
         *args: Any,
         num_samples: int = 1,
         alpha: float = 0.0,
-        keep_probability: float = 0.9,
+        initial_keep_probability: float = 0.9,
         mask_bias: bool = False,
         temperature: float = 1.0,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         mask_sampling.check_arguments(num_samples, alpha, temperature)
-        self._initial_logit = mask_sampling.logit(keep_probability)
+        self._initial_logit = mask_sampling.logit(initial_keep_probability)
         seed = None if seed is None else checks.seed(seed)
         super().__init__(*args, **kwargs)
         if not isinstance(mask_bias, bool):
@@ -41,7 +41,7 @@ class MaskedLayer(keras.layers.Layer):
             raise ValueError("`mask_bias=True` needs `use_bias=True`.")
         self.num_samples = int(num_samples)
         self.alpha = float(alpha)
-        self.keep_probability = float(keep_probability)
+        self.initial_keep_probability = float(initial_keep_probability)
         self.mask_bias = mask_bias
         self.temperature = temperature
         self.seed = seed
@@ -95,7 +95,7 @@ class MaskedLayer(keras.layers.Layer):
         config = {
             "num_samples": self.num_samples,
             "alpha": self.alpha,
-            "keep_probability": self.keep_probability,
+            "initial_keep_probability": self.initial_keep_probability,
             "mask_bias": self.mask_bias,
             "temperature": self.temperature,
             "seed": self.seed,

@@ -1,8 +1,10 @@
 """MaskedModel: learn which weights of a trained Keras model a task needs."""
 
+import functools
+import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import keras
@@ -12,7 +14,7 @@ from keras import ops
 
 from modularity_tf import checks
 from modularity_tf.findings import weight_mask
-from modularity_tf.masking import frozen_model, mask_sampling
+from modularity_tf.masking import callbacks, frozen_model, mask_sampling
 from modularity_tf.network import (
     batches,
     copying,
@@ -21,12 +23,7 @@ from modularity_tf.network import (
 )
 
 DEFAULT_ALPHA = 1e-4 / 128
-FAR_WORSE = 0.5  # of what the loss gains by the masked weights
-_FEW = 512  # rows to measure that
-
-
-class PoorMaskWarning(UserWarning):
-    """The thresholded mask is far worse than the model on its own data."""
+_FEW = 512  # rows of the training data that `FitHealth` looks at
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -53,10 +50,10 @@ class MaskedModel(frozen_model.FrozenModel):
     >>> subnetwork = mask.apply(model)
 
     Choosing `alpha` and the learning rate. A logit starts at
-    logit(keep_probability), 2.2, and Adam moves it by at most the learning
-    rate a step: training needs well over 2.2 / learning_rate steps before an
-    unused weight is removed. Raise `alpha`, while training masks on the
-    *full* task, until accuracy falls, then step back to where it keeps at
+    logit(initial_keep_probability), 2.2, and Adam moves it by at most the
+    learning rate in a step: training needs well over 2.2 / learning_rate steps
+    before an unused weight is removed. Raise `alpha`, while training masks on
+    the *full* task, until accuracy falls, then step back to where it keeps at
     least 95 % of the model's accuracy (the paper's appendix C.2). The paper
     states beta = alpha * batch_size; it uses beta = 1e-4 for most networks.
 
@@ -69,8 +66,8 @@ class MaskedModel(frozen_model.FrozenModel):
             that.
         alpha: Float, at least 0. Penalty on each logit. The default is the
             paper's beta of 1e-4 at a batch size of 128.
-        keep_probability: Float in (0, 1). The chance that a weight is kept
-            before training.
+        initial_keep_probability: Float in (0, 1). The chance that a weight is
+            kept before training.
         roles: Which weights have masks: names in `model_weights.ROLES`, or
             one of the papers' choices, `"kernels"` (arithmetic tasks; biases
             stay), `"all"` (CIFAR-10) or `"transformer"`. Embeddings are
@@ -83,7 +80,7 @@ class MaskedModel(frozen_model.FrozenModel):
             good: no logits, no penalty, no part in `weight_mask()`.
         temperature: Positive float tau of the Gumbel-sigmoid. It scales
             gradients only, and does nothing where no masks are drawn.
-        seed: Int or `None`. The same seed draws the same masks.
+        seed: Int; the same seed draws the same masks. `None` is random.
 
     Call arguments:
         inputs: What `model` takes. The first axis is the batch.
@@ -106,18 +103,19 @@ class MaskedModel(frozen_model.FrozenModel):
     def __init__(
         self,
         model: keras.Model,
+        *,
         num_samples: int | None = 4,
         alpha: float = DEFAULT_ALPHA,
-        keep_probability: float = 0.9,
+        initial_keep_probability: float = 0.9,
         roles: str | Iterable[str] = "kernels",
         layers: str | Iterable[str] | None = None,
         fixed_mask: weight_mask.WeightMask | None = None,
         temperature: float = 1.0,
-        seed: int | None = None,
+        seed: int | None = 0,
         **kwargs: Any,
     ) -> None:
         mask_sampling.check_arguments(num_samples, alpha, temperature)
-        initial_logit = mask_sampling.logit(keep_probability)
+        initial_logit = mask_sampling.logit(initial_keep_probability)
         roles, layers = _as_saved(roles), _as_saved(layers)
         super().__init__(model, **kwargs)
         available = model_weights.model_weights(model)
@@ -133,7 +131,7 @@ class MaskedModel(frozen_model.FrozenModel):
             trainable=False,
             name="alpha",
         )
-        self.keep_probability = float(keep_probability)
+        self.initial_keep_probability = float(initial_keep_probability)
         self.roles = roles
         self.masked_layers = layers
         self.fixed_mask = fixed_mask
@@ -168,7 +166,7 @@ class MaskedModel(frozen_model.FrozenModel):
         self.built = True
 
     @property
-    def learned(self):
+    def learned(self) -> dict[str, keras.Variable]:
         return self.mask_logits
 
     @property
@@ -186,15 +184,31 @@ class MaskedModel(frozen_model.FrozenModel):
         """Int, the seed of the mask samples."""
         return int(self.sampler_state.numpy()[0])
 
+    def under(self, kept: Mapping[str, Any], inputs: Any) -> Any:
+        """Returns what the model computes under another mask than the learned.
+
+        Args:
+            kept: Dict from the path of each masked weight to booleans, True
+                for entries that stay.
+            inputs: What `model` takes.
+        """
+        kept = {**self.fixed_mask.values, **kept}
+        return self._functional(self._functional.kept(kept), inputs)
+
     def call(self, inputs, training=False):
         if not training:
-            values = {**self.fixed_mask.values, **self._thresholded()}
-            return self._functional(self._gated(values), inputs)
+            thresholded = {
+                path: mask_sampling.threshold(logits.value)
+                for path, logits in self.mask_logits.items()
+            }
+            return self.under(thresholded, inputs)
         masked = self._training_weights()
         parts = mask_sampling.split_batch(inputs, len(masked))
         return self._functional.call_parts(masked, parts)
 
-    def compile(self, optimizer=None, loss=None, *args, **kwargs):
+    def compile(
+        self, optimizer: Any = None, loss: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
         """Configures training, as `keras.Model.compile` does.
 
         A logit that the task does not need has a gradient of `alpha` alone,
@@ -221,12 +235,13 @@ class MaskedModel(frozen_model.FrozenModel):
         super().compile(optimizer, loss, *args, **kwargs)
         self._warn_of_epsilon()
 
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains the mask, as `keras.Model.fit` does.
 
-        It stops at the first NaN, and warns (`UserWarning`) beforehand if the
-        steps are too few for any weight to be removed, and afterwards if the
-        thresholded mask is far worse than the model on some training data.
+        It stops at the first NaN. A `FitHealth` warns (`UserWarning`) if the
+        steps are too few for any weight to be removed, or the thresholded mask
+        is far worse than the model on some training data; so does a
+        `MaskHealth` among the callbacks, which says more.
 
         Raises:
             ValueError: If a batch is smaller than `smallest_batch`, a weight of
@@ -235,23 +250,21 @@ class MaskedModel(frozen_model.FrozenModel):
         """
         arguments = frozen_model.fit_arguments(*args, **kwargs)
         self._check_batches(arguments)
-        if self.compiled:
-            self._warn_of_few_steps(arguments)
+        before = int(self.sampler_state[1])
         try:
-            history = super().fit(**arguments)
-        except (tf.errors.InvalidArgumentError, ValueError) as error:
-            if "at least one row for each of the" not in str(error):
+            return super().fit(**arguments)
+        except mask_sampling.SmallBatchError:
+            pass
+        except tf.errors.InvalidArgumentError:
+            if not self._has_small_batch(arguments["x"], before):
                 raise
-            raise ValueError(
-                f"A batch of `x` has fewer rows than {self._masks_of_a_batch}. "
-                "Choose another batch size, or "
-                "`batch(..., drop_remainder=True)`."
-            ) from None
-        self._warn_of_a_poor_mask(arguments)
-        return history
+        raise ValueError(
+            f"A batch of `x` has fewer rows than {self._masks_of_a_batch}. "
+            "Choose another batch size, or `batch(..., drop_remainder=True)`."
+        )
 
     def reset(
-        self, seed: int | None = None, alpha: float | None = None
+        self, *, seed: int | None = 0, alpha: float | None = None
     ) -> None:
         """Makes the mask and the optimizer as they were before training.
 
@@ -261,7 +274,7 @@ class MaskedModel(frozen_model.FrozenModel):
         random numbers in inference, too, go on with them.
 
         Args:
-            seed: Int, or `None` for a random one. The seed from here on.
+            seed: As in `MaskedModel`; the seed from here on.
             alpha: Float, at least 0: the penalty from here on; `None` keeps
                 it as it is.
 
@@ -274,7 +287,7 @@ class MaskedModel(frozen_model.FrozenModel):
             if self.compiled:
                 self._warn_of_epsilon()
         self.sampler_state.assign([checks.seed(seed), 0])
-        initial = mask_sampling.logit(self.keep_probability)
+        initial = mask_sampling.logit(self.initial_keep_probability)
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))
         self._reset_optimizer()
@@ -344,12 +357,12 @@ class MaskedModel(frozen_model.FrozenModel):
             lines.append(f"{path:<{width}}  {size:>20}  {fraction:7.2%} kept")
         print_fn("\n".join(lines))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {
             "model": keras.saving.serialize_keras_object(self.model),
             "num_samples": self.num_samples,
             "alpha": self.alpha,
-            "keep_probability": self.keep_probability,
+            "initial_keep_probability": self.initial_keep_probability,
             "roles": self.roles,
             "layers": self.masked_layers,
             "fixed_mask": keras.saving.serialize_keras_object(self.fixed_mask),
@@ -418,68 +431,40 @@ class MaskedModel(frozen_model.FrozenModel):
                     f"{self._masks_of_a_batch}. Choose another batch size."
                 )
 
+    def _has_small_batch(self, x, before):
+        """Returns whether a batch that was trained on had too few rows.
+
+        A compiled step only says that something about its data was wrong.
+
+        Args:
+            x: The data; an iterator can't be gone through again.
+            before: Int, the steps made before these data.
+        """
+        if not isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
+            return False
+        seen = int(self.sampler_state[1]) - before + self.steps_per_execution
+        read = batches.read("x", x, must_end=False)
+        return any(
+            batches.count_rows(inputs) < self.smallest_batch
+            for inputs, _ in itertools.islice(read, seen)
+        )
+
+    def _guards(self, arguments):
+        """Adds the health of the mask, the user's own if there is one."""
+        given = arguments["callbacks"]
+        given = getattr(given, "callbacks", keras.tree.flatten(given))
+        found = [x for x in given if isinstance(x, callbacks.FitHealth)]
+        health = found[0] if found else callbacks.FitHealth()
+        health.some_rows = functools.partial(_some_rows, arguments)
+        health.is_scheduled = any(isinstance(x, _SCHEDULER) for x in given)
+        guards = super()._guards(arguments)
+        return guards if found else [*guards, health]
+
     @property
     def _masks_of_a_batch(self):
         if self.num_samples is None:
             return "the 2 masks, soft and thresholded"
         return f"the `num_samples`={self.num_samples} masks"
-
-    def _warn_of_few_steps(self, arguments):
-        """Warns if the steps are known to be too few to remove a weight."""
-        optimizer = _inner(self.optimizer)
-        steps = _planned_steps(arguments)
-        rate = optimizer.get_config()["learning_rate"]  # a dict: a schedule
-        callbacks = keras.tree.flatten(arguments["callbacks"])
-        if (
-            steps is None
-            or not isinstance(rate, float)
-            or not isinstance(optimizer, (*_LIKE_ADAM, keras.optimizers.Lion))
-            or any(isinstance(c, _SCHEDULER) for c in callbacks)
-        ):
-            return
-        steps //= optimizer.gradient_accumulation_steps or 1
-        smallest = min(
-            float(ops.min(logits.value)) for logits in self.mask_logits.values()
-        )
-        if rate > 0 and steps * rate < smallest:
-            warnings.warn(
-                f"`fit` removes no weight: in {steps} steps with a learning "
-                f"rate of {rate:g} a logit moves by {steps * rate:.3g} at "
-                f"most, and the lowest is at {smallest:.3g}. It takes "
-                f"{math.ceil(smallest / rate)} steps to remove the first, and "
-                "many more until the mask is sound.",
-                stacklevel=3,
-            )
-
-    def _warn_of_a_poor_mask(self, arguments):
-        """Warns if the thresholded mask is far worse than the whole model."""
-        thresholded = self._thresholded()
-        rows = _some_rows(arguments)
-        if rows is None or all(map(ops.all, thresholded.values())):
-            return
-        removed = dict.fromkeys(thresholded, False)
-        kept = dict.fromkeys(thresholded, True)
-        mask, nothing, whole = (
-            self._loss_under(values, *rows)
-            for values in (thresholded, removed, kept)
-        )
-        if whole < nothing and nothing - mask < FAR_WORSE * (nothing - whole):
-            warnings.warn(
-                f"The thresholded mask of {self.model.name!r} is far worse "
-                f"than the model on the training data: loss {mask:.3g}, the "
-                f"whole model {whole:.3g}, without these weights "
-                f"{nothing:.3g}. Lower `alpha`={self.alpha:g}, start at a "
-                f"higher `keep_probability` than {self.keep_probability:g}, "
-                "or let `find_weights` choose both.",
-                PoorMaskWarning,
-                stacklevel=3,
-            )
-
-    def _loss_under(self, values, x, y, sample_weight=None):
-        masked = self._gated({**self.fixed_mask.values, **values})
-        outputs = self._functional(masked, x)
-        loss = self.compute_loss(x, y, outputs, sample_weight, training=False)
-        return float(loss) - float(ops.sum(self.losses))
 
     def _samples_of_this_device(self):
         """Returns the mask samples that see this device's part of a batch.
@@ -520,22 +505,8 @@ class MaskedModel(frozen_model.FrozenModel):
                 self.temperature,
                 self._samples_of_this_device(),
             )
-        fixed = self._gated(self.fixed_mask.values)
+        fixed = self._functional.kept(self.fixed_mask.values)
         return [{**fixed, **values} for values in masked]
-
-    def _thresholded(self):
-        return {
-            path: mask_sampling.threshold(logits.value)
-            for path, logits in self.mask_logits.items()
-        }
-
-    def _gated(self, values):
-        """Returns the weights under masks, a dict from path to boolean."""
-        variables = self._functional.variables
-        return {
-            path: ops.where(mask, variables[path].value, 0)
-            for path, mask in values.items()
-        }
 
 
 _LIKE_ADAM = (
@@ -587,18 +558,3 @@ def _some_rows(arguments):
         return None
     arrays = batches.checked_arrays("x", (x, y, arguments["sample_weight"]))
     return batches.as_tensors(batches.take(arrays, slice(0, _FEW)))
-
-
-def _planned_steps(arguments):
-    """Returns how many steps a call of `fit` has, `None` if unknown."""
-    x, steps = arguments["x"], arguments["steps_per_epoch"]
-    rows = _rows(arguments)
-    if steps is None and rows is not None:
-        steps = math.ceil(rows / (arguments["batch_size"] or 32))
-    elif steps is None and isinstance(x, tf.data.Dataset):
-        steps = int(x.cardinality())  # negative: infinite or unknown
-    elif steps is None and isinstance(x, keras.utils.PyDataset):
-        steps = x.num_batches
-    if steps is None or steps < 0:
-        return None
-    return steps * (arguments["epochs"] - arguments["initial_epoch"])

@@ -57,7 +57,7 @@ class ScoredModel(frozen_model.FrozenModel):
             Goodman; or "weight": in each weight tensor, as Ramanujan et al.
         signed: Bool. Compare the scores (`True`, as Bena & Goodman) or their
             absolute values (`False`, as Ramanujan et al.).
-        seed: Int or `None`. The same seed draws the same scores.
+        seed: Int; the same seed draws the same scores. `None` is random.
 
     Call arguments:
         inputs: What `model` takes. The first axis is the batch.
@@ -79,11 +79,12 @@ class ScoredModel(frozen_model.FrozenModel):
     def __init__(
         self,
         model: keras.Model,
+        *,
         share: float = 0.05,
         candidates: weight_mask.WeightMask | None = None,
         scope: Literal["model", "weight"] = "model",
         signed: bool = True,
-        seed: int | None = None,
+        seed: int | None = 0,
         **kwargs: Any,
     ) -> None:
         checks.number("share", share, above=True, most=1)
@@ -118,7 +119,7 @@ class ScoredModel(frozen_model.FrozenModel):
             max(1, round(share * int(sum(counts[p] for p in group))))
             for group in self._groups
         ]
-        self.reset(seed)
+        self.reset(seed=seed)
         self.built = True
 
     @property
@@ -136,7 +137,7 @@ class ScoredModel(frozen_model.FrozenModel):
             values[path] = weight * ops.cast(mask, weight.dtype)
         return self._functional(values, inputs)
 
-    def reset(self, seed: int | None = None) -> None:
+    def reset(self, *, seed: int | None = 0) -> None:
         """Draws the scores anew and makes the optimizer as before training.
 
         For the next task of the same model: the compiled step is kept. The

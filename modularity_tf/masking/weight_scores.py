@@ -4,6 +4,8 @@ A learned mask says something only beside what simpler rules say.
 """
 
 import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 import numpy as np
@@ -16,34 +18,37 @@ from modularity_tf.masking import mask_sampling
 from modularity_tf.network import (
     activations,
     batches,
-    functional_call,
-    keras_private,
+    evaluation,
     model_weights,
-    scoring,
 )
 
-METHODS = (
+Scores: TypeAlias = dict[str, np.ndarray]
+_Known = Literal[
     "random",
     "magnitude",
     "gradient",
     "integrated_gradients",
     "activation",
     "ablation",
+]
+METHODS: tuple[str, ...] = get_args(_Known)
+Method: TypeAlias = (
+    _Known | Callable[[keras.Model, Any], Mapping[str, np.ndarray]]
 )
 _AT_ONCE = 64  # ablations of one call
 
 
 def weight_scores(
-    model,
-    data=None,
-    method="gradient",
+    model: keras.Model,
+    data: batches.Data | None = None,
     *,
-    loss=None,
-    layers=None,
-    roles="kernels",
-    steps=16,
-    seed=0,
-):
+    method: Method = "gradient",
+    loss: Any = None,
+    layers: str | Iterable[str] | None = None,
+    roles: str | Iterable[str] = "kernels",
+    steps: int = 16,
+    seed: int | None = 0,
+) -> Scores:
     """Returns how much each weight of a model matters for a task.
 
     With L the mean loss over the data and w a weight, methods are those below.
@@ -59,18 +64,34 @@ def weight_scores(
     - "activation": |w| times the root mean square of what it weighs (Wanda), of
       each example over the positions that a Keras mask does not hide, 0 if it
       hides all. Conv and Dense kernels alone.
-    - "ablation": L without the weight, less L. A call of the model a weight.
+    - "ablation": L without the weight, less L. The model is called once for
+      each weight.
+    - A function `(model, data)` that returns a dict from weight path to array
+      is a score of yours.
+
+    >>> scores = mtf.weight_scores(model, (images, labels))
+    >>> scores["hidden/kernel"].shape
+    (64, 32)
+    >>> def distance_from_mean(model, data):
+    ...     kernel = model.get_layer("hidden").kernel.numpy()
+    ...     return {"hidden/kernel": abs(kernel - kernel.mean())}
+    >>> mine = mtf.weight_scores(model, method=distance_from_mean)
+    >>> [*mine]
+    ['hidden/kernel']
 
     Args:
         model: Built `keras.Model`. It is not changed.
         data: Arrays `(x, y)` or batches of them, as in `network.batches`.
             "random" and "magnitude" need none.
-        method: One of `METHODS`.
-        loss: As in `keras.Model.compile`; `None` for that of `model`.
+        method: One of `METHODS`, or a function of `model` and `data` as they
+            were given. The function may leave weights out, but not score one
+            that `layers` and `roles` do not choose.
+        loss: As in `keras.Model.compile`, one for all outputs; `None` for that
+            of `model`.
         layers: As in `MaskedModel`.
         roles: As in `MaskedModel`.
-        steps: Positive int, of integrated gradients.
-        seed: Int, not negative, of random scores.
+        steps: Positive int, number of steps of integrated gradients.
+        seed: Int of random scores; `None` is random.
 
     Returns:
         Dict from weight path to float32 array; higher matters more.
@@ -83,15 +104,20 @@ def weight_scores(
         - [Lee et al., 2019](https://arxiv.org/abs/1810.02340), SNIP
         - [Sun et al., 2024](https://arxiv.org/abs/2306.11695), Wanda
     """
-    if method not in METHODS:
-        raise ValueError(f"`method` must be one of {METHODS}, got {method!r}.")
-    seed = checks.integer("seed", seed)
+    if method not in METHODS and not callable(method):
+        raise ValueError(
+            f"`method` must be one of {METHODS} or a function (model, data), "
+            f"got {method!r}."
+        )
+    seed = checks.seed(seed)
     steps = checks.integer("steps", steps, least=1)
     chosen = model_weights.chosen_weights(model, roles, layers)
     weights = {
         path: _wide(weight.variable.numpy()) for path, weight in chosen.items()
     }
-    if method == "random":
+    if callable(method):
+        found = _checked(method(model, data), weights)
+    elif method == "random":
         rng = np.random.default_rng(seed)
         found = {
             p: rng.random(w.shape, dtype="float32") for p, w in weights.items()
@@ -102,15 +128,25 @@ def weight_scores(
         raise ValueError(f"`method`={method!r} needs `data`.")
     elif method == "activation":
         found = _by_activation(model, data, weights)
-    elif method == "ablation":
-        found = _by_ablation(_Task(model, data, loss), weights)
     else:
-        at = range(1, steps + 1) if method == "integrated_gradients" else (1,)
-        found = _by_gradient(_Task(model, data, loss), weights, at)
+        if loss is None:
+            loss = getattr(model, "loss", None)
+        evaluation.check_one_loss(model, loss)
+        asked = evaluation.Evaluation(model, {"loss": loss, "metrics": None})
+        if method == "ablation":
+            found = _by_ablation(asked, weights, data)
+        else:
+            at = range(1, steps + 1) if method != "gradient" else (1,)
+            found = _by_gradient(asked, weights, data, at)
     return {path: values.astype("float32") for path, values in found.items()}
 
 
-def top_weights(scores, share, scope="model"):
+def top_weights(
+    scores: Mapping[str, np.ndarray],
+    *,
+    share: float,
+    scope: Literal["model", "weight"] = "model",
+) -> weight_mask.WeightMask:
     """Returns the weights with the highest scores.
 
     Args:
@@ -141,99 +177,46 @@ def top_weights(scores, share, scope="model"):
     )
 
 
-class _Task:
-    """The mean loss of a model over data, as a function of its weights."""
-
-    def __init__(self, model, data, loss):
-        loss = getattr(model, "loss", None) if loss is None else loss
-        if loss is None or isinstance(loss, (dict, list, tuple)):
+def _checked(found, weights):
+    """Returns what a user's function says of weights, or refuses it."""
+    shapes = {path: weight.shape for path, weight in weights.items()}
+    if not isinstance(found, Mapping) or not found:
+        raise ValueError(
+            "`method` must return a dict from weight path to array, got "
+            f"{found!r}."
+        )
+    arrays = {path: np.asarray(values) for path, values in found.items()}
+    for path, array in arrays.items():
+        if array.shape != shapes.get(path):
             raise ValueError(
-                "`loss` must be one loss for all outputs, or None for that of "
-                f"a compiled model; for {model.name!r} it is {loss!r}."
+                f"`method` returned scores of shape {array.shape} for "
+                f"{path!r}; the weights to score are {shapes}."
             )
-        self._loss = keras.losses.get(loss)
-        self._call = functional_call.FunctionalCall(model)
-        self._model, self._data = model, data
-
-    def loss(self, values, inputs, targets):
-        """Returns the sum of the losses of a batch's examples, a tensor."""
-        own = self._call.variables  # of float16, say
-        values = {p: tf.cast(x, own[p].dtype) for p, x in values.items()}
-        outputs = self._call(values, inputs)
-        keras_mask = keras_private.get_keras_mask(outputs)
-        outputs = keras.tree.map_structure(activations.in_float, outputs)
-        if tf.is_tensor(outputs):
-            if keras_mask is not None:
-                keras_private.set_keras_mask(outputs, keras_mask)
-            losses = scoring.by_example(self._loss, targets, outputs)
-            return tf.reduce_sum(losses)
-        mean = tf.reduce_mean(tf.cast(self._loss(targets, outputs), tf.float32))
-        rows = tf.shape(keras.tree.flatten(outputs)[0])[0]
-        return tf.cast(rows, tf.float32) * mean
-
-    def mean(self, function):
-        """Returns the mean over the data of what is a sum over each batch."""
-        total, count = None, 0
-        for inputs, targets in batches.read(
-            "data", self._data, model=self._model
-        ):
-            found = keras.tree.map_structure(
-                lambda x: x.numpy().astype("float64"),
-                function(inputs, targets),
-            )
-            if total is not None:
-                found = keras.tree.map_structure(np.add, total, found)
-            total, count = found, count + batches.count_rows(targets)
-        found = keras.tree.map_structure(lambda x: x / count, total)
-        if not all(np.isfinite(x).all() for x in keras.tree.flatten(found)):
+        if array.dtype.kind not in "iufb" or not np.isfinite(array).all():
             raise ValueError(
-                f"The loss of {self._model.name!r} or its gradients are NaN or "
-                f"infinite{activations.overflow(self._model)}."
+                f"The scores that `method` returned for {path!r} must be "
+                "finite numbers."
             )
-        return found
-
-    def slopes(self, values):
-        """Returns dL/dw at some values of the weights, a dict by path."""
-        return self.mean(functools.partial(self._finite, _tensors(values)))
-
-    def _finite(self, values, inputs, targets):
-        """Returns slopes, of a smaller loss where float16 overflows."""
-        for scale in (2.0**10, 1.0, 2.0**-10, 2.0**-20):
-            found = self._slopes(values, inputs, targets, tf.constant(scale))
-            parts = [
-                tf.reduce_all(tf.math.is_finite(x)) for x in found.values()
-            ]
-            if all(parts) or not activations.overflow(self._model):
-                break
-        return {p: x / tf.cast(scale, x.dtype) for p, x in found.items()}
-
-    @functools.cached_property
-    def _slopes(self):
-        @tf.function(autograph=False, reduce_retracing=True)
-        def slopes(values, inputs, targets, scale):
-            with tf.GradientTape() as tape:
-                tape.watch(values)
-                loss = scale * self.loss(values, inputs, targets)
-            return tape.gradient(
-                loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
-            )
-
-        return slopes
+    return arrays
 
 
-def _by_gradient(task, weights, at):
+def _by_gradient(asked, weights, data, at):
     """Returns |w| times the mean of |dL/dw| at parts of all the weights."""
     found = {path: np.zeros_like(w) for path, w in weights.items()}
     for step in at:
         part = np.float32(step / len(at))
-        slopes = task.slopes({p: w * part for p, w in weights.items()})
+        slopes = asked.slopes({p: w * part for p, w in weights.items()}, data)
         for path, slope in slopes.items():
             found[path] += np.abs(slope) / len(at)
     return {path: np.abs(w) * found[path] for path, w in weights.items()}
 
 
-def _by_ablation(task, weights):
+def _by_ablation(asked, weights, data):
     """Returns by how much the loss rises without each weight."""
+    values = {path: tf.constant(weight) for path, weight in weights.items()}
+
+    def total(values, inputs, targets):
+        return tf.reduce_sum(asked.losses(values, inputs, targets))
 
     @tf.function(autograph=False, reduce_retracing=True)
     def losses(values, path, places, inputs, targets):
@@ -241,15 +224,16 @@ def _by_ablation(task, weights):
             weight = values[path]
             kept = tf.cast(tf.range(tf.size(weight)) != place, weight.dtype)
             changed = weight * tf.reshape(kept, weight.shape)
-            return task.loss({**values, path: changed}, inputs, targets)
+            return total({**values, path: changed}, inputs, targets)
 
         return tf.map_fn(without, places, fn_output_signature=tf.float32)
 
-    values, found = _tensors(weights), {}
+    found = {}
     for path, weight in weights.items():
         parts = [
-            task.mean(
-                functools.partial(losses, values, path, tf.constant(places))
+            asked.mean(
+                functools.partial(losses, values, path, tf.constant(places)),
+                data,
             )
             for places in np.array_split(
                 np.arange(weight.size, dtype="int32"),
@@ -257,7 +241,7 @@ def _by_ablation(task, weights):
             )
         ]
         found[path] = np.concatenate(parts).reshape(weight.shape)
-    whole = task.mean(functools.partial(task.loss, values))
+    whole = asked.mean(functools.partial(total, values), data)
     return {path: losses - whole for path, losses in found.items()}
 
 
@@ -324,7 +308,3 @@ def _dense(tensor):
 def _wide(values):
     """Returns an array of float32, or float64 if it is that."""
     return values if values.dtype == "float64" else values.astype("float32")
-
-
-def _tensors(values):
-    return {path: tf.constant(value) for path, value in values.items()}

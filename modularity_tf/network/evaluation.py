@@ -1,69 +1,275 @@
-"""What a model does with some of its weights: for many sets of them, fast."""
+"""What a model does under some of its weights: one way to ask."""
 
 import functools
 import hashlib
 import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from modularity_tf import stats
-from modularity_tf.network import batches, functional_call, scoring
+from modularity_tf.network import (
+    activations,
+    batches,
+    functional_call,
+    keras_private,
+    measurement,
+    scoring,
+)
 
+Tensors: TypeAlias = Mapping[str, tf.Tensor]
+Flags: TypeAlias = Mapping[str, np.ndarray]  # True for weights that stay
+Examples: TypeAlias = list[tuple[Any, Any]]
 _BATCH_SIZE = 1024  # of examples in one call
+_SMALLER = (2.0**10, 1.0, 2.0**-10, 2.0**-20)  # losses, till float16 holds
 
 
 class Evaluation:
-    """The performance of a model with some of its weights, on examples.
+    """How well a model does its task under some of its weights.
 
-    Nothing is cloned or traced for a set of weights: which stay is an input
-    of one compiled function.
+    The weights are an input of compiled functions: nothing is cloned, written
+    to or traced for one more set of them. Three questions are asked, and none
+    answers another:
+
+    - `measure`: the performance of each output in a whole pass, by Keras's own
+      metrics, of which some (the area under a curve) have no value of a single
+      example. It is for a choice between masks.
+    - `by_example`: a value of each example, of one accuracy or loss, as
+      intervals and paired tests need it.
+    - `losses`, `mean` and `slopes`: a loss that weights of any value, not only
+      kept or removed ones, change smoothly. It is for scores of weights.
+
+    What `MaskedModel` trains on is Keras's `compute_loss`, with the penalties,
+    sample weights and loss weights of a compiled model, and is no part of it.
+
+    Args:
+        model: Built `keras.Model`. It is not changed.
+        objective: As `scoring.objective` returns it.
+        performance: As in `find_weights`, for `measure`.
+        learns: Bool, as in `FunctionalCall`.
+
+    Attributes:
+        measure: `Measure`.
+
+    Raises:
+        ValueError: If `performance` can't be measured.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        objective: Mapping[str, Any],
+        performance: Any = None,
+        *,
+        learns: bool = False,
+    ) -> None:
+        self._model, self._objective = model, objective
+        self._call = functional_call.FunctionalCall(model, learns=learns)
+        self.measure = measurement.Measure(
+            lambda kept, inputs: self._call(self._call.kept(kept), inputs),
+            objective,
+            performance,
+            getattr(model, "output_names", None),
+        )
+
+    def by_example(self, kept: Flags, examples: Examples) -> np.ndarray:
+        """Returns the accuracy, or the loss, of each example.
+
+        The accuracy, if that is one of the metrics and the only such one, and
+        there is one output; else the loss, summed over outputs.
+
+        Args:
+            kept: Dict from weight path to boolean array; always the same
+                paths.
+            examples: List of `(inputs, targets)`, tensors.
+
+        Returns:
+            Float64 array `(examples,)`.
+        """
+        flags = {path: tf.constant(value) for path, value in kept.items()}
+        found = [self._step(flags, *batch).numpy() for batch in examples]
+        return np.concatenate(found).astype("float64")
+
+    def losses(self, values: Tensors, inputs: Any, targets: Any) -> tf.Tensor:
+        """Returns the loss of each example of a batch, summed over outputs.
+
+        Args:
+            values: Dict from weight path to the tensor in its place.
+            inputs: What the model takes.
+            targets: Of the same examples.
+        """
+        own = self._call.variables  # of float16, say
+        values = {p: tf.cast(x, own[p].dtype) for p, x in values.items()}
+        return self._of_each(self._objective["loss"], values, inputs, targets)
+
+    def mean(
+        self, function: Callable[[Any, Any], Any], data: batches.Data
+    ) -> Any:
+        """Returns the mean over data of what is a sum over each batch.
+
+        Args:
+            function: From inputs and targets to a nest of tensors.
+            data: As in `network.batches`.
+
+        Returns:
+            Nest of float64 arrays.
+
+        Raises:
+            ValueError: If one is NaN or infinite.
+        """
+        total, count = None, 0
+        for inputs, targets in batches.read("data", data, model=self._model):
+            found = keras.tree.map_structure(
+                lambda x: x.numpy().astype("float64"),
+                function(inputs, targets),
+            )
+            if total is not None:
+                found = keras.tree.map_structure(np.add, total, found)
+            total, count = found, count + batches.count_rows(targets)
+        found = keras.tree.map_structure(lambda x: x / count, total)
+        if not all(np.isfinite(x).all() for x in keras.tree.flatten(found)):
+            raise ValueError(
+                f"The loss of {self._model.name!r} or its gradients are NaN or "
+                f"infinite{activations.overflow(self._model)}."
+            )
+        return found
+
+    def slopes(
+        self, values: Mapping[str, np.ndarray], data: batches.Data
+    ) -> dict[str, np.ndarray]:
+        """Returns the gradient of the mean loss at some values of weights.
+
+        Args:
+            values: Dict from weight path to array.
+            data: As in `network.batches`.
+
+        Returns:
+            Dict from weight path to float64 array.
+        """
+        weights = {path: tf.constant(value) for path, value in values.items()}
+        return self.mean(functools.partial(self._finite, weights), data)
+
+    def _finite(self, weights, inputs, targets):
+        """Returns slopes, of a smaller loss where float16 overflows."""
+        for scale in _SMALLER:
+            found = self._slopes(weights, inputs, targets, tf.constant(scale))
+            is_finite = all(
+                tf.reduce_all(tf.math.is_finite(x)) for x in found.values()
+            )
+            if is_finite or not activations.overflow(self._model):
+                break
+        return {p: x / tf.cast(scale, x.dtype) for p, x in found.items()}
+
+    @functools.cached_property
+    def _slopes(self):
+        @tf.function(autograph=False, reduce_retracing=True)
+        def slopes(weights, inputs, targets, scale):
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                losses = self.losses(weights, inputs, targets)
+                loss = scale * tf.reduce_sum(losses)
+            return tape.gradient(
+                loss,
+                weights,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+
+        return slopes
+
+    @functools.cached_property
+    def _step(self):
+        @tf.function(autograph=False, reduce_retracing=True)
+        def step(kept, inputs, targets):
+            values = self._call.kept(kept)
+            function = self._accuracy or self._objective["loss"]
+            if _is_several(targets):
+                function = self._objective["loss"]
+            return self._of_each(function, values, inputs, targets)
+
+        return step
+
+    @functools.cached_property
+    def _accuracy(self):
+        found = scoring.accuracies(self._objective["metrics"])
+        return found[0] if len(found) == 1 else None
+
+    def _of_each(self, function, values, inputs, targets):
+        """Returns a loss or an accuracy of each example, a tensor."""
+        outputs = keras.tree.flatten(self._call(values, inputs))
+        return tf.add_n(
+            [
+                scoring.by_example(function, y, _in_float(x))
+                for y, x in zip(
+                    keras.tree.flatten(targets), outputs, strict=True
+                )
+            ]
+        )
+
+
+def check_one_loss(model: keras.Model, loss: Any) -> None:
+    """Raises `ValueError` unless there is one loss for all outputs."""
+    if loss is None or isinstance(loss, (dict, list, tuple)):
+        raise ValueError(
+            "`loss` must be one loss for all outputs, or None for that of "
+            f"a compiled model; for {model.name!r} it is {loss!r}."
+        )
+
+
+class OnExamples(Evaluation):
+    """An evaluation on some examples, on a scale and with intervals.
 
     Args:
         model: Built `keras.Model`.
         examples: List of `(inputs, targets)`, tensors, as `examples_of`
             returns it.
-        objective: As `performance.objective` returns it.
+        objective: As `scoring.objective` returns it.
         nothing: Dict as `kept` of `values`, with which nothing is left.
-        scale: Another `Evaluation`, whose scale of the loss is taken; `None`
+        scale: Another `OnExamples`, whose scale of the loss is taken; `None`
             for one from `nothing` to the whole model.
 
+    Attributes:
+        name: Str, what performance is.
+        whole: What `values` returns of the whole model.
+        copies: Which of the distinct examples each of them is, an int array.
+
     Raises:
-        ValueError: If `model` itself does not perform, or there is a loss an
-            output.
+        ValueError: If `model` itself does not perform, or there is not one
+            loss for all outputs.
     """
 
-    def __init__(self, model, examples, objective, nothing, scale=None):
-        self._call = functional_call.FunctionalCall(model)
+    def __init__(
+        self,
+        model: keras.Model,
+        examples: Examples,
+        objective: Mapping[str, Any],
+        nothing: Flags,
+        scale: "OnExamples | None" = None,
+    ) -> None:
+        check_one_loss(model, objective["loss"])
+        super().__init__(model, objective)
         self._examples, self.copies = examples, copies_of(examples)
-        self._loss, self._accuracy = objective["loss"], None
-        if isinstance(self._loss, (dict, list, tuple)):
-            raise ValueError(
-                "`loss` must be one loss for all outputs, or None for that of "
-                f"a compiled model; for {model.name!r} it is {self._loss!r}."
-            )
-        found = scoring.accuracies(objective["metrics"])
-        if len(found) == 1 and not _is_several(examples[0][1]):
-            (self._accuracy,) = found
-        self.name = "accuracy" if self._accuracy else scoring.LOSS_EXPLAINED
+        is_loss = self._accuracy is None or _is_several(examples[0][1])
+        self.name = scoring.LOSS_EXPLAINED if is_loss else "accuracy"
         self.whole = self.values(
             {path: np.ones_like(value) for path, value in nothing.items()}
         )
         self._scale = None
         if scale is not None:
             self._scale = scale._scale  # of one model, for both
-        elif self._accuracy is None:
+        elif is_loss:
             self._scale = self.whole, self.values(nothing)
         if scale is None:
             self._check_performs(model)
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Int, the number of examples."""
         return len(self.whole)
 
-    def values(self, kept):
+    def values(self, kept: Flags) -> np.ndarray:
         """Returns the accuracy, or the loss, of each example.
 
         Args:
@@ -73,17 +279,13 @@ class Evaluation:
         Returns:
             Float64 array `(examples,)`.
         """
-        kept = {path: tf.constant(value) for path, value in kept.items()}
-        found = [
-            self._step(kept, *example).numpy() for example in self._examples
-        ]
-        return np.concatenate(found).astype("float64")
+        return self.by_example(kept, self._examples)
 
-    def performance(self, values):
+    def performance(self, values: np.ndarray) -> float:
         """Returns the performance of what `values` returned, a float."""
         return float(self._of_means(*(x.mean() for x in self._parts(values))))
 
-    def interval(self, values, seed):
+    def interval(self, values: np.ndarray, seed: int) -> tuple[float, float]:
         """Returns the 95 % interval of the performance, over examples.
 
         That of Wilson where each example is right or wrong, else bootstrap.
@@ -100,7 +302,9 @@ class Evaluation:
             self._of_means, self._parts(values), seed, self.copies
         )
 
-    def is_fall(self, before, after, tolerance):
+    def is_fall(
+        self, before: np.ndarray, after: np.ndarray, tolerance: float
+    ) -> tuple[bool, bool]:
         """Returns what the examples tell of a fall of performance.
 
         Args:
@@ -116,7 +320,7 @@ class Evaluation:
             losses, whole = -losses, self._scale[1] - self._scale[0]
         return stats.fall_test(losses, whole, tolerance, self.copies)
 
-    def notice(self, paths, seed):
+    def notice(self, paths: Iterable[str], seed: int) -> dict[str, np.ndarray]:
         """Returns which weights any output notices, on any example.
 
         Those without which no output changes, to first order: weights that
@@ -158,26 +362,6 @@ class Evaluation:
                 found[path] |= (slope * weights[path]).numpy() != 0
         return found
 
-    @functools.cached_property
-    def _step(self):
-        @tf.function(autograph=False, reduce_retracing=True)
-        def step(kept, inputs, targets):
-            weights = {
-                path: tf.where(flags, self._call.variables[path].value, 0)
-                for path, flags in kept.items()
-            }
-            outputs = keras.tree.flatten(self._call(weights, inputs))
-            targets = keras.tree.flatten(targets)
-            function = self._accuracy or self._loss
-            return tf.add_n(
-                [
-                    scoring.by_example(function, *both)
-                    for both in zip(targets, outputs, strict=True)
-                ]
-            )
-
-        return step
-
     def _parts(self, values):
         return [values, *(self._scale or ())]
 
@@ -202,7 +386,12 @@ class Evaluation:
             )
 
 
-def examples_of(data, most, seed, model=None):
+def examples_of(
+    data: batches.Data,
+    most: int,
+    seed: int,
+    model: keras.Model | None = None,
+) -> Examples:
     """Returns some examples of users' data, as tensors, in batches.
 
     Args:
@@ -236,7 +425,7 @@ def examples_of(data, most, seed, model=None):
     return found
 
 
-def copies_of(examples):
+def copies_of(examples: Examples) -> np.ndarray:
     """Returns which of the distinct examples each of them is.
 
     Args:
@@ -272,3 +461,12 @@ def _digests(tensor):
 
 def _is_several(targets):
     return len(keras.tree.flatten(targets)) != 1
+
+
+def _in_float(outputs):
+    """Returns outputs in float32 at least, with their Keras mask."""
+    wide = activations.in_float(outputs)
+    keras_mask = keras_private.get_keras_mask(outputs)
+    if keras_mask is not None and wide is not outputs:
+        keras_private.set_keras_mask(wide, keras_mask)
+    return wide

@@ -1,8 +1,11 @@
 """Calls a Keras model with other values in place of its weights."""
 
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -26,7 +29,7 @@ class FunctionalCall:
         ValueError: If `model` is not a built Keras model.
     """
 
-    def __init__(self, model, learns=False):
+    def __init__(self, model: keras.Model, *, learns: bool = False) -> None:
         self._ends = ("StopGradient",) if learns else ()
         weights = model_weights.model_weights(model)
         self.variables = {p: weight.variable for p, weight in weights.items()}
@@ -41,7 +44,20 @@ class FunctionalCall:
             for variable in (layer.moving_mean, layer.moving_variance)
         )
 
-    def __call__(self, values, inputs):
+    def kept(
+        self, flags: Mapping[str, np.ndarray | tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Returns the model's weights with 0 in place of those removed.
+
+        Args:
+            flags: Dict from weight path to booleans, True for what stays.
+        """
+        return {
+            path: ops.where(stays, self.variables[path].value, 0)
+            for path, stays in flags.items()
+        }
+
+    def __call__(self, values: Mapping[str, tf.Tensor], inputs: Any) -> Any:
         """Calls the model.
 
         Args:
@@ -69,7 +85,9 @@ class FunctionalCall:
             self._check_noticed(values, outputs)
         return outputs
 
-    def call_parts(self, values, parts):
+    def call_parts(
+        self, values: Sequence[Mapping[str, tf.Tensor]], parts: Sequence[Any]
+    ) -> Any:
         """Calls the model on each part of a batch with values of its own.
 
         Args:

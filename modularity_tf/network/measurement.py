@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -51,14 +51,15 @@ class Measured:
 
 
 class Measure:
-    """Measures a model, with whatever weights it has at the time of a call.
+    """Measures a model under the weights that a call keeps.
 
     Metric objects are used as they are, by Keras's stateless API: their state
     is neither read nor changed.
 
     Args:
-        call: Function from inputs to the outputs of the model.
-        objective: As `performance.objective` returns it.
+        call: Function to the outputs of the model, from a dict from weight path
+            to booleans, True for what stays, and inputs.
+        objective: As `scoring.objective` returns it.
         performance: As in `find_weights`.
         names: Names of the outputs, or `None`.
 
@@ -69,8 +70,8 @@ class Measure:
 
     def __init__(
         self,
-        call: Callable[[Any], Any],
-        objective: dict[str, Any],
+        call: Callable[[Any, Any], Any],
+        objective: Mapping[str, Any],
         performance: Any = None,
         names: Sequence[str] | None = None,
     ) -> None:
@@ -81,18 +82,25 @@ class Measure:
         self.loss_weights: list[float] = []
 
     def __call__(
-        self, batches: Iterable, most: float = math.inf
+        self,
+        kept: Mapping[str, np.ndarray],
+        batches: Iterable,
+        most: float = math.inf,
     ) -> list[Measured]:
-        """Returns what the model does now, one value for each output.
+        """Returns what the model does, one value for each output.
 
         Args:
+            kept: Dict from weight path to booleans, True for what stays;
+                weights without an entry stay.
             batches: Of examples, as of `network.batches`.
             most: Number of rows after which to stop.
 
         Raises:
             ValueError: If losses or metrics do not fit the outputs.
         """
-        (found,) = self._pass(self._step, batches, [None], most)
+        flags = {path: tf.constant(value) for path, value in kept.items()}
+        step = functools.partial(self._step, flags)
+        (found,) = self._pass(step, batches, [None], most)
         return found
 
     def chance(
@@ -119,9 +127,8 @@ class Measure:
         answers = [
             [*each, *[each[0]] * (count - len(each))] for each in answers
         ]
-        found = self._pass(
-            self._measure, batches, [*zip(*answers, strict=True)]
-        )
+        step = functools.partial(self._measure, {})
+        found = self._pass(step, batches, [*zip(*answers, strict=True)])
         return [
             max(one.value for one in of_output)
             if of_output[0].is_accuracy
@@ -133,7 +140,7 @@ class Measure:
         """Returns what is measured, once for each of `answers`.
 
         Args:
-            step: A compiled `_measure`.
+            step: `_measure` of some weights.
             batches: As in a call.
             answers: List of `None`, for the answers as they are, or tuples of
                 one constant answer for each output.
@@ -168,11 +175,11 @@ class Measure:
             self._measure, autograph=False, reduce_retracing=True
         )
 
-    def _measure(self, batch, states, answers):
+    def _measure(self, kept, batch, states, answers):
         inputs, targets, weights = (*batch, None)[:3]
         targets = self._flat("labels", targets)
         if answers[0] is None or self._is_varying:
-            outputs = self._flat("outputs", self._call(inputs))
+            outputs = self._flat("outputs", self._call(kept, inputs))
         else:
             rows = len(targets[0])
             outputs = [
@@ -200,7 +207,7 @@ class Measure:
 
     def _prepare(self, inputs, targets):
         """Takes losses and metrics apart, by output."""
-        outputs = self._call(inputs)
+        outputs = self._call({}, inputs)
         self._keys = _keys(outputs, self._names)
         targets = self._flat("labels", targets)
         flat = self._flat("outputs", outputs)

@@ -158,11 +158,11 @@ def check(
         seeds.generators_of(model, seed),
         seeds.generators_of(untrained or model, seed),
     ):
-        network = evaluation.Evaluation(model, data, objective, parts.nothing)
+        network = evaluation.OnExamples(model, data, objective, parts.nothing)
         checker = _Check(finding, parts, network, settings)
         twin = None
         if untrained is not None:
-            twin = evaluation.Evaluation(
+            twin = evaluation.OnExamples(
                 untrained, data, objective, parts.nothing, network
             )
         alone, rest = checker.faithfulness(twin), checker.completeness()
@@ -327,7 +327,7 @@ class _Check:
         """
         mine = self._parts.flat(self._finding.values)
         both = np.zeros(mine.size, bool)
-        both[self._parts.flat(self._counts)] = self._concatenated(other)
+        both[self._parts.flat(self._counts)] = self._parts.flat(other)
         members, common = np.flatnonzero(mine), np.flatnonzero(mine & both)
         if not common.size:
             return 0.0
@@ -346,9 +346,6 @@ class _Check:
             )
             falls.append((self._drops(without), is_all))
         return sharing_of_sets.need(*falls)
-
-    def _concatenated(self, values):
-        return np.concatenate([values[path] for path in self._parts.paths])
 
     def _without_some(self, members, size, count, stream):
         """Returns what the examples say without some of the part.

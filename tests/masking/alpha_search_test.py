@@ -77,7 +77,9 @@ class SearchAlphaTest(parameterized.TestCase):
             alpha_search.search_alpha(falling(1.0)[0], **kwargs)
 
     def test_gives_up_with_advice(self):
-        with self.assertRaisesRegex(ValueError, "never crossed.*`start`"):
+        with self.assertRaisesRegex(
+            alpha_search.NoMaskError, "never crossed.*`start`"
+        ):
             alpha_search.search_alpha(lambda alpha: (0.9, 1.0), 0.9)
 
     @parameterized.parameters((0.9, 1.0, False), (0.1, 1.0, True))

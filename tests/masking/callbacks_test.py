@@ -212,30 +212,46 @@ class MaskHealthTest(parameterized.TestCase, tf.test.TestCase):
         model = masked()
         self.set_logits(model, {"first/kernel": [-5.0]})
         health = callbacks.MaskHealth((x, y))
-        with (
-            mock.patch.object(health, "_lost", lambda: 0.3),
-            self.assertWarnsRegex(
-                callbacks.DeadLayerWarning, "nothing is kept of first/kernel"
-            ),
-        ):
-            self.fit(model, health)
-        with (
-            mock.patch.object(health, "_lost", lambda: 0.05),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("error", callbacks.DeadLayerWarning)
-            self.fit(model, health)
+        for mask, is_told in ((0.3, True), (0.05, False)):
+            with mock.patch.object(
+                health, "_losses", lambda *rows, mask=mask: (0.0, mask, 1.0)
+            ):
+                self.fit(model, health)
+            self.assertEqual("dead" in health.advice, is_told)
+            if is_told:
+                self.assertIn("kept of first/kernel", health.advice["dead"])
 
     def test_what_a_mask_loses_lies_between_the_model_and_nothing(self):
         x = np.ones((8, 4), "float32")
         model = masked()
-        health = callbacks.MaskHealth((x, model.model(x).numpy()))
+        health = callbacks.MaskHealth()
         health.set_model(model)
-        for level, expected in ((5.0, 0.0), (-5.0, 1.0)):
+        y = model.model(x).numpy()
+        for level, expected in ((5.0, 0.0), (-5.0, np.mean(y**2))):
             self.set_logits(model, {path: [level] for path in PATHS})
-            self.assertAllClose(health._lost(), expected)
-            for logits in model.mask_logits.values():
-                self.assertAllEqual(logits, np.full(logits.shape, level))
+            whole, mask, nothing = health._losses(x, y)
+            self.assertAllClose(whole, 0.0)
+            self.assertAllClose(mask, expected)
+            self.assertAllClose(nothing, np.mean(y**2))
+
+    def test_advice_is_kept_and_need_not_be_a_warning(self):
+        model = masked()
+        self.set_logits(model, {"first/kernel": [-1.0, 1.0]})
+        health = callbacks.MaskHealth(warns=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            self.fit(model, health)
+        self.assertIn("undecided", health.advice)
+        self.set_logits(model, {})
+        self.fit(model, health)
+        self.assertNotIn("undecided", health.advice)
+
+    def test_steps_are_counted_however_many_are_taken_at_once(self):
+        told, model = [], masked()
+        model.compile("sgd", loss="mse", steps_per_execution=2)
+        counter = callbacks.StepCounter(told.append)
+        self.fit(model, counter, batch_size=4, epochs=3)
+        self.assertEqual((told, counter.taken), ([2, 2, 2], 6))
 
     def test_a_sound_mask_gives_no_warning(self):
         model = masked()

@@ -21,7 +21,9 @@ class MaskedDenseTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(layer(x), expected, atol=1e-5)
 
     def test_a_sample_removes_whole_weights(self):
-        layer = layers.MaskedDense(units=50, keep_probability=0.3, seed=1)
+        layer = layers.MaskedDense(
+            units=50, initial_keep_probability=0.3, seed=1
+        )
         layer.build((None, 40))
         layer.set_weights([np.ones((40, 50)), np.zeros(50), np.zeros((40, 50))])
         sampled = layer(np.eye(40), training=True)  # the masked kernel itself

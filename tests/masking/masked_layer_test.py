@@ -12,7 +12,7 @@ from modularity_tf.masking import mask_sampling
 MASK = {
     "num_samples": 2,
     "alpha": 1e-3,
-    "keep_probability": 0.8,
+    "initial_keep_probability": 0.8,
     "mask_bias": True,
     "temperature": 2.0,
     "seed": 7,
@@ -79,7 +79,7 @@ class MaskedLayerTest(parameterized.TestCase, tf.test.TestCase):
     def test_each_part_of_a_batch_has_its_own_mask(
         self, layer_class, kwargs, shape
     ):
-        kwargs = {**kwargs, "activation": None, "keep_probability": 0.5}
+        kwargs = {**kwargs, "activation": None, "initial_keep_probability": 0.5}
         layer = layer_class(**kwargs)
         rows = np.random.default_rng(0).normal(size=(1, *shape[1:]))
         outputs = layer(np.repeat(rows, 4, axis=0), training=True).numpy()
@@ -155,7 +155,7 @@ class MaskedLayerTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("samples", {"num_samples": 0}, "`num_samples` must be"),
         ("alpha", {"alpha": -1}, "`alpha` must be .* at least 0, got -1"),
-        ("keep", {"keep_probability": 0.0}, "got 0.0"),
+        ("keep", {"initial_keep_probability": 0.0}, "got 0.0"),
         ("temperature", {"temperature": -1}, "`temperature` must be"),
         ("bias", {"mask_bias": True, "use_bias": False}, "`mask_bias=True`"),
         ("bias_str", {"mask_bias": "no"}, "`mask_bias` must be a bool"),
@@ -176,7 +176,11 @@ class MaskedLayerTest(parameterized.TestCase, tf.test.TestCase):
     def test_layers_with_one_seed_draw_masks_of_their_own(self):
         def draw(name=None, units=50):
             layer = layers.MaskedDense(
-                units, keep_probability=0.5, use_bias=False, seed=3, name=name
+                units,
+                initial_keep_probability=0.5,
+                use_bias=False,
+                seed=3,
+                name=name,
             )
             layer.build((None, 4))
             layer.kernel.assign(np.ones((4, units)))

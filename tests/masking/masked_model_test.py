@@ -116,11 +116,15 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
     def test_training_runs_in_inference_mode_with_one_mask_a_part(self):
         # Certain masks: dropout or batch statistics would show.
         model = image_model()
-        masked = masked_model.MaskedModel(model, keep_probability=1 - 1e-9)
+        masked = masked_model.MaskedModel(
+            model, initial_keep_probability=1 - 1e-9
+        )
         images, _ = image_data()
         self.assertAllClose(masked(images, training=True), model(images))
 
-        masked = masked_model.MaskedModel(model, keep_probability=0.5, seed=3)
+        masked = masked_model.MaskedModel(
+            model, initial_keep_probability=0.5, seed=3
+        )
         same = np.repeat(images[:1], 9, axis=0)
         rows = masked(same, training=True).numpy()
         cuts = [0, 2, 4, 6, 9]
@@ -133,7 +137,7 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
     def test_without_samples_half_a_batch_sees_the_thresholded_mask(self):
         model = image_model()
         masked = masked_model.MaskedModel(
-            model, num_samples=None, keep_probability=0.7
+            model, num_samples=None, initial_keep_probability=0.7
         )
         logits = masked.mask_logits["classifier/kernel"]
         logits.assign(np.where(np.arange(3) < 2, 1.0, -1.0) + 0 * logits)
@@ -273,7 +277,7 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
             model,
             num_samples=2,
             alpha=1e-3,
-            keep_probability=0.7,
+            initial_keep_probability=0.7,
             roles=["kernel", "bias"],
             layers=["conv", "classifier"],
             fixed_mask=fixed,
@@ -359,7 +363,7 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
 
         def trained(batch_size, accumulate):
             masked = masked_model.MaskedModel(
-                model, num_samples=1, keep_probability=1 - 1e-7, seed=0
+                model, num_samples=1, initial_keep_probability=1 - 1e-7, seed=0
             )
             masked.compile(
                 keras.optimizers.SGD(
@@ -408,8 +412,8 @@ with strategy.scope():
         [keras.Input((6,)), keras.layers.Dense(3), NoiseLeftOn(0.1)])
     mask = find_weights(
         model, (x, model.predict(x, verbose=0)), (x[:13], model(x[:13])),
-        loss="mse", alpha=1e-9, keep_probability=0.9, steps=4, batch_size=16,
-        verbose=0)
+        loss="mse", alpha=1e-9, initial_keep_probability=0.9, steps=4,
+        batch_size=16, verbose=0)
 assert mask.keep_fraction == 1
 print("same")
 """
@@ -499,7 +503,7 @@ print("same")
         ("alpha", {"alpha": -1.0}, "`alpha` must be .* at least 0, got -1.0"),
         ("alpha_nan", {"alpha": np.nan}, "`alpha` must be a finite number"),
         ("samples", {"num_samples": 0}, "`num_samples` must be .* got 0"),
-        ("keep", {"keep_probability": 1.0}, "in .0, 1., got 1.0"),
+        ("keep", {"initial_keep_probability": 1.0}, "in .0, 1., got 1.0"),
         ("temperature", {"temperature": 0.0}, "`temperature` must be"),
         ("role", {"roles": ["weights"]}, "'weights'; known are"),
         ("layer", {"layers": ["conv9"]}, "'conv9'"),

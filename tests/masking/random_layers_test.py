@@ -74,7 +74,7 @@ class RandomLayersTest(parameterized.TestCase, tf.test.TestCase):
                         (x[:512], y[:512]),
                         (x[512:], y[512:]),
                         alpha=1e-5,
-                        keep_probability=0.9,
+                        initial_keep_probability=0.9,
                         steps=100,
                         seed=np.int64(3),
                         callbacks=[
@@ -101,7 +101,9 @@ class RandomLayersTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_two_steps_of_training_see_two_draws(self):
         model, (x, y) = noisy_classifier(DropoutLeftOn(0.5, seed=1))
-        masked = mtf.MaskedModel(model, keep_probability=1 - 1e-7, alpha=0.0)
+        masked = mtf.MaskedModel(
+            model, initial_keep_probability=1 - 1e-7, alpha=0.0
+        )
         masked.compile(
             keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy"
         )

@@ -43,7 +43,9 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
         self, scope, signed
     ):
         model = _network()
-        scored = scored_model.ScoredModel(model, 0.3, None, scope, signed)
+        scored = scored_model.ScoredModel(
+            model, share=0.3, scope=scope, signed=signed
+        )
         _set_random_scores(scored)
         ranks = {p: v.numpy() for p, v in scored.scores.items()}
         if not signed:
@@ -63,11 +65,11 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
     def test_output_is_that_of_the_model_under_the_mask(self):
         model = _network()
         x, _ = _data()
-        scored = scored_model.ScoredModel(model, 0.5, seed=1)
+        scored = scored_model.ScoredModel(model, share=0.5, seed=1)
         expected = scored.weight_mask().apply(model)(x)
         self.assertAllClose(scored(x), expected, atol=1e-6)
         self.assertNotAllClose(scored(x), model(x), atol=1e-3)
-        whole = scored_model.ScoredModel(model, 1.0, seed=1)
+        whole = scored_model.ScoredModel(model, share=1.0, seed=1)
         self.assertAllClose(whole(x), model(x), atol=1e-6)
 
     @parameterized.parameters(True, False)
@@ -76,7 +78,7 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
         model = keras.Model(inputs, keras.layers.Dense(1, name="d")(inputs))
         kernel = np.array([[2.0], [-3.0], [0.5]])
         model.set_weights([kernel, np.zeros(1)])
-        scored = scored_model.ScoredModel(model, 1 / 3, signed=signed)
+        scored = scored_model.ScoredModel(model, share=1 / 3, signed=signed)
         scored.scores["d/kernel"].assign([[0.1], [-0.7], [0.2]])
         x = np.array([[1.0, 10.0, 100.0], [1.0, 20.0, 300.0]], "float32")
         with tf.GradientTape() as tape:
@@ -96,7 +98,7 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
                 return x @ keras.ops.relu(self.kernel)
 
         model = keras.Sequential([keras.Input((3,)), Rectified()])
-        scored = scored_model.ScoredModel(model, 1 / 3)
+        scored = scored_model.ScoredModel(model, share=1 / 3)
         x = np.array([[1.0, 10.0, 100.0]], "float32")
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(scored(x))
@@ -112,7 +114,7 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
         model.set_weights([kernel[:, None]])
         x = np.random.default_rng(0).normal(size=(512, 20)).astype("float32")
         y = x[:, [3, 8]] @ kernel[[3, 8]]
-        scored = scored_model.ScoredModel(model, 0.1, seed=0)
+        scored = scored_model.ScoredModel(model, share=0.1, seed=0)
         scored.compile(keras.optimizers.SGD(0.1), loss="mse")
         scored.fit(x, y, epochs=5, verbose=0)
         mask = scored.weight_mask("3 and 8")
@@ -126,7 +128,9 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
         compete = np.zeros((3, 4), bool)
         compete[1] = True
         candidates = weight_mask.WeightMask({"a/kernel": compete})
-        scored = scored_model.ScoredModel(model, 0.5, candidates, seed=0)
+        scored = scored_model.ScoredModel(
+            model, share=0.5, candidates=candidates, seed=0
+        )
         mask = scored.weight_mask().values
         self.assertEqual([*mask], ["a/kernel"])
         self.assertEqual(mask["a/kernel"].sum(), 2)
@@ -146,7 +150,7 @@ class ScoredModelTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_reset_is_a_fresh_start(self):
         x, y = _data()
-        scored = scored_model.ScoredModel(_network(), 0.3, seed=4)
+        scored = scored_model.ScoredModel(_network(), share=0.3, seed=4)
         start = {p: v.numpy() for p, v in scored.scores.items()}
         scored.compile(
             keras.optimizers.Adam(0.1), loss="sparse_categorical_crossentropy"

@@ -33,7 +33,7 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
 
     def scores(self, method, data=(X, Y), **kwargs):
         found = weight_scores.weight_scores(
-            self.model, data, method, **{"loss": "mse", **kwargs}
+            self.model, data, method=method, **{"loss": "mse", **kwargs}
         )
         self.assertEqual([*found], ["d/kernel"])
         self.assertEqual(found["d/kernel"].dtype, np.float32)
@@ -91,7 +91,7 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         (found,) = weight_scores.weight_scores(
-            model, (images, np.zeros(5)), "activation"
+            model, (images, np.zeros(5)), method="activation"
         ).values()
         size = np.sqrt(np.mean(images**2, axis=(0, 1, 2)))
         kernel = np.abs(model.layers[0].get_weights()[0])
@@ -120,8 +120,8 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         )
         data = (RNG.normal(size=(4, 3, 4, 4)), np.zeros(4))
         with self.assertRaisesRegex(ValueError, "'c' has its channels first"):
-            weight_scores.weight_scores(model, data, "activation")
-        found = weight_scores.weight_scores(pooled, data, "activation")
+            weight_scores.weight_scores(model, data, method="activation")
+        found = weight_scores.weight_scores(pooled, data, method="activation")
         self.assertEqual([*found], ["d/kernel"])
         mask = weight_mask.WeightMask({"d/kernel": np.eye(2, dtype=bool)})
         self.assertEqual([*mask.units(model).values], ["d"])
@@ -131,6 +131,14 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "'c' has its channels first"):
             mask.units(model)
 
+    def test_a_score_may_be_a_function_of_model_and_data(self):
+        def by_sign(model, data):
+            self.assertIs(model, self.model)
+            self.assertIs(data[0], X)
+            return {"d/kernel": model.get_weights()[0] > 0}
+
+        self.assertAllEqual(self.scores(by_sign), self.kernel > 0)
+
     def test_the_model_is_not_changed_and_layers_are_chosen(self):
         model = small_models.cnn()
         before = model.get_weights()
@@ -138,7 +146,7 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         found = weight_scores.weight_scores(
             model,
             (images, [0, 1, 1, 0]),
-            "gradient",
+            method="gradient",
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             layers="conv",
             roles="all",
@@ -148,6 +156,20 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("method", {"method": "mean"}, "`method` must be one of"),
+        ("nothing", {"method": lambda m, d: None}, "must return a dict .*None"),
+        (
+            "shape", {"method": lambda m, d: {"d/kernel": np.ones(3)}},
+            r"shape \(3,\) for 'd/kernel'.*'d/kernel': \(3, 2\)",
+        ),
+        (
+            "unknown", {"method": lambda m, d: {"d/bias": np.ones(2)}},
+            "for 'd/bias'; the weights to score",
+        ),
+        (
+            "nan",
+            {"method": lambda m, d: {"d/kernel": np.full((3, 2), np.inf)}},
+            "'d/kernel' must be finite",
+        ),
         ("no_data", {"data": None}, "`method`='gradient' needs `data`"),
         ("no_loss", {"loss": None}, "`loss` must be one loss"),
         ("layer", {"layers": "conv"}, "'conv'"),
@@ -190,7 +212,7 @@ class PaddingTest(parameterized.TestCase, tf.test.TestCase):
         wide = np.pad(tokens, [(0, 0), (0, 3)])
         short, wide, cut = (
             weight_scores.weight_scores(
-                model, batches, method, layers=["td", "last"], steps=2
+                model, batches, method=method, layers=["td", "last"], steps=2
             )
             for batches in (
                 [(tokens, tokens % 2)],
@@ -231,7 +253,7 @@ class PrecisionTest(parameterized.TestCase, tf.test.TestCase):
             )
             found[kind] = {
                 method: weight_scores.weight_scores(
-                    model, (inputs, Y), method, loss="mse"
+                    model, (inputs, Y), method=method, loss="mse"
                 )
                 for method, inputs in (
                     ("activation", x),
@@ -255,7 +277,10 @@ class PrecisionTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         found = weight_scores.weight_scores(
-            model, [(X.astype("float64"), Y[:, :1])], "gradient", loss="mse"
+            model,
+            [(X.astype("float64"), Y[:, :1])],
+            method="gradient",
+            loss="mse",
         )
         kernel, bias = model.get_weights()
         slope = 2 * X.T @ (X @ kernel + bias - Y[:, :1]) / len(X)
@@ -267,7 +292,9 @@ class PrecisionTest(parameterized.TestCase, tf.test.TestCase):
         )
         model.set_weights([np.full((3, 2), 6e4), np.zeros(2)])
         with self.assertRaisesRegex(ValueError, "overflow in float16"):
-            weight_scores.weight_scores(model, (X, Y), "gradient", loss="mse")
+            weight_scores.weight_scores(
+                model, (X, Y), method="gradient", loss="mse"
+            )
 
 
 class TopWeightsTest(tf.test.TestCase):
@@ -277,10 +304,12 @@ class TopWeightsTest(tf.test.TestCase):
     }
 
     def test_are_the_highest_of_all_or_of_each_tensor(self):
-        found = weight_scores.top_weights(self.SCORES, 0.5)
+        found = weight_scores.top_weights(self.SCORES, share=0.5)
         self.assertAllEqual(found.values["a"], [[False, True], [False, False]])
         self.assertAllEqual(found.values["b"], [True, True])
-        found = weight_scores.top_weights(self.SCORES, 0.5, scope="weight")
+        found = weight_scores.top_weights(
+            self.SCORES, share=0.5, scope="weight"
+        )
         self.assertAllEqual(found.values["a"], [[False, True], [True, False]])
         self.assertAllEqual(found.values["b"], [True, False])
         self.assertEqual(found.provenance, {"share": 0.5, "scope": "weight"})
@@ -288,9 +317,9 @@ class TopWeightsTest(tf.test.TestCase):
     def test_refuses(self):
         for share in (0.0, 1.1):
             with self.assertRaisesRegex(ValueError, "`share` must be"):
-                weight_scores.top_weights(self.SCORES, share)
+                weight_scores.top_weights(self.SCORES, share=share)
         with self.assertRaisesRegex(ValueError, "`scope` must be"):
-            weight_scores.top_weights(self.SCORES, 0.5, "layer")
+            weight_scores.top_weights(self.SCORES, share=0.5, scope="layer")
 
 
 if __name__ == "__main__":

@@ -469,7 +469,7 @@ class SparseInputsTest(parameterized.TestCase, tf.test.TestCase):
                     for method in ("gradient", "activation", "ablation")
                 },
             }
-            tasks = evaluation.Evaluation(
+            tasks = evaluation.OnExamples(
                 model,
                 evaluation.examples_of(data, 20, 0, model),
                 {"loss": loss, "metrics": ["accuracy"]},
@@ -494,7 +494,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             *validation,
             loss="mse",
             alpha=0.0,
-            keep_probability=0.9,
+            initial_keep_probability=0.9,
             num_samples=2,
             steps=2,
             batch_size=4,

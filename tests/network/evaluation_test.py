@@ -35,7 +35,7 @@ class EvaluationTest(tf.test.TestCase):
             "hidden/kernel": np.zeros((3, 2), bool),
             "out/kernel": np.zeros((2, 1), bool),
         }
-        self.evaluation = evaluation.Evaluation(
+        self.evaluation = evaluation.OnExamples(
             self.model, self.data, OBJECTIVE, self.nothing
         )
 
@@ -92,7 +92,7 @@ class EvaluationTest(tf.test.TestCase):
             ]
         )
         x = np.array([[1, 3], [3, 4]])
-        found = evaluation.Evaluation(
+        found = evaluation.OnExamples(
             net,
             evaluation.examples_of((x, np.array(net(x))), 9, 0),
             OBJECTIVE,

@@ -250,7 +250,9 @@ class UnnoticedWeightsTest(tf.test.TestCase):
     def test_what_learns_needs_a_way_for_the_gradient(self):
         stop = layers.Lambda(tf.stop_gradient)
         for learns in (False, True):
-            call = functional_call.FunctionalCall(with_layer(stop), learns)
+            call = functional_call.FunctionalCall(
+                with_layer(stop), learns=learns
+            )
             step = tf.function(
                 lambda inputs, call=call: call(
                     whole(call, "first", "last"), inputs

@@ -43,13 +43,16 @@ def measure(model, y, x, choice=None, loss=None, metrics=None):
     if metrics is None:
         objective = scoring.objective(model, loss)
     found = measurement.Measure(
-        model, objective, choice, getattr(model, "output_names", None)
+        lambda kept, inputs: model(inputs),
+        objective,
+        choice,
+        getattr(model, "output_names", None),
     )
 
     def rows():
         return batches.read("data", (x, y), 7, True)
 
-    whole = found(rows())
+    whole = found({}, rows())
     return whole, found.chance(rows(), whole)
 
 
@@ -128,10 +131,10 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
             "metrics": [WithoutPadding(0)],
         }
         again = measurement.Measure(
-            lambda x: keras.ops.softmax(embedding(x)), objective
+            lambda _, x: keras.ops.softmax(embedding(x)), objective
         )
         few = [*batches.read("data", (TOKENS, TAGS), 4)]
-        own = again(few)
+        own = again({}, few)
         self.assertAllClose(again.chance(few, own), [chance])
 
     def test_a_metric_object_stays_as_it_is(self):
