@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import modularity_tf as mtf
 from modularity_tf.masking import find_weights, mask_sampling
-from modularity_tf.network import activations, copying
+from modularity_tf.network import copying
 from modularity_tf.units import similarity
 from reproduce.own_model.subject import Subject, file_digest
 from reproduce.publishing import records, report
@@ -22,6 +22,8 @@ QUESTIONS = ("weights", "neurons", "units")
 ALL = "all"  # the mask of the whole task
 _TRIALS = 6  # masks of a usual search for the penalty
 _CALL_STEPS = 50  # that `find_weights` takes at once
+# Of `find_weights`, by their names in records.
+_SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
 _MOST_UNITS = 256  # of a similarity matrix that is drawn
 _CHECK_STEPS, _NEURON_STEPS, _UNIT_STEPS = 500, 20, 200  # as long, about
 
@@ -227,7 +229,7 @@ def _mask(stage, subject, everything, label):
     settings = {"alpha": config.alpha or "auto"}
     if everything is not None:
         told = everything.provenance
-        settings = {key: told[key] for key in ("alpha", "keep_probability")}
+        settings = {key: told[key] for key in _SETTINGS}
     task = "all classes" if label is None else f"without class {label}"
     rows, _ = subject.parts(config.checked, stage.seed)
     with warnings.catch_warnings(record=True) as told:
@@ -262,7 +264,6 @@ def _neurons(stage, subject, label):
         subject.model,
         subject.data(rows),
         label,
-        layers=_hidden(subject.model),
         percentile=config.percentile,
     )
 
@@ -311,11 +312,6 @@ def _untrained(stage, subject):
         return None
 
 
-def _hidden(model):
-    """Returns the paths of hidden layers with neurons; `None` for all."""
-    return [*activations.neuron_layers(model)] or None
-
-
 def _record_of_set(finding, soundness):
     told = finding.provenance
     return {
@@ -324,8 +320,8 @@ def _record_of_set(finding, soundness):
             for path, value in finding.values.items()
         },
         **{
-            key: told[key]
-            for key in ("alpha", "keep_probability", "warnings")
+            name: told[key]
+            for key, name in {**_SETTINGS, "warnings": "warnings"}.items()
             if key in told
         },
         "soundness": soundness,

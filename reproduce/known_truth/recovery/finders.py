@@ -9,6 +9,7 @@ import warnings
 import keras
 from keras import ops
 
+from modularity_tf import NoMaskError
 from modularity_tf.findings import weight_mask
 from modularity_tf.masking import find_weights, scored_model, weight_scores
 from modularity_tf.network import activations
@@ -21,10 +22,11 @@ WEIGHTS = (*MASKS, "edge_popup", *weight_scores.METHODS)
 NEURONS = ("threshold", "bayesian")
 CLUSTERS = similarity.MEASURES
 METHODS = (*WEIGHTS, "neurons", "clusters")
-SETTINGS = ("alpha", "keep_probability")  # of masks
-PAPER = {"num_samples": 4, "keep_probability": 0.9}  # drawn as there
+# Of masks, by their names in records.
+SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
+PAPER = {"num_samples": 4, "initial_keep_probability": 0.9}  # drawn as there
 # Of the mask to score where no penalty leaves one that performs.
-PERFORMS_NOT = {"alpha": 1e-5, "keep_probability": 0.9}
+PERFORMS_NOT = {"alpha": 1e-5, "initial_keep_probability": 0.9}
 RESTARTS = 10  # of a search for clusters, as in `find_units`
 
 
@@ -50,8 +52,8 @@ def find(config, planted, task, method, seed, settings=None):
         task: Int.
         method: One of `WEIGHTS`.
         seed: Int, of the examples and the method.
-        settings: Dict with the `alpha` and `keep_probability` of masks, or
-            `None` to have them chosen.
+        settings: Dict with the `SETTINGS` of masks, or `None` to have them
+            chosen.
 
     Returns:
         Dict from weight path to scores, a `WeightMask` (`None` for methods
@@ -92,22 +94,21 @@ def find_mask(config, planted, task, data, validation, settings, seed):
         layers=planted.layers,
         steps=config.mask_steps or None,
         seed=seed,
-        return_scores=True,
         verbose=0,
     )
     with warnings.catch_warnings():
         # Whether a mask is sound is measured, not told.
         warnings.simplefilter("ignore", UserWarning)
         try:
-            mask, scores = find(**settings)
-            told = {key: mask.provenance[key] for key in SETTINGS}
+            mask = find(**settings)
+            told = {
+                name: mask.provenance[key] for key, name in SETTINGS.items()
+            }
             told |= {"performs": True, "keep_fraction": mask.keep_fraction}
-        except ValueError as error:
-            if "No mask keeps" not in str(error):
-                raise
-            mask, scores = find(**{**settings, **PERFORMS_NOT})
+        except NoMaskError:
+            mask = find(**{**settings, **PERFORMS_NOT})
             told = {"performs": False}
-    return scores, weight_mask.WeightMask(dict(mask.values)), told
+    return mask.scores, weight_mask.WeightMask(dict(mask.values)), told
 
 
 def find_by_popup(config, planted, task, data, loss, seed):

@@ -178,7 +178,7 @@ def phases(config):
             metrics=[accuracy],
             layers=planted.layers,
             alpha=1e-5,
-            keep_probability=0.99,
+            initial_keep_probability=0.99,
             steps=100 * count,
             verbose=0,
         )
@@ -267,7 +267,8 @@ def drawing(planted, scores, kept):
 def settings_of(first):
     """Returns the settings of a mask that was found, to find others with."""
     told = first["told"]["scores"]["mask"] if first else {}
-    return {key: told[key] for key in finders.SETTINGS if key in told}
+    settings = finders.SETTINGS.items()
+    return {key: told[name] for key, name in settings if name in told}
 
 
 def find_again(stage, case, first):

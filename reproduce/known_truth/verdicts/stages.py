@@ -203,7 +203,7 @@ def extractions(stage, planted, shared, method):
             )
             found[output].append(mask)
             if method == MASK:  # as that of the first
-                keys = ("alpha", "keep_probability")
+                keys = ("alpha", "initial_keep_probability")
                 settings = {key: mask.provenance[key] for key in keys}
     return found
 

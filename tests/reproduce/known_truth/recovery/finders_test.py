@@ -24,12 +24,12 @@ class FindTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(found["average_precision"], 1.0)
 
     def test_masks_have_scores_a_threshold_and_settings(self):
-        settings = {"alpha": 1e-4, "keep_probability": 0.97}
+        settings = {"alpha": 1e-4, "initial_keep_probability": 0.97}
         scores, kept, told = finders.find(CONFIG, SMALL, 0, "mask", 0, settings)
         for path, flags in kept.values.items():
             self.assertAllEqual(flags, scores[path] > 0)
         for key, value in settings.items():
-            self.assertAllClose(told[key], value)
+            self.assertAllClose(told[finders.SETTINGS[key]], value)
 
     def test_edge_popup_keeps_as_many_as_are_needed(self):
         scores, kept, _ = finders.find(CONFIG, SMALL, 0, "edge_popup", seed=0)

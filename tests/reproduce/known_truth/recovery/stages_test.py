@@ -52,7 +52,9 @@ class StagesTest(tf.test.TestCase):
 
     def test_other_masks_have_the_settings_of_the_first(self):
         found = stages.settings_of(truth("simple"))
-        self.assertEqual(found, {"alpha": 1e-4, "keep_probability": 0.97})
+        self.assertEqual(
+            found, {"alpha": 1e-4, "initial_keep_probability": 0.97}
+        )
         self.assertEqual(stages.settings_of(None), {})
         failed = {"told": {"scores": {"mask": {"performs": False}}}}
         self.assertEqual(stages.settings_of(failed), {})

@@ -62,7 +62,7 @@ class NetworksTest(parameterized.TestCase):
                 stages.MASK,
                 3,
                 alpha=1e-4,
-                keep_probability=0.99,
+                initial_keep_probability=0.99,
             )
         self.assertEqual(mask.provenance["alpha"], 1e-4)
 
