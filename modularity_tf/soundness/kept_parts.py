@@ -70,7 +70,7 @@ class KeptParts:
             start += size
         return values
 
-    def count(self, network: evaluation.Evaluation, seed: int) -> Values:
+    def count(self, network: evaluation.OnExamples, seed: int) -> Values:
         """Returns which parts the outputs notice, as `values` has them."""
         if self._surgery is None:
             return network.notice(self._values, seed)
