@@ -392,7 +392,8 @@ class MaskEarlyStopping(keras.callbacks.Callback):
         checks.number("tolerance", tolerance, most=1)
         self.patience = patience
         self.tolerance = tolerance
-        self._kept, self._unchanged = None, 0
+        self._kept: np.ndarray | None = None
+        self._unchanged = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
         _check_masked(self)

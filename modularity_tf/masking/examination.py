@@ -39,7 +39,9 @@ class Examined:
     mask: Sequence[measurement.Measured]
 
     @property
-    def outputs(self):
+    def outputs(
+        self,
+    ) -> list[tuple[measurement.Measured, measurement.Measured]]:
         """Pairs of what was measured of each output."""
         return [*zip(self.whole, self.mask, strict=True)]
 
@@ -145,7 +147,7 @@ def differs_in_training(
     ):
         whole = here[0]
         span = nothing.loss - whole.loss
-        if whole.labels is not None:
+        if whole.right is not None:
             span = whole.right.mean() - (zero if whole.is_accuracy else 0.0)
         gap, error = _gap(there, here)
         if counts and gap > max(_GAP * span, error * _SURE_OF_GAP):
@@ -202,6 +204,8 @@ def few_rows(
         validation.outputs, training.outputs, strict=True
     ):
         if whole.labels is None or there.labels is None:
+            continue
+        if whole.right is None or found.right is None:
             continue
         classes = max(len(np.unique(whole.labels)), 2)
         labels = len(there.labels) / (share or 1.0)

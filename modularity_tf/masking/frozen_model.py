@@ -31,6 +31,8 @@ class FrozenModel(keras.Model):
             or has a layer that is stateful or has a mask of its own.
     """
 
+    train_function: Any  # of Keras
+
     def __init__(self, model: keras.Model, **kwargs: Any) -> None:
         # What is learned is float32 whatever the global policy says.
         super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})

@@ -12,6 +12,8 @@ References:
 import functools
 import itertools
 import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -23,6 +25,7 @@ from modularity_tf.network import keras_private
 BITS_PER_SAMPLE = 16  # keep probabilities are resolved to 2 ** -16
 _GROUP_SIZE = 2**16  # weights; fewer share a kernel with others
 _ALGORITHM = "philox"
+Seed: TypeAlias = int | tf.Tensor | keras.random.SeedGenerator
 
 
 class SmallBatchError(ValueError):
@@ -45,7 +48,7 @@ def logit(probability: float) -> float:
     return math.log(probability) - math.log1p(-probability)
 
 
-def threshold(logits):
+def threshold(logits: tf.Tensor) -> tf.Tensor:
     """Returns the mask after training: 1 where the logit is above 0, else 0.
 
     A logit of exactly 0 removes the weight.
@@ -62,7 +65,7 @@ def threshold(logits):
     return ops.greater(logits, 0)
 
 
-def penalty(logits, alpha):
+def penalty(logits: tf.Tensor, alpha: float) -> tf.Tensor:
     """Returns the regularization term r = alpha * sum(l).
 
     It is linear in the logits, as in the paper: an unused logit falls for
@@ -81,7 +84,9 @@ def penalty(logits, alpha):
     return alpha * ops.sum(ops.cast(logits, "float32"))
 
 
-def top_scores(scores, count):
+def top_scores(
+    scores: Mapping[str, tf.Tensor], count: int
+) -> dict[str, tf.Tensor]:
     """Returns the mask of the highest scores: True for `count` of them.
 
     Exactly `count`, whatever the ties: of equal scores the first is kept.
@@ -110,7 +115,12 @@ def top_scores(scores, count):
     return dict(zip(scores, _unflatten(kept, shapes), strict=True))
 
 
-def sample(logits, seed, num_samples=None, temperature=1.0):
+def sample(
+    logits: tf.Tensor,
+    seed: Seed,
+    num_samples: int | None = None,
+    temperature: float = 1.0,
+) -> tf.Tensor:
     """Draws binary masks with straight-through gradients.
 
     Forward, each value is 1 with probability sigmoid(l), else 0, whatever the
@@ -149,8 +159,13 @@ def sample(logits, seed, num_samples=None, temperature=1.0):
 
 
 def sample_weights(
-    weights, logits, seed, num_samples=1, temperature=1.0, samples=None
-):
+    weights: tf.Tensor,
+    logits: tf.Tensor,
+    seed: Seed,
+    num_samples: int = 1,
+    temperature: float = 1.0,
+    samples: range | None = None,
+) -> list[tf.Tensor]:
     """Draws masks and returns the masked weights, `weights * mask`.
 
     The same draws and gradients as `sample`, with the product in the same
@@ -187,8 +202,13 @@ def sample_weights(
 
 
 def sample_weight_dict(
-    weights, logits, seed, num_samples=1, temperature=1.0, samples=None
-):
+    weights: Mapping[str, tf.Tensor],
+    logits: Mapping[str, tf.Tensor],
+    seed: Seed,
+    num_samples: int = 1,
+    temperature: float = 1.0,
+    samples: range | None = None,
+) -> list[dict[str, tf.Tensor]]:
     """Draws masks for several weights and returns the masked weights.
 
     As `sample_weights`, for each weight of a model, but the weights are
@@ -221,7 +241,9 @@ def sample_weight_dict(
     return _by_group(draw, groups, weights, logits)
 
 
-def soft_and_hard_weight_dict(weights, logits):
+def soft_and_hard_weight_dict(
+    weights: Mapping[str, tf.Tensor], logits: Mapping[str, tf.Tensor]
+) -> list[dict[str, tf.Tensor]]:
     """Returns weights under soft masks, and under the thresholded ones.
 
     Nothing is drawn. The soft mask is sigmoid(l), and the hard one has its
@@ -269,7 +291,7 @@ def _by_group(mask, groups, weights, logits):
     return found
 
 
-def split_batch(inputs, num_samples):
+def split_batch(inputs: Any, num_samples: int) -> list[Any]:
     """Cuts a batch into `num_samples` parts that differ by one row at most.
 
     Args:
@@ -307,7 +329,9 @@ def split_batch(inputs, num_samples):
     ]
 
 
-def check_arguments(num_samples, alpha=0.0, temperature=1.0):
+def check_arguments(
+    num_samples: int | None, alpha: float = 0.0, temperature: float = 1.0
+) -> None:
     """Raises `ValueError` for what no mask can be trained with."""
     if num_samples is not None:
         checks.integer("num_samples", num_samples, least=1)

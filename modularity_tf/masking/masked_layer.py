@@ -47,7 +47,7 @@ class MaskedLayer(keras.layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
         # Two layers with one seed differ all the same: see `MaskedDense`.
         kernel = keras_private.kernel(self)
@@ -59,7 +59,7 @@ class MaskedLayer(keras.layers.Layer):
                 self.bias, "bias_mask_logits"
             )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         num_samples = self.num_samples if training else 1
         parts = mask_sampling.split_batch(inputs, num_samples)
         kernels = self._gate(
@@ -77,7 +77,7 @@ class MaskedLayer(keras.layers.Layer):
                 outputs.append(super().call(part))
         return ops.concatenate(outputs, axis=0)
 
-    def enable_lora(self, *args, **kwargs):
+    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
         raise ValueError(
             f"{self.name!r} can't have LoRA weights: its mask would not hold "
             "for them."
@@ -85,13 +85,13 @@ class MaskedLayer(keras.layers.Layer):
 
     # Keras's Dense and Conv2D save their kernel and bias only.
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         keras.layers.Layer.save_own_variables(self, store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         keras.layers.Layer.load_own_variables(self, store)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {
             "num_samples": self.num_samples,
             "alpha": self.alpha,

@@ -195,7 +195,7 @@ class MaskedModel(frozen_model.FrozenModel):
         kept = {**self.fixed_mask.values, **kept}
         return self._functional(self._functional.kept(kept), inputs)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:
             thresholded = {
                 path: mask_sampling.threshold(logits.value)

@@ -123,10 +123,10 @@ class ScoredModel(frozen_model.FrozenModel):
         self.built = True
 
     @property
-    def learned(self):
+    def learned(self) -> dict[str, keras.Variable]:
         return self.scores
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         values = {}
         for path, kept in self._top().items():
             scores = self.scores[path].value
@@ -184,7 +184,7 @@ class ScoredModel(frozen_model.FrozenModel):
         }
         return weight_mask.WeightMask(values, provenance)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {
             "model": keras.saving.serialize_keras_object(self.model),
             "share": self.share,

@@ -165,7 +165,7 @@ def top_weights(
     if scope not in ("model", "weight"):
         raise ValueError(f"`scope` must be model or weight, got {scope!r}.")
     groups = [[*scores]] if scope == "model" else [[path] for path in scores]
-    values = {}
+    values: dict[str, np.ndarray] = {}
     for paths in groups:
         ranks = {path: tf.constant(scores[path], "float32") for path in paths}
         size = sum(int(np.prod(rank.shape)) for rank in ranks.values())

@@ -16,11 +16,11 @@ goes through here.
   types), else arrays. Write batches as a list, and there is no doubt.
 """
 
-import collections.abc
 import contextlib
 import itertools
 import threading
-import typing
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -28,9 +28,7 @@ import scipy.sparse
 import tensorflow as tf
 
 # Arrays `(x, y)`, or batches of them.
-Data: typing.TypeAlias = (
-    collections.abc.Iterable[typing.Any] | keras.utils.PyDataset
-)
+Data: TypeAlias = Iterable[Any] | keras.utils.PyDataset
 
 BATCH_SIZE = 256  # in which arrays are gone through
 _TOO_SMALL = "`data` has no batch of {} rows or more, one for each mask."
@@ -41,13 +39,13 @@ _KINDS = (
 
 
 def read(
-    name,
-    data,
-    batch_size=BATCH_SIZE,
-    with_weights=False,
-    model=None,
-    must_end=True,
-):
+    name: str,
+    data: Data,
+    batch_size: int = BATCH_SIZE,
+    with_weights: bool = False,
+    model: keras.Model | None = None,
+    must_end: bool = True,
+) -> Iterator[tuple]:
     """Yields `(inputs, targets)` of every batch, in order, as tensors.
 
     Args:
@@ -77,7 +75,7 @@ def read(
         yield batch if with_weights else batch[:2]
 
 
-def is_arrays(data, model=None):
+def is_arrays(data: Data, model: keras.Model | None = None) -> bool:
     """Returns whether data are arrays `(inputs, targets)`, not batches.
 
     The module's docstring has the rule.
@@ -105,7 +103,7 @@ def is_arrays(data, model=None):
     return is_equal_rows and any(kind != kinds[0] for kind in kinds)
 
 
-def check_batches(name, data):
+def check_batches(name: str, data: Data) -> None:
     """Raises `ValueError` if data can't be batches, without a look at one.
 
     Args:
@@ -129,7 +127,7 @@ def check_batches(name, data):
         _check_spec(name, data.element_spec)
 
 
-def check_ends(name, data):
+def check_ends(name: str, data: Data) -> None:
     """Raises `ValueError` if data are known to have no end."""
     if isinstance(data, tf.data.Dataset):
         is_endless = data.cardinality() == tf.data.INFINITE_CARDINALITY
@@ -145,9 +143,9 @@ def check_ends(name, data):
         )
 
 
-def check_repeats(name, data):
+def check_repeats(name: str, data: Data) -> None:
     """Raises `ValueError` if data can be gone through only once."""
-    if isinstance(data, collections.abc.Iterator):
+    if isinstance(data, Iterator):
         raise ValueError(
             f"`{name}` is a {type(data).__name__}, which can be gone through "
             "only once, where several passes are needed: make a generator a "
@@ -156,7 +154,7 @@ def check_repeats(name, data):
         )
 
 
-def checked_arrays(name, data):
+def checked_arrays(name: str, data: Any) -> tuple:
     """Returns the arrays `(inputs, targets)`, and weights if there are any.
 
     Args:
@@ -183,7 +181,7 @@ def checked_arrays(name, data):
     return (inputs, targets, *_checked_weights(name, targets, weights))
 
 
-def take(arrays, rows):
+def take(arrays: Any, rows: slice | np.ndarray) -> Any:
     """Returns some rows of a nest of arrays or tensors.
 
     Args:
@@ -193,7 +191,7 @@ def take(arrays, rows):
     return keras.tree.map_structure(lambda x: _rows_of(x, rows), arrays)
 
 
-def as_tensors(arrays):
+def as_tensors(arrays: Any) -> Any:
     """Returns a nest of arrays as tensors; sparse and ragged stay as such."""
     return keras.tree.map_structure(
         lambda x: (
@@ -205,13 +203,15 @@ def as_tensors(arrays):
     )
 
 
-def count_rows(arrays):
+def count_rows(arrays: Any) -> int:
     """Returns how many examples a nest of arrays or tensors has."""
     return _lengths(arrays)[0]
 
 
 @contextlib.contextmanager
-def training_batches(data, batch_size, smallest, seed):
+def training_batches(
+    data: Data, batch_size: int, smallest: int, seed: int
+) -> Iterator[tf.data.Dataset | Iterator[tuple]]:
     """Gives what `fit` takes to train on: batches without an end.
 
     Arrays and the batches of a `PyDataset` come in a random order, as in

@@ -356,10 +356,12 @@ class OnExamples(Evaluation):
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
 
-        found = {path: False for path in paths}
+        found = {path: np.array(False) for path in paths}
         for inputs, _ in self._examples:
             for path, slope in slopes(inputs).items():
-                found[path] |= (slope * weights[path]).numpy() != 0
+                found[path] = found[path] | (
+                    (slope * weights[path]).numpy() != 0
+                )
         return found
 
     def _parts(self, values):
@@ -435,7 +437,7 @@ def copies_of(examples: Examples) -> np.ndarray:
         Int array `(examples,)`, numbered from 0 in the order in which they
         come. Examples with equal inputs and targets have the same number.
     """
-    numbers = {}
+    numbers: dict[tuple[bytes, ...], int] = {}
     found = [
         numbers.setdefault(row, len(numbers))
         for batch in examples

@@ -7,14 +7,16 @@ the loss, on a scale from 0, the model with all parts in question removed, to
 
 import functools
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from modularity_tf.network import keras_private
 
+Number = TypeVar("Number", float, np.ndarray)
 LOSS_EXPLAINED = "share of the loss explained"
 _ACCURACIES = (
     keras.metrics.Accuracy,
@@ -36,7 +38,9 @@ _LABELS = {
 }
 
 
-def objective(model, loss=None, metrics=None):
+def objective(
+    model: keras.Model, loss: Any = None, metrics: Any = None
+) -> dict[str, Any]:
     """Returns what to compile with: what is given, else that of the model.
 
     Args:
@@ -66,7 +70,7 @@ def objective(model, loss=None, metrics=None):
     return found
 
 
-def accuracies(metrics):
+def accuracies(metrics: Any) -> list[Any]:
     """Returns those of some metrics that are accuracies, as a list.
 
     Args:
@@ -99,16 +103,7 @@ def metric_name(metric: Any) -> str:
     return str(name or getattr(metric, "__name__", ""))
 
 
-def accuracy_names(metrics):
-    """Returns the names under which accuracies are told, a set of str.
-
-    Args:
-        metrics: As in `keras.Model.compile`.
-    """
-    return {*_NAMES} | {metric_name(each) for each in accuracies(metrics)}
-
-
-def share_explained(loss, whole, nothing):
+def share_explained(loss: Number, whole: Number, nothing: Number) -> Number:
     """Returns a loss on the scale from 0, no part, to 1, the whole model.
 
     Args:
@@ -119,7 +114,9 @@ def share_explained(loss, whole, nothing):
     return (nothing - loss) / (nothing - whole)
 
 
-def by_example(function, targets, outputs):
+def by_example(
+    function: Any, targets: tf.Tensor, outputs: tf.Tensor
+) -> tf.Tensor:
     """Returns a loss or an accuracy of each example, a float32 tensor.
 
     Args:
@@ -139,8 +136,8 @@ def by_example(function, targets, outputs):
 
 
 def losses_by_example(
-    loss: keras.losses.Loss, targets: Any, outputs: Any
-) -> Any:
+    loss: keras.losses.Loss, targets: tf.Tensor, outputs: tf.Tensor
+) -> tf.Tensor | None:
     """As `by_example`; `None` where a loss has one value for a whole batch."""
     pair = _same_rank(*_in_float32(targets, outputs))
     values = loss.call(*pair)

@@ -101,10 +101,6 @@ class AccuraciesTest(parameterized.TestCase):
         ]
         others = ["mse", one_number, keras.metrics.AUC()]
         self.assertEqual(scoring.accuracies([*known, *others]), known)
-        self.assertEqual(
-            scoring.accuracy_names([*known, *others]),
-            {"accuracy", "acc", "binary_accuracy", "own_accuracy", "right"},
-        )
         self.assertEqual(scoring.accuracies(None), [])
 
     def test_the_scale_of_the_loss_goes_from_nothing_to_the_whole(self):
