@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 import warnings
 
 import keras
@@ -10,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.masking import find_weights, mask_sampling
+from modularity_tf.masking import callbacks, find_weights
 from modularity_tf.network import copying
 from modularity_tf.units import similarity
 from reproduce.own_model.subject import Subject, file_digest
@@ -164,7 +163,9 @@ def _plan_seed(run, seed, subject, labels):
         )
 
     if "weights" in config.questions:
-        steps = config.mask_steps or _mask_steps()
+        steps = config.mask_steps or find_weights.default_steps(
+            find_weights.STARTS[0]
+        )
         everything = stage(
             f"seed{seed}/weights/{ALL}",
             _mask,
@@ -216,13 +217,6 @@ def _plan_seed(run, seed, subject, labels):
     return record
 
 
-def _mask_steps():
-    """Returns the steps of one mask, as `find_weights` chooses them."""
-    falls = mask_sampling.logit(find_weights.STARTS[0])
-    steps = find_weights.FALLS * falls / find_weights.LEARNING_RATE
-    return 500 * math.ceil(steps / 500)
-
-
 def _mask(stage, subject, everything, label):
     """Returns the mask of the task, or of the task without a class."""
     config = stage.config
@@ -240,7 +234,7 @@ def _mask(stage, subject, everything, label):
             task=task,
             steps=config.mask_steps or None,
             seed=stage.derive_seed("mask"),
-            callbacks=[_Progress(stage)],
+            callbacks=[_progress(stage)],
             verbose=0,
             **settings,
         )
@@ -343,20 +337,14 @@ def _record_of_units(clusters):
     return records.without_nan(found)
 
 
-class _Progress(keras.callbacks.Callback):
-    """Counts steps of masks; a long search makes its stage longer."""
+def _progress(stage):
+    """Returns what counts steps; a long search makes its stage longer."""
 
-    def __init__(self, stage):
-        super().__init__()
-        self._stage, self._done, self._batch = stage, 0, -1
+    def advance(steps):
+        if (more := counter.taken - stage.steps) > 0:
+            stage.steps += more
+            stage.run.progress.extend(more)
+        stage.run.progress.advance(steps)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._batch = -1
-
-    def on_train_batch_end(self, batch, logs=None):
-        steps, self._batch = batch - self._batch, batch
-        self._done += steps
-        if (more := self._done - self._stage.steps) > 0:
-            self._stage.steps += more
-            self._stage.run.progress.extend(more)
-        self._stage.run.progress.advance(steps)
+    counter = callbacks.StepCounter(advance)
+    return counter

@@ -27,7 +27,7 @@ class StagesTest(BroughtTestCase):
         run = experiment.Run(self.config(), "inspect")
         stage = run.stage("mask", lambda stage: 1, steps=3)
         run.progress = mock.Mock()
-        counter = stages._Progress(stage)
+        counter = stages._progress(stage)
         for batch in (1, 3):  # Keras tells of every second one
             counter.on_train_batch_end(batch)
         counter.on_epoch_begin(1)
