@@ -9,7 +9,7 @@ import numpy as np
 
 
 def integer(
-    name: str, value: Any, least: int = 0, below: float = math.inf
+    name: str, value: Any, least: float = 0, below: float = math.inf
 ) -> int:
     """Returns an int in [least, below), NumPy's included, no bool.
 

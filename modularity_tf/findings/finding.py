@@ -57,17 +57,14 @@ class Result:
         if not os.path.isdir(folder):
             raise ValueError(f"There is no folder {folder!r} for `file`.")
         config, arrays = self._packed()
-        header = {
-            "format": _FORMAT,
-            "kind": self.KIND,
-            "version": _VERSION,
-            **config,
+        told = {"format": _FORMAT, "kind": self.KIND, "version": _VERSION}
+        content: dict[str, Any] = {
+            "header": np.array(json.dumps({**told, **config})),
+            **arrays,
         }
         partial = f"{os.fspath(file)}.partial"
         with open(partial, "wb") as f:
-            np.savez_compressed(
-                f, header=np.array(json.dumps(header)), **arrays
-            )
+            np.savez_compressed(f, **content)
         os.replace(partial, file)
 
     @classmethod

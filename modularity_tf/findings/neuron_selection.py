@@ -73,12 +73,12 @@ class NeuronSelection(part_set.PartSet):
             ValueError: If a name matches no layer of the selection.
         """
         chosen = layer_names.find(self.values, layers)
-        parts = (
-            values and {path: values[path] for path in chosen}
-            for values in (self.values, self.scores, self.off)
+        return NeuronSelection(
+            {path: self.values[path] for path in chosen},
+            self.provenance,
+            self.scores and {path: self.scores[path] for path in chosen},
+            self.off and {path: self.off[path] for path in chosen},
         )
-        values, scores, off = parts
-        return NeuronSelection(values, self.provenance, scores, off)
 
     def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns the model with only these neurons of their layers.

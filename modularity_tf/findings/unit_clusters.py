@@ -153,6 +153,8 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
         if len(self._layers) < len(layers):
             names = [each.layer for each in layers]
             raise ValueError(f"Each layer can be there once, got {names}.")
+        # That of all layers: they were found together.
+        self.provenance = next((each.provenance for each in layers), {})
 
     def __getitem__(self, layer: str) -> LayerClusters:
         try:
@@ -175,11 +177,6 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
 
     def __reduce__(self):  # a mapping proxy can't be pickled
         return type(self), ([*self.values()],)
-
-    @property
-    def provenance(self) -> Mapping[str, Any]:
-        """Dict of JSON values, that of the first layer; `{}` without layers."""
-        return next((each.provenance for each in self.values()), {})
 
     def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first layer that `model` has otherwise.

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import typing
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -98,7 +98,7 @@ def neuron_layers(
     return found
 
 
-def refuse_channels_first(layers):
+def refuse_channels_first(layers: Mapping[str, keras.layers.Layer]) -> None:
     """Raises `ValueError` if a layer says that its units lie on another axis.
 
     `activations_in_graph` refuses what follows such a layer, too.
@@ -119,7 +119,7 @@ def _refuse_channels_first(path):
     )
 
 
-def kernel_paths(model):
+def kernel_paths(model: keras.Model) -> dict[str, str]:
     """Returns the paths of the kernels of Conv and Dense layers.
 
     Args:
@@ -190,7 +190,7 @@ def _with_activated(model, chosen):
     return {p: x for p, x in layers_of(model).items() if p in paths}
 
 
-def warn_of_other_units(model, stacklevel=2):
+def warn_of_other_units(model: keras.Model, stacklevel: int = 2) -> None:
     """Warns of layers whose units `neuron_layers` leaves out, by path.
 
     Recurrent and attention layers, depthwise, separable and transposed
@@ -222,7 +222,7 @@ def warn_of_other_units(model, stacklevel=2):
         )
 
 
-def is_neuronal(layer):
+def is_neuronal(layer: keras.layers.Layer) -> bool:
     """Returns if a layer is a Conv or Dense layer with weights."""
     has_kernel = keras_private.kernel(layer) is not None
     is_quantized = hasattr(layer, "quantized_kernel")  # some keep no other
@@ -231,7 +231,7 @@ def is_neuronal(layer):
     )
 
 
-def layers_of(model):
+def layers_of(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """Returns all layers inside a model, keyed by path, each once.
 
     Args:
@@ -251,7 +251,9 @@ def layers_of(model):
 
 
 @contextlib.contextmanager
-def recorded_calls(layers, keras_masks=None):
+def recorded_calls(
+    layers: Iterable[keras.layers.Layer], keras_masks: list[Any] | None = None
+) -> Iterator[list[tuple[Any, ...]]]:
     """Records what layers take and return, while the context lasts.
 
     Args:
@@ -311,7 +313,12 @@ def _one_mask(masks):
     return first if tf.is_tensor(first) else None
 
 
-def outputs_in_reach(model, path, layer, calls):
+def outputs_in_reach(
+    model: keras.Model,
+    path: str,
+    layer: keras.layers.Layer,
+    calls: list[tuple[Any, ...]],
+) -> list[tf.Tensor]:
     """Returns what a layer returned in each of its calls, in order.
 
     Args:
@@ -365,7 +372,7 @@ class Trace(typing.NamedTuple):
     outputs: list
 
 
-def trace(model):
+def trace(model: keras.Model) -> "Trace":
     """Returns the `Trace` of a model, called once on symbolic inputs.
 
     A model without `keras.Input` is called on floats of the shapes with which
@@ -590,7 +597,12 @@ class ActivationModel(keras.Model):
         return found, keras_masks
 
 
-def activations_in_graph(model, layers, inputs, after=True):
+def activations_in_graph(
+    model: keras.Model,
+    layers: Mapping[str, keras.layers.Layer],
+    inputs: Any,
+    after: bool = True,
+) -> tuple[Any, dict[str, list[tf.Tensor]], dict[str, list[Any]]]:
     """Calls a model in a graph, and returns what layers put out.
 
     Args:
@@ -628,11 +640,12 @@ def activations_in_graph(model, layers, inputs, after=True):
     ]
     called = as_called(model, layers)
     watched = {id(x): x for x in (*called.values(), *between)}
-    keras_masks = []
+    keras_masks: list[Any] = []
     with recorded_calls(watched.values(), keras_masks) as calls:
         outputs = model(inputs, training=False)
     ends, found, masks_found = keras.tree.flatten(outputs), {}, {}
-    made = {}  # id of a tensor: the first, innermost layer that returned it
+    # From the id of a tensor to the first, innermost layer that returned it.
+    made: dict[int, tuple[Any, ...]] = {}
     for call, (_, keras_mask) in zip(calls, keras_masks, strict=True):
         made.setdefault(id(call[2]), (*call, keras_mask))
     for path, layer in layers.items():
@@ -649,7 +662,9 @@ def activations_in_graph(model, layers, inputs, after=True):
     return outputs, found, masks_found
 
 
-def as_called(model, layers):
+def as_called(
+    model: keras.Model, layers: Mapping[str, keras.layers.Layer]
+) -> dict[str, keras.layers.Layer]:
     """Returns for each layer what calls it: it, or `TimeDistributed` around it.
 
     That puts out what the layer does at all positions, side by side, and has
@@ -751,7 +766,7 @@ def _keras_mask(tensor, made, layer):
             return None
 
 
-def overflow(layer):
+def overflow(layer: keras.layers.Layer) -> str:
     """Returns what is likely where a layer gives NaN, as the end of a message.
 
     Args:
@@ -766,12 +781,14 @@ def overflow(layer):
     )
 
 
-def in_float(x):
+def in_float(x: tf.Tensor) -> tf.Tensor:
     """Returns a tensor of float32 at least: float16 can't be summed up."""
     return x if x.dtype in (tf.float32, tf.float64) else tf.cast(x, tf.float32)
 
 
-def unit_sums(calls, keras_masks):
+def unit_sums(
+    calls: Sequence[tf.Tensor], keras_masks: Sequence[Any]
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns sums over positions and calls, and how many positions count.
 
     Positions that a Keras mask hides do not.
@@ -810,7 +827,9 @@ def _counted(x, keras_mask):
     return tf.broadcast_to(keras_mask, shape)
 
 
-def unit_means(calls, keras_masks):
+def unit_means(
+    calls: Sequence[tf.Tensor], keras_masks: Sequence[Any]
+) -> tf.Tensor:
     """Returns the activation of each unit: a mean over positions and calls.
 
     Positions that a Keras mask hides do not count; the mean of none is 0.

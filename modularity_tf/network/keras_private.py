@@ -5,6 +5,8 @@ says which one a later Keras has dropped or changed.
 """
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
@@ -15,7 +17,7 @@ CHECKED_WITH = "3.15"  # the version of Keras
 FUNCTIONAL = Functional  # the class of a model that is made of its graph
 
 
-def own_weights(layer):
+def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
     """Returns a layer's own weights, frozen or not, without its sublayers'.
 
     `Layer._trainable_variables`: `layer.trainable_variables` leaves out those
@@ -25,7 +27,7 @@ def own_weights(layer):
     return layer._trainable_variables
 
 
-def own_variables(layer):
+def own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
     """Returns all of a layer's own variables, with its seeds' states.
 
     `Layer._non_trainable_variables`, `Layer._seed_generators`. Checked with
@@ -38,7 +40,7 @@ def own_variables(layer):
     ]
 
 
-def children(layer):
+def children(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Returns the layers directly inside a layer or model, in its order.
 
     `Layer._layers`: only a model has the public `layers`. Checked with Keras
@@ -47,7 +49,7 @@ def children(layer):
     return layer._layers
 
 
-def all_layers(layer):
+def all_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Returns a layer and all layers inside it, depth first, each once."""
     found = {id(layer): layer}
     for child in children(layer):
@@ -56,7 +58,7 @@ def all_layers(layer):
     return [*found.values()]
 
 
-def leaves(model):
+def leaves(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the innermost layers inside a model, each once.
 
     A recurrent layer is one of them, and so are `Bidirectional` and
@@ -81,7 +83,7 @@ def leaves(model):
 
 
 @contextlib.contextmanager
-def everything_allowed(custom_objects):
+def everything_allowed(custom_objects: dict[str, Any]) -> Iterator[None]:
     """Lets Keras make what is in this process from its config: lambdas, too.
 
     `serialization_lib.SafeModeScope`: `enable_unsafe_deserialization` is for
@@ -97,7 +99,7 @@ def everything_allowed(custom_objects):
         yield
 
 
-def kernel(layer):
+def kernel(layer: keras.layers.Layer) -> Any:
     """Returns the kernel of a Dense or Conv layer as a variable, or `None`.
 
     `Dense._kernel`, `BaseConv._kernel`: the public `kernel` is a tensor where
@@ -106,7 +108,7 @@ def kernel(layer):
     return getattr(layer, "_kernel", None)
 
 
-def input_structure(model):
+def input_structure(model: keras.Model) -> Any:
     """Returns the symbolic inputs in the structure that a model takes.
 
     `Function._inputs_struct`: the public `inputs` are a flat list. A model
@@ -116,7 +118,7 @@ def input_structure(model):
     return getattr(model, "_inputs_struct", model.inputs[0])
 
 
-def get_keras_mask(tensor):
+def get_keras_mask(tensor: Any) -> Any:
     """Returns the mask that Keras hangs on a layer's output, or `None`.
 
     `_keras_mask` of a tensor. Checked with Keras 3.15.
@@ -124,7 +126,7 @@ def get_keras_mask(tensor):
     return getattr(tensor, "_keras_mask", None)
 
 
-def set_keras_mask(tensor, keras_mask):
+def set_keras_mask(tensor: Any, keras_mask: Any) -> None:
     """Hangs a mask on a tensor, for the layers that it goes to.
 
     `_keras_mask` of a tensor. Checked with Keras 3.15.
@@ -132,7 +134,7 @@ def set_keras_mask(tensor, keras_mask):
     tensor._keras_mask = keras_mask
 
 
-def is_initialized(variable):
+def is_initialized(variable: keras.Variable) -> bool:
     """Returns whether a Keras variable has a value yet.
 
     `Variable._value`: `value` makes one up for a variable that was made in a
@@ -141,7 +143,7 @@ def is_initialized(variable):
     return variable._value is not None
 
 
-def seed_generators(model):
+def seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
     """Returns the `SeedGenerator`s of a model and the layers inside, in order.
 
     `Layer._seed_generators`: `variables` has their states among others.
@@ -155,7 +157,7 @@ def seed_generators(model):
 
 
 @contextlib.contextmanager
-def global_seed_generator(seed):
+def global_seed_generator(seed: int) -> Iterator[None]:
     """Puts another generator in place of Keras's own for unseeded draws.
 
     The global attribute `global_seed_generator`; `None` until the first such
@@ -174,7 +176,7 @@ def global_seed_generator(seed):
         global_state.set_global_attribute(name, before)
 
 
-def told_as_it_is(error):
+def told_as_it_is(error: Any) -> Exception:
     """Returns an error to which Keras adds no lines on the layer's arguments.
 
     `_keras_call_info_injected` of an exception. Checked with Keras 3.15.
@@ -183,7 +185,9 @@ def told_as_it_is(error):
     return error
 
 
-def variable_index(optimizer, variable):
+def variable_index(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> int:
     """Returns the place of a variable in the list an optimizer was built for.
 
     `Optimizer._get_variable_index`. Checked with Keras 3.15.
@@ -191,7 +195,7 @@ def variable_index(optimizer, variable):
     return optimizer._get_variable_index(variable)
 
 
-def compiled_metrics(model):
+def compiled_metrics(model: keras.Model) -> Any:
     """Returns the metrics that a model was compiled with, as they were given.
 
     `CompileMetrics._user_metrics` of `Model._compile_metrics`: the public
@@ -204,7 +208,7 @@ def compiled_metrics(model):
     return None if compiled is None else compiled._user_metrics
 
 
-def loss_of_function(function):
+def loss_of_function(function: Any) -> keras.losses.Loss:
     """Returns a loss that calls a function, as `compile` makes it.
 
     `LossFunctionWrapper`, the base of Keras's losses. Checked with Keras 3.15.

@@ -1,7 +1,12 @@
 """Which layers a user means by names: one rule for weights, neurons, units."""
 
+from collections.abc import Iterable
+from typing import Any
 
-def find(paths, names, argument="layers"):
+
+def find(
+    paths: Iterable[str], names: str | Iterable[str], argument: str = "layers"
+) -> list[str]:
     """Returns the layers that names mean, by path.
 
     A path means the layer that has it, a name all layers that have it,
@@ -29,7 +34,7 @@ def find(paths, names, argument="layers"):
     return [path for path in paths if _names(path) & {*names}]
 
 
-def around(path):
+def around(path: str) -> list[str]:
     """Returns the paths of the layers around a weight, outermost first.
 
     Args:
@@ -39,7 +44,7 @@ def around(path):
     return ["/".join(names[: i + 1]) for i in range(len(names))]
 
 
-def as_names(names, argument):
+def as_names(names: Any, argument: str) -> tuple[str, ...]:
     """Returns a name or an iterable of names as a tuple of them.
 
     Raises:

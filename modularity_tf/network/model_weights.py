@@ -7,12 +7,16 @@ import itertools
 import json
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 from keras import ops
 
 from modularity_tf.network import keras_private, layer_names
+
+_Value = TypeVar("_Value")
 
 ROLES = (
     "kernel",  # what a layer multiplies its inputs with and sums up
@@ -70,7 +74,7 @@ class ModelWeight:
     variable: keras.Variable
 
 
-def model_weights(model):
+def model_weights(model: keras.Model) -> dict[str, ModelWeight]:
     """Returns the weights that training would change, keyed by path.
 
     Weights of frozen layers (`layer.trainable = False`) are included;
@@ -103,7 +107,11 @@ def model_weights(model):
     return _collected(model, _own_weights)
 
 
-def chosen_weights(model, roles, layers=None):
+def chosen_weights(
+    model: keras.Model,
+    roles: str | Iterable[str],
+    layers: str | Iterable[str] | None = None,
+) -> dict[str, ModelWeight]:
     """Returns the weights that have some roles and lie in some layers.
 
     Args:
@@ -132,7 +140,9 @@ def chosen_weights(model, roles, layers=None):
     return {path: w for path, w in weights.items() if path in chosen}
 
 
-def select_layers(weights, layers):
+def select_layers(
+    weights: Mapping[str, _Value], layers: str | Iterable[str]
+) -> dict[str, _Value]:
     """Returns the entries of `weights` that lie in one of the named layers.
 
     A name that several layers share means all of them; that of a layer or
@@ -152,7 +162,9 @@ def select_layers(weights, layers):
     return {p: w for p, w in weights.items() if chosen & {*around[p]}}
 
 
-def select_roles(weights, roles):
+def select_roles(
+    weights: Mapping[str, ModelWeight], roles: str | Iterable[str]
+) -> dict[str, ModelWeight]:
     """Returns the entries of `weights` whose role is one of `roles`.
 
     Args:
@@ -173,7 +185,7 @@ def select_roles(weights, roles):
     return {path: w for path, w in weights.items() if w.role in roles}
 
 
-def check_finite(model):
+def check_finite(model: keras.Model) -> None:
     """Raises `ValueError` if a weight is NaN or infinite, by path.
 
     A compiled ReLU turns NaN into 0, so activations don't always show it.
@@ -184,7 +196,7 @@ def check_finite(model):
             raise ValueError(f"The weight {weight.path!r} is NaN or infinite.")
 
 
-def fingerprint(model):
+def fingerprint(model: keras.Model) -> str:
     """Returns a SHA-256 over paths and values of all that a model computes.
 
     Statistics such as a BatchNormalization's moving mean count as well.
@@ -197,7 +209,9 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
-def named_children(layer):
+def named_children(
+    layer: keras.layers.Layer,
+) -> list[tuple[str, keras.layers.Layer]]:
     """Returns `(name, layer)` of each layer directly inside a layer or model.
 
     The names of which paths are made.
@@ -295,7 +309,7 @@ def _stable_names(things):
     return names
 
 
-def given_name(thing):
+def given_name(thing: Any) -> str | None:
     """Returns the name that the user gave, `None` for one of Keras's.
 
     Args:

@@ -216,11 +216,11 @@ class Surgery:
                 )
 
     @property
-    def hidden(self):
+    def hidden(self) -> list[str]:
         """List of the paths of layers of which neurons can be removed."""
         return [path for path in self._layers if path not in self.outputs]
 
-    def removable(self, values):
+    def removable(self, values: Neurons) -> dict[str, np.ndarray]:
         """Returns those of the layers that lose neurons.
 
         Args:
@@ -232,11 +232,11 @@ class Surgery:
             if path not in self.outputs and flags.any()
         }
 
-    def kernel(self, path):
+    def kernel(self, path: str) -> str:
         """Returns the path of a layer's kernel."""
         return self._kernels[path]
 
-    def refuse_lost(self, values):
+    def refuse_lost(self, values: Neurons) -> None:
         """Raises `ValueError` if some neurons are mixed in an output.
 
         Args:
@@ -246,7 +246,7 @@ class Surgery:
         lost = [i for i, paths in self.lost.items() if paths & chosen]
         _refuse_lost(self._model, lost)
 
-    def warn_of_outputs(self, values):
+    def warn_of_outputs(self, values: Neurons) -> None:
         """Warns of selected neurons that stay, though others read them, too.
 
         Args:
@@ -270,7 +270,7 @@ class Surgery:
                 stacklevel=4,
             )
 
-    def read_by(self, values):
+    def read_by(self, values: Neurons) -> dict[str, np.ndarray]:
         """Returns the weights of the next layers that weigh neurons.
 
         Args:
@@ -281,7 +281,7 @@ class Surgery:
         """
         return {each.path: each.of(values) for each in self._readings}
 
-    def alone(self, values):
+    def alone(self, values: Neurons) -> dict[str, np.ndarray]:
         """Returns the weights that stay in the subnetwork of neurons.
 
         Args:
@@ -298,7 +298,7 @@ class Surgery:
                         kept[weights[path]][..., ~flags] = False
         return kept
 
-    def without(self, values):
+    def without(self, values: Neurons) -> dict[str, np.ndarray]:
         """Returns the weights that stay where neurons are removed.
 
         Args:

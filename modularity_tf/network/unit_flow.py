@@ -42,11 +42,11 @@ class Channels(typing.NamedTuple):
     softened: Mapping[str, str] = {}
 
     @property
-    def sources(self):
+    def sources(self) -> set[str]:
         """Set of the paths of all layers whose units are in there."""
         return {path for path, _ in self.pairs} | {*self.mixed}
 
-    def among(self, units, size):
+    def among(self, units: Mapping[str, np.ndarray], size: int) -> np.ndarray:
         """Returns which entries hold one of some units.
 
         Args:

@@ -6,14 +6,13 @@ References:
 """
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from scipy import optimize
 
 from modularity_tf import checks
 
 
-def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the temperature T that makes softmax(logits / T) most likely.
 
     Minimises the negative log-likelihood over log T, by Brent's method: it has
@@ -42,8 +41,8 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def reliability(
-    logits: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    logits: np.ndarray,
+    labels: np.ndarray,
     *,
     temperature: float = 1.0,
     num_bins: int = 15,
@@ -66,9 +65,9 @@ def reliability(
     logits, labels = _checked(logits, labels)
     temperature = checks.number("temperature", temperature, above=True)
     num_bins = checks.integer("num_bins", num_bins, least=1)
-    probability = tf.nn.softmax(logits / temperature).numpy()
+    probability = np.asarray(tf.nn.softmax(logits / temperature))
     sure = probability.max(axis=-1)
-    right = probability.argmax(axis=-1) == labels.numpy()
+    right = probability.argmax(axis=-1) == np.asarray(labels)
     bins = np.minimum((sure * num_bins).astype(int), num_bins - 1)
     count = np.bincount(bins, minlength=num_bins)
     with np.errstate(invalid="ignore"):
@@ -80,8 +79,8 @@ def reliability(
 
 
 def expected_calibration_error(
-    logits: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    logits: np.ndarray,
+    labels: np.ndarray,
     *,
     temperature: float = 1.0,
     num_bins: int = 15,

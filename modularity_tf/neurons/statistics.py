@@ -64,9 +64,9 @@ class ClassStatistics:
                 f"There is no example of class {label!r}; seen: "
                 f"{np.flatnonzero(self.counts).tolist()}."
             )
-        return tuple(
-            {path: values[label] for path, values in of_all.items()}
-            for of_all in (self.mean, self.standard_error)
+        return (
+            {path: values[label] for path, values in self.mean.items()},
+            {path: v[label] for path, v in self.standard_error.items()},
         )
 
 
@@ -110,21 +110,21 @@ def merge_groups(
     Raises:
         ValueError: If a list is empty or a group unknown.
     """
-    merged = [np.asarray(rows, int) for rows in merged]
+    groups_of = [np.asarray(rows, int) for rows in merged]
     groups = len(statistics.counts)
-    if not merged or not all(
+    if not groups_of or not all(
         rows.size and (rows >= 0).all() and (rows < groups).all()
-        for rows in merged
+        for rows in groups_of
     ):
         raise ValueError(
             f"`merged` must be lists of groups in [0, {groups}), none empty, "
-            f"got {[rows.tolist() for rows in merged]}."
+            f"got {[rows.tolist() for rows in groups_of]}."
         )
-    counts = np.array([statistics.counts[rows].sum() for rows in merged])
+    counts = np.array([statistics.counts[rows].sum() for rows in groups_of])
     means, errors = {}, {}
     for path, mean in statistics.mean.items():
         parts = []
-        for rows, total in zip(merged, counts, strict=True):
+        for rows, total in zip(groups_of, counts, strict=True):
             n = statistics.counts[rows][:, None]
             centre = (n * mean[rows]).sum(axis=0) / total
             inside = statistics.standard_error[path][rows] ** 2 * n * (n - 1)
@@ -198,7 +198,7 @@ def class_statistics(
             )
         return tf.reduce_sum(member, axis=0), sums
 
-    counts, totals = np.zeros(num_classes), {}
+    counts, totals = np.zeros(num_classes), dict[str, np.ndarray]()
     for inputs, labels in batches.read("data", data, model=model):
         labels = checks.class_labels("labels", labels, num_classes)
         _check_finite_inputs(inputs)

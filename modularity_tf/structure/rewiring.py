@@ -14,7 +14,8 @@ References:
 
 import math
 import numbers
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -39,7 +40,7 @@ class Connections(NamedTuple):
     age: tf.Tensor
 
 
-def check_connections(connections):
+def check_connections(connections: Any) -> None:
     """Raises `ValueError` if that is no number of connections, or fraction."""
     if not _is_allowed(connections):
         raise ValueError(
@@ -48,7 +49,7 @@ def check_connections(connections):
         )
 
 
-def check_count(connections, size):
+def check_count(connections: float, size: int) -> int:
     """Returns how many connections are active, as an int.
 
     Args:
@@ -70,7 +71,9 @@ def check_count(connections, size):
     return int(count)
 
 
-def choose(candidates, keys, count, at_most):
+def choose(
+    candidates: tf.Tensor, keys: tf.Tensor, count: tf.Tensor | int, at_most: int
+) -> tf.Tensor:
     """Takes the entries with the largest keys.
 
     Args:
@@ -91,7 +94,9 @@ def choose(candidates, keys, count, at_most):
     return tf.reshape(taken > 0, candidates.shape)
 
 
-def initial_connections(shape, count, seed):
+def initial_connections(
+    shape: Sequence[int], count: int, seed: int
+) -> tf.Tensor:
     """Draws which connections are active at the start.
 
     Args:
@@ -107,24 +112,24 @@ def initial_connections(shape, count, seed):
 
 
 def step(
-    connections,
-    gradient,
-    count,
-    seed,
-    learning_rate,
+    connections: Connections,
+    gradient: tf.Tensor,
+    count: int,
+    seed: tf.Tensor,
+    learning_rate: tf.Tensor | float,
     *,
-    iterations=0,
-    noise=0.0,
-    temperature=0.0,
-    l1=0.0,
-    wake_strength=1e-3,
-    gentle_wake=False,
-    grow="random",
-    rewire=True,
-    beta_1=0.9,
-    beta_2=0.999,
-    epsilon=1e-8,
-):
+    iterations: tf.Tensor | int = 0,
+    noise: float = 0.0,
+    temperature: float = 0.0,
+    l1: float = 0.0,
+    wake_strength: float = 0.001,
+    gentle_wake: bool = False,
+    grow: Literal["random", "gradient"] = "random",
+    rewire: bool = True,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-08,
+) -> tuple[Connections, tf.Tensor]:
     """Does one step of Deep-R: Adam, random walk, deaths and wakings.
 
     Active connections only move, with learning rate r, by

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from modularity_tf import checks
@@ -129,7 +130,7 @@ class SparseDense(keras.layers.Layer):
             )
 
     @property
-    def kernel(self):
+    def kernel(self) -> tf.Tensor:
         """Float tensor of shape `(input_dim, units)`: 0 where dormant."""
         strength = ops.relu(self.connection_strength)
         if self.dormant_gradients:  # the same values, another slope

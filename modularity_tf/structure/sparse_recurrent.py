@@ -177,7 +177,7 @@ class SparseRecurrent(keras.layers.Layer):
             )
         return self._links[pairs.index((source, target))]
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> list[list[Any]]:
         """Returns the states at the start, a list of tensors a module."""
         return [
             [

@@ -11,13 +11,12 @@ References:
 from collections.abc import Hashable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from modularity_tf import checks
 from modularity_tf.findings import part_set
 
 
-def specialization(own: npt.ArrayLike, other: npt.ArrayLike) -> np.ndarray:
+def specialization(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Returns how far a module is specialized, (own - other) / (own + other).
 
     A measure below 0, as a mean correlation can be by chance, counts as 0.
@@ -50,10 +49,10 @@ def specialization(own: npt.ArrayLike, other: npt.ArrayLike) -> np.ndarray:
 
 
 def readout_accuracy(
-    states: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    test_states: npt.ArrayLike,
-    test_labels: npt.ArrayLike,
+    states: np.ndarray,
+    labels: np.ndarray,
+    test_states: np.ndarray,
+    test_labels: np.ndarray,
 ) -> float:
     """Returns how well a new linear readout of states tells the classes.
 
@@ -141,7 +140,7 @@ def mask_shares(
     return {module: count / total for module, count in counts.items()}
 
 
-def mean_correlation(states: npt.ArrayLike, groups: npt.ArrayLike) -> float:
+def mean_correlation(states: np.ndarray, groups: np.ndarray) -> float:
     """Returns the mean correlation of states with a state of the same group.
 
     The correlation measure: with `groups` the digit k of each input,
@@ -183,7 +182,7 @@ def mean_correlation(states: npt.ArrayLike, groups: npt.ArrayLike) -> float:
 
 
 def cka(
-    first: npt.ArrayLike, second: npt.ArrayLike, *, unbiased: bool = False
+    first: np.ndarray, second: np.ndarray, *, unbiased: bool = False
 ) -> float:
     """Returns the linear CKA of two sets of activations.
 
@@ -236,7 +235,7 @@ def cka(
 
 
 def cka_distance(
-    states: npt.ArrayLike, groups: npt.ArrayLike, *, seed: int | None = 0
+    states: np.ndarray, groups: np.ndarray, *, seed: int | None = 0
 ) -> float:
     """Returns 1 - CKA of states and other states of the same groups.
 
@@ -262,7 +261,8 @@ def cka_distance(
     seed = checks.seed(seed)
     states, groups = _check_states(states, groups)
     rng = np.random.default_rng(seed)
-    own, partners = [], []
+    own: list[int] = []
+    partners: list[int] = []
     for group in np.unique(groups):
         members = rng.permutation(np.flatnonzero(groups == group))
         if len(members) > 1:
@@ -271,7 +271,7 @@ def cka_distance(
     return 1.0 - cka(states[own], states[partners]) if own else np.nan
 
 
-def structural_modularity(fraction: npt.ArrayLike) -> np.ndarray:
+def structural_modularity(fraction: np.ndarray) -> np.ndarray:
     """Returns the Q of two dense modules, Q = (1 - p) / (2 (1 + p)).
 
     >>> from modularity_tf.structure import specialization
@@ -298,9 +298,7 @@ def structural_modularity(fraction: npt.ArrayLike) -> np.ndarray:
     return (1 - fraction) / (2 * (1 + fraction))
 
 
-def directed_modularity(
-    adjacency: npt.ArrayLike, groups: npt.ArrayLike
-) -> float:
+def directed_modularity(adjacency: np.ndarray, groups: np.ndarray) -> float:
     """Returns the modularity Q of a grouping of a directed graph.
 
         Q = 1 / M sum_ij (A_ij - kout_i kin_j / M) delta(g_i, g_j)

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from concurrent import futures
 
 import numpy as np
-import numpy.typing as npt
 import threadpoolctl
 
 from modularity_tf import checks
@@ -26,7 +25,7 @@ ROUNDING = 1e-12  # Q, at most 1, that differs by less is equal
 GROUP_ROUNDS = 10  # of moves of groups in a restart of `find_clusters`
 
 
-def modularity(similarity: npt.ArrayLike, clusters: npt.ArrayLike) -> float:
+def modularity(similarity: np.ndarray, clusters: np.ndarray) -> float:
     """Returns Newman's modularity of a clustering.
 
     Q = Tr(P' A P) - Tr(P' A 1 1' A P), where A is the similarity without its
@@ -79,7 +78,7 @@ def modularity(similarity: npt.ArrayLike, clusters: npt.ArrayLike) -> float:
     return float(inside - np.sum((adjacency.sum(0) @ clusters / total) ** 2))
 
 
-def num_clusters(clusters: npt.ArrayLike) -> float:
+def num_clusters(clusters: np.ndarray) -> float:
     """Returns the effective number of clusters, exp(entropy of their sizes).
 
     exp(-sum_c r_c log r_c), r_c the share of units in cluster c.
@@ -101,7 +100,7 @@ def num_clusters(clusters: npt.ArrayLike) -> float:
 
 
 def spectral_clusters(
-    similarity: npt.ArrayLike, *, within_cluster_correction: bool = False
+    similarity: np.ndarray, *, within_cluster_correction: bool = False
 ) -> np.ndarray:
     """Returns clusters by recursive spectral splits (Algorithm 2).
 
@@ -136,8 +135,8 @@ def spectral_clusters(
 
 
 def refine_clusters(
-    similarities: npt.ArrayLike,
-    clusters: npt.ArrayLike,
+    similarities: np.ndarray,
+    clusters: np.ndarray,
     *,
     steps: int = 1000,
     entropy: float = 0.15,
@@ -201,7 +200,7 @@ def refine_clusters(
 
 
 def find_clusters(
-    similarities: npt.ArrayLike,
+    similarities: np.ndarray,
     *,
     steps: int = 1000,
     entropy: float = 0.15,
@@ -245,7 +244,7 @@ def find_clusters(
     )
 
 
-def agreement(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+def agreement(a: np.ndarray, b: np.ndarray) -> float:
     """Returns the element-centric similarity of two clusterings.
 
     By clusim, with its default alpha = 0.9. Units that are unused (-1) in
@@ -283,7 +282,7 @@ def agreement(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(sim.element_sim(one, other))
 
 
-def agreements(clusterings: Sequence[npt.ArrayLike]) -> np.ndarray:
+def agreements(clusterings: Sequence[np.ndarray]) -> np.ndarray:
     """Returns the agreement of all pairs of clusterings.
 
     Args:
@@ -316,8 +315,8 @@ class AgreementNull(typing.NamedTuple):
 
 
 def agreement_null(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
+    a: np.ndarray,
+    b: np.ndarray,
     *,
     permutations: int = 1000,
     seed: int | None = 0,

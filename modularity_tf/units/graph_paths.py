@@ -5,6 +5,10 @@ then found without what is known about it, as right and slower. Sets hold the
 names of tensors, which are unique in a graph.
 """
 
+from collections.abc import Sequence
+
+import tensorflow as tf
+
 RESHAPES = ("Reshape", "Identity", "ExpandDims", "Squeeze")
 _FUNCTIONS = (  # of one tensor, entry by entry
     *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign"),
@@ -20,7 +24,7 @@ _PIECEWISE_LINEAR = (  # in one tensor, while the others are constant
 )
 
 
-def depending_on(tensors):
+def depending_on(tensors: Sequence[tf.Tensor]) -> set[str]:
     """Returns the names of the float tensors that depend on some tensors."""
     found = {x.name for x in tensors}
     for op in tensors[0].graph.get_operations():  # in order of creation
@@ -29,7 +33,9 @@ def depending_on(tensors):
     return found
 
 
-def piecewise_linear(outputs, dependent):
+def piecewise_linear(
+    outputs: Sequence[tf.Tensor], dependent: set[str]
+) -> set[str]:
     """Returns the names of the tensors that outputs are piecewise linear in.
 
     Args:
@@ -50,7 +56,9 @@ def piecewise_linear(outputs, dependent):
     return {name for name, bends in curved.items() if not bends}
 
 
-def leads_past(target, outputs, inputs):
+def leads_past(
+    target: tf.Tensor, outputs: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor]
+) -> bool:
     """Returns if a tensor depends on the inputs other than through outputs."""
     seen, rest = {y.name for y in outputs}, [target]
     while rest:
@@ -61,7 +69,7 @@ def leads_past(target, outputs, inputs):
     return any(x.name in seen for x in inputs)
 
 
-def before_functions(tensor, dependent):
+def before_functions(tensor: tf.Tensor, dependent: set[str]) -> tf.Tensor:
     """Returns the tensor that one is a function of, entry by entry.
 
     The earliest such, back to the product or whatever else mixes entries.
@@ -78,7 +86,7 @@ def before_functions(tensor, dependent):
         tensor = data[0]
 
 
-def only_product(tensor, dependent):
+def only_product(tensor: tf.Tensor, dependent: set[str]) -> tf.Operation | None:
     """Returns the product by which alone a tensor is used, or `None`.
 
     Perhaps after it was reshaped.
@@ -92,7 +100,7 @@ def only_product(tensor, dependent):
         tensor = users[0].outputs[0]
 
 
-def is_product(op, dependent):
+def is_product(op: tf.Operation, dependent: set[str]) -> bool:
     """Returns if an operation is x W, W constant, with neither transposed."""
     return op.type == "MatMul" and not (
         op.get_attr("transpose_a")

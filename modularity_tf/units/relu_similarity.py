@@ -13,10 +13,16 @@ References:
     - [Lange et al., 2022](https://arxiv.org/abs/2203.11815), section 3.1
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def sums_over_examples(kernels, biases, inputs):
+def sums_over_examples(
+    kernels: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    inputs: np.ndarray,
+) -> list[dict[str, np.ndarray]]:
     """Returns what the similarities of each hidden layer are made of.
 
     Args:

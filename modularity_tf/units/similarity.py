@@ -20,7 +20,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from modularity_tf import checks
@@ -151,12 +150,15 @@ class UnitSimilarities:
         self._activated = activated
         self._loss, self._measures = loss, measures
         self._summarize, self._is_traced = None, False
-        self._parts = []  # of the model that was traced: its layers, say
+        self._parts: list[
+            Any
+        ] = []  # of the model that was traced: its layers, say
 
     def __call__(self, data: batches.Data) -> Similarities:
         self._trace_anew_if_changed()
         model_weights.check_finite(self._model)
-        count, totals = 0, {}
+        count = 0
+        totals: dict[str, Any] = {}
         for inputs, targets in batches.read("data", data, model=self._model):
             rows = batches.count_rows(inputs)
             found = self._sums(inputs, targets)
@@ -228,12 +230,12 @@ class UnitSimilarities:
 
 
 def relu_similarities(
-    kernels: Sequence[npt.ArrayLike],
-    biases: Sequence[npt.ArrayLike],
-    inputs: npt.ArrayLike,
+    kernels: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    inputs: np.ndarray,
     *,
     chunk_size: int = 2048,
-) -> Similarities:
+) -> list[dict[str, np.ndarray]]:
     """Returns the similarities in a dense ReLU classifier, in closed form.
 
     What `unit_similarities` returns for a model of layers
@@ -264,7 +266,7 @@ def relu_similarities(
     biases = [np.asarray(bias, "float32") for bias in biases]
     inputs = np.asarray(inputs, "float32")
     _check_network(kernels, biases, inputs)
-    totals = [None] * (len(kernels) - 1)
+    totals: list[Any] = [None] * (len(kernels) - 1)
     for start in range(0, len(inputs), chunk_size):
         part = inputs[start : start + chunk_size]
         with np.errstate(all="ignore"):  # `_merge` refuses what is not finite
@@ -276,7 +278,7 @@ def relu_similarities(
     return [_finish(sums, len(inputs), MEASURES) for sums in totals]
 
 
-def normalize(similarity: npt.ArrayLike) -> np.ndarray:
+def normalize(similarity: np.ndarray) -> np.ndarray:
     """Returns a similarity matrix with the scale of each unit taken out.
 
     S_ij / max(sqrt(S_ii S_jj), epsilon), with epsilon = 1e-12 max_i S_ii: the

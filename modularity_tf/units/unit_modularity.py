@@ -81,7 +81,8 @@ class UnitModularity(keras.callbacks.Callback):
         self._measure = measure
         self._search = {"steps": steps, "seed": seed, "restarts": restarts}
         self._log_dir, self._writer = log_dir, None
-        self._similarities = None  # traced once a training
+        # Traced once a training.
+        self._similarities: similarity.UnitSimilarities | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._similarities = None
@@ -102,8 +103,8 @@ class UnitModularity(keras.callbacks.Callback):
                 measures=[self._measure],
                 activated=True,
             )
-        similarities = self._similarities(self._data)
-        clusters = cluster_layers(self.model, similarities, self._search)
+        found_now = self._similarities(self._data)
+        clusters = cluster_layers(self.model, found_now, self._search)
         for result in clusters.values():
             found[f"modularity/{result.layer}"] = result.modularity
             found[f"num_clusters/{result.layer}"] = result.num_clusters
