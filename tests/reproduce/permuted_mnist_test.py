@@ -66,10 +66,8 @@ class MainTest(run_test_case.RunTestCase):
     def test_a_run_that_stops_between_tasks_ends_as_an_undisturbed_one(self):
         config = dataclasses.replace(TINY, new_logits=(2.0,), task_steps=10)
         _, whole = self.run_tiny(permuted_mnist, config, PICTURES[:1])
-        carried_out = []
 
         def stop(stage, *args, **kwargs):
-            carried_out.append(stage.name)
             if stage.name.endswith("/task2"):
                 raise KeyboardInterrupt
             return training.fit(stage, *args, **kwargs)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from modularity_tf import WeightMask
 from modularity_tf.findings import overlap
+from modularity_tf.masking import frozen_model
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.continual import network, permuted_pixels
 from reproduce.csordas2021.continual.network import OLD_LOGIT
@@ -80,21 +81,64 @@ class Config(configuration.Config):
         mask_training.check_samples(self, "batch_size")
 
 
+class Learner:
+    """What all tasks have in common: the data, and the model that learns them.
+
+    The plan makes it and hands it to the stages, so that the model's training
+    step is traced once. Every task begins with `copy_state` and ends with a
+    copy of its own: no task changes what another has left.
+
+    Attributes:
+        data: `ImageData`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.data = images.load_once(config.dataset)
+
+    def untrained(self, seed: int) -> keras.Model:
+        """Returns the network before the first task."""
+        config = self._config
+        return network.build(
+            math.prod(self.data.train.images.shape[1:]),
+            config.sizes,
+            len(self.data.class_names),
+            seed,
+            num_samples=config.num_samples,
+            alpha=config.beta / config.batch_size,
+            initial_keep_probability=1 / (1 + math.exp(-OLD_LOGIT)),
+        )
+
+    @functools.cached_property
+    def model(self) -> keras.Model:
+        """The compiled model that all tasks train in turn."""
+        model = self.untrained(seed=0)
+        model.compile(
+            adam(self._config.task_lr),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            jit_compile=self._config.jit_compile,
+        )
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+
 def plan(run: Run) -> list[dict]:
     """Plans all tasks; returns the records to be."""
-    data = images.load_once(run.config.dataset)
+    learner = Learner(run.config)
     return [
-        plan_repeat(run, data, new_logit, seed)
+        plan_repeat(run, learner, new_logit, seed)
         for seed in run.config.seeds
         for new_logit in run.config.new_logits
     ]
 
 
 def plan_repeat(
-    run: Run, data: images.ImageData, new_logit: float, seed: int
+    run: Run, learner: Learner, new_logit: float, seed: int
 ) -> dict:
     """Plans all tasks of one start and seed; returns the record to be."""
-    config, folder = run.config, f"new_logit{new_logit:g}/seed{seed}"
+    config, data = run.config, learner.data
+    folder = f"new_logit{new_logit:g}/seed{seed}"
     models, masks, results = [], [], []
 
     def stage(what, function, *needs, **kwargs):
@@ -102,7 +146,7 @@ def plan_repeat(
 
     def train(what, *needs):
         steps = {"steps": config.task_steps, "phase": "tasks"}
-        return stage(what, train_task, data, *needs, **steps)
+        return stage(what, train_task, learner, *needs, **steps)
 
     for task in range(config.tasks):
         # The first task is the same wherever the free logits start after it.
@@ -135,7 +179,7 @@ def layer_names(mask: WeightMask) -> list[str]:
 
 def train_task(
     stage: Stage,
-    data: images.ImageData,
+    learner: Learner,
     task: int,
     new_logit: float | None = None,
     before: keras.Model | None = None,
@@ -144,7 +188,7 @@ def train_task(
 
     Args:
         stage: `Stage`.
-        data: `ImageData`.
+        learner: `Learner`.
         task: Int, the task. The first one after itself has other batches.
         new_logit: Float, where the logits of free weights start.
         before: Keras model, after the task before; it is not changed. `None`
@@ -153,21 +197,22 @@ def train_task(
     Returns:
         Keras model, not compiled.
     """
-    config = stage.config
+    config, data, model = stage.config, learner.data, learner.model
     if before is None:
-        model = untrained(config, data, stage.derive_seed("network"))
+        copy_state(learner.untrained(stage.derive_seed("network")), model)
     else:
-        model = copied(before)
+        copy_state(before, model)
         for i, layer in enumerate(hidden_and_output(model)):
             fresh = stage.derive_seed("fresh weights", task, i)
             layer.start_task(fresh, OLD_LOGIT, new_logit)
+    frozen_model.reset_optimizer(model.optimizer, model.trainable_variables)
     train = permuted(stage, data.train, task)
     order = task if task or before is None else AGAIN
     batch_seed = stage.derive_seed("batches", order)
     validation = permuted(stage, data.validation, task)
     few = validation.images[:1000].astype("float32"), validation.labels[:1000]
     stage.fit(
-        compiled(config, model),
+        model,
         functools.partial(images.batches, train, config.batch_size, batch_seed),
         config.task_steps,
         config.log_steps,
@@ -182,30 +227,6 @@ def permuted(stage: Stage, split: images.Split, task: int) -> images.Split:
     seed = stage.derive_seed("permutations")
     order = permuted_pixels.permutation(task, pixels, seed)
     return permuted_pixels.permuted(split, order)
-
-
-def untrained(config: Config, data: images.ImageData, seed: int) -> keras.Model:
-    """Returns the network before the first task."""
-    return network.build(
-        math.prod(data.train.images.shape[1:]),
-        config.sizes,
-        len(data.class_names),
-        seed,
-        num_samples=config.num_samples,
-        alpha=config.beta / config.batch_size,
-        initial_keep_probability=1 / (1 + math.exp(-OLD_LOGIT)),
-    )
-
-
-def compiled(config: Config, model: keras.Model) -> keras.Model:
-    """Compiles a model for training weights and masks, and returns it."""
-    model.compile(
-        adam(config.task_lr),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=config.jit_compile,
-    )
-    return model
 
 
 def copy_state(source: keras.Model, target: keras.Model) -> None:
@@ -298,9 +319,8 @@ def put_mask(model: keras.Model, mask: WeightMask) -> None:
 
 def phases(config: Config) -> dict[str, training.Phase]:
     """Returns what the estimate times: weights and masks, trained together."""
-    data = images.load_once(config.dataset)
-    pixels = np.arange(math.prod(data.train.images.shape[1:]))
-    split = permuted_pixels.permuted(data.train, pixels)
+    learner = Learner(config)
+    pixels = np.arange(math.prod(learner.data.train.images.shape[1:]))
+    split = permuted_pixels.permuted(learner.data.train, pixels)
     batches = functools.partial(images.batches, split, config.batch_size, 0)
-    model = compiled(config, untrained(config, data, seed=0))
-    return {"tasks": training.phase(model, batches)}
+    return {"tasks": training.phase(learner.model, batches)}

@@ -74,14 +74,17 @@ class TrainTaskTest(tf.test.TestCase):
             output_dir=self.enterContext(tempfile.TemporaryDirectory()),
         )
         run = Run(config, "test")
-        data, train = images.load_once("digits"), permuted_mnist.train_task
-        first = run.stage("task0", train, data, 0)
-        second = run.stage("task1", train, data, 1, 2.0, first)
-        again = run.stage("again", train, data, 1, 2.0, first)
+        learner, train = (
+            permuted_mnist.Learner(config),
+            permuted_mnist.train_task,
+        )
+        first = run.stage("task0", train, learner, 0)
+        second = run.stage("task1", train, learner, 1, 2.0, first)
+        again = run.stage("again", train, learner, 1, 2.0, first)
         recalled = run.stage(
             "recalled",
             permuted_mnist.recall,
-            data,
+            learner.data,
             second,
             run.stage("mask", permuted_mnist.kept_weights, first),
         )

@@ -76,8 +76,8 @@ class SubjectTest(parameterized.TestCase):
             ("resnet20", augmentation.batches, {"flip": False}),
         ):
             batches = classifiers.subject_of(TINY, 0, name).batches(None)
-            self.assertIs(batches.func.func, function)
-            self.assertEqual(batches.func.keywords, more)
+            self.assertIs(batches.func, function)
+            self.assertEqual(batches.keywords, more)
 
     def test_a_task_is_the_classes_to_train_on(self):
         batches = classifiers.subject_of(TINY, 0, "cnn").batches((2, 7))
