@@ -11,6 +11,7 @@ python -m reproduce.report --compare cifar_ablation_quick \
 
 import pathlib
 import sys
+from concurrent import futures
 
 import rich.console
 import rich.progress
@@ -20,6 +21,20 @@ from reproduce import experiments
 from reproduce.publishing import report
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+
+def _watched(each):
+    """Returns a function like `map` that shows how far it is."""
+
+    def watched(function, runs):
+        return rich.progress.track(  # to draw a hundred figures takes time
+            each(function, runs),
+            total=len(runs),
+            description="Drawing the figures of each run",
+            console=rich.console.Console(stderr=True),
+        )
+
+    return watched
 
 
 def main(argv):
@@ -41,12 +56,9 @@ def main(argv):
             report.load(argument, folder, experiments.ALL)
             for argument in arguments
         ]
-        watched = rich.progress.track(  # to draw a hundred figures takes time
-            runs,
-            description="Drawing the figures of each run",
-            console=rich.console.Console(stderr=True),
-        )
-        report.write(report.page(watched, values.compare), output)
+        with futures.ProcessPoolExecutor() as pool:
+            page = report.page(runs, values.compare, _watched(pool.map))
+        report.write(page, output)
     except (ValueError, OSError) as error:
         sys.exit("Error: " + " ".join(str(error).split()))
     size = output.stat().st_size / 2**20

@@ -3,11 +3,14 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from absl import flags
 from matplotlib import pyplot
 
 from modularity_tf import plots
+from reproduce.publishing.experiment import Experiment
 from reproduce.running import configuration
 from reproduce.running.run import PART, Run, read_results
 
@@ -28,7 +31,11 @@ PICTURE_DPI = 130  # of the documents
 DIGITS = 4  # of the records' numbers: a figure shows no more
 
 
-def archive(folder, results_folder, experiments):
+def archive(
+    folder: pathlib.Path,
+    results_folder: pathlib.Path,
+    experiments: Mapping[str, Experiment],
+) -> pathlib.Path:
     """Writes what a run folder holds to one file in the repository.
 
     The file is named by the flag file that describes the run. It has the
@@ -36,12 +43,12 @@ def archive(folder, results_folder, experiments):
     machines), the records in four digits, and the claims on these.
 
     Args:
-        folder: Path of a run folder, or of the results of a part in it.
-        results_folder: Path of the folder for the file.
-        experiments: Dict from name to `Experiment`.
+        folder: A run folder, or that of the results of a part in it.
+        results_folder: The folder for the file.
+        experiments: The experiments by name.
 
     Returns:
-        Path of the file.
+        The path of the file.
 
     Raises:
         ValueError: If the run is not finished, was changed since, was made
@@ -82,11 +89,11 @@ def archive(folder, results_folder, experiments):
     return path
 
 
-def refresh(path, experiments):
+def refresh(path: pathlib.Path, experiments: Mapping[str, Experiment]) -> bool:
     """Writes the claims of an archive anew, as the code has them by now.
 
     Args:
-        path: Path of the file.
+        path: That of the file.
         experiments: As in `archive`.
 
     Returns:
@@ -100,17 +107,21 @@ def refresh(path, experiments):
     return new != old
 
 
-def draw(path, folder, experiments):
+def draw(
+    path: pathlib.Path,
+    folder: pathlib.Path,
+    experiments: Mapping[str, Experiment],
+) -> list[pathlib.Path]:
     """Draws anew the pictures that the documents show of an archive.
 
     Args:
-        path: Path of the archive.
-        folder: Path of a folder of PNG files, each named as a figure is. Other
-            figures are not drawn.
+        path: That of the archive.
+        folder: A folder of PNG files, each named as a figure is. Other figures
+            are not drawn.
         experiments: As in `archive`.
 
     Returns:
-        List of the paths of the pictures.
+        The paths of the pictures.
 
     Raises:
         ValueError: If a picture is none of the experiment's figures.
@@ -132,8 +143,10 @@ def draw(path, folder, experiments):
     return pictures
 
 
-def experiment_of(name, experiments):
-    """Returns the `Experiment` of a name.
+def experiment_of(
+    name: str, experiments: Mapping[str, Experiment]
+) -> Experiment:
+    """Returns the experiment of a name.
 
     Raises:
         ValueError: If there is none of that name.
@@ -146,7 +159,9 @@ def experiment_of(name, experiments):
     return experiments[name]
 
 
-def configured(experiment, values):
+def configured(
+    experiment: Experiment, values: Mapping[str, Any]
+) -> configuration.Config:
     """Returns the configuration that a results.json holds.
 
     Raises:
@@ -164,7 +179,9 @@ def configured(experiment, values):
         ) from None
 
 
-def read_flags(experiment, file):
+def read_flags(
+    experiment: Experiment, file: pathlib.Path
+) -> configuration.Config:
     """Returns the configuration that a flag file describes."""
     values = flags.FlagValues()
     configuration.define_flags(experiment.config, values)
@@ -173,7 +190,7 @@ def read_flags(experiment, file):
     return configuration.config_from_flags(experiment.config, values)
 
 
-def rounded(values):
+def rounded(values: Any) -> Any:
     """Returns JSON values with floats of `DIGITS` digits."""
     if isinstance(values, dict):
         return {key: rounded(value) for key, value in values.items()}
@@ -228,7 +245,7 @@ def _check_is_whole(folder, experiment, config, made):
         )
 
 
-def flag_file_of(experiment, config):
+def flag_file_of(experiment: Experiment, config: configuration.Config) -> str:
     """Returns the name of the flag file that describes a run.
 
     It gives the same folder, and the run does all it asks for, perhaps more.

@@ -22,6 +22,11 @@ _DISK_ERRORS = (
 LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
 
 
+def no_tables(records: Any) -> list[Table]:
+    """Returns no tables, for experiments that have none."""
+    return []
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """An experiment of a paper, as functions of its configuration.
@@ -50,7 +55,7 @@ class Experiment:
     phases: Callable[[Any], Mapping[str, training.Phase]]
     claims: Callable[[Any], claim.Claims]
     draw: Callable[[Any], Mapping[str, figure.Figure]]
-    tables: Callable[[Any], list[Table]] = lambda records: []
+    tables: Callable[[Any], list[Table]] = no_tables
     title: str = ""
     paper: str = titles.OWN
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)

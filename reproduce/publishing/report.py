@@ -11,12 +11,11 @@ import io
 import pathlib
 import re
 import types
-import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import matplotlib
 from matplotlib import figure
+from PIL import Image
 
 from modularity_tf import plots
 from reproduce.publishing import archive, claim, evidence, titles, wording
@@ -24,8 +23,7 @@ from reproduce.publishing.experiment import Experiment
 from reproduce.running import configuration
 from reproduce.running.run import PART, read_results
 
-_DPI = 100  # of pictures that would be larger as vectors
-_SAFE = " =:;/,.()'!?*+-_~@$"  # what a URL in quotes may hold as it is
+_DPI, _COLORS = 90, 64  # of pictures: a page has hundreds
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _FIDELITY = pathlib.Path(__file__).parents[2] / "docs" / "fidelity.md"
 
@@ -124,12 +122,18 @@ def load(
     return Reported(name, experiment, results)
 
 
-def page(runs: Iterable[Reported], compare: bool = False) -> str:
+def page(
+    runs: Sequence[Reported],
+    compare: bool = False,
+    each: Callable[..., Iterable[Any]] = map,
+) -> str:
     """Returns the page of some runs, HTML.
 
     Args:
         runs: What the page shows.
         compare: Whether it shows two runs of one experiment side by side.
+        each: Applies a function to each run; that of a pool of processes
+            draws the figures of several runs at once.
 
     Raises:
         ValueError: If two runs to compare are not two, or not of one
@@ -137,7 +141,6 @@ def page(runs: Iterable[Reported], compare: bool = False) -> str:
     """
     jinja2 = import_packages()
     if compare:
-        runs = [*runs]
         _check_pair(runs)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -148,7 +151,11 @@ def page(runs: Iterable[Reported], compare: bool = False) -> str:
     )
     environment.filters["unbroken"] = _unbroken
     template = "compare.html" if compare else "report.html"
-    content = {"pair": _pair(*runs)} if compare else {"papers": _papers(runs)}
+    sections = [*each(_section, runs)]
+    if compare:
+        content = {"pair": _pair(runs, sections)}
+    else:
+        content = {"papers": _papers(runs, sections)}
     return environment.get_template(template).render(
         **content, verdicts=claim.VERDICTS
     )
@@ -172,12 +179,12 @@ def _check_pair(runs):
         )
 
 
-def _papers(runs):
+def _papers(runs, sections):
     """Returns the runs by paper, as the template takes them."""
     order = [titles.OWN_MODEL, *titles.PAPERS, titles.OWN]
     by_paper = {paper: [] for paper in order}
-    for run in runs:
-        by_paper[run.experiment.paper].append(_section(run))
+    for run, section in zip(runs, sections, strict=True):
+        by_paper[run.experiment.paper].append(section)
     deviations = _deviations()
     return [
         {
@@ -354,10 +361,10 @@ def _remarks(run):
 
 
 def _pictures(run):
-    """Returns the figures of a run: name, title, and picture as a URL."""
+    """Returns the figures of a run: name, title and picture."""
     figures = run.experiment.draw(run.results["records"])
     return [
-        {"name": name, "title": _caption(name), "url": _url(fig)}
+        {"name": name, "title": _caption(name), "png": _encoded(fig)}
         for name, fig in figures.items()
     ]
 
@@ -379,16 +386,18 @@ def _unbroken(text):
     return str(text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def _url(fig: figure.Figure) -> str:
-    """Returns a figure as a `data:` URL: SVG, or PNG where that is smaller."""
-    png = base64.b64encode(plots.as_png(fig, _DPI)).decode()
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none"}):  # letters are text
-        fig.savefig(buffer, format="svg", metadata={"Date": None})
-    svg = urllib.parse.quote(buffer.getvalue(), safe=_SAFE)
-    if len(svg) < len(png):
-        return f"data:image/svg+xml,{svg}"
-    return f"data:image/png;base64,{png}"
+def _encoded(fig: figure.Figure) -> str:
+    """Returns a figure as PNG of few colours, in base64.
+
+    As SVG most figures would be three times as large.
+    """
+    whole = Image.open(io.BytesIO(plots.as_png(fig, _DPI))).convert("RGB")
+    small = whole.quantize(
+        _COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
+    buffer = io.BytesIO()
+    small.save(buffer, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _deviations():
@@ -411,16 +420,15 @@ def _deviations():
     return found
 
 
-def _pair(first, second):
+def _pair(runs, sections):
     """Returns two runs side by side, as the template takes them."""
-    sections = [_section(first), _section(second)]
     claims = {}
-    for side, run in enumerate((first, second)):
+    for side, run in enumerate(runs):
         for one in run.results["claims"]:
             key = one["id"], one["subject"]
             row = claims.setdefault(key, [None, None])
             row[side] = wording.cells(one)
-    configs = [first.config, second.config]
+    configs = [run.config for run in runs]
     settings = []
     if None not in configs:
         settings = [

@@ -14,6 +14,8 @@ import re
 import time
 import traceback
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 from reproduce.running import helpers, training
 from reproduce.running.run import Run, names_needed
@@ -66,15 +68,15 @@ def check_memory(config, peak):
             )
 
 
-def carry_out(plan, run):
+def carry_out(plan: Callable[[Run], Any], run: Run) -> None:
     """Carries out the unfinished stages of a run, several at a time.
 
     A stage that fails `ATTEMPTS` times is given up, and so are those that
     need it; the others go on.
 
     Args:
-        plan: Function from a `Run` that plans its stages, importable by name.
-        run: `Run`, planned and entered.
+        plan: Plans the stages of a run; each worker imports it by its name.
+        run: The run, planned and entered.
 
     Raises:
         ValueError: If Ray is not installed or not reached, if the machines do

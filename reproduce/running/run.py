@@ -18,6 +18,7 @@ import pathlib
 import platform
 import sys
 import time
+from typing import Any
 
 from reproduce.running import artefacts, provenance, training
 from reproduce.running.progress import Progress
@@ -181,7 +182,7 @@ class Run:
             "at any moment, the same command goes on from where it was."
         )
 
-    def results_folder(self):
+    def results_folder(self) -> pathlib.Path:
         """Returns where the results of this part of the run lie."""
         path = artefacts.find(self.folder / "results")
         if path is None or self.config.covers(read_results(path)["config"]):
@@ -194,7 +195,7 @@ class Run:
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return self.folder / f"{PART}{digest}"
 
-    def check_results(self):
+    def check_results(self) -> pathlib.Path:
         """Returns the path of results.json.
 
         Raises:
@@ -298,11 +299,11 @@ class Run:
         self._lock.flush()
 
 
-def read_results(path):
+def read_results(path: pathlib.Path) -> dict[str, Any]:
     """Returns what a results.json holds.
 
     Args:
-        path: Path.
+        path: That of the file.
 
     Raises:
         ValueError: If it is damaged, with what to do about it.

@@ -11,6 +11,8 @@ import numpy as np
 import rich.table
 import tensorflow as tf
 
+from modularity_tf.masking.callbacks import StepCounter
+
 
 def fit(stage, model, batches, steps, epoch_steps, callbacks=(), **kwargs):
     """Trains a compiled model for `steps` steps, or what is left of them.
@@ -48,27 +50,20 @@ def fit(stage, model, batches, steps, epoch_steps, callbacks=(), **kwargs):
     epoch_steps = min(epoch_steps, steps)
     own = [
         keras.callbacks.TensorBoard(stage.log_dir, write_graph=False),
-        keras.callbacks.TerminateOnNaN(raise_error=True),
+        _RefuseInfiniteLoss(),
         _Checkpoint(stage, state),
-        _Advance(advance),
+        StepCounter(advance),
     ]
-    try:
-        model.fit(
-            batches(start, steps),
-            initial_epoch=start // epoch_steps,
-            epochs=-(-steps // epoch_steps),
-            steps_per_epoch=epoch_steps,
-            callbacks=[*own, *callbacks],
-            shuffle=False,
-            verbose=0,
-            **kwargs,
-        )
-    except RuntimeError as error:
-        if not str(error).startswith("NaN or Inf loss"):
-            raise
-        raise ValueError(
-            "the loss became NaN or infinite; lower the learning rate."
-        ) from error
+    model.fit(
+        batches(start, steps),
+        initial_epoch=start // epoch_steps,
+        epochs=-(-steps // epoch_steps),
+        steps_per_epoch=epoch_steps,
+        callbacks=[*own, *callbacks],
+        shuffle=False,
+        verbose=0,
+        **kwargs,
+    )
     return model
 
 
@@ -190,6 +185,16 @@ def _restore(checkpoint, state):
     return float(seconds)
 
 
+class _RefuseInfiniteLoss(keras.callbacks.Callback):
+    """As `keras.callbacks.TerminateOnNaN`, with an error that a user reads."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            raise ValueError(
+                "the loss became NaN or infinite; lower the learning rate."
+            )
+
+
 class _Checkpoint(keras.callbacks.Callback):
     """Saves all state at the end of an epoch, now and then.
 
@@ -213,19 +218,3 @@ class _Checkpoint(keras.callbacks.Callback):
         np.savez(partial, *values, self._stage.seconds())
         os.replace(partial, file)
         self._saved = time.monotonic()
-
-
-class _Advance(keras.callbacks.Callback):
-    """Reports the steps that are done."""
-
-    def __init__(self, advance):
-        super().__init__()
-        self._advance = advance
-        self._batch = -1
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._batch = -1
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._advance(batch - self._batch)
-        self._batch = batch
