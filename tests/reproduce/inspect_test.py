@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.findings import finding
+from modularity_tf.findings import loading
 from reproduce import inspect
 from reproduce.own_model.stages import Config
 from reproduce.publishing import experiment, report
@@ -22,7 +22,7 @@ class InspectTest(BroughtTestCase):
         inspect.write_report(run)
         model = network()
         masks = {
-            name: finding.load(run.folder / f"seed0/weights/{name}.npz", model)
+            name: loading.load(run.folder / f"seed0/weights/{name}.npz", model)
             for name in ("all", "without_1", "only_1")
         }
         self.assertIsInstance(masks["all"], mtf.WeightMask)
@@ -31,11 +31,11 @@ class InspectTest(BroughtTestCase):
             masks["all"].provenance["alpha"],
             masks["without_1"].provenance["alpha"],
         )
-        neurons = finding.load(run.folder / "seed0/neurons/1.npz", model)
+        neurons = loading.load(run.folder / "seed0/neurons/1.npz", model)
         self.assertIsInstance(neurons, mtf.NeuronSelection)
         self.assertEqual([*neurons.values], ["hidden"])  # not the outputs
-        units = run.folder / "seed0/units.parts/hidden.npz"
-        self.assertIsInstance(finding.load(units), mtf.UnitClusters)
+        units = loading.load(run.folder / "seed0/units.npz")
+        self.assertIsInstance(units, mtf.UnitClusters)
         results = json.loads((run.folder / "results.json").read_text())
         (record,) = results["records"]
         self.assertEqual([*record["weights"]], ["all", "1"])
