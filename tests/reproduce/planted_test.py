@@ -33,8 +33,8 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
             self.assertBetween(found["auroc"], 0, 1)
         self.assertEqual([*shared["controls"]], ["seeds"])
         self.assertEqual(shared["sharing"]["true"], 0.25)
-        statements = [one["statement"] for one in results["claims"]]
-        self.assertIn("shared_25: error of the estimated sharing", statements)
+        ids = [(one["subject"], one["id"]) for one in results["claims"]]
+        self.assertIn(("shared_25", "error_of_sharing"), ids)
 
     @parameterized.named_parameters(
         (

@@ -5,7 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from scipy import linalg
 
-from modularity_tf.structure import specialization as measures
+from modularity_tf.structure import specialization
 from reproduce.bena2021 import parity_mnist
 from reproduce.data import images
 
@@ -105,11 +105,11 @@ class ParityMnistTest(tf.test.TestCase, parameterized.TestCase):
         # Rows of a Hadamard matrix without the first: no two correlate.
         codes = linalg.hadamard(16)[1:11].astype("float64")
         own, other = (
-            measures.mean_correlation(codes[pairs[:, 0]], pairs[:, k])
+            specialization.mean_correlation(codes[pairs[:, 0]], pairs[:, k])
             for k in (0, 1)
         )
         self.assertAllClose(
-            measures.specialization(own, other),
+            specialization.specialization(own, other),
             parity_mnist.ceilings()["correlation"],
             atol=0.01,
         )
