@@ -90,8 +90,8 @@ def find_weights(
     is returned, so that soft masks can't do what that one can't.
     `num_samples=4` and `initial_keep_probability=0.9` are the paper's. When
     masks with small penalties do not keep the performance, the next one starts
-    at a higher keep probability (`STARTS`). docs/known_truth.md has the
-    comparison.
+    at a higher keep probability: 0.97, 0.99, 0.9975, 0.999.
+    docs/known_truth.md has the comparison.
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, or what `performance` says. It is measured on a
@@ -115,7 +115,8 @@ def find_weights(
     Args:
         model: Built `keras.Model`, trained. It is not changed.
         data: What the task is: arrays `(x, y)`, or `(x, y, sample_weight)`,
-            or batches of them, as in `network.batches`.
+            or batches of them: a list, a `tf.data.Dataset`, a `PyDataset` or
+            another iterable.
         validation_data: The same, not in `data`, to choose `alpha` by.
             `None`: a fifth of the arrays, drawn at random, is not trained on.
             Score the mask on a third part.
@@ -130,14 +131,17 @@ def find_weights(
             that returns a value, or one for each example. With several outputs
             a dict from output to one of these. Higher may be better or worse.
         layers: Names or paths of the layers whose weights have masks, or
-            `None` for all, as in `MaskedModel`.
-        roles: Which weights have masks, as in `MaskedModel`.
+            `None` for all.
+        roles: Which weights have masks: some of "kernel", "recurrent_kernel",
+            "bias", "norm_scale", "norm_offset", "embedding" and "adapter", or
+            "kernels", "all" or "transformer", as in `MaskedModel`.
         alpha: Float, the penalty on each logit, or "auto". To compare masks of
             several tasks, give all the `alpha` and `initial_keep_probability`
             in the provenance of the first.
         initial_keep_probability: Float in (0, 1), the chance that a weight is
-            kept before training, or "auto": the first of `STARTS` with which a
-            mask keeps the performance, or the best. The paper has 0.9.
+            kept before training, or "auto": the first of 0.9, 0.97, 0.99,
+            0.9975 and 0.999 with which a mask keeps the performance, or the
+            best. The paper has 0.9.
         num_samples: Positive int, mask samples a batch, or `None`: no mask is
             drawn.
         batch_size: Positive int, examples in a batch, where data are arrays.
@@ -155,8 +159,7 @@ def find_weights(
             `ModelCheckpoint`: its best is that of all trainings. Batch methods
             are called once in up to 50 steps (`steps_per_execution`).
         verbose: 0 for no progress bars. There is one for each mask, of Keras's
-            kind; at its end it shows the performance, on the scale from 0 to
-            1, and the share of weights kept.
+            kind, which ends with what `WeightMask.path` has of the mask.
 
     Returns:
         `WeightMask`. Its `path` lists the masks that were trained. Its
@@ -611,11 +614,7 @@ class _Search:
             rate = float(masked.optimizer.learning_rate)
             steps = default_steps(start, rate)
         epochs = _epochs(steps)
-        bar = keras.utils.Progbar(
-            steps,
-            verbose=int(bool(self._verbose)),
-            stateful_metrics=["start", "alpha", "performance", "kept"],
-        )
+        bar = keras.utils.Progbar(steps, verbose=1 if self._verbose else 0)
         shown = mask_callbacks.StepCounter(
             lambda _: bar.update(shown.taken, finalize=False)
         )
@@ -638,7 +637,15 @@ class _Search:
         mask = masked.weight_mask()
         found = self._measured(mask.values)
         share, performance = self.scale.share(found), self._in_its_unit(found)
-        kept = mask.keep_fraction
+        trial = {
+            "initial_keep_probability": start,
+            "alpha": alpha,
+            "performance": performance,
+            "on_scale": share,
+            "keep_fraction": mask.keep_fraction,
+        }
+        self.trials.append(trial)
+        bar.update(steps, [*trial.items()], finalize=True)
         report = health.report()
         del report["keep_fractions"]  # the mask has them
         mask = weight_mask.WeightMask(
@@ -650,27 +657,11 @@ class _Search:
                 "health": report,
             },
         )
-        self.trials.append(
-            {
-                "initial_keep_probability": start,
-                "alpha": alpha,
-                "performance": performance,
-                "on_scale": share,
-                "keep_fraction": kept,
-            }
-        )
-        numbers = [
-            ("start", start),
-            ("alpha", alpha),
-            ("performance", share),
-            ("kept", kept),
-        ]
-        bar.update(steps, numbers, finalize=True)
-        # Whether the mask is far worse is measured above, on better data.
-        known = {"far_worse", *(["dead"] if share >= FRACTION else [])}
-        return mask, [
-            t for kind, t in health.advice.items() if kind not in known
-        ]
+        advice = dict(health.advice)
+        advice.pop("far_worse", None)  # `_poor` says it, of validation data
+        if share >= FRACTION:
+            advice.pop("dead", None)
+        return mask, [*advice.values()]
 
     def _in_its_unit(self, found):
         """Returns the performance as `reference` is, of what was measured."""

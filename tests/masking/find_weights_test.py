@@ -396,7 +396,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertBetween(found.provenance["steps"], least, least + 10)
         self.assertRegex(
             shown.getvalue(),
-            r"start: 0\.9000 - alpha: 1\.0000e-03 - performance: 1\.\d+ - kept",
+            r"keep_probability: 0\.9000 - alpha: 1\.0000e-03 - .*scale: 1\.\d+",
         )
 
     @parameterized.named_parameters(

@@ -500,7 +500,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             batch_size=4,
             verbose=0,
         )
-        return found.provenance["trials"][0]["keep_fraction"]
+        return found.path[0]["keep_fraction"]
 
     @parameterized.named_parameters(("sparse", True), ("text", False))
     def test_trains_on(self, is_sparse):
