@@ -13,6 +13,15 @@ class NoMaskError(ValueError):
 
     Another network, or more data or steps, may have one: a program that goes
     through many networks can tell this from a mistake in its arguments.
+
+    >>> def find_all(models, data):
+    ...     masks = {}
+    ...     for name, model in models.items():
+    ...         try:
+    ...             masks[name] = mtf.find_weights(model, data, verbose=0)
+    ...         except mtf.NoMaskError as error:
+    ...             print(f"{name}: {error}")
+    ...     return masks
     """
 
 

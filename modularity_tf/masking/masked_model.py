@@ -68,7 +68,8 @@ class MaskedModel(frozen_model.FrozenModel):
             paper's beta of 1e-4 at a batch size of 128.
         initial_keep_probability: Float in (0, 1). The chance that a weight is
             kept before training.
-        roles: Which weights have masks: names in `model_weights.ROLES`, or
+        roles: Which weights have masks: some of "kernel", "recurrent_kernel",
+            "bias", "norm_scale", "norm_offset", "embedding" and "adapter", or
             one of the papers' choices, `"kernels"` (arithmetic tasks; biases
             stay), `"all"` (CIFAR-10) or `"transformer"`. Embeddings are
             masked only if named. Of a layer with LoRA the kernel is masked,

@@ -83,13 +83,13 @@ def weight_scores(
         model: Built `keras.Model`. It is not changed.
         data: Arrays `(x, y)` or batches of them, as in `network.batches`.
             "random" and "magnitude" need none.
-        method: One of `METHODS`, or a function of `model` and `data` as they
-            were given. The function may leave weights out, but not score one
-            that `layers` and `roles` do not choose.
+        method: One of the names above, or a function of `model` and `data` as
+            they were given. The function may leave weights out, but not score
+            one that `layers` and `roles` do not choose.
         loss: As in `keras.Model.compile`, one for all outputs; `None` for that
             of `model`.
-        layers: As in `MaskedModel`.
-        roles: As in `MaskedModel`.
+        layers: Names or paths of layers, or `None` for all.
+        roles: Which weights have scores: as in `MaskedModel`.
         steps: Positive int, number of steps of integrated gradients.
         seed: Int of random scores; `None` is random.
 

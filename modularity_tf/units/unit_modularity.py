@@ -32,6 +32,11 @@ class UnitModularity(keras.callbacks.Callback):
     them, and writes them to TensorBoard, at the optimizer's step. A layer of
     which all units are unused has a Q of NaN and no cluster.
 
+    >>> watch = mtf.UnitModularity((images, labels), steps=10, restarts=0)
+    >>> history = model.fit(images, labels, callbacks=[watch], verbose=0)
+    >>> [*history.history]
+    ['accuracy', 'loss', 'modularity/hidden', 'num_clusters/hidden']
+
     Args:
         data: Held-out arrays `(inputs, labels)`, or batches of them that can
             be gone through again: a list or a `tf.data.Dataset`, say.
