@@ -338,7 +338,7 @@ def agreement_null(
         ValueError: If an argument is not as above, or no unit is left.
     """
     checks.integer("permutations", permutations, least=1)
-    checks.integer("seed", seed)
+    seed = checks.seed(seed)
     a, b = _used_in_both(a, b)
     if not len(a):
         raise ValueError("`a` and `b` have no unit that is used in both.")
