@@ -1,5 +1,7 @@
 """Trains two-module networks and measures them: stages of the binary."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -7,19 +9,25 @@ from reproduce.bena2021 import arms, measures, parity_mnist
 from reproduce.bena2021.subject import (
     BOTTLENECK,
     PLAIN,
+    Config,
     Kind,
     Mask,
+    Subject,
     subjects,
 )
 from reproduce.running import training
+from reproduce.running.run import Run
+from reproduce.running.stage import Stage
+
+Trained = dict[str, Any]  # a network, and what has become of its links
 
 
-def plan(run):
+def plan(run: Run) -> list[dict]:
     """Plans all networks, masks and measurements; returns the records."""
     return [plan_subject(run, subject) for subject in subjects(run.config)]
 
 
-def plan_subject(run, subject):
+def plan_subject(run: Run, subject: Subject) -> dict[str, Any]:
     """Plans the stages of one repeat; returns the record to be."""
     config, data = subject.config, subject.data
     plan = _Plan(run, subject)
@@ -111,12 +119,12 @@ class _Plan:
         return self.stage("shares", measure_shares, network, masks)
 
 
-def untrained_network(stage, subject, kind):
+def untrained_network(stage: Stage, subject: Subject, kind: Kind) -> Trained:
     """Returns a network as it is before training, as `train_network` does."""
     return {"network": subject.network(kind)}
 
 
-def train_network(stage, subject, kind):
+def train_network(stage: Stage, subject: Subject, kind: Kind) -> Trained:
     """Returns a trained network, and what has become of its links."""
     task = subject.task
     callbacks = [LinkSummary(stage.log_dir / "links")]
@@ -177,7 +185,9 @@ class LinkSummary(keras.callbacks.Callback):
         self._writer.close()
 
 
-def train_mask(stage, subject, trained, which):
+def train_mask(
+    stage: Stage, subject: Subject, trained: Trained, which: Mask
+) -> dict[str, Any]:
     """Returns the mask of the weights that tell one digit, and how well.
 
     Args:
@@ -204,7 +214,9 @@ def train_mask(stage, subject, trained, which):
     }
 
 
-def measure_plain(stage, subject, trained, masks):
+def measure_plain(
+    stage: Stage, subject: Subject, trained: Trained, masks: dict[str, list]
+) -> dict[str, Any]:
     """Returns the record of architecture (a): masks and correlations.
 
     Args:
@@ -236,7 +248,9 @@ def measure_plain(stage, subject, trained, masks):
     return record
 
 
-def measure_bottleneck(stage, subject, trained):
+def measure_bottleneck(
+    stage: Stage, subject: Subject, trained: Trained
+) -> dict[str, Any]:
     """Returns the record of architecture (b): retrained readouts."""
     task, network = subject.task, trained["network"]
     fit, test = _responses(network, task)
@@ -246,7 +260,9 @@ def measure_bottleneck(stage, subject, trained):
     }
 
 
-def measure_untrained(stage, subject, blank, masks):
+def measure_untrained(
+    stage: Stage, subject: Subject, blank: dict[str, Trained], masks: list
+) -> dict[str, Any]:
     """Returns the record of networks that have not been trained.
 
     Args:
@@ -272,7 +288,9 @@ def measure_untrained(stage, subject, blank, masks):
     }
 
 
-def measure_controls(stage, subject, changed):
+def measure_controls(
+    stage: Stage, subject: Subject, changed: dict[str, Trained]
+) -> dict[str, Any]:
     """Returns the record of networks whose links train in other ways.
 
     Args:
@@ -294,7 +312,9 @@ def measure_controls(stage, subject, changed):
     return record
 
 
-def measure_shares(stage, subject, trained, masks):
+def measure_shares(
+    stage: Stage, subject: Subject, trained: Trained, masks: list
+) -> list[dict]:
     """Returns what masks of several sizes come to, a list of records.
 
     Args:
@@ -328,7 +348,7 @@ def _whole(stage, network, fit, test, subject):
     }
 
 
-def phases(config):
+def phases(config: Config) -> dict[str, training.Phase]:
     """Returns what the estimate times: training networks, training masks."""
     subject = subjects(config)[0]
 

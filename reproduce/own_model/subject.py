@@ -3,12 +3,15 @@
 import hashlib
 import pathlib
 import re
+from collections.abc import Sequence
+from typing import Self
 
 import keras
 import numpy as np
 
 from modularity_tf.network import batches
 
+Inputs = np.ndarray | list[np.ndarray]
 _INPUT = re.compile(r"x(\d+)")
 
 
@@ -23,18 +26,18 @@ class Subject:
         y: Array, the targets.
     """
 
-    def __init__(self, model, x, y):
+    def __init__(self, model: keras.Model, x: Inputs, y: np.ndarray):
         self.model, self._x, self._y = model, x, y
 
     @property
-    def classes(self):
+    def classes(self) -> list[int]:
         """List of int, the classes in `y`; empty if it has no class numbers."""
         y = np.asarray(self._y)  # text is a tensor
         if y.ndim > 1 or y.dtype.kind not in "iu":
             return []
         return np.unique(self._y).tolist()
 
-    def parts(self, share, seed):
+    def parts(self, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the rows to find on, and those to check on.
 
         Args:
@@ -54,7 +57,12 @@ class Subject:
             found.append(order[count:])
         return np.sort(np.concatenate(found)), np.sort(np.concatenate(checked))
 
-    def data(self, rows, label=None, without=None):
+    def data(
+        self,
+        rows: np.ndarray,
+        label: int | None = None,
+        without: int | None = None,
+    ) -> tuple[Inputs, np.ndarray]:
         """Returns arrays `(x, y)` of some rows.
 
         Args:
@@ -69,7 +77,7 @@ class Subject:
         return batches.take((self._x, self._y), rows)
 
     @classmethod
-    def load(cls, model, data):
+    def load(cls, model: str, data: str) -> Self:
         """Returns the `Subject` of two files.
 
         Args:
@@ -89,7 +97,9 @@ class Subject:
         _check_range(subject, data)
         return subject
 
-    def check_labels(self, labels, questions):
+    def check_labels(
+        self, labels: Sequence[int], questions: Sequence[str]
+    ) -> list[int]:
         """Returns the classes that are asked for.
 
         Args:
@@ -125,7 +135,7 @@ class Subject:
         return chosen
 
 
-def check_file(flag, path):
+def check_file(flag: str, path: str) -> None:
     """Raises `ValueError` if there is no such file."""
     if not path:
         raise ValueError(f"--{flag} is needed: the path of a file.")

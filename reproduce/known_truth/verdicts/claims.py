@@ -1,12 +1,18 @@
 """Which share of the verdicts is false: our goal, from the records alone."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 
 from reproduce.known_truth.verdicts import sets, stages
 from reproduce.publishing import claim
 
+Counts = dict[str, dict[str, int]]  # of a kind of verdict, by what is shared
+Records = list[dict[str, Any]]
 
-def claims(records_of_seeds):
+
+def claims(records_of_seeds: Records) -> claim.Claims:
     """Returns our goal: of each verdict at most 5 % are false."""
     found = claim.Claims()
     for name, get in sources(records_of_seeds).items():
@@ -28,7 +34,9 @@ def claims(records_of_seeds):
     return found
 
 
-def sources(records_of_seeds):
+def sources(
+    records_of_seeds: Records,
+) -> dict[str, Callable[[dict[str, Any]], Counts]]:
     """Returns name -> function from a record to counts."""
 
     def of_sets(errors):
@@ -52,7 +60,7 @@ def sources(records_of_seeds):
     return found
 
 
-def counted(networks):
+def counted(networks: dict[str, dict[str, Any]]) -> Counts:
     """Returns "verdict true" and "verdict false" -> count, of networks."""
     found = {}
     for name, one in networks.items():
@@ -65,7 +73,7 @@ def counted(networks):
     return found
 
 
-def false_share(counts, verdict):
+def false_share(counts: Counts, verdict: str) -> float:
     """Returns which share of such verdicts is false; NaN if there is none."""
     true, false = (
         sum(counts.get(f"{verdict} {word}", {}).values())
@@ -74,7 +82,7 @@ def false_share(counts, verdict):
     return false / (true + false) if true + false else np.nan
 
 
-def summed(counts):
+def summed(counts: Iterable[Counts]) -> Counts:
     """Returns the sum of several counts."""
     total = {}
     for one in counts:

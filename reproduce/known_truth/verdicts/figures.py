@@ -1,12 +1,13 @@
 """The figure of sharing_verdict, drawn from the records alone."""
 
 import numpy as np
+from matplotlib import figure
 
 from modularity_tf import plots
 from reproduce.known_truth.verdicts import claims, sets, stages
 
 
-def draw(records_of_seeds):
+def draw(records_of_seeds: claims.Records) -> dict[str, figure.Figure]:
     """Returns the figure, drawn from the records alone."""
     sources = claims.sources(records_of_seeds)
     fig = plots.new_figure(3.0 * len(sources), 4.0)

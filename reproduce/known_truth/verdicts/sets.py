@@ -1,5 +1,8 @@
 """Sets with a known truth and known errors, and the verdicts on them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from modularity_tf.soundness import sharing_of_sets
@@ -18,7 +21,9 @@ BY_CHANCE = "by chance"
 SHARED = (0.0, 0.05, 0.25, 0.5, 1.0, BY_CHANCE)  # of a task's parts
 
 
-def judge_case(rng, errors, quality):
+def judge_case(
+    rng: np.random.Generator, errors: str, quality: str
+) -> tuple[float | str, str, bool]:
     """Returns share in common, verdict and whether it is true, of new sets."""
     shared = SHARED[rng.integers(len(SHARED))]
     sizes = np.exp(rng.uniform(np.log(16), np.log(4000), rng.integers(1, 4)))
@@ -37,7 +42,11 @@ def judge_case(rng, errors, quality):
     return shared, found.verdict, is_true
 
 
-def true_verdicts(first, second, margin=sharing_of_sets.MARGIN):
+def true_verdicts(
+    first: Mapping[Any, np.ndarray],
+    second: Mapping[Any, np.ndarray],
+    margin: float = sharing_of_sets.MARGIN,
+) -> set[str]:
     """Returns which verdicts are true of two sets, by their definitions.
 
     Args:

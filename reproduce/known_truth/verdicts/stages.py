@@ -7,6 +7,7 @@ latter two go through `soundness.check`.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +20,13 @@ from reproduce.known_truth.networks.boolean import (
     between,
     parity,
 )
+from reproduce.known_truth.networks.planted_network import Planted
 from reproduce.known_truth.verdicts import sets
 from reproduce.publishing import records
 from reproduce.running import configuration, training
 from reproduce.running.configuration import field
+from reproduce.running.run import Run
+from reproduce.running.stage import Stage
 
 _REST = ((1, parity(4)), (2, parity(4)))
 
@@ -84,7 +88,7 @@ class Config(configuration.Config):
     )
 
 
-def plan(run):
+def plan(run: Run) -> list[dict[str, Any]]:
     """Plans all; returns the records to be, one a seed."""
     return [
         {
@@ -121,7 +125,7 @@ def plan(run):
     ]
 
 
-def phases(config):
+def phases(config: Config) -> dict[str, training.Phase]:
     """Returns what the estimate times; the masks are not in it."""
 
     def judge(count):
@@ -140,7 +144,7 @@ def phases(config):
     }
 
 
-def judge_sets(stage, errors, quality):
+def judge_sets(stage: Stage, errors: str, quality: str) -> dict[str, dict]:
     """Returns the verdicts on sets with known errors, counted.
 
     Returns:
@@ -157,7 +161,7 @@ def judge_sets(stage, errors, quality):
     return found
 
 
-def judge_network(stage, shared, method):
+def judge_network(stage: Stage, shared: str, method: str) -> dict[str, Any]:
     """Returns the verdict of `soundness.check` in a planted network.
 
     Returns:
@@ -192,7 +196,9 @@ def judge_network(stage, shared, method):
     return records.without_nan({**{k: row[k] for k in keys}, "true": true})
 
 
-def extractions(stage, planted, shared, method):
+def extractions(
+    stage: Stage, planted: Planted, shared: str, method: str
+) -> tuple[list[WeightMask], list[WeightMask]]:
     """Returns the extractions of the first output, and of the second."""
     settings, found = {}, ([], [])
     for output in (0, 1):
@@ -208,7 +214,14 @@ def extractions(stage, planted, shared, method):
     return found
 
 
-def extract(config, planted, output, method, seed, **settings):
+def extract(
+    config: Config,
+    planted: Planted,
+    output: int,
+    method: str,
+    seed: int,
+    **settings: float,
+) -> WeightMask:
     """Returns a `WeightMask` for one output, from half of the inputs.
 
     Scores are told how many weights are needed, which no user could.
