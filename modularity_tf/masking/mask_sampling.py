@@ -115,30 +115,33 @@ def top_scores(
     return dict(zip(scores, _unflatten(kept, shapes), strict=True))
 
 
-def sample(
+def sample_weights(
+    weights: tf.Tensor,
     logits: tf.Tensor,
     seed: Seed,
-    num_samples: int | None = None,
+    num_samples: int = 1,
     temperature: float = 1.0,
-) -> tf.Tensor:
-    """Draws binary masks with straight-through gradients.
+) -> list[tf.Tensor]:
+    """Draws masks, straight-through, and returns the weights under them.
 
-    Forward, each value is 1 with probability sigmoid(l), else 0, whatever the
+    Forward, a mask is 1 with probability sigmoid(l), else 0, whatever the
     temperature. Backward, it has the gradient of the soft Gumbel-sigmoid
     sample s = sigmoid((l + log(u / (1 - u))) / tau) with u uniform on (0, 1),
     which is s * (1 - s) / tau. (The paper writes the noise with two uniforms,
-    -log(log U1 / log U2); its law is the same.)
+    -log(log U1 / log U2); its law is the same.) The random bits are hashed
+    from the weight's index and never stored, so memory is that of the results
+    alone.
 
     Args:
-        logits: Float tensor of any shape.
+        weights: Float tensor of any shape.
+        logits: Float tensor of the same shape.
         seed: Int, integer tensor of shape `(2,)` or
             `keras.random.SeedGenerator`. The same seed draws the same masks.
-        num_samples: Positive int or `None`. How many masks to draw.
+        num_samples: Positive int. How many masks there are.
         temperature: Positive float tau.
 
     Returns:
-        Float tensor of zeros and ones, shape `(num_samples, *logits.shape)`,
-        or `logits.shape` if `num_samples` is `None`.
+        List of float tensors of shape `logits.shape`, one a sample.
 
     Raises:
         ValueError: If `num_samples` or `temperature` is not positive.
@@ -147,46 +150,6 @@ def sample(
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066),
           equations 1 and 2, appendix A
     """
-    logits = tf.convert_to_tensor(logits, tf.float32)
-    drawn = sample_weights(
-        tf.ones_like(logits),
-        logits,
-        seed,
-        1 if num_samples is None else num_samples,
-        temperature,
-    )
-    return drawn[0] if num_samples is None else tf.stack(drawn)
-
-
-def sample_weights(
-    weights: tf.Tensor,
-    logits: tf.Tensor,
-    seed: Seed,
-    num_samples: int = 1,
-    temperature: float = 1.0,
-    samples: range | None = None,
-) -> list[tf.Tensor]:
-    """Draws masks and returns the masked weights, `weights * mask`.
-
-    The same draws and gradients as `sample`, with the product in the same
-    compiled kernel. The random bits are hashed from the weight's index and
-    never stored, so memory is that of the results alone.
-
-    Args:
-        weights: Float tensor of any shape.
-        logits: Float tensor of the same shape.
-        seed: As in `sample`.
-        num_samples: Positive int. How many masks there are.
-        temperature: Positive float tau.
-        samples: Range within `range(num_samples)`, the masks to draw; all by
-            default. Several devices can draw a part each.
-
-    Returns:
-        List of float tensors of shape `logits.shape`, one a sample.
-
-    Raises:
-        ValueError: If `num_samples` or `temperature` is not positive.
-    """
     check_arguments(num_samples, temperature=temperature)
     weights = tf.convert_to_tensor(weights)
     logits = tf.convert_to_tensor(logits, tf.float32)
@@ -194,7 +157,7 @@ def sample_weights(
         _flatten([weights]),
         _flatten([logits]),
         _draw_keys(seed, 1, num_samples)[0],
-        samples or range(num_samples),
+        range(num_samples),
         temperature,
         train_weights=True,
     )
@@ -219,10 +182,11 @@ def sample_weight_dict(
     Args:
         weights: Dict of float tensors of any shape.
         logits: Dict of float tensors with the same keys and shapes.
-        seed: As in `sample`.
+        seed: As in `sample_weights`.
         num_samples: As in `sample_weights`.
         temperature: As in `sample_weights`.
-        samples: As in `sample_weights`.
+        samples: Range within `range(num_samples)`, the masks to draw; all by
+            default. Several devices can draw a part each.
 
     Returns:
         List of dicts like `weights`, one a sample.

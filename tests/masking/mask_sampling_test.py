@@ -9,6 +9,15 @@ from modularity_tf.masking import mask_sampling, masked_model
 FALSE_FAIL_RATE = 1e-9
 
 
+def sample(logits, seed, num_samples=None, temperature=1.0):
+    """Returns masks alone: weights of 1 under them."""
+    logits = tf.convert_to_tensor(logits, tf.float32)
+    drawn = mask_sampling.sample_weights(
+        tf.ones_like(logits), logits, seed, num_samples or 1, temperature
+    )
+    return drawn[0] if num_samples is None else tf.stack(drawn)
+
+
 def hoeffding(n):
     """Returns a bound on |mean - expectation| of n values in [0, 1]."""
     return np.sqrt(np.log(2 / FALSE_FAIL_RATE) / (2 * n))
@@ -37,7 +46,7 @@ def slopes(logits, seed, num_samples=1, temperature=1.0):
     for k in range(num_samples):
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            drawn = mask_sampling.sample(logits, seed, num_samples, temperature)
+            drawn = sample(logits, seed, num_samples, temperature)
             value = tf.reduce_sum(drawn[k])
         rows.append(tape.gradient(value, logits).numpy())
     return np.array(rows)
@@ -77,7 +86,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(-4.0, -2.0, 0.0, 0.9, 2.197, 6.0)
     def test_keeps_with_the_sigmoid_of_the_logit(self, logit):
         n = 200_000
-        drawn = mask_sampling.sample(np.full(n, logit, "float32"), seed=1)
+        drawn = sample(np.full(n, logit, "float32"), seed=1)
         self.assertAllInSet(drawn, [0.0, 1.0])
         rate = np.mean(drawn)
         bound = hoeffding(n) + 2.0**-mask_sampling.BITS_PER_SAMPLE
@@ -91,9 +100,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
         oracle = tfd.RelaxedBernoulli(temperature=1.0, logits=logit)
         soft = oracle.sample(n, seed=(1, 2))
         expected = np.mean(soft > 0.5)
-        rate = np.mean(
-            mask_sampling.sample(np.full(n, logit, "float32"), seed=3)
-        )
+        rate = np.mean(sample(np.full(n, logit, "float32"), seed=3))
         self.assertLess(abs(rate - expected), 2 * hoeffding(n))
 
     @parameterized.product(temperature=(0.3, 1.0, 4.0), logit=(-2.0, 0.7))
@@ -118,7 +125,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
     def test_gradient_is_the_slope_of_the_sample_that_was_drawn(self):
         # Invert s (1 - s) for s: it must be above 1/2 just where b is 1.
         logits = np.random.default_rng(0).normal(size=5_000).astype("float32")
-        drawn = mask_sampling.sample(logits, 5, 3).numpy()
+        drawn = sample(logits, 5, 3).numpy()
         slope = slopes(logits, 5, 3).astype("float64")
         distance = np.sqrt(np.maximum(0.25 - slope, 0))
         soft = np.where(drawn > 0, 0.5 + distance, 0.5 - distance)
@@ -134,8 +141,8 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
     def test_the_temperature_changes_no_sample(self, temperature):
         # Appendix A.4.
         logits = np.linspace(-5, 5, 1_001).astype("float32")
-        expected = mask_sampling.sample(logits, seed=4, num_samples=4)
-        drawn = mask_sampling.sample(logits, 4, 4, temperature)
+        expected = sample(logits, seed=4, num_samples=4)
+        drawn = sample(logits, 4, 4, temperature)
         self.assertAllEqual(drawn, expected)
 
     @parameterized.parameters(0.5, 2.0)
@@ -143,7 +150,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
         logits = np.linspace(-3, 3, 101).astype("float32")
         slope = slopes(logits, 1)[0].astype("float64")
         # From s at tau = 1, sigmoid(logit(s) / tau) is s at tau.
-        drawn = mask_sampling.sample(logits, 1).numpy()
+        drawn = sample(logits, 1).numpy()
         distance = np.sqrt(np.maximum(0.25 - slope, 0))
         soft = np.where(drawn > 0, 0.5 + distance, 0.5 - distance)
         middle = (soft > 0.01) & (soft < 0.99) & (distance > 0.02)
@@ -155,9 +162,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
     def test_saturated_logits_are_certain_and_their_gradient_is_finite(self):
         logits = np.array([-1e30, -200.0, 200.0, 1e30], "float32")
         for seed in range(50):
-            self.assertAllEqual(
-                mask_sampling.sample(logits, seed), [0, 0, 1, 1]
-            )
+            self.assertAllEqual(sample(logits, seed), [0, 0, 1, 1])
             for temperature in (1.0, 0.5):
                 slope = slopes(logits, seed, 1, temperature)
                 self.assertAllEqual(slope, np.zeros((1, 4)))
@@ -167,7 +172,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
         weights = rng.normal(size=(5, 3)).astype("float32")
         logits = rng.normal(size=(5, 3)).astype("float32")
         drawn = mask_sampling.sample_weights(weights, logits, 9, num_samples=3)
-        self.assertAllEqual(drawn, weights * mask_sampling.sample(logits, 9, 3))
+        self.assertAllEqual(drawn, weights * sample(logits, 9, 3))
 
     def test_gradients_of_masked_weights_match_numpy(self):
         rng = np.random.default_rng(0)
@@ -181,7 +186,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
             )
             value = tf.reduce_sum(upstream * tf.stack(drawn))
         to_weights, to_logits = tape.gradient(value, [weights, logits])
-        mask, slope = mask_sampling.sample(logits, 2, 3), slopes(logits, 2, 3)
+        mask, slope = sample(logits, 2, 3), slopes(logits, 2, 3)
         self.assertAllClose(to_weights, np.sum(upstream * mask, axis=0))
         self.assertAllClose(
             to_logits, np.sum(upstream * slope, axis=0) * weights, atol=1e-6
@@ -193,7 +198,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
             tape.watch(weights)
             drawn = mask_sampling.sample_weights(weights, np.zeros(8), 1, 2)
             value = tf.reduce_sum(drawn[0] + 1e-12 * drawn[1])
-        masks = mask_sampling.sample(np.zeros(8), 1, 2).numpy()
+        masks = sample(np.zeros(8), 1, 2).numpy()
         for values, mask in zip(drawn, masks, strict=True):
             self.assertEqual(values.dtype, tf.float64)
             self.assertAllEqual(values, weights * mask)
@@ -207,11 +212,10 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
             f"step {step} sample {k}": drawn
             for step in range(3)
             for k, drawn in enumerate(
-                mask_sampling.sample(logits, tf.constant([7, step]), 5).numpy()
-                - 0.5
+                sample(logits, tf.constant([7, step]), 5).numpy() - 0.5
             )
         }
-        series["another seed"] = mask_sampling.sample(logits, 8).numpy() - 0.5
+        series["another seed"] = sample(logits, 8).numpy() - 0.5
         stacked = np.array(list(series.values()))
         correlation = 4 * stacked @ stacked.T / n - np.eye(len(stacked))
         bound = normal_bound(n, len(stacked) ** 2)
@@ -251,22 +255,18 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_the_same_seed_draws_the_same_masks(self):
         logits = np.zeros((30, 30), "float32")
-        first = mask_sampling.sample(logits, seed=1)
-        self.assertAllEqual(first, mask_sampling.sample(logits, seed=1))
-        self.assertNotAllEqual(first, mask_sampling.sample(logits, seed=2))
+        first = sample(logits, seed=1)
+        self.assertAllEqual(first, sample(logits, seed=1))
+        self.assertNotAllEqual(first, sample(logits, seed=2))
         generator = keras.random.SeedGenerator(1)
-        once, twice = (
-            mask_sampling.sample(logits, generator) for _ in range(2)
-        )
+        once, twice = (sample(logits, generator) for _ in range(2))
         self.assertNotAllEqual(once, twice)
 
     def test_shapes_follow_the_logits(self):
         for shape in ((), (1,), (3, 4), (2, 3, 4, 5)):
             logits = np.zeros(shape, "float32")
-            self.assertEqual(mask_sampling.sample(logits, 0).shape, shape)
-            self.assertEqual(
-                mask_sampling.sample(logits, 0, 3).shape, (3, *shape)
-            )
+            self.assertEqual(sample(logits, 0).shape, shape)
+            self.assertEqual(sample(logits, 0, 3).shape, (3, *shape))
 
     @parameterized.parameters(
         ({"num_samples": 0}, "`num_samples` must be .* 0"),
@@ -283,9 +283,9 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
             self.skipTest("needs a GPU")
         logits = np.linspace(-4, 4, 10_000).astype("float32")
         with tf.device("CPU:0"):
-            expected = mask_sampling.sample(logits, 1, 4)
+            expected = sample(logits, 1, 4)
         with tf.device("GPU:0"):
-            drawn = mask_sampling.sample(logits, 1, 4)
+            drawn = sample(logits, 1, 4)
         # sigmoid may round another way: at most a few borderline samples.
         self.assertLess(np.mean(expected.numpy() != drawn.numpy()), 1e-3)
 
