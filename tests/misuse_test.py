@@ -383,6 +383,32 @@ class RefusalsTest(parameterized.TestCase, tf.test.TestCase):
             masked.fit(data.batch(2, drop_remainder=drop), verbose=0)
         self.assertNotIn("\n", str(caught.exception))
 
+    def test_refuses_small_batches_of_a_generator_and_a_py_dataset(self):
+        class Shrinking(keras.utils.PyDataset):
+            def __len__(self):
+                return 2
+
+            def __getitem__(self, index):
+                x = np.ones((8 - 6 * index, 4), "float32")
+                return x, x[:, :2]
+
+        data = Shrinking()
+        masked = masked_model.MaskedModel(linear(), num_samples=4)
+        masked.compile(loss="mse")
+        for batches in (data, (data[i] for i in range(2))):
+            with self.assertRaisesRegex(ValueError, "has fewer rows than the"):
+                masked.fit(batches, shuffle=False, verbose=0)
+
+    def test_another_fault_of_the_data_is_told_as_it_is(self):
+        x, labels = np.ones((8, 4), "float32"), np.full(8, 7)
+        data = tf.data.Dataset.from_tensor_slices((x, labels)).batch(4)
+        masked = masked_model.MaskedModel(linear(), num_samples=4)
+        masked.compile(loss="sparse_categorical_crossentropy")
+        with self.assertRaisesRegex(
+            tf.errors.InvalidArgumentError, "label value of 7"
+        ):
+            masked.fit(data.repeat(), steps_per_epoch=2, verbose=0)
+
 
 class FewStepsTest(parameterized.TestCase, tf.test.TestCase):
     @classmethod

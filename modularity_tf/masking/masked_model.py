@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import types
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
@@ -251,13 +252,16 @@ class MaskedModel(frozen_model.FrozenModel):
         """
         arguments = frozen_model.fit_arguments(*args, **kwargs)
         self._check_batches(arguments)
-        before = int(self.sampler_state[1])
+        before, rows = int(self.sampler_state[1]), []
+        if isinstance(arguments["x"], types.GeneratorType):
+            arguments["x"] = _noted(arguments["x"], rows)
         try:
             return super().fit(**arguments)
         except mask_sampling.SmallBatchError:
             pass
         except tf.errors.InvalidArgumentError:
-            if not self._has_small_batch(arguments["x"], before):
+            rows += self._rows_of_batches(arguments["x"], before)
+            if all(count >= self.smallest_batch for count in rows):
                 raise
         raise ValueError(
             f"A batch of `x` has fewer rows than {self._masks_of_a_batch}. "
@@ -432,23 +436,22 @@ class MaskedModel(frozen_model.FrozenModel):
                     f"{self._masks_of_a_batch}. Choose another batch size."
                 )
 
-    def _has_small_batch(self, x, before):
-        """Returns whether a batch that was trained on had too few rows.
+    def _rows_of_batches(self, x, before):
+        """Yields how many rows the batches had that were trained on.
 
         A compiled step only says that something about its data was wrong.
 
         Args:
-            x: The data; an iterator can't be gone through again.
+            x: The data.
             before: Int, the steps made before these data.
         """
-        if not isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
-            return False
-        seen = int(self.sampler_state[1]) - before + self.steps_per_execution
-        read = batches.read("x", x, must_end=False)
-        return any(
-            batches.count_rows(inputs) < self.smallest_batch
-            for inputs, _ in itertools.islice(read, seen)
-        )
+        if isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
+            made = int(self.sampler_state[1]) - before
+            read = batches.read("x", x, must_end=False)
+            for inputs, _ in itertools.islice(
+                read, made + self.steps_per_execution
+            ):
+                yield batches.count_rows(inputs)
 
     def _guards(self, arguments):
         """Adds the health of the mask, the user's own if there is one."""
@@ -547,6 +550,13 @@ def _rows(arguments):
         return None
     share = 1 - (arguments["validation_split"] or 0)
     return math.floor(shape[0] * share)
+
+
+def _noted(stream, rows):
+    """Yields batches, and notes how many rows each has in a list."""
+    for batch in stream:
+        rows.extend(keras.tree.flatten(batch)[0].shape[:1])
+        yield batch
 
 
 def _some_rows(arguments):

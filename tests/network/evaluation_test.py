@@ -50,6 +50,25 @@ class EvaluationTest(tf.test.TestCase):
         self.assertAllClose(found, expected, atol=1e-5)
         self.assertEqual(self.evaluation.count, 64)
 
+    def test_one_mask_has_one_loss_whichever_way_it_is_asked(self):
+        kept = {path: ~value for path, value in self.nothing.items()}
+        kept["hidden/kernel"][1, 0] = False
+        asked = evaluation.Evaluation(self.model, OBJECTIVE)
+        (measured,) = asked.measure(kept, self.data)
+        expected = asked.by_example(kept, self.data).mean()
+        self.assertAllClose(measured.loss, expected)
+        weights = dict(zip(kept, self.model.get_weights()[::2]))
+        values = {p: tf.constant(w * kept[p]) for p, w in weights.items()}
+        losses = [asked.losses(values, x, y) for x, y in self.data]
+        self.assertAllClose(np.mean(np.concatenate(losses)), expected)
+        # Nothing was written.
+        self.assertAllClose(
+            self.evaluation.performance(
+                self.evaluation.values({p: ~v for p, v in self.nothing.items()})
+            ),
+            1,
+        )
+
     def test_the_scale_is_from_nothing_to_the_whole(self):
         whole = self.evaluation.performance(self.evaluation.whole)
         nothing = self.evaluation.values(self.nothing)
