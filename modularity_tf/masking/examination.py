@@ -147,7 +147,7 @@ def differs_in_training(
     ):
         whole = here[0]
         span = nothing.loss - whole.loss
-        if whole.right is not None:
+        if whole.labels is not None and whole.right is not None:
             span = whole.right.mean() - (zero if whole.is_accuracy else 0.0)
         gap, error = _gap(there, here)
         if counts and gap > max(_GAP * span, error * _SURE_OF_GAP):
