@@ -23,7 +23,7 @@ from reproduce.publishing.experiment import Experiment
 from reproduce.running import configuration
 from reproduce.running.run import PART, read_results
 
-_DPI, _COLORS = 90, 128  # of pictures: a page has hundreds
+_DPI, _COLORS = 80, 128  # of pictures: a page has hundreds
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _FIDELITY = pathlib.Path(__file__).parents[2] / "docs" / "fidelity.md"
 
