@@ -252,7 +252,8 @@ class MaskedModel(frozen_model.FrozenModel):
         """
         arguments = frozen_model.fit_arguments(*args, **kwargs)
         self._check_batches(arguments)
-        before, rows = int(self.sampler_state[1]), []
+        before = int(self.sampler_state[1])
+        rows: list[int] = []
         if isinstance(arguments["x"], types.GeneratorType):
             arguments["x"] = _noted(arguments["x"], rows)
         try:

@@ -67,7 +67,7 @@ class ContinualTest(tf.test.TestCase):
         self.assertAllEqual(layer.masks()[1]["kernel"], kept)
 
     def test_is_saved_and_loaded(self):
-        model = network(alpha=0.25, keep_probability=0.7, seed=3)
+        model = network(alpha=0.25, initial_keep_probability=0.7, seed=3)
         folder = self.enterContext(tempfile.TemporaryDirectory())
         file = f"{folder}/m.keras"
         model.layers[1].start_task(0, 2.0, -1.0)
