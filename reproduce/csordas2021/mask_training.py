@@ -276,9 +276,7 @@ def find_alpha(
 
     if reference is None:
         reference = subject.performance(network)
-    found = alpha_search.search_alpha(
-        trial, reference, start=settings.alpha
-    )
+    found = alpha_search.search_alpha(trial, reference, start=settings.alpha)
     return dataclasses.asdict(found)
 
 
