@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import modularity_tf as mtf
-from modularity_tf import layers
+from modularity_tf import checks, layers
 from modularity_tf.network import seeds
 
 
@@ -14,17 +14,17 @@ class CheckSeedTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(-1, 2**31, 1.0, "1", True)
     def test_refuses_a_seed_of(self, seed):
         with self.assertRaisesRegex(ValueError, "`seed` must be an int"):
-            seeds.check_seed(seed)
+            checks.seed(seed)
 
     def test_no_seed_is_a_random_one(self):
         # Two draws of 2**31 are equal with a chance below 1e-9.
-        self.assertLen({seeds.check_seed(None) for _ in range(2)}, 2)
-        self.assertEqual(seeds.check_seed(7), 7)
+        self.assertLen({checks.seed(None) for _ in range(2)}, 2)
+        self.assertEqual(checks.seed(7), 7)
 
     @parameterized.parameters(np.int64, np.int32, np.uint8)
     def test_an_int_of_numpy_is_an_int(self, kind):
-        self.assertIs(type(seeds.check_seed(kind(3))), int)
-        self.assertEqual(seeds.check_seed(kind(3)), 3)
+        self.assertIs(type(checks.seed(kind(3))), int)
+        self.assertEqual(checks.seed(kind(3)), 3)
 
     @parameterized.parameters(np.int64, np.uint8)
     def test_every_seed_may_be_one_of_numpy(self, kind):
