@@ -27,7 +27,10 @@ from modularity_tf.units import clustering, monte_carlo
 
 ENTROPY = 0.15
 LEIDEN_RUNS = 20
-SEARCHES = {"found": {"restarts": 0}, "restarted": {"steps": 3000, "restarts": 10}}
+SEARCHES = {
+    "found": {"restarts": 0},
+    "restarted": {"steps": 3000, "restarts": 10},
+}
 
 
 def graph(seed, n=64):
