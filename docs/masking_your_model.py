@@ -8,9 +8,8 @@ import numpy as np
 from sklearn import datasets
 
 import modularity_tf
-from modularity_tf import plots
+from modularity_tf import confusion, plots
 from modularity_tf.masking import alpha_search, callbacks
-from reproduce.data import confusion
 
 # --- A model of one's own: a stock network, trained as usual.
 

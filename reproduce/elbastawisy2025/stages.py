@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modularity_tf import confusion
 from modularity_tf.neurons import calibration, statistics
-from reproduce.data import confusion, images
+from reproduce.data import images
 from reproduce.elbastawisy2025 import (
     class_neurons,
     neuron_cnn,

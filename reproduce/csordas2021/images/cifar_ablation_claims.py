@@ -8,10 +8,9 @@ import dataclasses
 
 import numpy as np
 
-from modularity_tf import plots
+from modularity_tf import confusion, plots
 from reproduce.csordas2021.images.cifar_ablation import RECALIBRATED
 from reproduce.csordas2021.images.cnn import CONTROL
-from reproduce.data import confusion
 from reproduce.publishing import claim, titles
 from reproduce.publishing.records import grouped
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modularity_tf import WeightMask
+from modularity_tf import WeightMask, confusion
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.images import (
     augmentation,
@@ -17,7 +17,7 @@ from reproduce.csordas2021.images import (
     sgd,
 )
 from reproduce.csordas2021.subject import Settings, Subject, adam
-from reproduce.data import confusion, images
+from reproduce.data import images
 from reproduce.running import configuration
 from reproduce.running.run import Run
 from reproduce.running.stage import Stage

@@ -1,14 +1,17 @@
 """Confusion matrices, and how much of each class's accuracy was lost."""
 
 import numpy as np
+import numpy.typing as npt
 
 from modularity_tf import checks
 
 
-def confusion_matrix(labels, predictions, num_classes):
+def confusion_matrix(
+    labels: npt.ArrayLike, predictions: npt.ArrayLike, num_classes: int
+) -> np.ndarray:
     """Returns how the examples of each class were classified.
 
-    >>> from reproduce.data import confusion
+    >>> from modularity_tf import confusion
     >>> confusion.confusion_matrix([0, 0, 1, 1], [0, 1, 1, 1], 2)
     array([[0.5, 0.5],
            [0. , 1. ]])
@@ -50,10 +53,12 @@ def confusion_matrix(labels, predictions, num_classes):
     return counts / counts.sum(axis=1, keepdims=True)
 
 
-def relative_drop(reference, confusion):
+def relative_drop(
+    reference: npt.ArrayLike, confusion: npt.ArrayLike
+) -> np.ndarray:
     """Returns the share of each class's accuracy that was lost.
 
-    >>> from reproduce.data import confusion
+    >>> from modularity_tf import confusion
     >>> confusion.relative_drop(np.eye(2), np.array([[0.25, 0.75], [0, 1]]))
     array([0.75, 0.  ])
 

@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce.data import confusion
+from modularity_tf import confusion
 
 
 class ConfusionMatrixTest(parameterized.TestCase, tf.test.TestCase):
