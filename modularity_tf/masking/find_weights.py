@@ -134,7 +134,9 @@ def find_weights(
             `None` for all.
         roles: Which weights have masks: some of "kernel", "recurrent_kernel",
             "bias", "norm_scale", "norm_offset", "embedding" and "adapter", or
-            "kernels", "all" or "transformer", as in `MaskedModel`.
+            one of the papers' choices: "kernels" ("kernel" and
+            "recurrent_kernel"), "all" (all but "embedding") or "transformer"
+            ("kernel", "norm_scale" and "norm_offset").
         alpha: Float, the penalty on each logit, or "auto". To compare masks of
             several tasks, give all the `alpha` and `initial_keep_probability`
             in the provenance of the first.
@@ -179,6 +181,11 @@ def find_weights(
         - `health`, what `MaskHealth` saw in training;
         - the settings: `alpha`, `initial_keep_probability`, `learning_rate`,
           `num_samples`, `roles`, `layers`, `seed`, `steps`;
+        - `path`, a dict for each mask that was trained: where it started, its
+          penalty, its performance and the share of the weights that it keeps;
+        - `keep_fractions`, the share of the weights that the mask keeps in each
+          tensor, and `keep_probabilities`, `counts` of the sigmoid(logits) in
+          500 equal steps from 0 to 1, and how many are `tiny`, below 0.0002;
         - `model`, its name, `model_fingerprint`, a digest of its weights, and
           `validation`, where the data come from that chose `alpha`.
 

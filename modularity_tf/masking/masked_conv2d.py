@@ -13,7 +13,9 @@ class MaskedConv2D(masked_layer.MaskedLayer, keras.layers.Conv2D):
 
     Computes `activation(conv(inputs, kernel * mask) + bias)`; the mask has an
     entry for each entry of the kernel, shape `(height, width, input_channels,
-    filters)`. All else is as in `MaskedDense`.
+    filters)`. In training the mask is a fresh straight-through sample; in
+    inference it is 1 where `mask_logits > 0`. Weights and mask train together:
+    for a trained model whose weights stay, see `MaskedModel`.
 
     >>> from modularity_tf import layers
     >>> layer = layers.MaskedConv2D(4, 3, seed=0)
@@ -23,13 +25,16 @@ class MaskedConv2D(masked_layer.MaskedLayer, keras.layers.Conv2D):
     Args:
         filters: Positive int, number of output channels.
         kernel_size: Int or two ints, height and width of the kernel.
-        num_samples: Positive int. Mask samples a training batch.
+        num_samples: Positive int. The batch is cut into so many parts, each
+            with a mask sample of its own; a batch can't be smaller.
         alpha: Float, at least 0. Adds alpha * sum(mask logits) to the loss.
         initial_keep_probability: Float in (0, 1), chance that an entry is kept
             before training.
         mask_bias: Bool. Whether the bias has a mask as well.
         temperature: Positive float tau. It scales gradients only.
-        seed: Int or `None`, as in `MaskedDense`.
+        seed: Int or `None`. The same seed draws the same masks, in layers of
+            the same kernel shape and the same `name` (a name that Keras makes
+            up does not count): such layers of one model need two seeds.
         **kwargs: Of `keras.layers.Conv2D`.
 
     Call arguments:

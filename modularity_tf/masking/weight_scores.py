@@ -81,7 +81,8 @@ def weight_scores(
 
     Args:
         model: Built `keras.Model`. It is not changed.
-        data: Arrays `(x, y)` or batches of them, as in `network.batches`.
+        data: Arrays `(x, y)`, or `(x, y, sample_weight)`, or batches of them:
+            a list, a `tf.data.Dataset`, a `PyDataset` or another iterable.
             "random" and "magnitude" need none.
         method: One of the names above, or a function of `model` and `data` as
             they were given. The function may leave weights out, but not score
@@ -89,7 +90,11 @@ def weight_scores(
         loss: As in `keras.Model.compile`, one for all outputs; `None` for that
             of `model`.
         layers: Names or paths of layers, or `None` for all.
-        roles: Which weights have scores: as in `MaskedModel`.
+        roles: Which weights have scores: some of "kernel", "recurrent_kernel",
+            "bias", "norm_scale", "norm_offset", "embedding" and "adapter", or
+            one of the papers' choices: "kernels" ("kernel" and
+            "recurrent_kernel"), "all" (all but "embedding") or "transformer"
+            ("kernel", "norm_scale" and "norm_offset").
         steps: Positive int, number of steps of integrated gradients.
         seed: Int of random scores; `None` is random.
 

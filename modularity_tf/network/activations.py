@@ -32,9 +32,9 @@ def choose_layers(
     """Returns layers of a model by path: how `layers` is meant everywhere.
 
     A name or a path means the layer that has it, and a name that several
-    layers share all of them, as in `weights.select_layers`. A layer or model
-    with Conv or Dense layers inside means those; an RNN or a wrapper, such as
-    `TimeDistributed`, stays one layer.
+    layers share means all of them. A layer or model with Conv or Dense layers
+    inside means those; an RNN or a wrapper, such as `TimeDistributed`, stays
+    one layer.
 
     Args:
         model: Built `keras.Model`.
