@@ -317,6 +317,7 @@ class DocstringsTest(InAnEmptyFolder):
     @parameterized.parameters(*NAMES)
     def test_help_says_values_and_not_where_they_stand(self, name):
         self.assertNotRegex(NAMES[name].__doc__, r"`[a-z_.]*\b[A-Z_]{4,}`")
+        self.assertNotRegex(NAMES[name].__doc__, r"[Aa]s in `(?!keras\.)")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def check(
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, on a scale from 0, the model without any part that
-    the finding could have, to 1, the model as it is: as in `find_weights`.
+    the finding could have, to 1, the model as it is: that of `find_weights`.
 
     `check` trains nothing. Findings of other seeds are made by
     `[find_weights(model, data, seed=s) for s in range(5)]`.

@@ -141,6 +141,8 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertStartsWith(told["validation"], "80 of the 400 examples")
         self.assertIn("undecided", told["health"])
         self.found.check_fits(self.model)
+        for key in told:
+            self.assertIn(f"`{key}`", modularity_tf.find_weights.__doc__)
 
     def test_the_seed_decides_and_scores_are_means_over_all_masks(self):
         path = "out/kernel"
