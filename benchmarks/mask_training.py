@@ -197,7 +197,7 @@ def environment():
 
 
 def table(results):
-    """Returns a `rich.table.Table` with a row a network."""
+    """Returns a `rich.table.Table` with a row for each network."""
     variants = [v.replace(" ", "\n") for v in next(iter(results.values()))]
     units = rich.table.Column(no_wrap=True)
     shown = rich.table.Table("network", units, *variants, show_lines=True)

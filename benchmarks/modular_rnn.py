@@ -72,7 +72,7 @@ def time_step(checkout, settings):
 
 
 def measure(checkouts, settings, rounds):
-    """Returns the times of every checkout, one dict a round."""
+    """Returns the times of every checkout, one dict for each round."""
     times = {name: [] for name in checkouts}
     for _ in range(rounds):
         for name, folder in checkouts.items():

@@ -135,7 +135,7 @@ def _marks(name, found, model, hidden, at_least):
         found = found.units(model, at_least=at_least)
     if not isinstance(found, NeuronSelection):
         raise ValueError(
-            f"`findings` has for {name!r} a {type(found).__name__}; it takes "
+            f"`findings` has a {type(found).__name__} for {name!r}; it takes "
             "WeightMask, NeuronSelection, UnitClusters and LayerClusters."
         )
     found.check_fits(model)
@@ -219,7 +219,7 @@ def _row(found, permutations, seed):
         both = sum(parts[1:], parts[0])
         if both.first:
             row["value"], row["chance"] = both.share, both.expected_share
-            row["p"] = both.p_value(permutations, seed)
+            row["p"] = both.p_value(permutations=permutations, seed=seed)
         return row
     total = sum(weight for weight, _, _ in parts)
     if total:

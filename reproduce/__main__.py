@@ -22,7 +22,7 @@ says what it does and lists its flags."""
 
 
 def state(output_dir, name):
-    """Returns what was run of an experiment, a line a run or archive."""
+    """Returns what was run of an experiment, a line for each run or archive."""
     lines = []
     for path in sorted(RESULTS.glob("*.json")):
         archive = json.loads(path.read_text("utf-8"))

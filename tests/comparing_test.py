@@ -196,7 +196,11 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("one", {"one": neurons(FIRST)}, "dict of two or more"),
-        ("kind", {"one": neurons(FIRST), "other": FIRST}, "'other' a ndarray"),
+        (
+            "kind",
+            {"one": neurons(FIRST), "other": FIRST},
+            "a ndarray for 'other'",
+        ),
         (
             "no_layer_in_common",
             {"one": clusters([0] * 12), "other": clusters([0] * 8, "b")},
@@ -207,7 +211,7 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
             {"one": neurons(FIRST), "other": clusters([0] * 9)},
             "do not fit",
         ),
-        ("among", {"one": 1, "other": 2}, "'one' a int"),
+        ("among", {"one": 1, "other": 2}, "a int for 'one'"),
     )
     def test_refuses(self, findings, message):
         with self.assertRaisesRegex(ValueError, message):

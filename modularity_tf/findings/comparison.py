@@ -94,10 +94,12 @@ class Comparison(finding.Result):
     def summary(self) -> str:
         """Returns what each two findings have in common over all layers."""
         return " ".join(
-            f"{row.first}, {row.second}: {MEASURES[row.measure]}, "
+            f"{row.first}, {row.second}: one of them is empty."
+            if row.value is None
+            else f"{row.first}, {row.second}: {MEASURES[row.measure]}, "
             f"{row.value:.1%}, by chance {row.chance:.1%} (p = {row.p:.2g})."
             for row in self.rows
-            if row.layer == ALL and row.value is not None
+            if row.layer == ALL
         )
 
     def table(self) -> rich.table.Table:

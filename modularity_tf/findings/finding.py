@@ -14,7 +14,7 @@ import rich.table
 if TYPE_CHECKING:  # matplotlib is imported to draw
     from matplotlib.figure import Figure
 
-_FORMAT, _VERSION = "modularity_tf", 1  # of the files
+_FORMAT, _VERSION = "modularity_tf", 2  # of the files; 1 is that of 0.1
 # Of tables in notebooks, whose own fonts do not have the lines.
 _STYLE = "line-height: normal; font-family: 'DejaVu Sans Mono', monospace"
 
@@ -27,6 +27,7 @@ class Result:
     """
 
     KIND = ""  # what a file holds, for its header and messages
+    OLD_KIND = ""  # the same in files of version 1 that it reads, too
 
     def summary(self) -> str:
         """Returns what the result says, in a sentence or some."""
@@ -122,7 +123,7 @@ class Result:
             raise ValueError(
                 f"its format is {header.get('format')!r}, not {_FORMAT!r}"
             )
-        if header["kind"] != cls.KIND:
+        if header["kind"] not in (cls.KIND, cls.OLD_KIND):
             raise ValueError(f"it holds {header['kind']}, not {cls.KIND}")
         if not isinstance(header["version"], int):
             raise ValueError(

@@ -10,7 +10,10 @@ from modularity_tf.findings.unit_clusters import UnitClusters
 from modularity_tf.findings.weight_mask import WeightMask
 
 _KINDS: dict[str | None, type[finding.Finding]] = {
-    kind.KIND: kind for kind in (WeightMask, NeuronSelection, UnitClusters)
+    name: kind
+    for kind in (WeightMask, NeuronSelection, UnitClusters)
+    for name in (kind.KIND, kind.OLD_KIND)
+    if name
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import rich.table
 
 from modularity_tf.findings import part_set
 from modularity_tf.network import layer_names, surgery
@@ -50,6 +51,7 @@ class NeuronSelection(part_set.PartSet):
     off: Mapping[str, np.ndarray] | None = None
 
     KIND = "neurons"
+    OLD_KIND = "a neuron mask"  # a pair of sets, `on` and `off`
 
     def __post_init__(self):
         super().__post_init__()
@@ -167,6 +169,21 @@ class NeuronSelection(part_set.PartSet):
         """
         surgery.check_fits(model, self.values)
 
+    def summary(self) -> str:
+        told = super().summary()
+        if self.off is None:
+            return told
+        count = sum(int(flags.sum()) for flags in self.off.values())
+        return f"{told} {count:,} others are surely off."
+
+    def table(self) -> rich.table.Table:
+        table = super().table()
+        if self.off is not None:
+            off = [int(flags.sum()) for flags in self.off.values()]
+            table.add_column("surely off", justify="right")
+            table.columns[-1]._cells = [*map(str, (*off, sum(off)))]
+        return table
+
     def _packed(self):
         config, arrays = super()._packed()
         if self.off is not None:
@@ -175,6 +192,8 @@ class NeuronSelection(part_set.PartSet):
 
     @classmethod
     def _unpacked(cls, config, arrays):
+        if "on" in config:
+            config, arrays = config["on"], {**arrays, "bits": arrays["on"]}
         found = super()._unpacked(config, arrays)
         if "off" not in arrays:
             return found

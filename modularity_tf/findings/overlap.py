@@ -110,7 +110,9 @@ class Overlap:
         """Float, `share` less `expected_share`."""
         return self.share - self.expected_share
 
-    def p_value(self, permutations: int = 9999, seed: int | None = 0) -> float:
+    def p_value(
+        self, *, permutations: int = 9999, seed: int | None = 0
+    ) -> float:
         """Returns how likely random sets share as much, or more.
 
         The members of one set are permuted in each tensor, which leaves a
@@ -133,6 +135,12 @@ class Overlap:
             for _, n, t, r, _ in self.counts
         )
         return float((1 + np.sum(null >= self.shared)) / (1 + permutations))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.shared:,} of {self.first:,} parts are in the other set, "
+            f"too ({self.share:.1%}; by chance {self.expected_share:.1%})."
+        )
 
     def __add__(self, other: "Overlap") -> "Overlap":
         return Overlap(self.counts + other.counts)

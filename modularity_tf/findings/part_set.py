@@ -17,6 +17,9 @@ from modularity_tf.findings import finding, overlap
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+OF_MODEL = ("model", "model_fingerprint")  # keys of provenance
+_BITS = ("bits", "off")  # arrays of a file that are packed booleans
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PartSet(finding.Finding):
@@ -186,6 +189,8 @@ class PartSet(finding.Finding):
             f"{path} {share:.1%}"
             for path, share in self.keep_fractions().items()
         )
+        if not self.size:
+            return f"{self._title()}: over no {self.KIND}."
         return (
             f"{self._title()}: {sum(_counts(self).values()):,} of "
             f"{self.size:,} {self.KIND} ({self.keep_fraction:.1%}); {parts}."
@@ -219,7 +224,9 @@ class PartSet(finding.Finding):
             self._title(),
         )
 
-    def shuffled(self, seed: int | None, within: Self | None = None) -> Self:
+    def shuffled(
+        self, seed: int | None = 0, *, within: Self | None = None
+    ) -> Self:
         """Returns a random set with as many members in each tensor.
 
         The control for a finding: what a set of this size does by chance.
@@ -236,6 +243,8 @@ class PartSet(finding.Finding):
             ValueError: If `seed` is no such int, or `within` lacks a member.
         """
         seed = checks.seed(seed)
+        if within is not None:
+            self._check_like(within)
         if within is not None and self & within != self:
             raise ValueError("`within` must hold every member of this set.")
         seeds = np.random.SeedSequence(seed).spawn(len(self.values))
@@ -250,12 +259,20 @@ class PartSet(finding.Finding):
     def get_config(self) -> dict[str, Any]:
         """Returns the set without `scores`, as JSON values."""
         config, arrays = self._packed()
-        return {**config, "bits": base64.b64encode(arrays["bits"]).decode()}
+        bits = {name: arrays[name] for name in _BITS if name in arrays}
+        return {
+            **config,
+            **{k: base64.b64encode(v).decode() for k, v in bits.items()},
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        bits = np.frombuffer(base64.b64decode(config["bits"]), "uint8")
-        return cls._unpacked(config, {"bits": bits})
+        bits = {
+            name: np.frombuffer(base64.b64decode(config[name]), "uint8")
+            for name in _BITS
+            if name in config
+        }
+        return cls._unpacked(config, bits)
 
     def _packed(self):
         shapes = {path: list(v.shape) for path, v in self.values.items()}
@@ -293,7 +310,8 @@ class PartSet(finding.Finding):
         ):
             raise ValueError(
                 f"`{name}` must be a dict of arrays like those of `values`, "
-                f"{shapes}, got {values!r}."
+                f"{shapes}, got "
+                f"{ ({p: (v.dtype, v.shape) for p, v in arrays.items()}) }."
             )
         return arrays
 
@@ -303,7 +321,7 @@ class PartSet(finding.Finding):
             for key in ("task", "label", "method", "cluster")
             if self.provenance.get(key) is not None
         ]
-        return f"{type(self).__name__}: {', '.join(told) or self.KIND}"
+        return ", ".join([type(self).__name__, *told])
 
     def _check_like(self, other):
         if type(other) is not type(self):
@@ -340,7 +358,7 @@ def _of_model(one, other):
     """Returns what two sets say alike of the model that they are of."""
     return {
         key: one.provenance[key]
-        for key in ("model", "model_fingerprint")
+        for key in OF_MODEL
         if key in one.provenance
         and one.provenance[key] == other.provenance.get(key)
     }

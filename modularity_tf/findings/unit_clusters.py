@@ -55,6 +55,25 @@ class LayerClusters:
             object.__setattr__(self, name, array)
         provenance = finding.as_provenance(self.provenance)
         object.__setattr__(self, "provenance", provenance)
+        units = len(self.clusters)
+        shapes = self.similarity.shape, self.clusters.shape
+        if shapes != ((units, units), (units,)):
+            raise ValueError(
+                "`similarity` must be of shape (units, units) and `clusters` "
+                f"of shape (units,), got {shapes[0]} and {shapes[1]}."
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and all(
+            np.array_equal(getattr(self, f.name), getattr(other, f.name))
+            for f in dataclasses.fields(self)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self):  # arrays that were pickled can be written to
+        fields = dataclasses.fields(self)
+        return type(self), tuple(getattr(self, f.name) for f in fields)
 
     def __repr__(self):
         sizes = "+".join(map(str, self.sizes))
@@ -128,7 +147,8 @@ class LayerClusters:
 class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
     """The clusters into which the units of layers fall, by layer.
 
-    An immutable value, and a mapping from layer path to `LayerClusters`.
+    An immutable value, and a mapping from layer path to `LayerClusters`; the
+    name of a layer will do where no other has it.
 
     >>> clusters = mtf.find_units(model, (images, labels))
     >>> hidden = clusters["hidden"]
@@ -147,22 +167,23 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
 
     def __init__(self, layers: Iterable[LayerClusters]):
         layers = tuple(layers)
+        if not all(isinstance(each, LayerClusters) for each in layers):
+            raise ValueError(f"`layers` must be LayerClusters, got {layers!r}.")
         self._layers = types.MappingProxyType(
             {each.layer: each for each in layers}
         )
         if len(self._layers) < len(layers):
             names = [each.layer for each in layers]
             raise ValueError(f"Each layer can be there once, got {names}.")
-        # That of all layers: they were found together.
-        self.provenance = next((each.provenance for each in layers), {})
 
     def __getitem__(self, layer: str) -> LayerClusters:
-        try:
-            return self._layers[layer]
-        except KeyError:
+        named = [p for p in self._layers if p.rpartition("/")[2] == layer]
+        path = named[0] if len(named) == 1 else layer
+        if path not in self._layers:
             raise KeyError(
                 f"There are no clusters of {layer!r}, but of {[*self]}."
-            ) from None
+            )
+        return self._layers[path]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._layers)
@@ -178,6 +199,11 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
     def __reduce__(self):  # a mapping proxy can't be pickled
         return type(self), ([*self.values()],)
 
+    @property
+    def provenance(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Dict of JSON values, that of the first layer; `{}` without layers."""
+        return next((each.provenance for each in self.values()), {})
+
     def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first layer that `model` has otherwise.
 
@@ -189,12 +215,19 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
 
     def summary(self) -> str:
         """Returns the clusters and Q of each layer, in a sentence for each."""
-        return " ".join(
-            f"{each.layer}: {len(each.sizes)} clusters of "
-            f"{', '.join(map(str, each.sizes))} units by {each.measure} "
-            f"(Q = {each.modularity:.3f}), {len(each.unused)} unused."
-            for each in self.values()
-        )
+        told = []
+        for each in self.values():
+            sizes = ", ".join(map(str, each.sizes))
+            clusters = f"{len(each.sizes)} clusters of {sizes} units"
+            if len(each.sizes) == 1:
+                clusters = f"one cluster of {sizes} units"
+            if not each.sizes:
+                clusters = "no cluster"
+            told.append(
+                f"{each.layer}: {clusters} by {each.measure} "
+                f"(Q = {each.modularity:.3f}), {len(each.unused)} unused."
+            )
+        return " ".join(told) or "No layer has clusters here."
 
     def table(self) -> rich.table.Table:
         """Returns the sizes of all clusters as a `rich.table.Table`."""

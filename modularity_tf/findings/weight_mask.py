@@ -1,5 +1,6 @@
 """WeightMask: which weights of a model a task needs."""
 
+import copy
 import json
 import os
 from collections.abc import Iterable
@@ -16,6 +17,9 @@ from modularity_tf.network import (
     model_weights,
     surgery,
 )
+
+# Keys of provenance in files of version 1, and today's.
+_RENAMED = {"keep_probability": "initial_keep_probability", "trials": "path"}
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -64,7 +68,7 @@ class WeightMask(part_set.PartSet):
         `performance`, `on_scale` (from 0, nothing, to 1, the whole model) and
         `keep_fraction`. Empty where no search made the mask.
         """
-        return list(self.provenance.get("path", ()))
+        return copy.deepcopy([*self.provenance.get("path", ())])
 
     @classmethod
     def of_neurons(
@@ -93,13 +97,18 @@ class WeightMask(part_set.PartSet):
                 f"`neurons` must be a NeuronSelection, got {neurons!r}."
             )
         provenance = {
-            **neurons.provenance,
+            **_told_alike(neurons),
             "method": "weights of neurons",
             "incoming": incoming,
             "outgoing": outgoing,
         }
         values = surgery.weights_of(model, neurons.values, incoming, outgoing)
         return cls(values, provenance)
+
+    @classmethod
+    def _unpacked(cls, config, arrays):
+        told = {_RENAMED.get(k, k): v for k, v in config["provenance"].items()}
+        return super()._unpacked({**config, "provenance": told}, arrays)
 
     def select(self, layers: str | Iterable[str]) -> "WeightMask":
         """Returns the part of the mask that lies in the named layers.
@@ -139,11 +148,17 @@ class WeightMask(part_set.PartSet):
         """
         layers = list(dict.fromkeys(p.rpartition("/")[0] for p in self.values))
         first = layers[: -(-len(layers) // 2)]
-        halves: tuple[dict, dict] = {}, {}
-        for path, value in self.values.items():
-            halves[path.rpartition("/")[0] not in first][path] = value
-        one, other = (WeightMask(half, self.provenance) for half in halves)
-        return one, other
+        last = [layer for layer in layers if layer not in first]
+        return self._of_layers(first), self._of_layers(last)
+
+    def _of_layers(self, layers):
+        """Returns the part of the mask in layers given by their paths."""
+        paths = [p for p in self.values if p.rpartition("/")[0] in layers]
+        return WeightMask(
+            {path: self.values[path] for path in paths},
+            self.provenance,
+            self.scores and {path: self.scores[path] for path in paths},
+        )
 
     def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first path that `model` has otherwise.
@@ -210,7 +225,11 @@ class WeightMask(part_set.PartSet):
         return (~self).apply(model, inputs=inputs)
 
     def units(
-        self, model: keras.Model, *, at_least: float | None = None
+        self,
+        model: keras.Model,
+        *,
+        at_least: float | None = None,
+        outputs: bool = False,
     ) -> neuron_selection.NeuronSelection:
         """Returns the neurons whose incoming weights the mask keeps.
 
@@ -219,10 +238,11 @@ class WeightMask(part_set.PartSet):
             at_least: Float in (0, 1], the share of a neuron's incoming weights
                 that must be kept. `None`: more than the mask keeps of the
                 whole layer.
+            outputs: Bool. Whether the output layers are looked at, too.
 
         Returns:
-            `NeuronSelection` over the Conv and Dense layers whose kernels are
-            in the mask.
+            `NeuronSelection` over the hidden Conv and Dense layers whose
+            kernels are in the mask.
 
         Raises:
             ValueError: If the mask does not fit or has no such kernel, a layer
@@ -232,8 +252,9 @@ class WeightMask(part_set.PartSet):
         if at_least is not None:
             at_least = checks.number("at_least", at_least, above=True, most=1)
         chosen = {}
+        looked_at = activations.unit_layers(model, outputs=outputs)
         for layer, path in activations.kernel_paths(model).items():
-            if path not in self.values:
+            if path not in self.values or layer not in looked_at:
                 continue
             kept = self.values[path]
             shares = kept.reshape(-1, kept.shape[-1]).mean(axis=0)
@@ -243,16 +264,22 @@ class WeightMask(part_set.PartSet):
                 chosen[layer] = shares >= at_least
         if not chosen:
             raise ValueError(
-                f"The mask has no kernel of a Conv or Dense layer of "
+                f"The mask has no kernel of a hidden Conv or Dense layer of "
                 f"{model.name!r}; it is over {[*self.values]}."
             )
         activations.neuron_layers(model, [*chosen])  # refuses channels first
         provenance = {
-            **self.provenance,
+            **_told_alike(self),
             "method": "units of weights",
             "at_least": at_least,
         }
         return neuron_selection.NeuronSelection(chosen, provenance)
+
+
+def _told_alike(found):
+    """Returns what a finding tells that holds for one made of it, too."""
+    keys = (*part_set.OF_MODEL, "task", "label", "cluster")
+    return {k: v for k, v in found.provenance.items() if k in keys}
 
 
 def task_record(task: Any) -> Any:

@@ -109,7 +109,7 @@ def search_alpha(
 
     def performs(alpha: float) -> bool:
         if len(trials) == max_trials:
-            advice = "choose another `start`"
+            advice = "begin with another alpha"
             if not any(
                 trial["performance"] >= fraction * reference
                 for trial in trials.values()

@@ -144,8 +144,8 @@ def find_weights(
             kept before training, or "auto": the first of 0.9, 0.97, 0.99,
             0.9975 and 0.999 with which a mask keeps the performance, or the
             best. The paper has 0.9.
-        num_samples: Positive int, mask samples a batch, or `None`: no mask is
-            drawn.
+        num_samples: Positive int, mask samples for each batch, or `None`: no
+            mask is drawn.
         batch_size: Positive int, examples in a batch, where data are arrays.
         steps: Positive int, training steps of each mask. `None`: twenty times
             as many as a logit needs to fall from its start to 0, rounded up to
@@ -213,7 +213,7 @@ def find_weights(
         steps = checks.integer("steps", steps, least=1)
     if not _is_auto(alpha):
         alpha = checks.number("alpha", alpha)
-    seed = checks.seed(seed)
+    seed, task = checks.seed(seed), weight_mask.task_record(task)
     first_alphas: Any = _SMALL_ALPHAS if _is_auto(alpha) else (alpha,)
     masked = masked_model.MaskedModel(
         model,
@@ -257,7 +257,7 @@ def find_weights(
         warnings.warn(text, stacklevel=2)
     provenance = {
         **mask.provenance,
-        "task": weight_mask.task_record(task),
+        "task": task,
         "performance_is": search.name,
         "reference": search.reference,
         **record,

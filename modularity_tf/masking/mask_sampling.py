@@ -32,6 +32,16 @@ class SmallBatchError(ValueError):
     """A training batch has fewer rows than there are masks to see it."""
 
 
+def todays_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the configuration of a model or layer with today's names.
+
+    Args:
+        config: Dict; release 0.1 says `keep_probability`.
+    """
+    old = {"keep_probability": "initial_keep_probability"}
+    return {old.get(name, name): value for name, value in config.items()}
+
+
 def logit(probability: float) -> float:
     """Returns the logit of a keep probability, log(p / (1 - p)).
 
@@ -141,7 +151,7 @@ def sample_weights(
         temperature: Positive float tau.
 
     Returns:
-        List of float tensors of shape `logits.shape`, one a sample.
+        List of float tensors of shape `logits.shape`, one for each sample.
 
     Raises:
         ValueError: If `num_samples` or `temperature` is not positive.
@@ -189,7 +199,7 @@ def sample_weight_dict(
             default. Several devices can draw a part each.
 
     Returns:
-        List of dicts like `weights`, one a sample.
+        List of dicts like `weights`, one for each sample.
 
     Raises:
         ValueError: If `num_samples` or `temperature` is not positive.

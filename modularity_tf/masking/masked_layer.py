@@ -1,7 +1,7 @@
 """What MaskedDense and MaskedConv2D share: masks on a Keras layer's weights."""
 
 import zlib
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -102,6 +102,10 @@ class MaskedLayer(keras.layers.Layer):
         }
         return {**super().get_config(), **config}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return super().from_config(mask_sampling.todays_config(config))
+
     def _add_logits(self, weight, name):
         return self.add_weight(
             shape=weight.shape,
@@ -115,7 +119,7 @@ class MaskedLayer(keras.layers.Layer):
         )
 
     def _gate(self, weight, logits, training):
-        """Returns the masked weight, one a mask sample."""
+        """Returns the masked weight, one for each mask sample."""
         if not training:
             return [ops.where(mask_sampling.threshold(logits.value), weight, 0)]
         seed = tf.random.experimental.stateless_fold_in(

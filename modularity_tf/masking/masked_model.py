@@ -178,7 +178,7 @@ class MaskedModel(frozen_model.FrozenModel):
 
     @property
     def smallest_batch(self) -> int:
-        """Int, the rows that a training batch must have: one a mask."""
+        """Int, the rows that a training batch must have: one for each mask."""
         return self.num_samples or 2
 
     @property
@@ -298,16 +298,19 @@ class MaskedModel(frozen_model.FrozenModel):
             logits.assign(ops.full(logits.shape, initial))
         self._reset_optimizer()
 
-    def untrained_twin(self) -> Self:
+    def untrained_twin(self, *, seed: int | None = 0) -> Self:
         """Returns the same masking of the network as it was before training.
 
         The control for a finding: what a mask finds in random weights. The
         wrapped model's weights are drawn anew by its initializers.
 
+        Args:
+            seed: Int, not negative, of these draws; `None` is random.
+
         Returns:
             `MaskedModel`, not compiled.
         """
-        twin = copying.untrained(self.model)  # refuses what has no config
+        twin = copying.untrained(self.model, seed=seed)
         config = self.get_config()
         config |= {"model": twin, "fixed_mask": self.fixed_mask}
         return type(self)(**config)
@@ -376,6 +379,10 @@ class MaskedModel(frozen_model.FrozenModel):
             "seed": self.seed,
         }
         return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return super().from_config(mask_sampling.todays_config(config))
 
     def _histogram(self, bins=500, tiny=0.0002):
         """Returns how the keep probabilities lie: the paper's figure 7."""

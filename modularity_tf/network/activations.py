@@ -263,7 +263,7 @@ def recorded_calls(
             it where there is none.
 
     Yields:
-        List of `(layer, inputs, outputs)`, a tuple a call, in order.
+        List of `(layer, inputs, outputs)`, a tuple for each call, in order.
     """
     calls = []
 
@@ -614,9 +614,9 @@ def activations_in_graph(
             own outputs.
 
     Returns:
-        What the model returns, a dict from path to a list of tensors, one a
-        call of the layer, and a dict from path to a list of their Keras masks,
-        `None` where a call has none.
+        What the model returns, a dict from path to a list of tensors, one for
+        each call of the layer, and a dict from path to a list of their Keras
+        masks, `None` where a call has none.
 
     Raises:
         ValueError: If a layer is out of reach, or has its channels first.
@@ -796,7 +796,7 @@ def unit_sums(
     Args:
         calls: List of tensors `(batch, ..., units)`, what the calls of one
             layer returned.
-        keras_masks: List of their Keras masks, or `None`, one a call.
+        keras_masks: List of their Keras masks, or `None`, one for each call.
 
     Returns:
         Tensors `(batch, units)` and `(batch, 1)`, of float32 at least.

@@ -10,6 +10,7 @@ something else is refused.
 import contextlib
 import functools
 import inspect
+import random
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modularity_tf import checks
 from modularity_tf.network import (
     activations,
     example_inputs,
@@ -46,7 +48,9 @@ def copied(model: keras.Model, inputs: Any = None) -> keras.Model:
     return _remade(model, inputs)[0]
 
 
-def untrained(model: keras.Model, inputs: Any = None) -> keras.Model:
+def untrained(
+    model: keras.Model, *, seed: int | None = 0, inputs: Any = None
+) -> keras.Model:
     """Returns a copy of a model as it was before training, not compiled.
 
     Its weights are drawn by their initializers. What a layer learned from data
@@ -60,13 +64,17 @@ def untrained(model: keras.Model, inputs: Any = None) -> keras.Model:
     True
 
     Args:
-        model: As in `copied`.
-        inputs: As in `copied`.
+        model: Built `keras.Model`. It is not changed.
+        seed: Int, not negative, of the draws; `None` is random.
+        inputs: Some of what it takes, to compare it with its copy on before
+            the weights are drawn anew; `None` to draw them.
 
     Raises:
-        ValueError: As in `copied`.
+        ValueError: If no copy can be made, it computes something else, or the
+            two can't be compared.
     """
-    made, fresh, _ = _remade(model, inputs)
+    with _drawn_by(checks.seed(seed)):
+        made, fresh, _ = _remade(model, inputs)
     adapted = {
         id(variable)
         for layer in keras_private.all_layers(made)
@@ -80,6 +88,17 @@ def untrained(model: keras.Model, inputs: Any = None) -> keras.Model:
     return made
 
 
+@contextlib.contextmanager
+def _drawn_by(seed):
+    """Seeds Python's generator for a while: Keras draws seeds from it."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
 def with_weights_kept(
     model: keras.Model, kept: Mapping[str, np.ndarray], inputs: Any = None
 ) -> keras.Model:
@@ -87,8 +106,8 @@ def with_weights_kept(
 
     Args:
         model: As in `copied`.
-        kept: Dict from weight path, as in `weights.model_weights`, to boolean
-            array, False where the weight becomes zero.
+        kept: Dict from weight path, as in `model_weights.model_weights`, to
+            boolean array, False where the weight becomes zero.
         inputs: As in `copied`.
 
     Raises:

@@ -76,19 +76,21 @@ NORMALIZATIONS = (
 # Operations of TensorFlow through which a unit stays where it is.
 UNITWISE_OPS = (*ACTIVATION_OPS, *SAME_OPS)
 # Operations that leave the entries of all axes where they are.
+# fmt: off
 ONE_BY_ONE_OPS = (
     *UNITWISE_OPS,
-    *"""
-    Abs Add AddN AddV2 Atan AvgPool AvgPool3D BiasAdd BroadcastTo
-    CheckNumerics ClipByValue Cos Cosh Equal Erf Erfc Exp Expm1 Floor
-    FusedBatchNormV3 Greater GreaterEqual Less LessEqual Log Log1p
-    LogicalAnd LogicalNot LogicalOr MaxPool MaxPool3D Maximum Minimum
-    MirrorPad Mul Neg NotEqual OnesLike Pad PadV2 Pow PreventGradient
-    RealDiv Reciprocal ResizeBicubic ResizeBilinear ResizeNearestNeighbor
-    Round Rsqrt SelectV2 Sign Sin Sinh Sqrt Square SquaredDifference
-    StopGradient Sub Xlogy ZerosLike
-""".split(),
+    "Abs", "Add", "AddN", "AddV2", "Atan", "AvgPool", "AvgPool3D", "BiasAdd",
+    "BroadcastTo", "CheckNumerics", "ClipByValue", "Cos", "Cosh", "Equal",
+    "Erf", "Erfc", "Exp", "Expm1", "Floor", "FusedBatchNormV3", "Greater",
+    "GreaterEqual", "Less", "LessEqual", "Log", "Log1p", "LogicalAnd",
+    "LogicalNot", "LogicalOr", "MaxPool", "MaxPool3D", "Maximum", "Minimum",
+    "MirrorPad", "Mul", "Neg", "NotEqual", "OnesLike", "Pad", "PadV2", "Pow",
+    "PreventGradient", "RealDiv", "Reciprocal", "ResizeBicubic",
+    "ResizeBilinear", "ResizeNearestNeighbor", "Round", "Rsqrt", "SelectV2",
+    "Sign", "Sin", "Sinh", "Sqrt", "Square", "SquaredDifference",
+    "StopGradient", "Sub", "Xlogy", "ZerosLike",
 )
+# fmt: on
 REDUCTION_OPS = ("Max", "Mean", "Min", "Prod", "Sum")
 RESHAPE_OPS = ("ExpandDims", "Reshape", "Squeeze", "Tile")
 NO_VALUE_OPS = (

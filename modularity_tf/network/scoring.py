@@ -127,7 +127,7 @@ def by_example(
     """
     function = _function(function, targets, outputs)
     values = function(*_same_rank(targets, outputs))
-    if not values.shape.rank:  # one number a batch
+    if not values.shape.rank:  # one number for a batch
         values = tf.vectorized_map(
             lambda pair: function(*_same_rank(*(x[None] for x in pair))),
             (targets, outputs),

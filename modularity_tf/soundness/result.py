@@ -12,6 +12,7 @@ from modularity_tf.soundness import sharing_of_sets
 if TYPE_CHECKING:  # matplotlib is imported to draw
     from matplotlib.figure import Figure
 
+_WIDE = 0.5  # an interval of a share that says nothing
 _LEVEL = 0.05  # of what the summary says of random parts
 # What the numbers are called in tables and records.
 _NAMES = {
@@ -171,7 +172,10 @@ class Soundness(finding.Result):
             f"{_percent(rest.value)}: the removal of {rest.as_well} of "
             f"{rest.n} random parts hurts as much.",
             told[does, hurts],
-            f"One by one, {_percent(one.value)} of its members "
+            "How many of its members are redundant can't be told from these "
+            f"examples: between {_interval(one)}."
+            if one.high - one.low > _WIDE
+            else f"One by one, {_percent(one.value)} of its members "
             f"({_interval(one)}) are redundant.",
         ]
         sentences += [f"{k}: {each}" for k, each in self.sharing.items()]

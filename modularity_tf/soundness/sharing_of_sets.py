@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import special
 
 from modularity_tf import checks, stats
-from modularity_tf.findings import overlap
+from modularity_tf.findings import overlap, part_set
 
 LEAST = 3  # extractions of each task, without which there is no verdict
 MARGIN = 0.1  # what still counts as nothing
@@ -79,8 +79,8 @@ class Sharing:
 
 
 def sharing(
-    own: Sequence[Mapping[str, np.ndarray]],
-    other: Sequence[Mapping[str, np.ndarray]],
+    own: Sequence[part_set.PartSet | Mapping[str, np.ndarray]],
+    other: Sequence[part_set.PartSet | Mapping[str, np.ndarray]],
     *,
     needed: float = 1.0,
     margin: float = MARGIN,
@@ -124,8 +124,8 @@ def sharing(
     'shared'
 
     Args:
-        own: List of dicts from name to boolean array, `WeightMask.values` say,
-            one an extraction of the one task.
+        own: List of findings of the one task, one for each extraction: sets,
+            or dicts from name to boolean array.
         other: The same for the other task.
         needed: Float in [0, 1], how much the parts in common matter to the
             task, of which 1 is as much as any that were extracted; a lower
@@ -146,6 +146,7 @@ def sharing(
     margin = checks.number("margin", margin, above=True, below=1)
     level = checks.number("level", level, above=True, below=1)
     seed = checks.seed(seed)
+    own, other = _values("own", own), _values("other", other)
     counts = _Counts(own, other)
     found = counts.estimates()
     size = math.sqrt(found["size"] * found["other_size"])
@@ -324,7 +325,8 @@ def _bounds(losses, is_all, level):
 def _are_alike(sets, level, seed):
     """Returns whether any two sets have more in common than random ones."""
     return all(
-        overlap.between(*pair).p_value(_PERMUTATIONS, seed) <= level
+        overlap.between(*pair).p_value(permutations=_PERMUTATIONS, seed=seed)
+        <= level
         for pair in itertools.combinations(sets, 2)
     )
 
@@ -332,6 +334,21 @@ def _are_alike(sets, level, seed):
 def _p_of_most(own, other, seed):
     both = overlap.between(in_most(own), in_most(other))
     return both.p_value(seed=seed)
+
+
+def _values(name, sets):
+    """Returns sets, given as findings or as their values, as values."""
+    is_list = isinstance(sets, Sequence)
+    found = [
+        each.values if isinstance(each, part_set.PartSet) else each
+        for each in (sets if is_list else ())
+    ]
+    if not is_list or not all(isinstance(each, Mapping) for each in found):
+        raise ValueError(
+            f"`{name}` must be a list of findings, or of dicts from name to "
+            f"boolean array, got {sets!r}."
+        )
+    return found
 
 
 def _matrices(name, sets):

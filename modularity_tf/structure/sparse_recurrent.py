@@ -67,8 +67,8 @@ class SparseRecurrent(keras.layers.Layer):
         seed: Int in [0, 2**31) or `None`. The same seed draws the same links.
 
     Call arguments:
-        inputs: List or tuple of float tensors, one a module, or a dict of
-            them by the cells' names. Of shape `(batch, features)` with
+        inputs: List or tuple of float tensors, one for each module, or a dict
+            of them by the cells' names. Of shape `(batch, features)` with
             `steps`, else `(batch, time, features)`.
         initial_state: States to start from, for each module a list of tensors
             `(batch, units)`, structured like `inputs`. By default 0, or with
@@ -89,8 +89,8 @@ class SparseRecurrent(keras.layers.Layer):
 
     References:
         - [Bena & Goodman, 2021](https://arxiv.org/abs/2106.02626),
-          equation 3. Differs from the paper: one bias a module in place of the
-          sum of two.
+          equation 3. Differs from the paper: one bias for each module in place
+          of the sum of two.
     """
 
     def __init__(
@@ -304,8 +304,9 @@ class SparseRecurrent(keras.layers.Layer):
         is_list = isinstance(values, (list, tuple))
         if not is_list or len(values) != len(names):
             raise ValueError(
-                f"`{name}` must be a list of {len(names)}, one a module, a "
-                f"tuple, or a dict by the cells' names {names}, got {values!r}."
+                f"`{name}` must be a list of {len(names)}, one for each "
+                f"module, a tuple, or a dict by the cells' names {names}, got "
+                f"{values!r}."
             )
         return list(values)
 
@@ -505,7 +506,7 @@ def _project(cell, x, training):
     masks = entry.get_dropout_mask(x) if _drops(entry) else None
     if masks is None or not training:
         return ops.matmul(x, entry.kernel)
-    if not isinstance(masks, list):  # else one a gate
+    if not isinstance(masks, list):  # else one for each gate
         masks = [masks]
     if len(x.shape) == 3:
         masks = [ops.expand_dims(mask, 1) for mask in masks]

@@ -84,7 +84,8 @@ class UnitModularity(keras.callbacks.Callback):
             layers = layer_names.as_names(layers, "layers")
         self._layers, self._data = layers, data
         self._measure = measure
-        self._search = {"steps": steps, "seed": seed, "restarts": restarts}
+        search = {"steps": steps, "seed": seed, "restarts": restarts}
+        self._search = {name: int(value) for name, value in search.items()}
         self._log_dir, self._writer = log_dir, None
         # Traced once a training.
         self._similarities: similarity.UnitSimilarities | None = None

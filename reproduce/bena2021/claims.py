@@ -1,7 +1,8 @@
 """What structural modularity does to function: numbers and claims.
 
 Everything here is computed from the records of
-`reproduce.structural_modularity`, one a demand, number of links and seed.
+`reproduce.structural_modularity`, one for each demand, number of links
+and seed.
 """
 
 import itertools

@@ -21,7 +21,7 @@ class CompetitiveMax(keras.layers.Layer):
     mu = argmax_n max r_n, and the output is r_mu, sample by sample.
 
     Call arguments:
-        inputs: List of float tensors, one a module, of shape
+        inputs: List of float tensors, one for each module, of shape
             `(batch, num_classes)`.
 
     Returns:

@@ -100,8 +100,8 @@ def ceilings(modulus=2, accuracy=0.95):
     Returns:
         Dict: "alone" and "told", the bottleneck measure's specialization of a
         module that knows its own digit, without and with the other's residue;
-        "correlation", that of states that are one code a digit, no two of
-        them correlated (codes that anti-correlate could exceed it);
+        "correlation", that of states that are one code for each digit, no
+        two of them correlated (codes that anti-correlate could exceed it);
         "other_alone" and "other_told", how often these two modules tell the
         other's digit, "residue", how often the first tells its residue, and
         "misled", how often a module that answers all is right if it is told

@@ -1,7 +1,7 @@
 """What neuron subselection shows: claims, and the numbers of the figures.
 
 Everything here is computed from the records of
-`reproduce.neuron_subselection`, one a data set and seed.
+`reproduce.neuron_subselection`, one for each data set and seed.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ def ratio(record, method, question, key, layer="total", as_in_text=False):
 
 
 def drop_of_class(record, method, key="ablated"):
-    """Returns own and mean other loss of accuracy, one a class ablated.
+    """Returns own and mean other loss of accuracy, one for each class ablated.
 
     Array of shape `(classes, 2)`, in parts of the network's accuracy points.
     """
@@ -48,7 +48,7 @@ def drop_of_class(record, method, key="ablated"):
 
 
 def subnetwork_accuracy(record, method):
-    """Returns accuracy on the own and the other classes, one a class."""
+    """Returns accuracy on the own and the other classes, one for each class."""
     rows = []
     for label, found in enumerate(record["methods"][method]["ablation"]):
         right = np.array(found["right"]["subnetwork"])
@@ -57,7 +57,7 @@ def subnetwork_accuracy(record, method):
 
 
 def calibration_errors(record, method):
-    """Returns the calibration error before and after, one a subnetwork.
+    """Returns the calibration error before and after, one for each subnetwork.
 
     Array of shape `(classes, 2)`.
     """

@@ -79,14 +79,14 @@ def cluster_layer(config, matrices, rng):
         rng: NumPy generator.
 
     Returns:
-        A list with a dict of JSON values a network, and the clusters, an int
-        array `(networks, measures, units)`. In the dict `q`, `q_spectral` (Q
-        of the spectral step alone), `clusters` and `unused` have a value a
-        measure, and so has `q_restarts`, Q of the search with restarts;
-        `agreement` has one a pair of measures. Of the subsample are
-        `one_cluster`, pairs of a measure and Q of the search from one cluster,
-        and `null`, triples of a pair of measures, its agreement, that by
-        chance.
+        A list with a dict of JSON values for each network, and the clusters,
+        an int array `(networks, measures, units)`. In the dict `q`,
+        `q_spectral` (Q of the spectral step alone), `clusters` and `unused`
+        have a value for each measure, and so has `q_restarts`, Q of the search
+        with restarts; `agreement` has one for each pair of measures. Of the
+        subsample are `one_cluster`, pairs of a measure and Q of the search from
+        one cluster, and `null`, triples of a pair of measures, its agreement,
+        that by chance.
     """
     networks, measures, units, _ = matrices.shape
     every = matrices.reshape(-1, units, units)

@@ -1,8 +1,8 @@
 """What unit clustering shows: the paper's claims, checked.
 
 `records` is the dict that `reproduce.unit_clustering` leaves in results.json.
-A claim has one value a seed; what is said of untrained networks has one a
-stack of them.
+A claim has one value for each seed; what is said of untrained networks has one
+for each stack of them.
 """
 
 import numpy as np
@@ -166,7 +166,7 @@ def _share_of_2_to_6(networks):
 
 
 def _agreements(repeats):
-    """Returns the blocks of figure 4: name -> array, one value a repeat."""
+    """Returns the blocks of figure 4: name -> array, in each repeat."""
     return {
         block: np.array([block_agreement(n, block) for n in repeats])
         for block in BLOCKS

@@ -92,7 +92,7 @@ def _draw_example(ax, example):
 
 
 def _against_strength(axes, records, key, layers, bands):
-    """Draws a key against regularisation, a panel a measure.
+    """Draws a key against regularisation, a panel for each measure.
 
     Error bars are standard errors over seeds and layers; the bands are those
     of untrained networks, so many standard deviations wide.

@@ -21,8 +21,8 @@ class StackedL1L2(keras.regularizers.Regularizer):
         sum_m l2[m] * sum(w[:, m]^2) + l1[m] * sum(|w[:, m]|)
 
     Args:
-        l1: Floats >= 0, one a network.
-        l2: Floats >= 0, one a network.
+        l1: Floats >= 0, one for each network.
+        l2: Floats >= 0, one for each network.
     """
 
     def __init__(self, l1, l2):
@@ -110,7 +110,7 @@ class StackedDropout(keras.layers.Layer):
     """Dropout with a rate for each network, on `(batch, networks, units)`.
 
     Args:
-        rates: Floats in [0, 1), one a network.
+        rates: Floats in [0, 1), one for each network.
         seed: Int.
     """
 
@@ -204,9 +204,9 @@ def build(input_shape, sizes, num_classes, l1, l2, dropout, seed=0):
         input_shape: Ints, shape of an image.
         sizes: Positive ints, units of the hidden layers; (64, 64) in the paper.
         num_classes: Positive int.
-        l1: Floats >= 0, one a network.
-        l2: Floats >= 0, one a network.
-        dropout: Floats in [0, 1), one a network.
+        l1: Floats >= 0, one for each network.
+        l2: Floats >= 0, one for each network.
+        dropout: Floats in [0, 1), one for each network.
         seed: Int >= 0. The same seed gives the same weights and dropout masks.
 
     Returns:

@@ -293,7 +293,7 @@ def find_examples(config, records):
 
 
 def train_networks(stage, data):
-    """Returns the trained stack of one seed, a network a setting."""
+    """Returns the trained stack of one seed, a network for each setting."""
     config, settings = stage.config, stage.config.settings()
     accuracy = stacked_mlp.StackedAccuracy(len(settings))
     return stage.fit(

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import warnings
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -298,10 +297,10 @@ def _check(stage, subject, finding, label):
 
 def _untrained(stage, subject):
     """Returns a copy of the model with fresh weights, or `None`."""
-    # Keras draws the seeds of fresh weights from Python's global generator.
-    keras.utils.set_random_seed(stage.derive_seed("untrained"))
     try:
-        return copying.untrained(subject.model)
+        return copying.untrained(
+            subject.model, seed=stage.derive_seed("untrained")
+        )
     except ValueError:
         return None
 
@@ -324,7 +323,13 @@ def _record_of_set(finding, soundness):
 
 def _record_of_units(clusters):
     found = {}
-    for each in clusters.values():
+    # Runs that began before `UnitClusters` had layers hold one for each layer.
+    layers = [
+        layer
+        for each in clusters.values()
+        for layer in (each.values() if hasattr(each, "values") else [each])
+    ]
+    for each in layers:
         matrix = None
         if len(each.clusters) <= _MOST_UNITS:
             matrix = np.round(each.similarity, 4).tolist()

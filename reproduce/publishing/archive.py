@@ -201,7 +201,7 @@ def rounded(values: Any) -> Any:
 
 
 def _text(experiment, content):
-    """Returns the text of an archive, a line a key, claims included."""
+    """Returns the text of an archive, a line for each key, claims included."""
     claims = experiment.claims(content["records"]).checked()
     content = {**content, "claims": claims}
     lines = [

@@ -184,7 +184,7 @@ class Config:
 
 
 def define_flags(config_class, flag_values=flags.FLAGS):
-    """Defines one flag a field. Call it under the `__main__` guard."""
+    """Defines one flag for each field. Call it under the `__main__` guard."""
     for f in dataclasses.fields(config_class):
         define = {
             bool: flags.DEFINE_bool,

@@ -31,7 +31,7 @@ class ComparisonTest(tf.test.TestCase):
         self.assertEqual(
             str(COMPARISON),
             "x, y: share of the first's units that the second marks, 50.0%, by "
-            "chance 25.0% (p = 0.01).",
+            "chance 25.0% (p = 0.01). x, z: one of them is empty.",
         )
         self.assertIn("none", COMPARISON._repr_html_())
 

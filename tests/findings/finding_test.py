@@ -1,7 +1,10 @@
 """What all findings have in common, of whatever kind they are."""
 
+import copy
+import json
 import os
 import pathlib
+import pickle
 import tempfile
 from unittest import mock
 
@@ -77,6 +80,42 @@ class FindingTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(loaded.provenance, TOLD)
         self.assertEqual(repr(loaded), repr(found))
         self.assertEqual(os.listdir(self.file.parent), ["found.npz"])
+
+    @parameterized.parameters(*FINDINGS)
+    def test_is_the_same_after_a_copy_and_can_not_be_written_to(self, name):
+        found = FINDINGS[name]
+        for same in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+            self.assertEqual(same, found)
+            self.assertEqual(content(same), content(found))
+        found.save(self.file)
+        self.assertEqual(type(found).load(self.file), found)
+        with self.assertRaises(AttributeError):
+            found.provenance = {}
+
+    def test_reads_what_release_0_1_wrote(self):
+        on, off = (
+            NeuronSelection(v, TOLD) for v in (FORCED.values, FORCED.off)
+        )
+        parts = {"on": on._packed(), "off": off._packed()}
+        header = {k: config for k, (config, _) in parts.items()}
+        header |= {"kind": "a neuron mask", "version": 1}
+        header["format"] = "modularity_tf"
+        bits = {k: arrays["bits"] for k, (_, arrays) in parts.items()}
+        np.savez(self.file, header=np.array(json.dumps(header)), **bits)
+        found = loading.load(self.file, model())
+        self.assertEqual(found, on)
+        self.assertAllEqual(found.off["hidden"], FORCED.off["hidden"])
+        old = {"keep_probability": 0.9, "trials": [{"alpha": 1.0}]}
+        WeightMask(FINDINGS["weights"].values, old).save(self.file)
+        found = WeightMask.load(self.file)
+        self.assertEqual(found.path, [{"alpha": 1.0}])
+        self.assertEqual(found.provenance["initial_keep_probability"], 0.9)
+
+    def test_what_is_off_comes_back_from_a_config(self):
+        same = NeuronSelection.from_config(FORCED.get_config())
+        self.assertAllEqual(same.off["hidden"], FORCED.off["hidden"])
+        self.assertIn("1 others are surely off", str(FORCED))
+        self.assertIn("surely off", FORCED._repr_html_())
 
     @parameterized.parameters(*FINDINGS)
     def test_a_file_tells_its_kind(self, name):
@@ -185,13 +224,30 @@ class BridgesTest(tf.test.TestCase):
         for bad in (0.0, 1.5):
             with self.assertRaisesRegex(ValueError, "`at_least` must be"):
                 mask.units(self.model, at_least=bad)
-        with self.assertRaisesRegex(ValueError, "no kernel of a Conv"):
+        with self.assertRaisesRegex(ValueError, "no kernel of a hidden Conv"):
             mask.select("out").units(self.model)
 
     def test_only_neurons_have_weights(self):
         for bad in (HIDDEN, {"hidden": ON.values["hidden"]}):
             with self.assertRaisesRegex(ValueError, "be a NeuronSelection"):
                 WeightMask.of_neurons(bad, self.model)
+
+    def test_the_output_layer_is_looked_at_if_asked_for(self):
+        mask = WeightMask({"out/kernel": np.ones((4, 2), bool)})
+        with self.assertRaisesRegex(ValueError, "no kernel of a hidden"):
+            mask.units(self.model)
+        found = mask.units(self.model, at_least=0.5, outputs=True)
+        self.assertEqual([*found.values], ["out"])
+
+    def test_a_bridge_leaves_the_search_behind(self):
+        told = {"path": [{"alpha": 1.0}], "health": {}, "task": "no cats"}
+        mask = WeightMask({"hidden/kernel": np.eye(3, 4) > 0}, told)
+        units = mask.units(self.model)
+        again = WeightMask.of_neurons(units, self.model)
+        self.assertEqual(again.path, [])
+        self.assertEqual(again.provenance["task"], "no cats")
+        mask.path[0]["alpha"] = 9.0
+        self.assertEqual(mask.path, [{"alpha": 1.0}])
 
     def test_sets_are_applied_and_removed(self):
         x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")

@@ -54,7 +54,7 @@ class BetweenTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(total.p_value(), expected, atol=0.015)
         self.assertEqual(total.p_value(seed=1), total.p_value(seed=1))
         same = overlap.between(t, t).by_tensor["b"]
-        self.assertEqual(same.p_value(19), 0.05)
+        self.assertEqual(same.p_value(permutations=19), 0.05)
         with self.assertRaisesRegex(ValueError, "`permutations` must be"):
             found["a"].p_value(permutations=0)
 

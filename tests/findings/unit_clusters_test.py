@@ -47,8 +47,35 @@ class UnitClustersTest(tf.test.TestCase):
 
     def test_the_effective_number_is_that_of_equal_clusters(self):
         for labels, expected in (([0, 0, 1, 1], 2), ([0, 0, 0], 1), ([-1], 0)):
-            found = LayerClusters("a", "covariance", np.eye(1), labels, 0.0)
+            matrix = np.eye(len(labels))
+            found = LayerClusters("a", "covariance", matrix, labels, 0.0)
             self.assertAllClose(found.num_clusters, expected)
+
+    def test_a_name_will_do_that_no_other_layer_has(self):
+        inner, same = (
+            LayerClusters(path, "covariance", np.eye(2), [0, 1], 0.1)
+            for path in ("inner/d", "other/d")
+        )
+        self.assertEqual(UnitClusters([inner])["d"], inner)
+        with self.assertRaisesRegex(KeyError, "no clusters of 'd'"):
+            UnitClusters([inner, same])["d"]
+
+    def test_refuses_what_are_no_clusters(self):
+        for bad in (3, "a"):
+            with self.assertRaisesRegex(ValueError, "must be LayerClusters"):
+                UnitClusters([bad])
+        with self.assertRaisesRegex(ValueError, r"of shape \(units, units\)"):
+            LayerClusters("a", "covariance", np.eye(3), [0, 1], 0.1)
+
+    def test_says_one_no_and_several_clusters(self):
+        for labels, told in (
+            ([0, 0], "one cluster of 2 units"),
+            ([-1, -1], "no cluster by covariance"),
+            ([0, 1], "2 clusters of 1, 1 units"),
+        ):
+            one = LayerClusters("a", "covariance", np.eye(2), labels, 0.1)
+            self.assertIn(told, str(UnitClusters([one])))
+        self.assertEqual(str(UnitClusters([])), "No layer has clusters here.")
 
     def test_draws_a_panel_for_each_layer(self):
         other = LayerClusters("b", "covariance", np.eye(2), [0, 1], 0.1)

@@ -600,7 +600,7 @@ class FileTest(parameterized.TestCase, tf.test.TestCase):
         ("another_program", {"format": "x"}, "its format is 'x', not 'mod"),
         ("no_format", {"format": None}, "its format is None, not 'mod"),
         ("another_kind", {"kind": "neurons"}, "holds neurons, not weights"),
-        ("a_later_version", {"version": 2}, "of version 2.* reads 1 at most"),
+        ("a_later_version", {"version": 3}, "of version 3.* reads 2 at most"),
         ("no_version", {"version": "new"}, "`version` .* got 'new'"),
         ("too_few_bits", {"bits": b""}, "1 bytes needed, 0 found"),
         ("too_many_bits", {"bits": b"\0\0"}, "1 bytes needed, 2 found"),
@@ -631,7 +631,7 @@ class FileTest(parameterized.TestCase, tf.test.TestCase):
         with np.load(self.file) as archive:
             header = json.loads(str(archive["header"]))
         self.assertEqual(header["format"], "modularity_tf")
-        self.assertEqual((header["kind"], header["version"]), ("weights", 1))
+        self.assertEqual((header["kind"], header["version"]), ("weights", 2))
 
     def test_refuses_a_folder_that_does_not_exist(self):
         file = os.path.join(self.folder, "none", "cats.npz")

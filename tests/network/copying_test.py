@@ -1,3 +1,5 @@
+import random
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -278,6 +280,17 @@ class CopiedTest(parameterized.TestCase, tf.test.TestCase):
         inner = [each.get_layer("inner") for each in (model, twin)]
         self.assertAllClose(*(each(FAR) for each in inner))
         self.assertNotAllClose(twin(FAR), expected)
+
+    def test_the_seed_draws_the_fresh_weights(self):
+        model = dense(layers.ReLU())
+        state = random.getstate()
+        one, same, other = (
+            copying.untrained(model, seed=seed).get_weights()[0]
+            for seed in (0, 0, 1)
+        )
+        self.assertEqual(random.getstate(), state)
+        self.assertAllEqual(one, same)
+        self.assertNotAllEqual(one, other)
 
     def test_weights_that_are_not_trained_are_fresh_in_a_twin(self):
         model = dense(layers.BatchNormalization(momentum=0.0))

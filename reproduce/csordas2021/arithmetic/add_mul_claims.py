@@ -1,7 +1,7 @@
 """Do addition and multiplication have weights of their own? Claims, figures.
 
-Everything here is computed from the records of `reproduce.add_mul`, one a
-seed.
+Everything here is computed from the records of `reproduce.add_mul`, one for
+each seed.
 """
 
 import numpy as np

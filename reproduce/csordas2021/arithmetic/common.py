@@ -26,7 +26,7 @@ def sharing(records, task, key="share"):
 
 
 def total_sharing(records, tasks, key="share"):
-    """Returns the sharing of all layers, mean of the tasks, one a repeat."""
+    """Returns the sharing of all layers for each repeat, mean of the tasks."""
     return np.mean([sharing(records, t, key)[:, -1] for t in tasks], axis=0)
 
 
@@ -48,7 +48,7 @@ def outer_and_hidden(records, tasks, key="share"):
 
 
 def edges_less_middle(records, tasks, key="share"):
-    """Returns how much more the outer layers share, one value a repeat."""
+    """Returns how much more the outer layers share, for each repeat."""
     outer, hidden = outer_and_hidden(records, tasks, key)
     return outer - hidden
 

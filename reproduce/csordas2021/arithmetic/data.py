@@ -2,8 +2,8 @@
 
 `AddMul` adds or multiplies two numbers modulo 10 ** digits on shared inputs
 and outputs; `DoubleAdd` adds two pairs of numbers on separate ones. Both yield
-what a Keras model takes: one-hot inputs, and as labels one digit an output,
--1 where no answer is asked.
+what a Keras model takes: one-hot inputs, and as labels one digit for each
+output, -1 where no answer is asked.
 
 References:
     - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), sections 3.1
@@ -127,9 +127,9 @@ class DoubleAdd:
     Labels have the shape `(batch, 2 * digits)`. The inputs depend on the
     presentation, with 40 * digits features:
 
-    - "passes", for feedforward networks: `(batch, features)`, one pair a row,
-      the other is zero and not asked for. Each tuple makes two rows, so that a
-      batch of the full task has twice as many.
+    - "passes", for feedforward networks: `(batch, features)`, one pair in each
+      row, the other is zero and not asked for. Each tuple makes two rows, so
+      that a batch of the full task has twice as many.
     - "together", for recurrent ones: `(batch, 1, features)`, both pairs.
     - "in_turn": `(batch, 2, features)`, first pair 1 alone, then pair 2.
 

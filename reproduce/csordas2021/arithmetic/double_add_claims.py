@@ -1,7 +1,7 @@
 """Are weights reused for the same operation? Claims and figures.
 
-Everything here is computed from the records of `reproduce.double_add`, one a
-presentation and seed.
+Everything here is computed from the records of `reproduce.double_add`, one
+for each presentation and seed.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """How far do masks depend on beta and network size? Claims and figures.
 
 Everything here is computed from the records of `reproduce.mask_sensitivity`,
-one a seed; a point is a network and a beta.
+one for each seed; a point is a network and a beta.
 """
 
 import numpy as np
@@ -132,7 +132,7 @@ def draw(records):
 
 
 def _points_by_beta(records, network):
-    """Returns accuracy and sharing over the repeats, a dict a beta."""
+    """Returns accuracy and sharing over the repeats, a dict for each beta."""
     points = []
     for beta in sorted(records[0]["betas"]):
         found = [p for r in records for p in at(r, network, [beta])]

@@ -1,7 +1,7 @@
 """What becomes of a class without its weights: claims and figures.
 
 Everything here is computed from the records of `reproduce.cifar_ablation`, one
-a network and seed.
+for each network and seed.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ def drops(record):
 
 
 def target_and_other_drops(record):
-    """Returns the left-out class's drop and the largest other, a pair a mask.
+    """Returns the left-out class's drop and the largest other, for each mask.
 
     Two arrays of shape `(left out,)`; figure 6 shows the first, and the second
     over the first.

@@ -1,7 +1,7 @@
 """How alike are masks of one task from two seeds? Claims and a figure.
 
 Everything here is computed from the records of `reproduce.mask_stability`, one
-a network and seed.
+for each network and seed.
 """
 
 import numpy as np

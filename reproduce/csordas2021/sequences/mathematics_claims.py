@@ -1,7 +1,7 @@
 """Do easy and hard questions share their weights? Claims and figures.
 
-Everything here is computed from the records of `reproduce.mathematics`, one a
-module and seed.
+Everything here is computed from the records of `reproduce.mathematics`, one
+for each module and seed.
 """
 
 import textwrap
@@ -178,7 +178,7 @@ def draw(records):
 
 
 def _table(by_module):
-    """Returns the figure of questions and answers, two a module."""
+    """Returns the figure of questions and answers, two for each module."""
     rows = []
     for module, repeats in by_module.items():
         for level in (EASY, HARD):

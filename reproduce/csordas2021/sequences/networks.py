@@ -171,11 +171,11 @@ def transformer(
 
 @keras.saving.register_keras_serializable(package="reproduce")
 class Decoder(keras.layers.Layer):
-    """LSTM layers that say a token a step; arguments as of `lstm`.
+    """LSTM layers that say a token in each step; arguments as of `lstm`.
 
     Call arguments:
         previous: Int tensor of shape `(batch, steps)`.
-        states: List of float tensors `(batch, hidden)`, two a layer.
+        states: List of float tensors `(batch, hidden)`, two for each layer.
 
     Returns:
         Logits of shape `(batch, steps, size)`.

@@ -1,7 +1,7 @@
 """Does one rule serve all commands? Claims and figures of scan.
 
-Everything here is computed from the records of `reproduce.scan`, one a network
-and seed.
+Everything here is computed from the records of `reproduce.scan`, one for each
+network and seed.
 """
 
 import numpy as np

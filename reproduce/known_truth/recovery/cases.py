@@ -81,7 +81,7 @@ _RECALLS = np.linspace(0.05, 1.0, 20)  # of curves
 
 
 def build(case, seed):
-    """Returns the `Planted` of a case, another one a seed.
+    """Returns the `Planted` of a case, another one for each seed.
 
     Args:
         case: Str, one of `ALL`.

@@ -35,7 +35,7 @@ KINDS = {
 
 
 def scores(records, method, key, group="scores"):
-    """Returns a score of a method, one a record; NaN where it is unknown."""
+    """Returns a method's score in each record; NaN where it is unknown."""
     found = [r["found"].get(group, {}).get(method, {}) for r in records]
     return np.array([each.get(key) for each in found], "float64")
 
@@ -238,7 +238,7 @@ def _controls(controls):
 
 
 def _answers(records, method):
-    """Returns what a method says, one value a record."""
+    """Returns what a method says, one value for each record."""
     found = [r["answers"][method]["value"] for r in records]
     return np.array(found, "float64")
 

@@ -89,7 +89,7 @@ class Config(configuration.Config):
 
 
 def plan(run: Run) -> list[dict[str, Any]]:
-    """Plans all; returns the records to be, one a seed."""
+    """Plans all; returns the records to be, one for each seed."""
     return [
         {
             "seed": seed,

@@ -28,7 +28,7 @@ def counting(n, channels=1):
 
 
 def order(split, **kwargs):
-    """The labels of a finite stream, one row a batch."""
+    """The labels of a finite stream, one row for each batch."""
     stream = images.batches(split, **kwargs)
     return np.stack([labels for _, labels in stream.as_numpy_iterator()])
 

@@ -5,9 +5,9 @@ from unittest import mock
 
 import tensorflow as tf
 
-from reproduce.running import configuration
-from reproduce.running import stage as harness_stage
+from reproduce.running import configuration, training
 from reproduce.running.run import Run
+from reproduce.running.stage import resolve
 from tests.reproduce.running import toy
 
 
@@ -61,7 +61,7 @@ class StageTest(tf.test.TestCase):
     def test_resolve_leaves_what_is_given_as_it_is(self):
         one = self.run_.stage("one", toy.work, 1)
         needs = {"a": [one]}
-        found = harness_stage.resolve(needs, lambda stage: stage.name)
+        found = resolve(needs, lambda stage: stage.name)
         self.assertEqual(found, {"a": ["one"]})
         self.assertIs(needs["a"][0], one)
 
@@ -100,7 +100,7 @@ class StageTest(tf.test.TestCase):
 
     def test_fit_trains_at_the_places_of_the_stage(self):
         stage = self.run_.stage("net", toy.work, 1)
-        with mock.patch.object(harness_stage.training, "fit") as fit:
+        with mock.patch.object(training, "fit") as fit:
             found = stage.fit("model", "batches", 12, 3, verbose=1)
         self.assertIs(found, fit.return_value)
         fit.assert_called_once_with(stage, "model", "batches", 12, 3, verbose=1)

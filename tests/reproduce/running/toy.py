@@ -1,4 +1,4 @@
-"""An experiment that takes no time, for the tests of the harness.
+"""An experiment that takes no time, for the tests of `running`.
 
 python -m tests.reproduce.running.toy --mode=hang
 """

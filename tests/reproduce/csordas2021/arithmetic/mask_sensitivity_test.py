@@ -80,7 +80,7 @@ class CompleteTest(tf.test.TestCase):
 
 
 def masks_of(**kept):
-    """Returns a mask a task."""
+    """Returns a mask for each task."""
     return {
         task: WeightMask(
             {"d/kernel": np.array(values, bool)},
