@@ -17,7 +17,7 @@ def point(network, beta, sharing, expected=0.1):
 
 
 def record(sizes=("4", "8"), betas=(1e-3, 3e-3, 1e-1), shared=(0.4, 0.3, 0.9)):
-    """Returns a record; `shared`: by the larger network, a value for each beta."""
+    """Returns a record; `shared`: by the larger network, for each beta."""
     points = [point("4", 1e-3, 0.6, 0.3)]
     points += [
         point("8", beta, share, 0.1 + 10 * beta)
