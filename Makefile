@@ -15,6 +15,7 @@ lint: .venv/stamp
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/mypy --strict --follow-imports=silent tests/typed_use.py
 
 # The exact versions that Bazel installs: those of .venv, which has nothing else.
 lock: .venv/stamp

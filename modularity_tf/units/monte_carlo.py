@@ -93,7 +93,7 @@ def _inverse_temperature(gains, best, beta, entropy):
 
 
 @numba.njit(cache=True, nogil=True)
-def refine(adjacency, labels, entropy, uniforms):
+def refine(adjacency, labels, entropy, uniforms, anneal=False):
     """Returns the best clusters met in some Monte Carlo steps (Algorithm 3).
 
     Unit i moves from cluster a to j. With k_i = sum_l A_il and, over the
@@ -104,6 +104,10 @@ def refine(adjacency, labels, entropy, uniforms):
     so that a step costs O(n + clusters). A new cluster has g = 0; for a unit
     alone in its cluster that is the same as staying, and counts once.
 
+    With `anneal` the entropy falls to 0 over the steps, and the links of all
+    units to each cluster are kept up to date: a step costs O(clusters), a
+    move O(n). The sums round differently from those of the paper's search.
+
     Args:
         adjacency: Float64 array of shape `(n, n)`: symmetric, the sum 1.
             The diagonal is 0, or the links within the group that a unit stands
@@ -112,6 +116,7 @@ def refine(adjacency, labels, entropy, uniforms):
         entropy: Float, of the choice among the clusters in a step.
         uniforms: Float64 array of shape `(steps, 2)` of random numbers in
             [0, 1): which unit, which cluster.
+        anneal: Bool.
 
     Returns:
         Int64 array of shape `(n,)`, and its Q as a float. Moves that were
@@ -133,6 +138,10 @@ def refine(adjacency, labels, entropy, uniforms):
         count = max(count, labels[i] + 1)
     for c in range(count):
         q -= volumes[c] ** 2
+    links = np.zeros((count + 1 if anneal else 0, n))
+    if anneal:
+        for i in range(n):
+            links[labels[i]] += adjacency[i]
     best, best_q = labels.copy(), q
     for step in range(len(uniforms)):
         i = int(uniforms[step, 0] * n)
@@ -142,7 +151,15 @@ def refine(adjacency, labels, entropy, uniforms):
         sizes[old] -= 1
         volumes[old] = volumes[old] - strength[i] if sizes[old] else 0.0
         candidates = count + 1 if sizes[old] else count
-        _fill_gains(adjacency, i, labels, strength, volumes, gains[:candidates])
+        if anneal:
+            if candidates > len(links):
+                links = np.concatenate((links, np.zeros_like(links)))
+            gains[:candidates] = links[:candidates, i]
+        else:
+            _fill_links(adjacency, i, labels, gains[:candidates])
+        gains[old] -= adjacency[i, i]
+        for c in range(candidates):
+            gains[c] = gains[c] / strength[i] - volumes[c]
         top = np.argmax(gains[:candidates])
         tried = q + 2 * strength[i] * (gains[top] - gains[old])
         if tried > best_q + ROUNDING:
@@ -151,7 +168,7 @@ def refine(adjacency, labels, entropy, uniforms):
             best[i] = top
         new = choose(
             gains[:candidates],
-            entropy,
+            entropy * (1 - step / len(uniforms)) if anneal else entropy,
             uniforms[step, 1],
             chances[:candidates],
         )
@@ -159,24 +176,48 @@ def refine(adjacency, labels, entropy, uniforms):
         labels[i] = new
         sizes[new] += 1
         volumes[new] += strength[i]
+        if anneal and new != old:
+            links[old] -= adjacency[i]
+            if new == count:
+                links[new] = 0.0
+            links[new] += adjacency[i]
         count = max(count, new + 1)
         if not sizes[old]:  # the last cluster takes the empty place
             count -= 1
             for j in range(n):
                 if labels[j] == count:
                     labels[j] = old
+            if anneal:
+                links[old] = links[count]
             sizes[old], volumes[old] = sizes[count], volumes[count]
             sizes[count], volumes[count] = 0, 0.0
     return best, best_q
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_gains(adjacency, i, labels, strength, volumes, gains):
-    """Fills in g_j of every cluster for unit i, which is in no `volumes`."""
-    for c in range(len(gains)):
-        gains[c] = 0.0
+def _fill_links(adjacency, i, labels, links):
+    """Fills in the links of unit i to every cluster, itself included."""
+    for c in range(len(links)):
+        links[c] = 0.0
     for j in range(len(labels)):
-        gains[labels[j]] += adjacency[i, j]
-    gains[labels[i]] -= adjacency[i, i]
-    for c in range(len(gains)):
-        gains[c] = gains[c] / strength[i] - volumes[c]
+        links[labels[j]] += adjacency[i, j]
+
+
+@numba.njit(cache=True, nogil=True)
+def merge(adjacency, groups, count):
+    """Returns the links between groups of units.
+
+    Args:
+        adjacency: Float64 array of shape `(n, n)`.
+        groups: Int64 array of shape `(n,)`, of 0 ... count - 1.
+        count: Int, number of groups.
+
+    Returns:
+        Float64 array of shape `(count, count)`; on the diagonal the links
+        within a group.
+    """
+    linked = np.zeros((count, count))
+    for i in range(len(groups)):
+        for j in range(len(groups)):
+            linked[groups[i], groups[j]] += adjacency[i, j]
+    return linked
