@@ -26,7 +26,7 @@ TITLES = {
     "full": "all tasks",
     "pair1": "first pair",
     "pair2": "second pair",
-    "passes": "a pair a pass",
+    "passes": "one pair for each pass",
     "together": "pairs together",
     "in_turn": "pairs in turn",
     "weights": "weights of the class alone",

@@ -42,7 +42,7 @@ class ReportTest(absltest.TestCase):
         for text in (
             "Csordas et al., 2021",
             "--flagfile=reproduce/flags/double_add_quick.flags --seeds=0,1,2",
-            "a pair a pass: little sharing in total",
+            "one pair for each pass: little sharing in total",
             "Settings of this run that are not those of the paper",
             "Choices in which we differ",
         ):
