@@ -20,6 +20,7 @@ from sklearn import datasets
 
 import modularity_tf as mtf
 from modularity_tf import layers, soundness
+from reproduce import experiments
 from reproduce.publishing import archive
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -171,7 +172,7 @@ class PagesTest(InAnEmptyFolder):
             if not drawn.exists():
                 continue
             found = json.loads(drawn.read_text("utf-8"))
-            experiment = archive.experiment_of(found["experiment"])
+            experiment = experiments.ALL[found["experiment"]]
             seeds = archive.read_flags(experiment, ROOT / flag_file).seeds
             if given := re.search(r"--seeds=(\S+)", command):
                 seeds = [int(seed) for seed in given[1].split(",")]
