@@ -400,7 +400,7 @@ def _unflatten(flat, shapes):
 
 
 def _draw(weights, logits, keys, samples, temperature, train_weights):
-    """Returns flat masked weights, one tensor a sample.
+    """Returns flat masked weights, a tensor for each sample.
 
     Args:
         weights: Float tensor of shape `(size,)`.
