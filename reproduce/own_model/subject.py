@@ -115,7 +115,7 @@ class Subject:
                 asked = "--task_label" if labels else "--questions=neurons"
                 raise ValueError(
                     f"{asked} needs class numbers: y in --data must be "
-                    "integers, one an example."
+                    "integers, one for each example."
                 )
             return []
         for label in labels:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+import modularity_tf as mtf
 from modularity_tf import layers
 from modularity_tf.masking import mask_sampling
 
@@ -194,6 +195,20 @@ class MaskedLayerTest(parameterized.TestCase, tf.test.TestCase):
             for other in others[:i]:
                 # 200 fair coins: 60 or fewer agree once in 1e8 draws.
                 self.assertAllInRange(np.sum(one == other), 61, 139)
+
+
+class OldConfigTest(tf.test.TestCase):
+    def test_the_name_of_release_0_1_is_read(self):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        for made in (
+            layers.MaskedDense(3, initial_keep_probability=0.7),
+            layers.MaskedConv2D(3, 2, initial_keep_probability=0.7),
+            mtf.MaskedModel(model, initial_keep_probability=0.7),
+        ):
+            config = made.get_config()
+            config["keep_probability"] = config.pop("initial_keep_probability")
+            same = type(made).from_config(config)
+            self.assertEqual(same.initial_keep_probability, 0.7)
 
 
 if __name__ == "__main__":
