@@ -92,7 +92,8 @@ def untrained(
 def _drawn_by(seed):
     """Seeds Python's generator for a while: Keras draws seeds from it."""
     before = random.getstate()
-    random.seed(seed)
+    # Not what `keras.utils.set_random_seed(seed)` gave the model at its start.
+    random.seed(f"untrained {seed}")
     try:
         yield
     finally:
