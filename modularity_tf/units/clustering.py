@@ -23,6 +23,7 @@ from modularity_tf.findings import unit_clusters
 
 ROUNDING = 1e-12  # Q, at most 1, that differs by less is equal
 GROUP_ROUNDS = 10  # of moves of groups in a restart of `find_clusters`
+FEW = 128  # units: above, spectral splits and restarts are those that scale
 
 
 def modularity(similarity: np.ndarray, clusters: np.ndarray) -> float:
@@ -61,7 +62,8 @@ def modularity(similarity: np.ndarray, clusters: np.ndarray) -> float:
     if clusters.ndim == 1:
         used = _labels(clusters) >= 0
         adjacency = adjacency[np.ix_(used, used)]
-        clusters = np.eye(n)[np.unique(clusters[used], return_inverse=True)[1]]
+        names, place = np.unique(clusters[used], return_inverse=True)
+        clusters = np.eye(n if n <= FEW else len(names))[place]
     elif not (
         clusters.ndim == 2
         and np.all(clusters >= 0)
@@ -107,7 +109,8 @@ def spectral_clusters(
     Splits a cluster by the signs in the eigenvector of the largest eigenvalue
     of B = A - A 1 1' A over its units, if that raises Q, and its parts
     likewise. The largest eigenvalue is not the largest in size: a negative one
-    has no say.
+    has no say. The eigenvector of more than 128 units is found by Lanczos
+    steps.
 
     Args:
         similarity: Array of shape `(n, n)`, or a stack `(m, n, n)`.
@@ -156,16 +159,22 @@ def refine_clusters(
     no candidate of its own. Restarts are an addition, since single units are
     slow to leave a local maximum: a restart searches from random clusters, as
     many as the best so far, and then in 10 rounds in which small groups form
-    within the clusters, groups move as units do, and units again.
+    within the clusters, groups move as units do, and units again. Of more than
+    128 units, a restart begins at 32 random clusters or more and lets the
+    entropy fall from 0.8 to 0, over 60 steps for each unit or more. Units that
+    are together both there and in the best so far then move as groups, and
+    units again.
 
     Args:
         similarities: Array of shape `(n, n)`, or a stack `(m, n, n)`.
         clusters: Int array of shape `(n,)` or `(m, n)`, the start. Units of
             label -1 are left out, with their links.
-        steps: Int, not negative, how many units are drawn in a search.
+        steps: Int, not negative, how many units are drawn in a search. A
+            restart of more than 128 units has its own number.
         entropy: Float, not negative, in nats.
         restarts: Int, not negative. The best of the search as in the paper
-            and of that many more counts; each takes some 20 times as long.
+            and of that many more counts; each takes some 20 times as long
+            (a second for 4,096 units).
         seed: Int, not negative. Matrix i of a stack has `seed + i`, and the
             clusters that it would have alone. `None` is random.
 
@@ -185,6 +194,9 @@ def refine_clusters(
         rng = np.random.default_rng(seed)
         best = _search(adjacency, start, steps, entropy, rng)
         for _ in range(restarts):
+            if len(start) > FEW:
+                best = _anneal(adjacency, best, rng)
+                continue
             start = rng.integers(best[0].max() + 1, size=len(start))
             found = _search(adjacency, start, steps, entropy, rng, GROUP_ROUNDS)
             best = max(best, found, key=lambda pair: pair[1])
@@ -441,6 +453,7 @@ def _by_size(labels):
 def _split(adjacency, correct):
     """Returns the labels of Algorithm 2; no row of `adjacency` is zero."""
     from scipy import linalg
+    from scipy.sparse import linalg as splinalg
 
     strength = adjacency.sum(axis=1)
     gain = adjacency - np.outer(strength, strength)
@@ -449,8 +462,12 @@ def _split(adjacency, correct):
         units = clusters.pop()
         block = gain[np.ix_(units, units)]
         matrix = block - np.diag(block.sum(axis=1)) if correct else block
-        last = [len(units) - 1] * 2
-        vector = linalg.eigh(matrix, subset_by_index=last)[1][:, 0]
+        if len(units) > FEW:  # Lanczos: some products instead of n^3
+            start = np.random.default_rng(0).normal(size=len(units))
+            vector = splinalg.eigsh(matrix, 1, which="LA", v0=start)[1][:, 0]
+        else:
+            last = [len(units) - 1] * 2
+            vector = linalg.eigh(matrix, subset_by_index=last)[1][:, 0]
         up, down = vector > ROUNDING, vector < -ROUNDING
         if not (up.any() and down.any()):
             continue
@@ -484,3 +501,22 @@ def _search(adjacency, labels, steps, entropy, rng, rounds=0):
         moved, _ = move(linked, labels[first], steps)
         labels, q = move(adjacency, moved[groups], steps)
     return labels, q
+
+
+def _anneal(adjacency, best, rng):
+    """Returns the better of some labels, with their Q, and of a restart."""
+    from modularity_tf.units import monte_carlo
+
+    def anneal(adjacency, labels, each, entropy=0.8):
+        labels = np.unique(labels, return_inverse=True)[1]
+        uniforms = rng.random((each * len(labels), 2))
+        return monte_carlo.refine(adjacency, labels, entropy, uniforms, True)
+
+    n = len(adjacency)
+    start = rng.integers(max(32, 2 * (best[0].max() + 1)), size=n)
+    found = anneal(adjacency, start, max(60, 100_000 // n))
+    _, groups = np.unique(best[0] * n + found[0], return_inverse=True)
+    linked = monte_carlo.merge(adjacency, groups, groups.max() + 1)
+    moved, _ = anneal(linked, np.arange(len(linked)), 100)
+    joined = anneal(adjacency, moved[groups], 10, 0.15)
+    return max(best, found, joined, key=lambda pair: pair[1])

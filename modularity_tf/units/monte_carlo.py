@@ -104,9 +104,10 @@ def refine(adjacency, labels, entropy, uniforms, anneal=False):
     so that a step costs O(n + clusters). A new cluster has g = 0; for a unit
     alone in its cluster that is the same as staying, and counts once.
 
-    With `anneal` the entropy falls to 0 over the steps, and the links of all
-    units to each cluster are kept up to date: a step costs O(clusters), a
-    move O(n). The sums round differently from those of the paper's search.
+    With `anneal` the entropy falls to 0 over the steps and the last clusters
+    are returned instead of the best. The links of all units to each cluster
+    are kept up to date, so that a step costs O(clusters) and a move O(n); the
+    sums round differently from those of the paper's search.
 
     Args:
         adjacency: Float64 array of shape `(n, n)`: symmetric, the sum 1.
@@ -119,8 +120,8 @@ def refine(adjacency, labels, entropy, uniforms, anneal=False):
         anneal: Bool.
 
     Returns:
-        Int64 array of shape `(n,)`, and its Q as a float. Moves that were
-        tried and not made count as well.
+        Int64 array of shape `(n,)`, and its Q as a float. For the best
+        clusters, moves that were tried and not made count as well.
     """
     n = len(labels)
     labels = labels.copy()
@@ -141,7 +142,8 @@ def refine(adjacency, labels, entropy, uniforms, anneal=False):
     links = np.zeros((count + 1 if anneal else 0, n))
     if anneal:
         for i in range(n):
-            links[labels[i]] += adjacency[i]
+            for j in range(n):
+                links[labels[i], j] += adjacency[i, j]
     best, best_q = labels.copy(), q
     for step in range(len(uniforms)):
         i = int(uniforms[step, 0] * n)
@@ -162,7 +164,7 @@ def refine(adjacency, labels, entropy, uniforms, anneal=False):
             gains[c] = gains[c] / strength[i] - volumes[c]
         top = np.argmax(gains[:candidates])
         tried = q + 2 * strength[i] * (gains[top] - gains[old])
-        if tried > best_q + ROUNDING:
+        if not anneal and tried > best_q + ROUNDING:
             best_q = tried
             best[:] = labels
             best[i] = top
@@ -177,10 +179,9 @@ def refine(adjacency, labels, entropy, uniforms, anneal=False):
         sizes[new] += 1
         volumes[new] += strength[i]
         if anneal and new != old:
-            links[old] -= adjacency[i]
-            if new == count:
-                links[new] = 0.0
-            links[new] += adjacency[i]
+            for j in range(n):
+                links[old, j] -= adjacency[i, j]
+                links[new, j] += adjacency[i, j]
         count = max(count, new + 1)
         if not sizes[old]:  # the last cluster takes the empty place
             count -= 1
@@ -189,9 +190,10 @@ def refine(adjacency, labels, entropy, uniforms, anneal=False):
                     labels[j] = old
             if anneal:
                 links[old] = links[count]
+                links[count] = 0.0
             sizes[old], volumes[old] = sizes[count], volumes[count]
             sizes[count], volumes[count] = 0, 0.0
-    return best, best_q
+    return (labels, q) if anneal else (best, best_q)
 
 
 @numba.njit(cache=True, nogil=True)
