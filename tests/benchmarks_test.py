@@ -70,12 +70,17 @@ class ClusteringTest(absltest.TestCase):
         )
         self.assertSameElements(
             record,
-            ["environment", "steps", "exponents", "graphs", "summary"],
+            ["environment", "steps", "exponents", "graphs", "summary", "units"],
         )
         self.assertEqual(list(record["steps"]), ["16", "32"])
         for row in record["steps"].values():
             self.assertGreater(row["literal_us"], row["step_us"])
         self.assertLen(record["graphs"], 2)
+        self.assertEqual(
+            [row["units"] for row in record["units"]], [16] * 2 + [32] * 2
+        )
+        for row in record["units"]:
+            self.assertGreaterEqual(row["q"], 0.995 * row["leiden"])
         self.assertContainsSubset(
             ["leiden", "greedy", "found", "restarted"], record["summary"]
         )

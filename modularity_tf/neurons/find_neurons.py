@@ -9,7 +9,7 @@ import numpy as np
 
 from modularity_tf import checks
 from modularity_tf.findings import neuron_selection
-from modularity_tf.network import batches, model_weights
+from modularity_tf.network import batches, model_weights, progress
 from modularity_tf.neurons import rules, statistics
 
 METHODS = ("threshold", "bayesian")
@@ -26,6 +26,7 @@ def find_neurons(
     t_high: float | Mapping[str, float] = 0.55,
     t_low: float | Mapping[str, float] = 1e-5,
     tau: float | Mapping[str, float] = 0.8,
+    verbose: int = 1,
 ) -> neuron_selection.NeuronSelection:
     """Returns the neurons of a trained model that a class uses.
 
@@ -56,6 +57,8 @@ def find_neurons(
             "bayesian", a neuron whose mean is surely below this is off.
         tau: Float in [0.5, 1), the probability from which "bayesian" takes a
             decision for sure, or a dict of floats by layer path.
+        verbose: 0 for no progress bar. That of the batches begins after 5
+            seconds.
 
     Returns:
         `NeuronSelection`. Its `scores` are the mean magnitudes; with "bayesian"
@@ -74,7 +77,7 @@ def find_neurons(
         raise ValueError(f"`method` must be one of {METHODS}, got {method!r}.")
     label = checks.integer("label", label)
     found = statistics.class_statistics(
-        model, _of_class(model, data, label), 1, layers=layers
+        model, _of_class(model, data, label, verbose), 1, layers=layers
     )
     if method == "bayesian" and found.counts[0] < 2:
         raise ValueError(
@@ -97,10 +100,11 @@ def find_neurons(
     return dataclasses.replace(chosen, provenance=provenance)
 
 
-def _of_class(model, data, label):
+def _of_class(model, data, label, verbose):
     """Yields the inputs of a class, with labels of 0."""
     seen = set()
-    for inputs, labels in batches.read("data", data, model=model):
+    read = batches.read("data", data, model=model)
+    for inputs, labels in progress.shown(read, "batch", verbose=verbose):
         labels = checks.class_labels("labels", labels, np.inf)
         seen |= {*labels.tolist()}
         (rows,) = np.nonzero(labels == label)

@@ -61,7 +61,8 @@ def modularity(similarity: np.ndarray, clusters: np.ndarray) -> float:
         )
     if clusters.ndim == 1:
         used = _labels(clusters) >= 0
-        adjacency = adjacency[np.ix_(used, used)]
+        if not used.all():
+            adjacency = adjacency[np.ix_(used, used)]
         names, place = np.unique(clusters[used], return_inverse=True)
         clusters = np.eye(n if n <= FEW else len(names))[place]
     elif not (
@@ -422,7 +423,8 @@ def _each(function, adjacencies, clusters, seed=0):
 
     def cluster(adjacency, labels, seed):
         result, used = labels.copy(), labels >= 0
-        adjacency = adjacency[np.ix_(used, used)]
+        if not used.all():
+            adjacency = adjacency[np.ix_(used, used)]
         if adjacency.any():
             adjacency = adjacency / adjacency.sum()
             result[used] = function(adjacency, labels[used], seed)

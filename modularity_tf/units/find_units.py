@@ -22,6 +22,7 @@ def find_units(
     steps: int = 1000,
     restarts: int = 10,
     seed: int | None = 0,
+    verbose: int = 1,
 ) -> UnitClusters:
     """Returns which units of each layer of a trained model act alike.
 
@@ -49,9 +50,12 @@ def find_units(
         steps: Int, not negative, number of Monte Carlo steps of the search for
             clusters.
         restarts: Int, not negative, how often the search starts again from
-            random clusters. The paper has no restarts.
+            random clusters, as in `clustering.refine_clusters`. The paper has
+            no restarts.
         seed: Int, not negative; `None` is random. The same seed makes the same
             search.
+        verbose: 0 for no progress bars. Those of the batches and of the layers
+            begin after 5 seconds.
 
     Returns:
         `UnitClusters`, a mapping from layer path to `LayerClusters`. Its
@@ -83,4 +87,6 @@ def find_units(
         measures=[measure],
         activated=True,
     )
-    return unit_modularity.cluster_layers(model, similarities(data), search)
+    return unit_modularity.cluster_layers(
+        model, similarities(data, verbose=verbose), search, verbose=verbose
+    )

@@ -29,6 +29,7 @@ from modularity_tf.network import (
     keras_private,
     layer_names,
     model_weights,
+    progress,
 )
 from modularity_tf.units import graph_paths, relu_similarity
 
@@ -121,6 +122,7 @@ class UnitSimilarities:
 
     Call arguments:
         data: As in `unit_similarities`.
+        verbose: Int. With 1 a bar shows the batches from 5 seconds on.
 
     Returns:
         What `unit_similarities` returns.
@@ -154,12 +156,13 @@ class UnitSimilarities:
             Any
         ] = []  # of the model that was traced: its layers, say
 
-    def __call__(self, data: batches.Data) -> Similarities:
+    def __call__(self, data: batches.Data, *, verbose: int = 0) -> Similarities:
         self._trace_anew_if_changed()
         model_weights.check_finite(self._model)
         count = 0
         totals: dict[str, Any] = {}
-        for inputs, targets in batches.read("data", data, model=self._model):
+        read = batches.read("data", data, model=self._model)
+        for inputs, targets in progress.shown(read, "batch", verbose=verbose):
             rows = batches.count_rows(inputs)
             found = self._sums(inputs, targets)
             for name, sums in found.items():
@@ -341,13 +344,17 @@ def _merge(total, count, part, rows, name):
             )
     if total is None:
         return {key: value.astype("float64") for key, value in part.items()}
-    merged = {key: total[key] + part[key] for key in part}
-    if "mean" in part:
-        shift = part["mean"] - total["mean"]
+    mean = total["mean"].copy() if "mean" in part else None
+    for key, value in part.items():  # in place: a matrix may be large
+        total[key] += value
+    if mean is not None:
+        shift = part["mean"] - mean
         weight = rows / (count + rows)
-        merged["mean"] = total["mean"] + weight * shift
-        merged["covariance"] += weight * count * np.outer(shift, shift)
-    return merged
+        total["mean"] = mean + weight * shift
+        between = np.outer(shift, shift)
+        between *= weight * count
+        total["covariance"] += between
+    return total
 
 
 def _finish(sums, count, measures):

@@ -20,6 +20,7 @@ from modularity_tf.network import (
     batches,
     layer_names,
     model_weights,
+    progress,
 )
 from modularity_tf.units import clustering, similarity
 
@@ -129,7 +130,11 @@ class UnitModularity(keras.callbacks.Callback):
 
 
 def cluster_layers(
-    model: keras.Model, similarities: dict[str, Any], search: dict[str, int]
+    model: keras.Model,
+    similarities: dict[str, Any],
+    search: dict[str, int],
+    *,
+    verbose: int = 0,
 ) -> UnitClusters:
     """Returns the clusters of layers.
 
@@ -139,6 +144,7 @@ def cluster_layers(
             measure.
         search: Dict of `steps`, `seed` and `restarts` of
             `clustering.find_clusters`.
+        verbose: Int. With 1 a bar shows the layers from 5 seconds on.
     """
     provenance = {
         "model": model.name,
@@ -146,7 +152,9 @@ def cluster_layers(
         **search,
     }
     results = []
-    for layer, matrices in similarities.items():
+    for layer, matrices in progress.shown(
+        similarities.items(), "layer", len(similarities), verbose
+    ):
         ((measure, matrix),) = matrices.items()
         clusters = clustering.find_clusters(matrix, **search)
         q = clustering.modularity(matrix, clusters)

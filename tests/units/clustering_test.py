@@ -276,8 +276,34 @@ class FindClustersTest(parameterized.TestCase):
         self.assertGreater(found["restarted"], found["greedy"] - 1e-12)
         self.assertGreaterEqual(found["restarted"], found["found"])
 
-    def test_restarts_only_add(self):
-        similarity = random_graph(1, across=0.2, within=0.2)
+    @parameterized.parameters("random", "planted", "covariance")
+    def test_restarts_of_many_units_find_what_leiden_finds(self, kind):
+        similarity = {
+            "random": lambda: benchmark.graph(0, 256),
+            "planted": lambda: benchmark.graph(3, 256),
+            "covariance": lambda: benchmark.covariance(0, 256),
+        }[kind]()
+        found = clustering.find_clusters(similarity, restarts=10)
+        q = clustering.modularity(similarity, found)
+        self.assertGreater(q, 0.999 * benchmark.leiden(similarity))
+
+    def test_many_small_clusters_are_found_apart(self):
+        similarity, group = cliques(*[4] * 50)
+        for found in (
+            clustering.spectral_clusters(similarity),
+            clustering.refine_clusters(similarity, np.zeros(200, int)),
+        ):
+            self.assertEqual(clustering.agreement(found, group), 1)
+
+    def test_large_and_small_matrices_are_split_alike(self):
+        similarity = random_graph(2, clustering.FEW + 40, 3, 0.9, 0.2)
+        found = clustering.spectral_clusters(similarity)
+        expected = literal_split(similarity, False)
+        self.assertEqual(clustering.agreement(found, expected), 1)
+
+    @parameterized.parameters(64, clustering.FEW + 40)
+    def test_restarts_only_add(self, n):
+        similarity = random_graph(1, n, across=0.2, within=0.2)
         q = [
             clustering.modularity(
                 similarity,

@@ -156,13 +156,39 @@ class RefineTest(parameterized.TestCase):
         )
         self.assertGreater(q, best - 1e-12)  # up to 3 clusters of 6 groups
 
-    def test_the_running_q_does_not_drift(self):
+    def test_links_between_groups_are_sums(self):
+        adjacency = random_adjacency(2, n=12)
+        group = np.random.default_rng(0).integers(5, size=12)
+        member = np.eye(5)[group]
+        np.testing.assert_allclose(
+            monte_carlo.merge(adjacency, group, 5),
+            member.T @ adjacency @ member,
+        )
+
+    @parameterized.parameters(False, True)
+    def test_the_running_q_does_not_drift(self, anneal):
         adjacency = random_adjacency(0, n=64)
         uniforms = np.random.default_rng(0).random((100_000, 2))
         found, q = monte_carlo.refine(
-            adjacency, np.zeros(64, int), 0.15, uniforms
+            adjacency, np.zeros(64, int), 0.15, uniforms, anneal
         )
         self.assertAlmostEqual(q, q_of(adjacency, found), places=12)
+
+    @parameterized.parameters(1, 3, 12)
+    def test_annealed_steps_are_those_of_links_summed_anew(self, groups):
+        # With no entropy the choice is the same at every step; clusters come
+        # and go: 12 units of one cluster, or alone.
+        adjacency = random_adjacency(3, density=0.4)
+        adjacency = adjacency[np.ix_(*[adjacency.any(axis=1)] * 2)]
+        start = np.arange(len(adjacency)) % groups
+        start = np.unique(start, return_inverse=True)[1]
+        uniforms = np.random.default_rng(0).random((400, 2))
+        found, q = monte_carlo.refine(adjacency, start, 0.0, uniforms)
+        annealed, other = monte_carlo.refine(
+            adjacency, start, 0.0, uniforms, True
+        )
+        self.assertTrue(same_partition(annealed, found))
+        self.assertAlmostEqual(other, q, places=12)
 
     def test_no_step_returns_the_start(self):
         adjacency, start = random_adjacency(0), np.arange(12) % 3
