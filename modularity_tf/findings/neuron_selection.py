@@ -11,7 +11,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import rich.table
 
 from modularity_tf.findings import part_set
 from modularity_tf.network import layer_names, surgery
@@ -176,13 +175,10 @@ class NeuronSelection(part_set.PartSet):
         count = sum(int(flags.sum()) for flags in self.off.values())
         return f"{told} {count:,} others are surely off."
 
-    def table(self) -> rich.table.Table:
-        table = super().table()
-        if self.off is not None:
-            off = [int(flags.sum()) for flags in self.off.values()]
-            table.add_column("surely off", justify="right")
-            table.columns[-1]._cells = [*map(str, (*off, sum(off)))]
-        return table
+    def _more_columns(self):
+        if self.off is None:
+            return {}
+        return {"surely off": {p: int(v.sum()) for p, v in self.off.items()}}
 
     def _packed(self):
         config, arrays = super()._packed()

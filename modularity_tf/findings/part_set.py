@@ -207,10 +207,21 @@ class PartSet(finding.Finding):
             for path, value in self.values.items()
         ]
         rows.append(("all", self.size, sum(_counts(self).values())))
+        more = self._more_columns()
+        for name in more:
+            table.add_column(name, justify="right")
         for path, size, count in rows:
             share = f"{overlap.ratio(count, size):.1%}"
-            table.add_row(path, str(size), str(count), share)
+            others = [
+                str(counts[path] if path in counts else sum(counts.values()))
+                for counts in more.values()
+            ]
+            table.add_row(path, str(size), str(count), share, *others)
         return table
+
+    def _more_columns(self):
+        """Returns counts that a kind of set has beside: name -> path -> int."""
+        return {}
 
     def plot(self) -> "Figure":
         from modularity_tf import plots  # and matplotlib with it

@@ -124,7 +124,8 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         found = weight_scores.weight_scores(pooled, data, method="activation")
         self.assertEqual([*found], ["d/kernel"])
         mask = weight_mask.WeightMask({"d/kernel": np.eye(2, dtype=bool)})
-        self.assertEqual([*mask.units(model).values], ["d"])
+        found = mask.units(model, outputs=True)
+        self.assertEqual([*found.values], ["d"])
         mask = weight_mask.WeightMask(
             {"c/kernel": np.ones((4, 4, 3, 2), bool), **mask.values}
         )

@@ -10,6 +10,7 @@ from absl.testing import parameterized
 
 from modularity_tf import NeuronSelection, UnitClusters
 from modularity_tf.findings import weight_mask
+from modularity_tf.findings.unit_clusters import LayerClusters
 from reproduce.running import artefacts
 from tests.reproduce.running import toy
 
@@ -45,11 +46,11 @@ class ArtefactsTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_neurons_and_clusters_come_back_as_what_they_are(self):
         neurons = NeuronSelection({"d": np.array([True, False])})
-        clusters = UnitClusters("d", "covariance", np.eye(2), [0, 1], 0.5)
+        one = LayerClusters("d", "covariance", np.eye(2), [0, 1], 0.5)
+        clusters = UnitClusters([one])
         found = self.write_and_read({"n": neurons, "c": clusters})
         self.assertEqual(found["n"], neurons)
-        self.assertIsInstance(found["c"], UnitClusters)
-        self.assertAllEqual(found["c"].clusters, [0, 1])
+        self.assertEqual(found["c"], clusters)
 
     def test_a_model_comes_back_with_its_weights(self):
         model = toy.network()
