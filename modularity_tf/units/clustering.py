@@ -162,9 +162,9 @@ def refine_clusters(
     many as the best so far, and then in 10 rounds in which small groups form
     within the clusters, groups move as units do, and units again. Of more than
     128 units, a restart begins at 32 random clusters or more and lets the
-    entropy fall from 0.8 to 0, over 60 steps for each unit or more. Units that
-    are together both there and in the best so far then move as groups, and
-    units again.
+    entropy fall from 0.8 to 0, over 60 steps for each unit or more. Units that are
+    together both there and in the best so far then move as groups, and units
+    again, three times.
 
     Args:
         similarities: Array of shape `(n, n)`, or a stack `(m, n, n)`.
@@ -519,6 +519,8 @@ def _anneal(adjacency, best, rng):
     found = anneal(adjacency, start, max(60, 100_000 // n))
     _, groups = np.unique(best[0] * n + found[0], return_inverse=True)
     linked = monte_carlo.merge(adjacency, groups, groups.max() + 1)
-    moved, _ = anneal(linked, np.arange(len(linked)), 100)
-    joined = anneal(adjacency, moved[groups], 10, 0.15)
-    return max(best, found, joined, key=lambda pair: pair[1])
+    joined = []
+    for _ in range(3):
+        moved, _ = anneal(linked, np.arange(len(linked)), 100)
+        joined.append(anneal(adjacency, moved[groups], 5, 0.15))
+    return max(best, found, *joined, key=lambda pair: pair[1])

@@ -1,5 +1,6 @@
 """find_units: which units of a trained model act alike?"""
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,8 @@ from modularity_tf.findings.unit_clusters import UnitClusters
 from modularity_tf.network import activations
 from modularity_tf.network.batches import Data
 from modularity_tf.units import clustering, similarity, unit_modularity
+
+MEMORY = 4.0  # GB for one layer, above which `find_units` warns
 
 
 def find_units(
@@ -29,6 +32,9 @@ def find_units(
     The units of a layer are split into clusters of maximal modularity Q:
     similar to the units of their own cluster and different from the others.
     The measure says what similar means.
+
+    Memory grows with the square of a layer's units: 0.8 GB for 4,096. Above
+    4 GB a `UserWarning` tells how much it will be.
 
     >>> clusters = mtf.find_units(model, (images, labels))
     >>> first = clusters["hidden"].members(0)  # a NeuronSelection
@@ -80,6 +86,17 @@ def find_units(
             f"{model.name!r} has no hidden Conv or Dense layer; name other "
             "layers with `layers`."
         )
+    for path, layer in chosen.items():
+        units = getattr(layer, "units", getattr(layer, "filters", 0))
+        if not isinstance(units, int):  # of an own layer
+            continue
+        needed = 6 * 8 * units**2 / 1e9  # six float64 matrices at the peak
+        if needed > MEMORY:
+            warnings.warn(
+                f"{path!r} has {units:,} units: to cluster them takes about "
+                f"{needed:.1f} GB of memory.",
+                stacklevel=2,
+            )
     similarities = similarity.UnitSimilarities(
         model,
         layers=[*chosen],

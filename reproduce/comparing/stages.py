@@ -112,6 +112,7 @@ def compare_all(stage, subject, network, control, without):
         measure=config.measure,
         restarts=config.restarts,
         seed=stage.derive_seed("clusters"),
+        verbose=0,
     )
     # Units that never vary are no evidence, and count nowhere.
     used = neuron_selection.NeuronSelection(

@@ -258,6 +258,7 @@ def _neurons(stage, subject, label):
         subject.data(rows),
         label,
         percentile=config.percentile,
+        verbose=0,
     )
 
 
@@ -274,6 +275,7 @@ def _units(stage, subject, is_trained):
         measure=config.measure,
         loss=subject.model.loss,
         seed=stage.derive_seed("units"),
+        verbose=0,
     )
 
 

@@ -1,3 +1,5 @@
+from unittest import mock
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -5,6 +7,7 @@ from absl.testing import parameterized
 
 from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.units import clustering
+from modularity_tf.units import find_units as finding
 from modularity_tf.units.find_units import find_units
 
 X = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
@@ -97,6 +100,13 @@ class FindUnitsTest(parameterized.TestCase, tf.test.TestCase):
             find_units(self.model, (X, X[:, :1]), **measure)
         found = find_units(self.model, (X, X[:, :1]), loss="mse", **measure)
         self.assertEqual(found["hidden"].measure, "loss_hessian")
+
+    def test_memory_beyond_some_gigabytes_is_told_before(self):
+        with (
+            mock.patch.object(finding, "MEMORY", 1e-9),
+            self.assertWarnsRegex(UserWarning, "'hidden' has 6 units.* GB"),
+        ):
+            find_units(self.model, (X, X[:, :1]), restarts=0)
 
     def test_a_model_without_a_hidden_layer_is_named(self):
         model = keras.Sequential(
