@@ -78,7 +78,7 @@ class SearchAlphaTest(parameterized.TestCase):
 
     def test_gives_up_with_advice(self):
         with self.assertRaisesRegex(
-            alpha_search.NoMaskError, "never crossed.*`start`"
+            alpha_search.NoMaskError, "never crossed.*another alpha"
         ):
             alpha_search.search_alpha(lambda alpha: (0.9, 1.0), 0.9)
 
