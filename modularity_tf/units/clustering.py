@@ -162,9 +162,9 @@ def refine_clusters(
     many as the best so far, and then in 10 rounds in which small groups form
     within the clusters, groups move as units do, and units again. Of more than
     128 units, a restart begins at 32 random clusters or more and lets the
-    entropy fall from 0.8 to 0, over 60 steps for each unit or more. Units that are
-    together both there and in the best so far then move as groups, and units
-    again, three times.
+    entropy fall from 0.8 to 0, over 60 steps for each unit or more. Units that
+    are together both there and in the best so far then move as groups, and
+    units again, three times.
 
     Args:
         similarities: Array of shape `(n, n)`, or a stack `(m, n, n)`.
