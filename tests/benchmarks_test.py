@@ -77,7 +77,7 @@ class ClusteringTest(absltest.TestCase):
             self.assertGreater(row["literal_us"], row["step_us"])
         self.assertLen(record["graphs"], 2)
         self.assertEqual(
-            [row["units"] for row in record["units"]], [16] * 2 + [32] * 2
+            [row["units"] for row in record["units"]], [16] * 3 + [32] * 3
         )
         for row in record["units"]:
             self.assertGreaterEqual(row["q"], 0.995 * row["leiden"])
