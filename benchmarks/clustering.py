@@ -9,7 +9,8 @@ steps) and of one with restarts, relative to the best of 20 Leiden runs (each
 until nothing changes) and less that of networkx's greedy search. The settings
 of the restarts were chosen on graphs 0 to 199; the default is 200 others.
 Third, processor seconds and Q of the default search by the number of units, on
-a covariance, a planted and a random graph, with Q beside that of `--leiden_runs`.
+a covariance, a planted and a random graph, with Q beside that of
+`--leiden_runs`.
 """
 
 import json
