@@ -80,16 +80,18 @@ class Comparison(finding.Result):
         Raises:
             ValueError: If there is no such pair.
         """
-        pairs: dict[tuple[str, str], dict[str, LayerComparison]] = {}
-        for row in self.rows:
-            found = pairs.setdefault((row.first, row.second), {})
-            found[row.layer] = row
-        if (first, second) not in pairs:
+        found = {
+            row.layer: row
+            for row in self.rows
+            if (row.first, row.second) == (first, second)
+        }
+        if not found:
+            pairs = dict.fromkeys((row.first, row.second) for row in self.rows)
             raise ValueError(
                 f"`first` and `second` must be one of the pairs {[*pairs]}, "
                 f"got {(first, second)}."
             )
-        return pairs[first, second]
+        return found
 
     def summary(self) -> str:
         """Returns what each two findings have in common over all layers."""

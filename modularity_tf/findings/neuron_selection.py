@@ -73,13 +73,7 @@ class NeuronSelection(part_set.PartSet):
         Raises:
             ValueError: If a name matches no layer of the selection.
         """
-        chosen = layer_names.find(self.values, layers)
-        return NeuronSelection(
-            {path: self.values[path] for path in chosen},
-            self.provenance,
-            self.scores and {path: self.scores[path] for path in chosen},
-            self.off and {path: self.off[path] for path in chosen},
-        )
+        return self._part(layer_names.find(self.values, layers))
 
     def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns the model with only these neurons of their layers.

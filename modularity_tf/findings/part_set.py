@@ -303,6 +303,15 @@ class PartSet(finding.Finding):
         }
         return cls(values, config["provenance"], scores or None)
 
+    def _part(self, paths):
+        """Returns the part of the set that lies in tensors given by path."""
+        chosen = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, types.MappingProxyType):
+                chosen[field.name] = {path: value[path] for path in paths}
+        return dataclasses.replace(self, **chosen)
+
     def _set(self, name, values):
         """Sets a field to a dict of arrays that nobody can write to."""
         copies = {path: np.array(value) for path, value in values.items()}

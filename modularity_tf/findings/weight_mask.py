@@ -119,9 +119,7 @@ class WeightMask(part_set.PartSet):
         Raises:
             ValueError: If a name matches no layer of the mask.
         """
-        chosen = model_weights.select_layers(self.values, layers)
-        scores = self.scores and {path: self.scores[path] for path in chosen}
-        return WeightMask(chosen, self.provenance, scores)
+        return self._part(model_weights.select_layers(self.values, layers))
 
     def inverted(self, keep_layers: str | Iterable[str] = ()) -> "WeightMask":
         """Returns the complement, but for some layers that stay as they are.
@@ -148,17 +146,10 @@ class WeightMask(part_set.PartSet):
         """
         layers = list(dict.fromkeys(p.rpartition("/")[0] for p in self.values))
         first = layers[: -(-len(layers) // 2)]
-        last = [layer for layer in layers if layer not in first]
-        return self._of_layers(first), self._of_layers(last)
-
-    def _of_layers(self, layers):
-        """Returns the part of the mask in layers given by their paths."""
-        paths = [p for p in self.values if p.rpartition("/")[0] in layers]
-        return WeightMask(
-            {path: self.values[path] for path in paths},
-            self.provenance,
-            self.scores and {path: self.scores[path] for path in paths},
-        )
+        paths: tuple[list[str], list[str]] = [], []
+        for path in self.values:
+            paths[path.rpartition("/")[0] not in first].append(path)
+        return self._part(paths[0]), self._part(paths[1])
 
     def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first path that `model` has otherwise.
@@ -267,7 +258,7 @@ class WeightMask(part_set.PartSet):
                 f"The mask has no kernel of a hidden Conv or Dense layer of "
                 f"{model.name!r}; it is over {[*self.values]}."
             )
-        activations.neuron_layers(model, [*chosen])  # refuses channels first
+        activations.refuse_channels_first({p: looked_at[p] for p in chosen})
         provenance = {
             **_told_alike(self),
             "method": "units of weights",
