@@ -65,17 +65,24 @@ class Reading:
 
     Attributes:
         path: Str, the weight's.
+        layer: The `keras.layers.Layer` that is called.
+        axis: Negative int, the weight's axis that has one index for each
+            channel; `None` for a grouped convolution.
         calls: List of the `Channels` that the layer takes, one for each call.
+        tensors: List of the names of what it takes, one for each call.
     """
 
     def __init__(
         self,
         path: str,
+        layer: keras.layers.Layer,
         size: int,
+        axis: int | None,
         entries: Callable[[np.ndarray], np.ndarray],
     ) -> None:
-        self.path = path
+        self.path, self.layer, self.axis = path, layer, axis
         self.calls: list[Channels] = []
+        self.tensors: list[str] = []
         self._size, self._entries = size, entries
 
     def of(self, units: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -113,26 +120,35 @@ class Flow(typing.NamedTuple):
             the set of the paths of their layers.
         mixed: Dict from the path of a layer whose units can't be followed to a
             reader or an output, to the layer where that ends, in words.
+        known: Dict from the name of a tensor of the graph to its `Channels`.
     """
 
     readings: list
     outputs: list
     lost: dict
     mixed: dict
+    known: dict
 
 
-def follow(model: keras.Model, traced: activations.Trace) -> Flow:
+def follow(
+    model: keras.Model, traced: activations.Trace, others: bool = False
+) -> Flow:
     """Returns where the units of the Conv and Dense layers of a model go.
 
     Args:
         model: Built `keras.Model`.
         traced: `activations.Trace` of it.
+        others: Bool. Whether all other units are followed, too: of recurrent
+            and other layers, by the layer's path; of inputs, and of what mixes
+            units, by the name of the tensor. An entry of a tensor that
+            depends on the inputs has a pair then for all that it is made of.
     """
-    return _Follower(model, traced).flow
+    return _Follower(model, traced, others).flow
 
 
 class _Follower:
-    def __init__(self, model, traced):
+    def __init__(self, model, traced, others):
+        self._others = others
         self._units = {
             id(x): path
             for path, x in activations.neuron_layers(
@@ -146,26 +162,25 @@ class _Follower:
             id(weight.variable): path
             for path, weight in model_weights.model_weights(model).items()
         }
-        self._known = {}  # name of a tensor: `Channels`
+        # name of a tensor: `Channels`
+        self._known = {x.name: self._own(x) for x in traced.inputs}
         readings = {}  # path of a weight: `Reading`
         mixed = collections.defaultdict(str)
         for layer, inputs, result in traced.calls:
-            taken = [
-                self._channels(x)
-                for x in keras.tree.flatten(inputs)
-                if _is_tensor(x)
-            ]
+            tensors = [x for x in keras.tree.flatten(inputs) if _is_tensor(x)]
+            taken = [self._channels(x) for x in tensors]
             readers = _readings_of(layer)
             if readers is None:
                 found = self._passed(layer, taken, result)
             else:
                 found = self._made(layer, result)
                 for path, name in self._read(
-                    layer, readers, taken, readings
+                    layer, readers, tensors, taken, readings
                 ).items():
                     mixed[path] = mixed[path] or name
             for x in keras.tree.flatten(result):
-                self._known[x.name] = found
+                is_own = found.pairs or readers is None
+                self._known[x.name] = found if is_own else self._own(x)
         ends = [self._channels(x) for x in traced.outputs]
         for end in ends:
             mixed.update({p: mixed[p] or n for p, n in end.mixed.items()})
@@ -174,26 +189,34 @@ class _Follower:
             [*dict.fromkeys(p for end in ends for p, _ in end.pairs)],
             {i: {*end.mixed} for i, end in enumerate(ends) if end.mixed},
             dict(mixed),
+            self._known,
         )
 
-    def _read(self, layer, readers, taken, readings):
+    def _own(self, tensor, path=None):
+        """Returns the channels of a tensor that is followed by its name."""
+        if not self._others or not _size_of(tensor):
+            return Channels()
+        return Channels(((path or tensor.name, np.arange(_size_of(tensor))),))
+
+    def _read(self, layer, readers, tensors, taken, readings):
         """Notes how a layer reads units, and returns which can't be followed.
 
         Returns:
             Dict from the path of their layer to the reason.
         """
-        kinds = [v.dtype for v, _, _ in readers if id(v) not in self._weights]
+        kinds = [v.dtype for v, *_ in readers if id(v) not in self._weights]
         if kinds or not readers:
             name = f"{self._name(layer)}, which mixes or reorders them"
             if kinds:
                 name = f"{self._name(layer)}, whose kernel is {kinds[0]}"
             sources = {path for each in taken for path in each.sources}
             return dict.fromkeys(sources, name)
-        for variable, size, entries in readers:
+        for variable, size, axis, entries in readers:
             path = self._weights[id(variable)]
             if path not in readings:  # its first call
-                readings[path] = Reading(path, size, entries)
+                readings[path] = Reading(path, layer, size, axis, entries)
             readings[path].calls.append(taken[0])
+            readings[path].tensors.append(tensors[0].name)
         return {**taken[0].softened, **taken[0].mixed}
 
     def _made(self, layer, result):
@@ -201,8 +224,10 @@ class _Follower:
         inner = layer
         while isinstance(inner, keras.layers.TimeDistributed):
             inner = inner.layer
-        if id(inner) not in self._units or not _is_tensor(result):
+        if not _is_tensor(result):
             return Channels()
+        if id(inner) not in self._units:
+            return self._own(result, self._names.get(id(layer)))
         path, rows = self._units[id(inner)], np.arange(result.shape[-1])
         softened = {}
         if inner.activation in layer_kinds.SOFTMAXES:
@@ -252,10 +277,11 @@ class _Follower:
         if pairs is None:
             name += ", which mixes or reorders them"
             mixed = {**dict.fromkeys(sources, name), **mixed}
-            pairs = ()
-        # What is mixed with itself, as by its own mean, is mixed.
-        pairs = tuple(pair for pair in pairs if pair[0] not in mixed)
-        return Channels(pairs, mixed, softened)
+            pairs = self._own(tensor).pairs
+        if not self._others:
+            # What is mixed with itself, as by its own mean, is mixed.
+            pairs = (pair for pair in pairs if pair[0] not in mixed)
+        return Channels(tuple(pairs), mixed, softened)
 
     def _name(self, layer):
         path = self._names.get(id(layer), layer.name)
@@ -266,9 +292,14 @@ def _is_tensor(x):
     return hasattr(x, "graph") and hasattr(x, "op")
 
 
+def _size_of(tensor):
+    """Returns how many channels a tensor has; `None` if that is unknown."""
+    return tensor.shape[-1] if tensor.shape.rank else None
+
+
 def _pairs_after(op, taken, result):
     """Returns the pairs of `Channels` after an operation; `None` if unknown."""
-    size = result.shape[-1] if result.shape.rank else None
+    size = _size_of(result)
     if size is None:
         return None
     if op.type in ("ConcatV2", "Pack"):
@@ -347,9 +378,10 @@ def _readings_of(layer):
     """Returns how a layer reads its channels; `None` if it has no kernel.
 
     Returns:
-        List of `(variable, size, entries)`: a weight, the number of channels,
-        and a function from which of them (bool array) to entries of it. Empty
-        for a layer that weighs them in another way.
+        List of `(variable, size, axis, entries)`: a weight, the number of
+        channels, its axis for them or `None`, and a function from which of
+        them (bool array) to entries of it. Empty for a layer that weighs them
+        in another way.
     """
     if isinstance(layer, keras.layers.Bidirectional):
         both = map(_readings_of, (layer.forward_layer, layer.backward_layer))
@@ -420,7 +452,7 @@ def _on_axis(variable, axis):
         aligned[axis] = -1
         return np.broadcast_to(channels.reshape(aligned), shape)
 
-    return variable, shape[axis], entries
+    return variable, shape[axis], axis, entries
 
 
 def _grouped(kernel, groups):
@@ -428,6 +460,8 @@ def _grouped(kernel, groups):
 
     A group weighs its own channels alone, from row 0 of the kernel on.
     """
+    if groups == 1:
+        return _on_axis(kernel, -2)
     shape = tuple(kernel.shape)
 
     def entries(channels):
@@ -435,4 +469,4 @@ def _grouped(kernel, groups):
         found = of_groups.repeat(shape[-1] // groups, axis=1)
         return np.broadcast_to(found, shape)
 
-    return kernel, shape[-2] * groups, entries
+    return kernel, shape[-2] * groups, None, entries
