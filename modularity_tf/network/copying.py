@@ -115,7 +115,7 @@ def with_weights_kept(
         ValueError: As in `copied`, or if no output notices one of the weights.
     """
     made, _, inputs = _remade(model, inputs)
-    copies = {id(old): new for old, new in _variables(model, made)}
+    copies = {id(old): new for old, new in _variables(_layers(model, made))}
     changed = {}
     for path, weight in model_weights.model_weights(model).items():
         if path in kept and not np.all(kept[path]):
@@ -126,6 +126,116 @@ def with_weights_kept(
         variable.assign(np.where(kept[path], value, np.zeros_like(value)))
     _derive(made)
     return made
+
+
+def resized(
+    model: keras.Model,
+    configs: Mapping[int, Mapping[str, Any]],
+    values: Mapping[int, np.ndarray],
+    biases: Mapping[int, np.ndarray],
+    inputs: Any,
+) -> keras.Model:
+    """Returns a model whose layers have other sizes and that computes the same.
+
+    Args:
+        model: Built Sequential or functional `keras.Model`. It is not changed.
+        configs: Dict from the id of a layer, or of another operation of the
+            graph, to the config of the one in its place.
+        values: Dict from the id of a variable to its values in the new model;
+            all others are copied.
+        biases: Dict from the id of a layer without bias that gets one to it.
+        inputs: Some of what the model takes, to compare the two on.
+
+    Returns:
+        A plain Keras model, not compiled.
+
+    Raises:
+        ValueError: If no such model can be made, by the path of a layer, or it
+            computes something else.
+    """
+    pairs, reached = [], [model]
+
+    def clone(old):
+        reached.append(old)
+        config = unbuilt(configs.get(id(old), old.get_config()))
+        new = type(old).from_config(config)
+        pairs.append((old, new))
+        return new
+
+    expected = _outputs(model, inputs)
+    compiled, model.compiled = model.compiled, False
+    try:
+        with (
+            _custom_objects(model) as own,
+            keras_private.everything_allowed(own),
+        ):
+            made = keras.models.clone_model(
+                model, clone_function=clone, recursive=True
+            )
+        if not made.built:
+            _build(model, made, inputs)
+    except Exception as error:  # whatever the user's code may raise
+        said = example_inputs.in_one_line(error)
+        raise ValueError(
+            f"{model.name!r} can't be made with layers of other sizes: it gets "
+            f"to {_path(model, reached[-1])!r}, and Keras says: {said}"
+        ) from error
+    finally:
+        model.compiled = compiled
+    made.compiled = False
+    for old, new in pairs:
+        if isinstance(old, keras.layers.Layer):
+            _carry_sizes_over(model, old, new, configs, values, biases)
+    _derive(made)
+    kinds = {x.compute_dtype for x in keras_private.all_layers(model)}
+    close = _CLOSE_HALF if any("16" in kind for kind in kinds) else _CLOSE
+    difference = _difference(expected, _outputs(made, inputs), close)
+    if difference is not None:
+        raise ValueError(
+            f"{model.name!r} can't be made with layers of other sizes: it "
+            f"computes something else then, {difference}."
+        )
+    return made
+
+
+def unbuilt(config: Any) -> Any:
+    """Returns a config without the shapes that layers in it were built with.
+
+    Args:
+        config: Nest of JSON values, what `get_config` returns.
+    """
+    if isinstance(config, Mapping):
+        return {
+            key: unbuilt(value)
+            for key, value in config.items()
+            if key != "build_config"
+        }
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(unbuilt, config))
+    return config
+
+
+def _carry_sizes_over(model, old, new, configs, values, biases):
+    """Gives a fresh layer its values, whose shapes it must have."""
+    layers = [*_layers(old, new)]
+    variables = _variables(layers)
+    for one, other in variables:
+        value = values.get(id(one))
+        value = one.numpy() if value is None else value
+        if tuple(other.shape) != value.shape:
+            raise ValueError(
+                f"{model.name!r} can't be made with layers of other sizes: the "
+                f"weight {one.name!r} of {_path(model, old)!r} "
+                f"({type(old).__name__}) has the shape {tuple(other.shape)} "
+                f"then, not {value.shape}."
+            )
+    is_as_before = id(old) not in configs and all(
+        id(one) not in values for one, _ in variables
+    )
+    _carry_over(layers, variables, values, attributes=is_as_before)
+    for one, other in layers:
+        if id(one) in biases:
+            getattr(other, "cell", other).bias.assign(biases[id(one)])
 
 
 def _remade(model, inputs):
@@ -142,7 +252,9 @@ def _remade(model, inputs):
             continue
         fresh = [variable.numpy() for variable in made.variables]
         try:
-            _carry_over(model, made)
+            layers = [*_layers(model, made)]
+            _carry_over(layers, _variables(layers))
+            _derive(made)
             if expected is None:
                 expected = _outputs(model, inputs)
             difference = _difference(expected, _outputs(made, inputs))
@@ -243,10 +355,10 @@ def _custom_objects(model):
             function.__name__ = name
 
 
-def _variables(model, made):
-    """Returns pairs of the variables of a model and its copy, seeds as well."""
+def _variables(layers):
+    """Returns pairs of the variables of layers and copies, seeds as well."""
     pairs = []
-    for old, new in _layers(model, made):
+    for old, new in layers:
         own, copies = map(keras_private.own_variables, (old, new))
         # Quantized later, a layer has its variables in another order.
         names, copied_names = ([v.name for v in x] for x in (own, copies))
@@ -265,20 +377,28 @@ def _layers(model, made):
     )
 
 
-def _carry_over(model, made):
-    """Gives a fresh copy all that the model has and its config has not."""
-    for old, new in _layers(model, made):
-        if isinstance(new, type(old)):
+def _carry_over(layers, variables, values=None, attributes=True):
+    """Gives fresh copies all that layers have and their configs have not.
+
+    Args:
+        layers: List of pairs of layers.
+        variables: List of pairs of their variables.
+        values: Dict from the id of a variable to what its copy gets instead of
+            the variable's values.
+        attributes: Bool. Whether the attributes are copied.
+    """
+    for old, new in layers:
+        if attributes and isinstance(new, type(old)):
             _copy_attributes(old, new)
             _copy_vocabulary(old, new)
-    for old, new in _variables(model, made):
-        new.assign(old.numpy())
-    for old, new in _layers(model, made):
+    for old, new in variables:
+        value = (values or {}).get(id(old))
+        new.assign(old.numpy() if value is None else value)
+    for old, new in layers:
         if getattr(old, "stateful", False):  # a recurrent layer
             states = (keras.tree.flatten(x.states) for x in (old, new))
             for one, other in zip(*states, strict=True):
                 other.assign(one.numpy())
-    _derive(made)
 
 
 def _copy_attributes(old, new):
@@ -370,8 +490,8 @@ def _as_array(x):
     return keras.ops.convert_to_numpy(x)
 
 
-def _difference(expected, found):
-    """Returns how far outputs differ, `None` if they do not."""
+def _difference(expected, found, least=_CLOSE):
+    """Returns how far outputs differ, beyond `least`; `None` if they do not."""
     if [x.shape for x in expected] != [x.shape for x in found]:
         return "other shapes"
     for one, other in zip(expected, found):
@@ -379,7 +499,7 @@ def _difference(expected, found):
             if not np.array_equal(one, other):
                 return "other values"
             continue
-        close = _CLOSE_HALF if one.dtype.itemsize < 4 else _CLOSE
+        close = _CLOSE_HALF if one.dtype.itemsize < 4 else least
         one, other = (x.astype("complex128") for x in (one, other))
         finite = np.isfinite(one)
         if not np.array_equal(finite, np.isfinite(other)):

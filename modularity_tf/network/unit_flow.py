@@ -227,12 +227,25 @@ class _Follower:
         if not _is_tensor(result):
             return Channels()
         if id(inner) not in self._units:
+            if self._others and isinstance(layer, keras.layers.Bidirectional):
+                return self._of_both(layer, result)
             return self._own(result, self._names.get(id(layer)))
         path, rows = self._units[id(inner)], np.arange(result.shape[-1])
         softened = {}
         if inner.activation in layer_kinds.SOFTMAXES:
             softened = {path: f"the softmax of {self._name(inner)}"}
         return Channels(((path, rows),), {}, softened)
+
+    def _of_both(self, layer, result):
+        """Returns the channels of what a Bidirectional layer returns."""
+        pairs, start, size = [], 0, _size_of(result)
+        for inner in (layer.forward_layer, layer.backward_layer):
+            units = getattr(inner, "units", size)
+            rows = np.full(size, -1)
+            rows[start : start + units] = np.arange(units)
+            pairs.append((self._names[id(inner)], rows))
+            start += units if layer.merge_mode == "concat" else 0
+        return Channels(tuple(pairs))
 
     def _passed(self, layer, taken, result):
         """Returns the channels of what a layer without a kernel returns."""
