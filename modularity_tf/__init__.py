@@ -9,7 +9,7 @@
 `data` are arrays (x, y) or batches, as `fit` takes them. All that is returned
 is a value: print it, or use its summary, table, plot, save and load. Findings
 also have provenance and check_fits. Sets of weights or neurons have | & - ~,
-overlap, shuffled, apply and remove_from.
+overlap, shuffled, apply, remove_from, and shrink, which returns a SmallerModel.
 
 Below these functions: weight_scores (rankings of weights without training);
 MaskedModel and ScoredModel (masks in training); the optimizer DeepR with
@@ -36,6 +36,7 @@ from modularity_tf.findings.comparison import Comparison as Comparison
 from modularity_tf.findings.neuron_selection import (
     NeuronSelection as NeuronSelection,
 )
+from modularity_tf.findings.smaller_model import SmallerModel as SmallerModel
 from modularity_tf.findings.unit_clusters import UnitClusters as UnitClusters
 from modularity_tf.findings.weight_mask import WeightMask as WeightMask
 from modularity_tf.masking.alpha_search import NoMaskError as NoMaskError

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from modularity_tf.findings import part_set
-from modularity_tf.network import layer_names, surgery
+from modularity_tf.findings import part_set, smaller_model
+from modularity_tf.network import layer_names, shrinking, surgery
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -153,6 +153,47 @@ class NeuronSelection(part_set.PartSet):
             - Elbastawisy and Afrin, 2025, section 5.2
         """
         return surgery.remove(model, self.values, incoming, inputs)
+
+    def shrink(
+        self, model: keras.Model, *, round_to: int = 1, inputs: Any = None
+    ) -> smaller_model.SmallerModel:
+        """Returns a smaller model that computes what `apply(model)` does.
+
+        The other neurons leave the network, with their weights, those of the
+        layers behind that weigh them, and what normalizes them. A neuron that
+        is off puts out a constant, act(0) or what BatchNormalization makes of
+        it. The next layer's bias takes it in. Where that is not exact, as
+        for a constant that is not 0 before a convolution that pads, the neuron
+        stays, and `summary()` says so. Neurons that share an index go
+        together, as those of two layers that are added: they stay where one
+        of them is kept.
+
+        >>> half = mtf.NeuronSelection({"hidden": np.arange(32) < 16})
+        >>> small = half.shrink(model, round_to=8)
+        >>> expected = half.apply(model)(images[:5])
+        >>> np.allclose(small.model(images[:5]), expected, atol=1e-5)
+        True
+
+        Args:
+            model: Built Sequential or functional `keras.Model`, nested or not.
+                It is not changed.
+            round_to: Positive int. Each layer keeps a multiple of so many
+                neurons, or all that it has.
+            inputs: Some of what `model` takes, to compare the two on; `None`
+                to draw them.
+
+        Returns:
+            `SmallerModel`: its `model` is a plain Keras model.
+
+        Raises:
+            ValueError: As in `apply`; and if the model is subclassed, a layer
+                would have no neuron left, or a layer can't be made in another
+                size, by its path.
+        """
+        shrinking.check_can_shrink(model)
+        applied = self.apply(model, inputs=inputs)
+        off = (~self).values
+        return smaller_model.shrunk(applied, off, round_to, inputs)
 
     def check_fits(self, model: keras.Model) -> None:
         """Raises `ValueError` with the first layer that `model` has otherwise.

@@ -10,11 +10,16 @@ import keras
 import numpy as np
 
 from modularity_tf import checks
-from modularity_tf.findings import neuron_selection, part_set
+from modularity_tf.findings import (
+    neuron_selection,
+    part_set,
+    smaller_model,
+)
 from modularity_tf.network import (
     activations,
     copying,
     model_weights,
+    shrinking,
     surgery,
 )
 
@@ -214,6 +219,45 @@ class WeightMask(part_set.PartSet):
             ValueError: As in `apply`.
         """
         return (~self).apply(model, inputs=inputs)
+
+    def shrink(
+        self, model: keras.Model, *, round_to: int = 1, inputs: Any = None
+    ) -> smaller_model.SmallerModel:
+        """Returns a smaller model that computes what `apply(model)` does.
+
+        Units leave the network that keep no weight on one side: no incoming
+        weight, so that they put out a constant, which the next layer's bias
+        takes in; or no outgoing one. Those are neurons, channels, units of
+        LSTM, GRU and SimpleRNN layers, and heads of `MultiHeadAttention`.
+        `NeuronSelection.shrink` says what stays.
+
+        >>> kernel = model.get_layer("hidden").kernel.numpy()
+        >>> large = abs(kernel).sum(axis=0) > 2.5  # units with large weights
+        >>> some = mtf.WeightMask(
+        ...     {"hidden/kernel": np.broadcast_to(large, kernel.shape)}
+        ... )
+        >>> some.shrink(model).model.get_layer("hidden").units == large.sum()
+        True
+
+        Args:
+            model: Built Sequential or functional `keras.Model`, nested or not,
+                that the mask fits. It is not changed.
+            round_to: Positive int. Each layer keeps a multiple of so many
+                units, or all that it has.
+            inputs: Some of what `model` takes, to compare the two on; `None`
+                to draw them.
+
+        Returns:
+            `SmallerModel`: its `model` is a plain Keras model.
+
+        Raises:
+            ValueError: As in `apply`; and if the model is subclassed, a layer
+                would have no unit left, or a layer can't be made in another
+                size, by its path.
+        """
+        shrinking.check_can_shrink(model)
+        applied = self.apply(model, inputs=inputs)
+        return smaller_model.shrunk(applied, None, round_to, inputs)
 
     def units(
         self,

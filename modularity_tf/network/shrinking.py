@@ -272,7 +272,7 @@ class _Network:
         return found
 
     def _why_pinned(self, layer):
-        """Returns why no units can be taken from a layer; `None` if they can."""
+        """Returns why no unit can be taken from a layer, or `None`."""
         if getattr(layer, "lora_enabled", False):
             return "the layer has LoRA"
         if getattr(layer, "quantization_mode", None):
@@ -297,9 +297,9 @@ class _Network:
         if top is layer:
             return ("filters" if hasattr(layer, "filters") else "units",)
         for where, value in _leaves_of(top.get_config()):
-            if value == size and type(value) is int:
-                if _is_size_of(top, layer, where, size):
-                    return where
+            is_size = value == size and type(value) is int
+            if is_size and _is_size_of(top, layer, where, size):
+                return where
         return None
 
     def _number_units(self):
@@ -364,7 +364,7 @@ class _Network:
         }
 
     def _factors(self, name):
-        """Returns the tensors that are multiplied to a tensor, of units each."""
+        """Returns the tensors of units of which a tensor is the product."""
         op = self._graph.get_tensor_by_name(name).op
         return self._taken_by(op) if op.type == "Mul" else []
 
@@ -561,8 +561,9 @@ class _Network:
         name = f"what they put out is constant and not 0, and {read.path!r}"
         if read.kernel is not _kernel(layer):
             return f"{name} ({type(layer).__name__}) weighs it in its own way"
-        if isinstance(layer, layer_kinds.CONVOLUTIONS):
-            if layer.padding != "valid" and math.prod(layer.kernel_size) > 1:
+        is_conv = isinstance(layer, layer_kinds.CONVOLUTIONS)
+        if is_conv and math.prod(layer.kernel_size) > 1:
+            if layer.padding != "valid":
                 return f"{name} pads with 0"
         if not layer.use_bias and self._place_of_bias(layer) is None:
             return f"{name} has no bias"
@@ -756,18 +757,15 @@ class _Network:
                     shape[-1] = int((~after).sum())
                     change(layer, ("target_shape",), tuple(shape))
                 continue
-            depthwise = isinstance(layer, layer_kinds.DEPTHWISE)
-            before = after
-            if depthwise:
+            own = keras_private.own_variables(layer)
+            if isinstance(layer, layer_kinds.DEPTHWISE):
                 before = self._gone_in(keras.tree.flatten(inputs)[0], gone)
-            if depthwise:
                 cut(layer.kernel, -2, ~before)
-            for variable in keras_private.own_variables(layer):
-                shape = tuple(variable.shape)
-                is_kernel = depthwise and len(shape) > 1
-                if shape[-1:] == after.shape and not is_kernel:
-                    if "float" in variable.dtype:
-                        cut(variable, -1, ~after)
+                own = own[1:]  # its bias
+            for variable in own:
+                is_alike = tuple(variable.shape)[-1:] == after.shape
+                if is_alike and "float" in variable.dtype:
+                    cut(variable, -1, ~after)
 
     def _gone_in(self, tensor, gone):
         channels = self._flow.known.get(getattr(tensor, "name", None))
@@ -782,7 +780,7 @@ def _is_graph(model):
 
 
 def _layers_in_graph(model):
-    """Yields the id of each layer inside, and the layer of the graph it is in."""
+    """Yields the id of each layer and the layer of the graph that holds it."""
     operations = getattr(model, "operations", model.layers)
     for each in operations:
         if isinstance(each, (keras.Sequential, keras_private.FUNCTIONAL)):
@@ -806,7 +804,7 @@ def _leaves_of(config, where=()):
 
 
 def _is_size_of(top, layer, where, size):
-    """Returns if a place in a layer's config is the size of one inside alone."""
+    """Returns if a place in a config is the size of one layer inside alone."""
     config = copy.deepcopy(top.get_config())
     place = config
     for key in where[:-1]:
@@ -923,14 +921,8 @@ def _plus(bias, added):
 
 
 def _multiply_adds_of(layer, taken, result):
-    """Returns how often a call of a layer multiplies and adds for an example."""
-    if isinstance(layer, keras.layers.TimeDistributed):
-        steps = taken[0].shape[1]
-        inner = _inner(layer)
-        kernel = keras_private.kernel(inner)
-        if kernel is None:
-            return 0
-        return math.prod(kernel.shape) * math.prod(result.shape[1:-1])
+    """Returns how often a call multiplies and adds for one example."""
+    layer = _inner(layer)
     if isinstance(layer, keras.layers.Bidirectional):
         both = (layer.forward_layer, layer.backward_layer)
         return sum(_multiply_adds_of(x, taken, result) for x in both)
