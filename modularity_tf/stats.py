@@ -1,4 +1,4 @@
-"""Intervals of 95 %: of shares, of means, and of what examples decide.
+"""Intervals of 95 %: of rates, of means, and of what examples decide.
 
 SciPy has Wilson's interval and the bootstrap, but for cases that count one
 each. Here some may be copies of others, which say nothing new (`copies`).
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy import special
+from scipy import stats as scipy_stats
 
 RESAMPLES = 1000
 Z = 1.959964  # of the normal distribution, 2.5 % of which are above
@@ -36,6 +37,69 @@ def share_interval(
         / (1 + Z**2 / count)
     )
     return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def rate_interval(hits: int, cases: int) -> tuple[float, float]:
+    """Returns the exact interval of a rate, of Clopper and Pearson.
+
+    It is wide where the cases are few: from 0 hits of 6 cases one can say no
+    more than that the rate is at most 46 %.
+
+    Args:
+        hits: In how many cases it was so.
+        cases: How many cases there were, above 0.
+    """
+    found = scipy_stats.binomtest(hits, cases).proportion_ci(method="exact")
+    return float(found.low), float(found.high)
+
+
+def bounded_interval(
+    values: npt.ArrayLike, low: float = -math.inf, high: float = math.inf
+) -> tuple[float, float]:
+    """Returns an interval of the mean of a quantity that has a range.
+
+    Student's interval is taken on the scale
+
+        link(x) = log(x - low) - log(high - x),
+
+    to which the standard error of the mean m is carried over by the slope of
+    the link at m. With the range (0, 1) that is the logit interval of a share,
+    with (-1, 1) that of a correlation by Fisher's z, and without a range it is
+    Student's. An infinite end has no term. A mean at an end of the range,
+    where all values are alike, has an interval without width.
+
+    Args:
+        values: Array of numbers in the range.
+        low: Float, the lower end of the range.
+        high: Float, the upper end of the range.
+
+    Returns:
+        Two floats in the range; NaN for a single value.
+
+    Raises:
+        ValueError: If the mean lies beyond the range.
+    """
+    values = np.asarray(values, "float64")
+    ends = mean_interval(values)
+    mean = float(values.mean())
+    if not low <= mean <= high:
+        raise ValueError(
+            f"`values` must lie in ({low:g}, {high:g}), got a mean of {mean:g}."
+        )
+    if mean in (low, high) or (math.isinf(low) and math.isinf(high)):
+        return ends
+    slope = 1 / (mean - low) + 1 / (high - mean)  # 0 of an infinite end
+    reach = (ends[1] - mean) * slope
+    below = 0.0 if math.isinf(low) else math.log(mean - low)
+    above = 0.0 if math.isinf(high) else math.log(high - mean)
+    found = [below - above + sign * reach for sign in (-1, 1)]
+    if math.isinf(high):
+        start, stop = (low + math.exp(x) for x in found)
+    elif math.isinf(low):
+        start, stop = (high - math.exp(-x) for x in found)
+    else:
+        start, stop = low + (high - low) * special.expit(found)
+    return float(start), float(stop)
 
 
 def mean_interval(

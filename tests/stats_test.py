@@ -19,6 +19,46 @@ class StatsTest(parameterized.TestCase):
     def test_a_share_of_all_is_no_estimate(self):
         self.assertEqual(stats.share_interval(3, 4, is_all=True), (0.75, 0.75))
 
+    def test_of_a_rate_is_exact(self):
+        # With the bound as the rate, as few hits come in 2.5 % of cases.
+        low, high = stats.rate_interval(3, 20)
+        self.assertAlmostEqual(scipy.stats.binom.cdf(3, 20, high), 0.025)
+        self.assertAlmostEqual(scipy.stats.binom.sf(2, 20, low), 0.025)
+        self.assertAlmostEqual(stats.rate_interval(0, 6)[1], 0.4593, 4)
+
+    @parameterized.parameters((0, 1), (-1, 1), (0, np.inf), (-np.inf, 1))
+    def test_of_a_bounded_mean_is_students_on_the_scale_of_its_link(
+        self, low, high
+    ):
+        values = np.array([0.9, 0.7, 0.97, 0.95])
+        mean = values.mean()
+        links = {  # and its slope at the mean
+            (0, 1): (scipy.special.logit, 1 / (mean * (1 - mean))),
+            (-1, 1): (lambda x: 2 * np.arctanh(x), 2 / (1 - mean**2)),
+            (0, np.inf): (np.log, 1 / mean),
+            (-np.inf, 1): (lambda x: -np.log(1 - x), 1 / (1 - mean)),
+        }
+        link, slope = links[low, high]
+        ends = stats.bounded_interval(values, low, high)
+        reach = stats.mean_half_width(values) * slope
+        np.testing.assert_allclose(
+            [link(end) for end in ends], link(mean) + reach * np.array([-1, 1])
+        )
+        self.assertTrue(low <= ends[0] < mean < ends[1] <= high)
+
+    def test_of_a_mean_without_a_range_is_students(self):
+        values = [0.3, 0.5, 1.4]
+        expected = stats.mean_interval(values)
+        self.assertEqual(stats.bounded_interval(values), expected)
+
+    def test_of_values_at_an_end_has_no_width(self):
+        self.assertEqual(stats.bounded_interval([1.0] * 3, 0, 1), (1.0, 1.0))
+        self.assertTrue(math.isnan(stats.bounded_interval([0.5], 0, 1)[0]))
+
+    def test_refuses_a_mean_beyond_the_range(self):
+        with self.assertRaisesRegex(ValueError, "got a mean of 2"):
+            stats.bounded_interval([2.0, 2.0], 0, 1)
+
     def test_of_a_mean_is_that_of_student(self):
         values = np.random.default_rng(0).normal(size=12)
         expected = scipy.stats.ttest_1samp(values, 0).confidence_interval()

@@ -5,6 +5,7 @@ Everything here is computed from the records of
 and seed.
 """
 
+import dataclasses
 import itertools
 import math
 
@@ -355,17 +356,25 @@ def _spread(values, digits=".2f"):
 def claims(records):
     """Returns the paper's claims and, named so, those that came after a run."""
     found = claim.Claims()
-    for demand, repeats in sorted(by_demand(records).items()):
+    groups = by_demand(records)
+    found.extend(_bits_claims(groups))  # with the main claim of such a run
+    for demand, repeats in sorted(groups.items()):
         sweeps = [*repeats.values()]
         if demand == PAPERS_DEMAND:
-            found.extend(_pattern_claims(sweeps))
-            found.extend(_height_claims(sweeps))
-            found.extend(_accuracy_claims(sweeps))
-            found.extend(_post_hoc_claims(sweeps))
+            for own in (
+                _pattern_claims(sweeps),
+                _height_claims(sweeps),
+                _accuracy_claims(sweeps),
+                _post_hoc_claims(sweeps),
+            ):
+                # A run of more demands has the paper's one for comparison.
+                found.extend(
+                    dataclasses.replace(one, repeat=len(groups) > 1)
+                    for one in own
+                )
         else:
             found.extend(_demand_claims(demand, sweeps))
         found.extend(_control_claims(demand, [s[0] for s in sweeps]))
-    found.extend(_bits_claims(by_demand(records)))
     return found
 
 
@@ -379,6 +388,7 @@ def _pattern_claims(sweeps):
             f"{TITLES[m]}: specialization rises with Q, rank correlation",
             [rank_correlation(along(s, m), structural_q(s)) for s in sweeps],
             at_least=0.5,
+            bounds=claim.DIFFERENCE,
             paper="rises monotonically",
             **no_effect,
         )
@@ -388,6 +398,7 @@ def _pattern_claims(sweeps):
             f"{TITLES[a]} and {TITLES[b]} agree, rank correlation",
             [rank_correlation(along(s, a), along(s, b)) for s in sweeps],
             at_least=0.5,
+            bounds=claim.DIFFERENCE,
             paper="qualitatively agree",
             **no_effect,
         )
@@ -403,6 +414,7 @@ def _height_claims(sweeps):
             f"{TITLES[m]}: high specialization at the sparsest",
             [sparsest(s, m) for s in sweeps],
             at_least=0.5,
+            bounds=claim.DIFFERENCE,
             null=[untrained(s[0], m) for s in sweeps],
             null_is="untrained networks",
             paper="M(n, n) = 1" if m == "mask" else "high",
@@ -432,6 +444,7 @@ def _accuracy_claims(sweeps):
             for s in sweeps
         ],
         at_least=GOOD,
+        bounds=claim.SHARE,
         null=0.5,  # for every modulus, as tests of `parity_mnist` show
         null_is="always one module's digit",
         paper="good",
@@ -448,21 +461,26 @@ def _demand_claims(demand, sweeps):
             f"{TITLES[m]}: the pattern is kept, rank correlation",
             [rank_correlation(along(s, m), structural_q(s)) for s in sweeps],
             at_least=0.5,
+            bounds=claim.DIFFERENCE,
+            source="own",
             null=0.0,
             null_is="no effect",
             paper="an open question",
             percent=False,
         )
-    post_hoc = claim.Claims("post hoc")
-    post_hoc.extend(_answer_claims(sweeps))
-    found.extend(post_hoc)
+    found.extend(_post_hoc(_answer_claims(sweeps)))
     return found
+
+
+def _post_hoc(claims):
+    """Returns claims, marked: they were asked after a look."""
+    return [dataclasses.replace(one, post_hoc=True) for one in claims]
 
 
 def _post_hoc_claims(sweeps):
     """Returns claims whose statement or threshold came after a first run."""
-    found = claim.Claims("post hoc")
-    beyond = {"paper": "not asked", "percent": False}
+    found = claim.Claims()
+    beyond = {"paper": claim.NOT_ASKED, "source": "own", "percent": False}
     for m in MEASURES:
         roles = [by_role(s[0], m) for s in sweeps]
         found.add(
@@ -499,7 +517,7 @@ def _post_hoc_claims(sweeps):
         )
     found.extend(_answer_claims(sweeps))
     found.extend(_link_claims(sweeps))
-    return found
+    return _post_hoc(found)
 
 
 def _answer_claims(sweeps):
@@ -518,9 +536,11 @@ def _answer_claims(sweeps):
             f"one module of {title} answers {here}, of the pairs",
             [answered(r, network) for r in low],
             at_least=0.9,
+            bounds=(0.5, 1.0),
+            source="own",
             null=0.5,
             null_is="the least possible",
-            paper="not asked",
+            paper=claim.NOT_ASKED,
         )
         less, more = np.transpose(
             [r[network]["accuracy"] - misled(r, network) for r in low]
@@ -531,9 +551,11 @@ def _answer_claims(sweeps):
             f"{here}, accuracy lost if that is told of other pairs",
             less,
             at_most=0.05,
+            bounds=claim.DIFFERENCE,
+            source="own",
             null=more,
             null_is="if the other module is",
-            paper="not asked",
+            paper=claim.NOT_ASKED,
         )
     for m in MEASURES:
         found.add(
@@ -544,7 +566,8 @@ def _answer_claims(sweeps):
             at_least=0.1,
             null=[division(r, m) if r["p"] == 1 else math.nan for r in dense],
             null_is="at p = 1",
-            paper="not asked",
+            source="own",
+            paper=claim.NOT_ASKED,
             percent=False,
         )
     return found
@@ -570,6 +593,7 @@ def _link_claims(sweeps):
                     "gained",
                     [gain(r, control) for r in records],
                     at_least=0.05,
+                    bounds=claim.DIFFERENCE,
                     null=0.0,
                     null_is="no effect",
                     paper="greatly",
@@ -595,7 +619,10 @@ def _bits_claims(groups):
                 )
                 for seed in sorted(seeds)
             ],
+            main=m == "mask",
             at_most=-0.5,
+            bounds=claim.DIFFERENCE,
+            source="own",
             null=0.0,
             null_is="no effect",
             paper="an open question",
@@ -622,6 +649,7 @@ def _control_claims(demand, records):
             for r, b in zip(records, blank, strict=True)
         ],
         at_least=0.1,
+        bounds=claim.DIFFERENCE,
         null=0.0,
         null_is="no effect",
         paper="substantially",
@@ -631,6 +659,7 @@ def _control_claims(demand, records):
         "a new readout of all random states tells a module's digit",
         [np.mean(b["readout"]) for b in blank],
         at_least=0.8,
+        bounds=claim.SHARE,
         null=[r["chance"] for r in records],
         null_is="guessing",
         paper="excellent",
@@ -640,6 +669,7 @@ def _control_claims(demand, records):
         "Deep-R against fixed links at the sparsest, accuracy gained",
         accuracy - [r["controls"]["no_rewiring"]["accuracy"] for r in records],
         at_least=0.05,
+        bounds=claim.DIFFERENCE,
         null=0.0,
         null_is="no effect",
         paper="greatly",
@@ -649,8 +679,10 @@ def _control_claims(demand, records):
         "without the random walk, accuracy changes by",
         np.abs(accuracy - [other["accuracy"] for other in no_walk]),
         at_most=0.05,
-        null=between_seeds(accuracy),
-        null_is="between two seeds",
+        bounds=claim.SHARE,
+        null=0.05,
+        null_is="a change that is seen; between two seeds "
+        f"{between_seeds(accuracy):.1%}",
         paper="not substantially",
     )
     found.add(
@@ -661,8 +693,9 @@ def _control_claims(demand, records):
             - [specialized({"plain": n}, "correlation") for n in no_walk]
         ),
         at_most=0.1,
-        null=between_seeds(correlation),
-        null_is="between two seeds",
+        null=0.1,
+        null_is="a change that is seen; between two seeds "
+        f"{between_seeds(correlation):.2g}",
         paper="not substantially",
         percent=False,
     )

@@ -58,6 +58,8 @@ def claims(records):
                 for r in repeats
             ],
             at_least=0.95,
+            bounds=claim.RATIO,
+            source="own",
             null=[1 / len(r["class_names"]) for r in repeats],
             null_is="guessing",
         )
@@ -71,6 +73,8 @@ def claims(records):
                 over,
                 main=first == "weights",
                 at_least=0.0,
+                bounds=claim.DIFFERENCE,
+                source="own",
                 null=0.0,
                 null_is="marks dealt out anew",
             )
@@ -87,6 +91,8 @@ def claims(records):
                 "those of other classes, by",
                 own_share - others,
                 at_least=0.0,
+                bounds=claim.DIFFERENCE,
+                source="own",
                 null=0.0,
                 null_is="neurons of any class",
             )

@@ -132,6 +132,7 @@ def _claims_of_thresholding(title, repeats):
         "reuses: |A & B| / |A| of halves of a class",
         share,
         at_least=0.8,
+        bounds=claim.SHARE,
         paper="high",
         null=chance,
         null_is=RANDOM,
@@ -142,6 +143,7 @@ def _claims_of_thresholding(title, repeats):
         repeats,
         "threshold",
         at_least=0.0,
+        bounds=claim.DIFFERENCE,
         paper="little",
     )
     return found
@@ -155,6 +157,7 @@ def _claims_of_masking(title, repeats, method):
         repeats,
         method,
         at_most=0.0,
+        bounds=claim.DIFFERENCE,
         paper="< 20 % of each layer",
     )
     found.add(
@@ -162,7 +165,9 @@ def _claims_of_masking(title, repeats, method):
         "specializes: all of the drawn pairs of classes share less "
         "than shuffled labels do (pairs with p <= 5 %)",
         [significant(r, method) for r in repeats],
+        cases=tuple(len(r["methods"][method]["permutations"]) for r in repeats),
         at_least=1.0,
+        source="own",
         null=0.05,
         null_is="classes without a difference",
     )
@@ -171,7 +176,9 @@ def _claims_of_masking(title, repeats, method):
         "reuse",
         "reuses little: |A & B| / |A| of halves of a class",
         share,
+        main=True,
         at_most=0.5,
+        bounds=claim.SHARE,
         paper="< 30 % of a layer",
         null=chance,
         null_is=RANDOM,
@@ -192,6 +199,7 @@ def _claims_of_ablation(title, repeats, method):
         "ablating a class's neurons hits that class: loss of points",
         own,
         at_least=0.2,
+        bounds=claim.DIFFERENCE,
         paper="significant",
         null=random_own,
         null_is=RANDOM,
@@ -200,8 +208,8 @@ def _claims_of_ablation(title, repeats, method):
         "ablation_over_others",
         "ablating a class's neurons hits it more than the others, by",
         own - others,
-        main=True,
         at_least=0.1,
+        bounds=claim.DIFFERENCE,
         paper="less pronounced"
         if title.startswith("CIFAR-10")
         else "others mostly stable",
@@ -213,6 +221,9 @@ def _claims_of_ablation(title, repeats, method):
         "ablating a class's neurons hits it more than random ones do, by",
         own - random_own,
         at_least=0.0,
+        bounds=claim.DIFFERENCE,
+        source="own",
+        repeat=True,  # the loss less its null
         null=0.0,
         null_is=RANDOM,
     )
@@ -222,6 +233,7 @@ def _claims_of_ablation(title, repeats, method):
         "a temperature lowers the subnetworks' calibration error by",
         [(e[:, 0] - e[:, 1]).mean() for e in errors],
         at_least=0.0,
+        bounds=claim.DIFFERENCE,
         paper="mitigates",
         null=0.0,
         null_is="T = 1",

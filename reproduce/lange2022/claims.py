@@ -5,8 +5,11 @@ A claim has one value for each seed; what is said of untrained networks has one
 for each stack of them.
 """
 
+import dataclasses
+
 import numpy as np
 
+from modularity_tf import stats
 from reproduce.lange2022.summaries import (
     BLOCKS,
     UPSTREAM,
@@ -22,6 +25,7 @@ from reproduce.publishing import claim
 from reproduce.publishing.records import grouped, mean
 
 _NO_EFFECT = {"null": 0.0, "null_is": "no effect", "percent": False}
+_DROPPED = stats.rate_interval(21, 270)  # section 4.1
 _UNTRAINED = "untrained networks, the same for every seed"
 
 
@@ -39,8 +43,11 @@ def claims(records):
         "dropped_networks",
         f"networks under {least:.0%} accuracy, dropped",
         [1 - len(clustered(n)) / len(n) for n in seeds],
-        at_most=0.15,
-        paper="21 of 270",
+        at_least=_DROPPED[0],
+        at_most=_DROPPED[1],
+        bounds=claim.SHARE,
+        source="paper",
+        paper="21 of 270 (4.9 to 11.7 %)",
         null=np.mean([r["accuracy"] < least for r in untrained]),
         null_is=_UNTRAINED,
     )
@@ -57,7 +64,10 @@ def _claims_on_modularity(seeds, untrained):
     found = claim.Claims()
     found.extend(_claims_on_regularisation(seeds, "q"))
     better = claim.Claims("search with restarts")
-    better.extend(_claims_on_regularisation(seeds, "q_restarts"))
+    better.extend(
+        dataclasses.replace(one, repeat=True)
+        for one in _claims_on_regularisation(seeds, "q_restarts")
+    )
     found.extend(better)
     before = values(untrained, "q")
     centre, spread = mean(before, 0), np.nanstd(before, axis=0)
@@ -71,7 +81,7 @@ def _claims_on_modularity(seeds, untrained):
         "dropout, upstream: Q over the untrained, in their sd",
         [mean(over_untrained(n)[:, UPSTREAM]) for n in seeds],
         at_least=3.0,
-        paper="figure 3 shows 3 sd",
+        paper="figure 3 shades 3 sd",
         null=0.0,
         null_is=_UNTRAINED,
         percent=False,
@@ -95,7 +105,6 @@ def _claims_on_regularisation(seeds, key):
         "dropout_raises_q",
         "dropout raises Q, by",
         rises("dropout"),
-        main=True,
         at_least=0.02,
         paper="increases",
         **_NO_EFFECT,
@@ -145,13 +154,16 @@ def _claims_on_clusters(seeds, untrained):
         [abs(mean(rise(n, "dropout", "clusters"))) for n in seeds],
         at_most=1.0,
         paper="minor changes",
-        **_NO_EFFECT,
+        null=1.0,
+        null_is="a cluster more or less",
+        percent=False,
     )
     found.add(
         "layers_with_2_to_6_clusters",
         "layers with 2 to 6 clusters",
         [_share_of_2_to_6(clustered(n)) for n in seeds],
         at_least=0.9,
+        bounds=claim.SHARE,
         paper="on the order of 2-6",
         null=_share_of_2_to_6(untrained),
         null_is=_UNTRAINED,
@@ -173,10 +185,28 @@ def _agreements(repeats):
     }
 
 
+def _less_agreeing(blocks):
+    """Returns agreement over that across, of the family with less of it."""
+    within = np.minimum(blocks["upstream"], blocks["downstream"])
+    return within - blocks["across"]
+
+
 def _claims_on_agreement(seeds, untrained):
     """Returns claims on figure 4a: which clusters agree."""
     found = claim.Claims()
     after, before = _agreements(seeds), _agreements([untrained])
+    found.add(
+        "agreement_within",
+        "agreement within a family of measures minus that across, the family "
+        "that agrees less",
+        _less_agreeing(after),
+        main=True,
+        at_least=0.1,
+        paper="striking difference",
+        null=_less_agreeing(before),
+        null_is=_UNTRAINED,
+        percent=False,
+    )
     for form in ("", "plain ", "normalised "):
         across = form + "across"
         for family in ("upstream", "downstream"):
@@ -196,8 +226,9 @@ def _claims_on_agreement(seeds, untrained):
         "agreement across, over permuted labels (subsample)",
         [null_excess(n) for n in seeds],
         at_most=0.1,
-        null=0.0,
-        null_is="permuted labels",
+        source="own",
+        null=0.1,
+        null_is="a tenth more",
         percent=False,
     )
     found.add(
@@ -244,7 +275,9 @@ def _claims_on_training(seeds, untrained):
         abs(change["downstream"]),
         at_most=0.1,
         paper="much unaffected",
-        **no_change("downstream"),
+        null=change["upstream"],
+        null_is="the change within upstream",
+        percent=False,
     )
     found.add(
         "training_adds_across",
@@ -281,6 +314,7 @@ def _claims_on_the_search(seeds):
         "(subsample)",
         [mean(gain > -1e-4) for gain in gains],
         at_least=0.9,
+        bounds=claim.SHARE,
         paper="all on or above",
         null=[mean(gain < 1e-4) for gain in gains],
         null_is="the two starts exchanged",

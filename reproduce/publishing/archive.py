@@ -15,7 +15,7 @@ from reproduce.running import configuration
 from reproduce.running.run import PART, Run, read_results
 
 FLAGS_FOLDER = pathlib.Path(__file__).parents[1] / "flags"
-MAX_BYTES = 300_000
+MAX_BYTES = 320_000
 _KEYS = (
     "experiment",
     "flags",
@@ -25,6 +25,7 @@ _KEYS = (
     "config",
     "figures",
     "claims",
+    "earlier",
     "records",
 )
 PICTURE_DPI = 130  # of the documents
@@ -40,7 +41,8 @@ def archive(
 
     The file is named by the flag file that describes the run. It has the
     configuration, seeds, versions, how the stages were made (time, commits,
-    machines), the records in four digits, and the claims on these.
+    machines), the records in four digits, the claims on these, and earlier
+    verdicts on them.
 
     Args:
         folder: A run folder, or that of the results of a part in it.
@@ -91,6 +93,9 @@ def archive(
 
 def refresh(path: pathlib.Path, experiments: Mapping[str, Experiment]) -> bool:
     """Writes the claims of an archive anew, as the code has them by now.
+
+    The first verdict of a claim that is judged otherwise by now is kept, under
+    "earlier".
 
     Args:
         path: That of the file.
@@ -203,11 +208,28 @@ def rounded(values: Any) -> Any:
 def _text(experiment, content):
     """Returns the text of an archive, a line for each key, claims included."""
     claims = experiment.claims(content["records"]).checked()
-    content = {**content, "claims": claims}
+    earlier = _earlier(content, claims)
+    content = {**content, "claims": claims, "earlier": earlier}
     lines = [
         f'"{k}": {json.dumps(content[k], separators=(",", ":"))}' for k in _KEYS
     ]
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _earlier(content, claims):
+    """Returns the first verdicts of claims that are judged otherwise now."""
+    first = {_key(one): one["verdict"] for one in content.get("claims", [])}
+    first |= {_key(one): one["verdict"] for one in content.get("earlier", [])}
+    now = {_key(one): one["verdict"] for one in claims}
+    return [
+        {"id": id, "subject": subject, "verdict": verdict}
+        for (id, subject), verdict in first.items()
+        if now.get((id, subject)) != verdict
+    ]
+
+
+def _key(one):
+    return one["id"], one["subject"]
 
 
 def _read(folder):

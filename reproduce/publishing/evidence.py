@@ -3,7 +3,10 @@
 Between `<!-- results: KIND ARGUMENTS -->` and `<!-- end -->` stands what the
 files in results/ say, and nothing that was typed:
 
+    papers                 a row for every paper: its main claim
     experiments            a row for every experiment and archive
+    tallies                how many claims of all archives have each verdict
+    earlier                verdicts that changed with the rules for judging
     figures PAPER          every figure of a paper, and in what size it was run
     claims NAME            the claims of an archive, a table
     value NAME ID SUBJECT  mean and interval of a claim; SUBJECT if it has one
@@ -15,10 +18,11 @@ files in results/ say, and nothing that was typed:
 import json
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from reproduce.publishing import titles, wording
+from reproduce.publishing import claim, titles, wording
 from reproduce.publishing.experiment import Experiment
 from reproduce.running import training
 
@@ -57,6 +61,12 @@ def filled(
         start, kind, arguments, _, end = match.groups()
         try:
             match kind:
+                case "papers":
+                    found = _papers_table(archives)
+                case "tallies":
+                    found = _tallies_table(archives)
+                case "earlier":
+                    found = _earlier_table(archives)
                 case "experiments":
                     found = _experiments_table(archives, experiments)
                 case "figures":
@@ -118,11 +128,76 @@ def _claim_of(archive, id, subject=""):
     raise ValueError(f"no claim has the id {id!r} and the subject {subject!r}")
 
 
+def _main_of(archive):
+    """Returns the main claim of an archive, or the first if it has none."""
+    claims = archive["claims"]
+    return next((one for one in claims if one["main"]), claims[0])
+
+
+def _papers_table(archives):
+    lines = [
+        "| paper | its main claim | ours | the paper's number | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for paper, (name, page, words) in titles.HEADLINES.items():
+        one = _main_of(archives[name])
+        wanted = f"{one['paper']} ({wording.limits(one)} wanted)"
+        null = f"{wording.value(one)}; {wording.null(one)}"
+        verdict = f"[{wording.verdict(one)}]({page})"
+        lines.append(wording.row([paper, words, null, wanted, verdict]))
+    return _block(lines)
+
+
+def _tallies_table(archives):
+    claims = [one for each in archives.values() for one in each["claims"]]
+    own = wording.counted(claims)
+    lines = [
+        f"| whose threshold | {' | '.join(claim.VERDICTS)} |",
+        "|---|" + "---|" * len(claim.VERDICTS),
+    ]
+    for source, title in claim.SOURCES.items():
+        of_source = [one["verdict"] for one in own if one["source"] == source]
+        counts = [str(of_source.count(word)) for word in claim.VERDICTS]
+        lines.append(wording.row([title, *counts]))
+    marks = [
+        f"{sum(mark in one['marks'] for one in claims)} {mark}"
+        for mark in claim.MARKS
+    ]
+    unknown = sum(one["verdict"] == claim.NOT_MEASURED for one in claims)
+    return _block(
+        [
+            *lines,
+            "",
+            f"*Of {len(claims)} claims {len(claims) - len(own)} are not "
+            f"counted: {', '.join(marks)} (some are two of these), and "
+            f"{unknown} {claim.NOT_MEASURED}.*",
+        ]
+    )
+
+
+def _earlier_table(archives):
+    lines = [
+        "| archive | earlier verdict, and today's | claims |",
+        "|---|---|---|",
+    ]
+    for name, archive in archives.items():
+        now = {(c["id"], c["subject"]): c["verdict"] for c in archive["claims"]}
+        changes = Counter(
+            (each["verdict"], now.get((each["id"], each["subject"]), "dropped"))
+            for each in archive["earlier"]
+        )
+        for (old, new), count in sorted(changes.items()):
+            lines.append(
+                wording.row([f"`{name}`", f"{old}, {new}", str(count)])
+            )
+    return _block(lines)
+
+
 def _experiments_table(archives, experiments):
     lines = [
-        "| experiment | figures | flags | seeds, time | claims | one of the "
-        "main ones |",
-        "|---|---|---|---|---|---|",
+        "| experiment | figures | flags | seeds, time | verdicts | main claim "
+        "| its verdict |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, experiment in experiments.items():
         if not experiment.figures:
@@ -130,20 +205,18 @@ def _experiments_table(archives, experiments):
         own = {k: a for k, a in archives.items() if a["experiment"] == name}
         first = [f"`reproduce.{name}`", ", ".join(experiment.figures)]
         if not own:
-            rest = ["", "", "no result archived yet", ""]
+            rest = ["", "", "no result archived yet", "", ""]
             lines.append(wording.row([*first, *rest]))
         for key, archive in own.items():
-            one = max(
-                archive["claims"],
-                key=lambda one: (one["mean"] is not None, one["main"]),
-            )
+            one = _main_of(archive)
             words = wording.cells(one)
             said = (
-                f"{words['statement']}: **{words['ours']}** ({words['null']})"
+                f"{words['statement']}: **{wording.value(one)}** "
+                f"({words['null']})"
             )
             took = f"{len(archive['seeds'])}, {cost(archive)}"
-            verdicts = wording.tally(archive["claims"]).split(": ")[1]
-            rest = [f"`{key}`", took, verdicts, said]
+            verdicts = wording.tally(archive["claims"])
+            rest = [f"`{key}`", took, verdicts, said, words["verdict"]]
             lines.append(wording.row([*first, *rest]))
             first = ["", ""]
     return _block(lines)

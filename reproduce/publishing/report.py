@@ -209,18 +209,19 @@ def _section(run):
         "figures": run.experiment.figures,
         "command": _command(run),
         "facts": _facts(run),
+        "tally": wording.tally(claims),
         "counts": {
-            word: sum(one["verdict"] == word for one in claims)
+            word: sum(one["verdict"] == word for one in wording.counted(claims))
             for word in claim.VERDICTS
         },
         "claims": [
             {
                 "title": title,
-                "rows": [wording.cells(one) for one in own],
+                "rows": [_cells(one) for one in own],
                 "open": is_open,
             }
             for title, own, is_open in (
-                ("Main claims" if rest else "Claims", main, True),
+                ("Main claim" if rest else "Claims", main, True),
                 ("Other claims" if main else "Claims", rest, not main),
             )
             if own
@@ -237,6 +238,15 @@ def _section(run):
             for table in run.experiment.tables(results["records"])
         ],
         "pictures": _pictures(run),
+    }
+
+
+def _cells(one):
+    """Returns a claim in words, with the verdict and each mark by itself."""
+    return {
+        **wording.cells(one),
+        "word": one["verdict"],
+        "marks": one["marks"],
     }
 
 
@@ -311,21 +321,18 @@ def _facts(run):
 
 
 def _against(one):
-    """Returns how a claim misses its threshold, a sentence."""
+    """Returns why a claim does not agree, a sentence."""
     cells = wording.cells(one)
-    whose = {"paper": "the paper's", "ours": "ours"}[one["source"]]
-    side = "at least" if one["at_least"] else "at most"
-    threshold = wording.number(one, one["threshold"])
-    if one["mean"] is None:
-        return f"{cells['statement']}: not measured."
+    whose = {"paper": "the paper's limit", "ours": "our limit", "own": "ours"}
     how = (
-        "the interval contains it"
-        if one["verdict"] == "undetermined"
-        else "the whole interval lies on the other side"
+        "the whole interval lies beyond it"
+        if one["verdict"] == "differs"
+        else "the interval contains its end, or the null does as well"
     )
     return (
-        f"{cells['statement']}: ours is {cells['ours']}, "
-        f"and the threshold ({whose}) is {side} {threshold}; {how}."
+        f"{cells['statement']}: ours is {wording.value(one)}, and wanted is "
+        f"{wording.limits(one)} ({whose[one['source']]}); {how}. "
+        f"Null: {cells['null']}."
     )
 
 
@@ -425,7 +432,7 @@ def _pair(runs, sections):
         for one in run.results["claims"]:
             key = one["id"], one["subject"]
             row = claims.setdefault(key, [None, None])
-            row[side] = wording.cells(one)
+            row[side] = _cells(one)
     configs = [run.config for run in runs]
     settings = []
     if None not in configs:
@@ -442,7 +449,7 @@ def _pair(runs, sections):
         "settings": settings,
         "claims": claims,
         "changed": sum(
-            None in row or row[0]["verdict"] != row[1]["verdict"]
+            None in row or row[0]["word"] != row[1]["word"]
             for row in claims.values()
         ),
         "pictures": pictures,

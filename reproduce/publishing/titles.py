@@ -12,6 +12,32 @@ PAPERS = {
     },
     "Bena & Goodman, 2021": {"1": "the two architectures"},
 }
+# Of each paper its main claim: the archive whose main claim it is, the page
+# on it, and the claim in plain words.
+HEADLINES = {
+    "Csordas et al., 2021": (
+        "double_add_small_paper",
+        "docs/arithmetic.md",
+        "Networks do not reuse weights: two additions share few of them.",
+    ),
+    "Elbastawisy & Afrin, 2025": (
+        "neuron_subselection_quick",
+        "docs/neurons.md",
+        "By neuron masking, halves of one class hardly reuse neurons.",
+    ),
+    "Lange et al., 2022": (
+        "unit_clustering_sweep",
+        "docs/clustering_units.md",
+        "Clusters agree within upstream and within downstream measures, far "
+        "less across them.",
+    ),
+    "Bena & Goodman, 2021": (
+        "structural_modularity_sweep",
+        "docs/structure_and_function.md",
+        "Modules specialize only at extreme sparsity: little is left at "
+        "Q = 0.4.",
+    ),
+}
 # Where a report shows what is of no paper.
 OWN = "Experiments of our own"
 OWN_MODEL = "Your model"

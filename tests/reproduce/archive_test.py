@@ -32,7 +32,7 @@ class DocumentsTest(absltest.TestCase):
             shutil.copy(archive_binary.ROOT / name, root / name)
         readme = root / "README.md"
         before = readme.read_text("utf-8")
-        start = "<!-- results: experiments -->\n"
+        start = "<!-- results: papers -->\n"
         self.assertEqual(before.count(start), 1)
         readme.write_text(before.replace(start, f"{start}old"), "utf-8")
         with mock.patch.object(archive_binary, "ROOT", root):
@@ -54,9 +54,10 @@ class ResultsTest(parameterized.TestCase):
         self.assertEqual(config.digest(), asked.digest())
         for commit in found["made"]["commits"]:
             self.assertRegex(commit, "^[0-9a-f]{7,}$")
-        claims = [one.checked() for one in experiment.claims(found["records"])]
+        claims = experiment.claims(found["records"]).checked()
         self.assertEqual(json.loads(json.dumps(claims)), found["claims"])
-        self.assertTrue(any(one["main"] for one in claims))
+        self.assertEqual([one["main"] for one in claims].count(True), 1)
+        self.assertTrue(claims[0]["main"])
 
     @parameterized.parameters(
         *(

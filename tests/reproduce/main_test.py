@@ -8,24 +8,32 @@ from absl.testing import absltest, parameterized
 from reproduce import __main__ as listing
 
 
+def claims(*verdicts):
+    """Returns claims as archives have them, of one kind."""
+    shared = {"marks": [], "source": "ours"}
+    return [{"verdict": verdict, **shared} for verdict in verdicts]
+
+
 class ListingTest(parameterized.TestCase):
     def test_state_tells_finished_from_unfinished_runs(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.assertEqual(listing.state(folder, "x"), ["not run yet"])
-        archive = {"experiment": "x", "claims": [{"verdict": "agrees"}]}
+        archive = {"experiment": "x", "claims": claims("agrees")}
         (folder / "x_quick.json").write_text(json.dumps(archive))
         with mock.patch.object(listing, "RESULTS", folder):
             told = listing.state(folder, "x")
             self.assertEqual(listing.state(folder, "y"), ["not run yet"])
-        self.assertEqual(told, ["archived: x_quick.json, 1 claims: 1 agrees"])
+        tally = "1 claims; our threshold: 1 agrees"
+        self.assertEqual(told, [f"archived: x_quick.json, {tally}"])
         (folder / "x-1").mkdir()
         (folder / "x-2").mkdir()
-        claims = [{"verdict": v} for v in ("agrees", "one seed", "agrees")]
-        text = json.dumps({"claims": claims})
+        told = claims("agrees", "one seed", "agrees")
+        text = json.dumps({"claims": told})
         (folder / "x-2" / "results.json").write_text(text)
         unfinished, finished = listing.state(folder, "x")
         self.assertRegex(unfinished, "x-1: unfinished$")
-        self.assertRegex(finished, "x-2: 3 claims: 2 agrees, 1 one seed$")
+        tally = "3 claims; our threshold: 2 agrees, 1 one seed"
+        self.assertEndsWith(finished, f"x-2: {tally}")
 
     @parameterized.parameters(
         "{", "[]", "{}", "null", '{"claims": 3}', '{"claims": [{}]}', b"\xff"
@@ -37,12 +45,12 @@ class ListingTest(parameterized.TestCase):
         bad = folder / "x-1" / "results.json"
         bad.write_bytes(content if content == b"\xff" else content.encode())
         (folder / "x-2" / "results.json").mkdir()  # can't be read at all
-        good = json.dumps({"claims": [{"verdict": "differs"}]})
+        good = json.dumps({"claims": claims("differs")})
         (folder / "x-3" / "results.json").write_text(good)
         first, second, third = listing.state(folder, "x")
         self.assertStartsWith(first, f"{bad} can't be read: ")
         self.assertIn("x-2/results.json can't be read: IsADirectory", second)
-        self.assertEndsWith(third, "x-3: 1 claims: 1 differs")
+        self.assertEndsWith(third, "x-3: 1 claims; our threshold: 1 differs")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 from modularity_tf import plots
 from reproduce.csordas2021.arithmetic import common, data
 from reproduce.csordas2021.arithmetic.data import FULL
-from reproduce.publishing import titles
+from reproduce.publishing import claim, titles
 
 TASKS = data.AddMul.tasks
 PERFORMED = (*TASKS, "neither")
@@ -63,6 +63,7 @@ def claims(records):
             "input and output layers share more than hidden ones, by",
             common.edges_less_middle(records, TASKS),
             at_least=0.0,
+            bounds=claim.DIFFERENCE,
             paper="more",
             null=common.edges_less_middle(records, TASKS, "expected"),
             null_is="random masks of the same sizes",
@@ -77,7 +78,8 @@ def claims(records):
             expected - share,
             main=True,
             at_least=0.0,
-            paper="little",
+            bounds=claim.DIFFERENCE,
+            paper="less",
             null=0.0,
             null_is="random masks of the same sizes",
         )
@@ -85,7 +87,10 @@ def claims(records):
         "weights_ratio",
         "weights of multiplication / weights of addition",
         [weights_ratio(r) for r in records],
-        at_least=1.5,
+        at_least=3.75,
+        at_most=3.85,
+        bounds=claim.RATIO,
+        source="paper",
         percent=False,
         paper="3.8",
         null=1.0,
@@ -96,6 +101,7 @@ def claims(records):
         "a mask does not perform the other operation: accuracy there",
         [mean_accuracy(r, OTHER) for r in records],
         at_most=0.5,
+        bounds=claim.SHARE,
         null=[mean_accuracy(r, OWN) for r in records],
         null_is="the operation's own mask",
     )
@@ -105,6 +111,7 @@ def claims(records):
         "an inverted mask does not perform its operation: accuracy",
         [mean_accuracy(r, INVERTED) for r in records],
         at_most=0.5,
+        bounds=claim.SHARE,
         paper="not well",
         null=[np.mean([r["dense"][task] for task in TASKS]) for r in records],
         null_is="no mask",
@@ -116,7 +123,11 @@ def _add_behaviour(found, records):
     """Adds what the kind of network does under the other one's mask."""
     does, neither = np.transpose([instead(r, OTHER) for r in records])
     usual = np.transpose([instead(r, BOTH) for r in records])
-    shared = {"at_least": 0.5, "null_is": "the mask of both"}
+    shared = {
+        "at_least": 0.5,
+        "bounds": claim.SHARE,
+        "null_is": "the mask of both",
+    }
     if records[0]["network"] == "lstm":
         found.add(
             "gives_neither_result",

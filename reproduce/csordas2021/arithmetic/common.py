@@ -88,8 +88,10 @@ def claims(records, tasks):
                 for dense, r in zip(seen, held_out)
             ],
             at_most=0.05,
+            bounds=claim.DIFFERENCE,
             null=[dense - chance(r) for dense, r in zip(seen, held_out)],
             null_is="learnt by heart",
+            source="own",
         )
     found.add(
         "full_mask_keeps_accuracy",
@@ -100,6 +102,7 @@ def claims(records, tasks):
             for r in records
         ],
         at_least=0.95,
+        bounds=claim.RATIO,
         source="paper",
         paper="> 95 %",
         null=[
@@ -114,18 +117,22 @@ def claims(records, tasks):
         "a task's mask performs it, relative to the network (worst task)",
         [worst_relative(r, own) for r in records],
         at_least=0.9,
+        bounds=claim.RATIO,
         null=[worst_relative(r, other) for r in records],
         null_is="the other task's mask",
+        source="own",
     )
     found.add(
         "sharing_under_repeat",
         "the tasks share less than two masks of one task do, by",
         total_sharing(records, tasks, "ceiling")
         - total_sharing(records, tasks),
-        main=True,
         at_least=0.0,
+        bounds=claim.DIFFERENCE,
         null=0.0,
         null_is="one mask for both tasks",
+        source="own",
+        post_hoc=True,  # asked when the sharing was known
     )
     return found
 

@@ -16,12 +16,20 @@ from reproduce.publishing.records import grouped
 
 # Of each kind of network: the figure with the confusion differences.
 NUMBERS = {"cnn": "19", "cnn_nodropout": "20", "resnet": "21"}
-# The threshold of the removed class's drop, its source, the paper's number.
+# What is wanted of the removed class's drop. Figure 6a plots the relative one;
+# the text has no number for the simple CNN: 40 to 60 % stands for the figure.
 DROPS = {
-    "cnn": (0.4, "paper", "40-60 %"),
-    "cnn_nodropout": (0.2, "ours", "30-40 % less"),
-    "resnet": (0.6, "ours", "almost 100 % (ResNet-110)"),
+    "cnn": {
+        "at_least": 0.4,
+        "at_most": 0.6,
+        "source": "paper",
+        "paper": "40-60 % (figure 6a)",
+    },
+    "cnn_nodropout": {"at_least": 0.2, "paper": "drops significantly"},
+    "resnet": {"at_least": 0.6, "paper": "almost 100 % (ResNet-110)"},
 }
+ELSEWHERE = {"at_least": 0.4, "source": "own", "paper": claim.NOT_ASKED}
+PAPERS_DATA = "CIFAR-10"
 # Removing one class turns it into others, section 5 and appendix C.7.1.
 CONFUSIONS = (
     ("airplane", ("bird", "ship")),
@@ -93,6 +101,24 @@ def confusion_growth(record, task, targets):
     return float(change[named].mean() - change[rest].mean())
 
 
+def less_without_dropout(records, others):
+    """Returns by which part of itself the drop is less without dropout.
+
+    1 - (drop without) / (drop with), of the mean drops over the classes.
+
+    Args:
+        records: List, of networks with dropout.
+        others: List, of those without; seeds that both have are compared.
+    """
+    drop = [
+        {r["seed"]: np.mean(target_and_other_drops(r)[0]) for r in repeats}
+        for repeats in (records, others)
+    ]
+    return [
+        1 - drop[1][seed] / drop[0][seed] for seed in drop[0] if seed in drop[1]
+    ]
+
+
 def claims(records):
     """Returns the paper's claims with thresholds fixed before any run."""
     found = claim.Claims()
@@ -101,26 +127,24 @@ def claims(records):
         own = _claims_of_network(name, repeats)
         if name.endswith(RECALIBRATED):  # a control that the paper lacks
             own = [
-                dataclasses.replace(c, paper=claim.NO_NUMBER, source="ours")
+                dataclasses.replace(c, paper=claim.NOT_ASKED, source="own")
                 for c in own
             ]
         found.extend(own)
     if {"cnn", "cnn_nodropout"} <= set(by_network):
-        target = {
-            name: {r["seed"]: target_and_other_drops(r)[0] for r in repeats}
-            for name, repeats in by_network.items()
-        }
         found.add(
             "dropout_deepens_drop",
-            "dropout deepens the drop, mean over classes",
-            [
-                np.mean(drop - target["cnn_nodropout"][seed])
-                for seed, drop in target["cnn"].items()
-            ],
-            at_least=0.0,
+            "without dropout the drop is less, by a part of it",
+            less_without_dropout(
+                by_network["cnn"], by_network["cnn_nodropout"]
+            ),
+            at_least=0.3,
+            at_most=0.4,
+            bounds=claim.DROP,
+            source="paper",
+            paper="roughly 30-40 %",
             null=0.0,
             null_is="no effect",
-            paper="30-40 % of it",
             subject="cnn - cnn_nodropout",
         )
     return found
@@ -128,7 +152,7 @@ def claims(records):
 
 def _claims_of_network(name, repeats):
     found = claim.Claims(name)
-    threshold, source, paper = DROPS[kind_of(name)]
+    is_papers = repeats[0]["data"].startswith(PAPERS_DATA)
     pairs = [target_and_other_drops(record) for record in repeats]
     classes = len(repeats[0]["class_names"])
     found.add(
@@ -139,6 +163,7 @@ def _claims_of_network(name, repeats):
             for r in repeats
         ],
         at_least=0.95,
+        bounds=claim.RATIO,
         source="paper",
         paper="> 95 %",
         null=[1 / classes / r["dense"]["accuracy"] for r in repeats],
@@ -152,13 +177,16 @@ def _claims_of_network(name, repeats):
             for r in repeats
         ],
         at_least=0.1,
+        bounds=claim.SHARE,
         null=0.0,
         null_is="an untrained mask",
+        source="own",
     )
     found.add(
         "drops_most",
         "the removed class drops most, in 90 % of the classes or more",
         [np.mean(target > other) for target, other in pairs],
+        cases=tuple(len(target) for target, _ in pairs),
         at_least=0.9,
         paper="all",
         null=1 / classes,
@@ -169,11 +197,10 @@ def _claims_of_network(name, repeats):
         "the removed class drops, relative to the control",
         [np.mean(target) for target, _ in pairs],
         main=True,
-        at_least=threshold,
-        source=source,
-        paper=paper,
+        bounds=claim.DROP,
         null=[mean_other_drop(r) for r in repeats],
         null_is="mean of the other classes",
+        **(DROPS[kind_of(name)] if is_papers else ELSEWHERE),
     )
     found.add(
         "other_drop",
@@ -182,7 +209,6 @@ def _claims_of_network(name, repeats):
             share_of_drop(np.mean(other), np.mean(target))
             for target, other in pairs
         ],
-        main=True,
         at_most=0.5,
         paper="small",
         null=1.0,
@@ -196,6 +222,7 @@ def _claims_of_network(name, repeats):
                 f"{task} turns into {'/'.join(targets)} more than others",
                 [confusion_growth(r, task, targets) for r in known],
                 at_least=0.0,
+                bounds=claim.DIFFERENCE,
                 paper="grows",
                 null=0.0,
                 null_is="spread evenly",

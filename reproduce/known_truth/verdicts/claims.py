@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from modularity_tf import stats
 from reproduce.known_truth.verdicts import sets, stages
 from reproduce.publishing import claim
 
@@ -13,25 +14,59 @@ Records = list[dict[str, Any]]
 
 
 def claims(records_of_seeds: Records) -> claim.Claims:
-    """Returns our goal: of each verdict at most 5 % are false."""
+    """Returns our goal: of each verdict at most 5 % are false.
+
+    Sets are judged by the quality of extractions at which the verdict is the
+    worst: easy qualities would hide it in a mean.
+    """
     found = claim.Claims()
-    for name, get in sources(records_of_seeds).items():
+    for name in sources(records_of_seeds):
         for verdict in ("shared", "separate"):
-            counts = [get(record) for record in records_of_seeds]
-            shares = [false_share(each, verdict) for each in counts]
-            shares = [share for share in shares if not np.isnan(share)]
-            if shares:
+            where, rates, cases = _worst(records_of_seeds, name, verdict)
+            if cases:
                 found.add(
                     f"false_{verdict}",
-                    f"share of the verdicts '{verdict}' that is false",
-                    shares,
-                    main=name in ("sets, decoys", "networks"),
+                    f"share of the verdicts '{verdict}' that is false{where}",
+                    rates,
+                    cases=cases,
+                    main=name == "networks",
+                    source="own",
                     at_most=0.05,
                     null=0.5,
                     null_is="a coin",
                     subject=name,
                 )
     return found
+
+
+def _worst(records_of_seeds, name, verdict):
+    """Returns where a verdict is the worst, its rate in each seed, and cases.
+
+    The worst is the quality of the highest exact bound; sources that are no
+    sets have one.
+    """
+    kind, _, errors = name.partition(", ")
+    parts = {"": sources(records_of_seeds)[name]}
+    if errors:
+        parts = {
+            f", at the worst quality of extractions, {quality}": (
+                lambda record, key=f"{errors}/{quality}": record[kind].get(
+                    key, {}
+                )
+            )
+            for quality in sets.QUALITIES
+        }
+    found = []
+    for where, get in parts.items():
+        counts = [get(record) for record in records_of_seeds]
+        counts = [each for each in counts if verdicts(each, verdict)]
+        cases = tuple(verdicts(each, verdict) for each in counts)
+        rates = [false_share(each, verdict) for each in counts]
+        if cases:
+            hits = round(np.dot(rates, cases))
+            bound = stats.rate_interval(hits, sum(cases))[1]
+            found.append((bound, where, rates, cases))
+    return max(found, key=lambda each: each[0])[1:] if found else ("", [], ())
 
 
 def sources(
@@ -75,11 +110,17 @@ def counted(networks: dict[str, dict[str, Any]]) -> Counts:
 
 def false_share(counts: Counts, verdict: str) -> float:
     """Returns which share of such verdicts is false; NaN if there is none."""
-    true, false = (
+    count = verdicts(counts, verdict)
+    false = sum(counts.get(f"{verdict} false", {}).values())
+    return false / count if count else np.nan
+
+
+def verdicts(counts: Counts, verdict: str) -> int:
+    """Returns how many such verdicts there are, true and false ones."""
+    return sum(
         sum(counts.get(f"{verdict} {word}", {}).values())
         for word in ("true", "false")
     )
-    return false / (true + false) if true + false else np.nan
 
 
 def summed(counts: Iterable[Counts]) -> Counts:

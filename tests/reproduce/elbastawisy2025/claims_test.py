@@ -59,7 +59,7 @@ class RatioTest(tf.test.TestCase):
         self.assertTrue(np.isnan(claims.ratio(*args, as_in_text=True)))
 
 
-def network(seed, shared=0.05, halves=0.3, p=(0.01, 0.02), lost=0.6):
+def network(seed, shared=0.05, halves=0.25, p=(0.01, 0.02), lost=0.6):
     """Returns a record in which masking is as the text says.
 
     Args:
@@ -121,8 +121,11 @@ class ClaimsTest(parameterized.TestCase):
     @parameterized.parameters("thresholding", "masking", "relative masking")
     def test_all_agree_where_all_is_as_in_the_text(self, method):
         found = self.checked(method)
-        self.assertEqual({c["verdict"] for c in found.values()}, {"agrees"})
         self.assertEqual({c["n"] for c in found.values()}, {2})
+        # That all pairs are significant no number of pairs can show.
+        if pairs := found.pop("significant_pairs", None):
+            self.assertEqual(pairs["verdict"], "undetermined")
+        self.assertEqual({c["verdict"] for c in found.values()}, {"agrees"})
 
     def test_nulls_are_those_of_random_neurons(self):
         for method, id, null in (

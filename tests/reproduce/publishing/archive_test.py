@@ -95,6 +95,31 @@ class ArchiveTest(tf.test.TestCase):
         self.assertTrue(archive.refresh(path, TOY))
         self.assertEqual(path.read_text(), before)
 
+    def test_the_first_verdict_is_kept_when_the_rule_changes(self):
+        path = self.archive(self.run_toy())
+
+        def stricter(records):
+            found = claim.Claims()
+            for one in toy.claims(records):
+                found.extend([dataclasses.replace(one, at_least=9.0)])
+            return found
+
+        def at_most(records):
+            found = claim.Claims()
+            for one in toy.claims(records):
+                found.extend(
+                    [dataclasses.replace(one, at_least=None, at_most=-9.0)]
+                )
+            return found
+
+        first = {"id": "x", "subject": "", "verdict": "undetermined"}
+        for claims in (stricter, at_most):
+            other = dataclasses.replace(toy.EXPERIMENT, claims=claims)
+            archive.refresh(path, {"toy": other})
+            found = json.loads(path.read_text())
+            self.assertEqual(found["claims"][0]["verdict"], "differs")
+            self.assertEqual(found["earlier"], [first])
+
     def test_records_are_rounded(self):
         self.assertEqual(
             archive.rounded({"a": [1.23456, 123456.0, 7, None, "x", True]}),

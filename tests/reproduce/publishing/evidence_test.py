@@ -1,10 +1,11 @@
 import dataclasses
 import pathlib
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
-from reproduce.publishing import claim, evidence
+from reproduce.publishing import claim, evidence, titles
 from reproduce.publishing.table import Table
 from tests.reproduce.running import toy
 
@@ -14,10 +15,9 @@ CLAIMS = [
         "",
         "sharing is low",
         (0.2, 0.3, 0.4),
-        0.5,
-        at_least=False,
-        null=0.25,
-        null_is="random masks",
+        (0.25,),
+        "random masks",
+        at_most=0.5,
         paper="|low|",
         main=True,
     ),
@@ -26,15 +26,19 @@ CLAIMS = [
         "cnn",
         "cnn: one seed",
         (1.5,),
-        1,
-        True,
-        1.0,
+        (1.0,),
         "as many",
+        at_least=1,
         percent=False,
-        main=True,
     ),
     claim.Claim(
-        "none", "", "unknown", (float("nan"),) * 2, 1, True, 1.0, "as many"
+        "none",
+        "",
+        "unknown",
+        (float("nan"),) * 2,
+        (1.0,),
+        "as many",
+        at_least=1,
     ),
 ]
 
@@ -52,6 +56,10 @@ def archived(**changes):
         "config": {"workers": 2, "cpus_per_task": 0.0},
         "figures": ["fig02_all", "fig03b_first", "fig03c_second", "extra"],
         "claims": [one.checked() for one in CLAIMS],
+        "earlier": [
+            {"id": "sharing", "subject": "", "verdict": "agrees"},
+            {"id": "gone", "subject": "", "verdict": "differs"},
+        ],
         "records": {"name": "toy"},
         **changes,
     }
@@ -116,7 +124,7 @@ class FilledTest(parameterized.TestCase):
         lines = self.part("claims toy_small").strip().split("\n")
         self.assertEqual(
             lines[2],
-            r"| sharing is low | \|low\| | 30 % (5.16 to 54.8) | "
+            r"| sharing is low | \|low\| | 30 % (5.16 to 54.8); 20, 30, 40 | "
             "random masks: 25 % | ≤ 50 %, ours | undetermined |",
         )
         self.assertLen(lines, 2 + 3 + 2)
@@ -143,22 +151,37 @@ class FilledTest(parameterized.TestCase):
         self.assertEqual(
             big,
             "| `reproduce.toy` | 10, 2, 3 | `toy_big` | 3, 1.5 min of one core "
-            "| 2 undetermined, 1 one seed | "
-            "sharing is low: **30 % (5.16 to 54.8)** (random masks: 25 %) |",
+            "| 3 claims; our threshold: 1 undetermined, 1 one seed; "
+            "not counted: 1 | sharing is low: **30 % (5.16 to 54.8)** "
+            "(random masks: 25 %) | undetermined |",
         )
         self.assertStartsWith(small, "|  |  | `toy_small` |")
         self.assertEqual(
             other,
-            "| `reproduce.other` | 3 |  |  | no result archived yet |  |",
+            "| `reproduce.other` | 3 |  |  | no result archived yet |  |  |",
         )
 
-    def test_a_row_shows_a_claim_that_was_measured(self):
-        one = archived()
-        unknown = CLAIMS[2].checked() | {"main": True}
-        one["claims"] = [unknown, CLAIMS[1].checked() | {"main": False}]
-        table = self.part("experiments", archives={"toy_small": one})
-        self.assertIn("CNN with dropout: one seed: **1.5 (n = 1)**", table)
-        self.assertNotIn("not measured", table)
+    def test_every_paper_has_a_row_with_its_main_claim(self):
+        headlines = {"A paper": ("toy_small", "docs/toy.md", "Little.")}
+        with mock.patch.object(titles, "HEADLINES", headlines):
+            *_, row = self.part("papers").strip().split("\n")
+        self.assertEqual(
+            row,
+            "| A paper | Little. | 30 % (5.16 to 54.8); random masks: 25 % | "
+            r"\|low\| (≤ 50 % wanted) | [undetermined](docs/toy.md) |",
+        )
+
+    def test_tallies_are_apart(self):
+        lines = self.part("tallies").strip().split("\n")
+        self.assertIn(
+            "| the paper's statement, our threshold | 0 | 0 | 1 | 1 |", lines
+        )
+        self.assertIn("Of 3 claims 1 are not counted", lines[-1])
+
+    def test_earlier_verdicts_stand_beside_those_of_today(self):
+        *_, first, second = self.part("earlier").strip().split("\n")
+        self.assertEqual(first, "| `toy_small` | agrees, undetermined | 1 |")
+        self.assertEqual(second, "| `toy_small` | differs, dropped | 1 |")
 
     def test_figures_tell_in_what_size_they_were_run(self):
         archives = {

@@ -92,7 +92,7 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
         plan.assert_not_called()
         self.assertTrue(picture.exists())
         self.assertIn("drawn: fig01_nothing.png", printed)
-        self.assertIn("1 claims: 1 one seed", printed)
+        self.assertIn("1 claims; our threshold: 1 one seed", printed)
 
     def test_figures_without_a_run_make_no_folder(self):
         with self.assertRaisesRegex(ValueError, "run without --stage=figures"):

@@ -24,7 +24,14 @@ def claims(low=0.3):
     found.add(
         "two", "below", (0.1, 0.1), at_least=0.2, source="paper", **shared
     )
-    found.add("three", "unsure", (0.1, 0.3), at_least=0.2, **shared)
+    found.add(
+        "three",
+        "unsure",
+        (0.1, 0.3),
+        at_least=0.2,
+        post_hoc=True,
+        **shared,
+    )
     return found.checked()
 
 
@@ -112,7 +119,8 @@ class ReportTest(absltest.TestCase):
             "nothing: 0 %",
             "no number given",
             "Cost: little.",
-            "Main claims (1)",
+            "Main claim (1)",
+            "post hoc",
             "Other claims (2)",
             "Numbers",
             "A note.",
@@ -126,12 +134,12 @@ class ReportTest(absltest.TestCase):
         self.archived()
         words = Reader(self.page("toy_small")).words
         self.assertIn(
-            "CNN with dropout: below: ours is 10 % (10 to 10), and the "
-            "threshold (the paper's) is at least 20 %; the whole interval lies "
-            "on the other side.",
+            "CNN with dropout: below: ours is 10 % (10 to 10), and wanted is "
+            "≥ 20 % (the paper's limit); the whole interval lies beyond it. "
+            "Null: nothing: 0 %.",
             words,
         )
-        self.assertIn("the interval contains it", words)
+        self.assertIn("the interval contains its end, or the null does", words)
         self.assertIn("size 9 2 An int.", words)  # paper, this run
         self.assertNotIn("steps 4", words)  # the same
 
@@ -141,7 +149,7 @@ class ReportTest(absltest.TestCase):
         for one in claims():
             cells = wording.cells(one)
             self.assertIn(
-                f"{cells['ours']} {cells['threshold']} {cells['null']}", words
+                f"{cells['ours']} {cells['limits']} {cells['null']}", words
             )
 
     def test_two_runs_stand_side_by_side(self):
@@ -153,7 +161,7 @@ class ReportTest(absltest.TestCase):
         self.assertIn("2 of 3 claims have another verdict", found.words)
         self.assertEqual(page.count('class="changed"'), 2)
         self.assertIn("not in this run", found.words)
-        self.assertIn("agrees 30 % (30 to 30) null: nothing: 0 %", found.words)
+        self.assertIn("agrees constant 30 % (30 to 30); 30, 30", found.words)
         self.assertEqual(found.tags.count("img"), 2)
 
     def test_settings_in_which_two_runs_differ_are_named(self):

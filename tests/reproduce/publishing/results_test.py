@@ -79,7 +79,7 @@ class ResultsTest(tf.test.TestCase):
         self.assertIn(
             f"| {results['claims'][0]['statement']} |", claims.decode()
         )
-        self.assertIn("1 claims: 1 agrees", claims.decode())
+        self.assertIn("1 claims; not counted: 1", claims.decode())
         (settings,) = found["configuration"]
         self.assertIn("| size | 3 |", settings.decode())
 

@@ -81,9 +81,12 @@ class ClaimsTest(parameterized.TestCase):
         self.assertEqual(set(checked([record()])) - set(checked([made])), known)
 
     def test_weights_of_multiplication_are_counted_against_addition(self):
-        found = checked([record(kept=(100, 120))] * 2)["weights_ratio"]
-        self.assertEqual((found["mean"], found["verdict"]), (1.2, "differs"))
-        self.assertEqual(checked([record()])["weights_ratio"]["mean"], 3.0)
+        for kept, verdict in ((120, "differs"), (380, "agrees")):
+            found = checked([record(kept=(100, kept))] * 2)["weights_ratio"]
+            self.assertEqual(found["mean"], kept / 100)
+            self.assertEqual(found["verdict"], verdict)
+        found = checked([record(kept=(100, 900))] * 2)["weights_ratio"]
+        self.assertEqual(found["verdict"], "differs")  # above the paper's 3.8
 
     def test_inverted_masks_are_read_beside_the_network(self):
         found = checked([record()] * 2)["inverted_mask"]

@@ -53,7 +53,7 @@ class CommonClaimsTest(parameterized.TestCase):
         found = checked([record(full=full)] * 2)
         claim = found["full_mask_keeps_accuracy"]
         self.assertEqual((claim["verdict"], claim["n"]), (verdict, 2))
-        self.assertEqual((claim["source"], claim["threshold"]), ("paper", 0.95))
+        self.assertEqual((claim["source"], claim["at_least"]), ("paper", 0.95))
         self.assertAlmostEqual(claim["null"], 0.01)  # guessing two digits
 
     def test_a_tasks_mask_is_read_beside_the_other_tasks(self):

@@ -43,7 +43,9 @@ class InvertedDropTest(absltest.TestCase):
 
 
 class ClaimsTest(parameterized.TestCase):
-    @parameterized.parameters((0.15, "agrees"), (0.25, "differs"))
+    @parameterized.parameters(
+        (0.03, "agrees"), (0.15, "undetermined"), (0.25, "differs")
+    )
     def test_little_is_shared_beside_random_masks(self, share, verdict):
         made = [record(seed=seed, share=share) for seed in range(2)]
         found = checked(made)["total_sharing"]

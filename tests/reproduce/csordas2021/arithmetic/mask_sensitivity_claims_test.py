@@ -45,7 +45,7 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(claim["mean"], 0.6 - 0.4)
         self.assertAlmostEqual(claim["null"], 0.3 - 0.11)
 
-    @parameterized.parameters((0.35, "agrees"), (0.2, "differs"))
+    @parameterized.parameters((0.35, "undetermined"), (0.2, "differs"))
     def test_only_betas_near_the_chosen_one_count(self, other, verdict):
         found = checked([record(shared=(0.4, other, 0.9))] * 2)
         claim = found["range_over_beta"]
@@ -62,7 +62,7 @@ class ClaimsTest(parameterized.TestCase):
         records[1]["points"][1]["sharing"]["add"] = None
         found = checked(records)
         self.assertEqual(
-            {c["verdict"] for c in found.values()}, {"undetermined"}
+            {c["verdict"] for c in found.values()}, {"not measured"}
         )
         self.assertEqual({c["mean"] for c in found.values()}, {None})
         self.assertLen(mask_sensitivity_claims.draw(records), 3)

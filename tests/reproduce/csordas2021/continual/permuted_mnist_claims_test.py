@@ -88,7 +88,9 @@ class ClaimsTest(parameterized.TestCase):
         more = found["more_in_first_layer"]
         np.testing.assert_allclose(more["values"], [0.2, 0.2])
 
-    @parameterized.parameters((40, "agrees"), (60, "differs"))
+    @parameterized.parameters(
+        (5, "agrees"), (40, "undetermined"), (60, "differs")
+    )
     def test_half_of_the_weights_must_remain_unique(self, shared, verdict):
         made = [
             record(logit, seed, shared, shared)

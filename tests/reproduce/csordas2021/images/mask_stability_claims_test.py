@@ -9,7 +9,13 @@ def layer(jaccard, chance=0.3):
     return {"jaccard": jaccard, "expected_jaccard": chance, "share": 0.95}
 
 
-def record(network="cnn_nodropout", seed=0, pairs=(0.92, 0.96), whole=0.8):
+def record(
+    network="cnn_nodropout",
+    seed=0,
+    pairs=(0.92, 0.96),
+    whole=0.8,
+    data="CIFAR-10",
+):
     tasks = {
         "control": {
             "whole": True,
@@ -25,7 +31,7 @@ def record(network="cnn_nodropout", seed=0, pairs=(0.92, 0.96), whole=0.8):
             "whole": False,
             "layers": {"conv1": layer(0.99), "all layers": layer(value)},
         }
-    return {"network": network, "seed": seed, "data": "made up", "tasks": tasks}
+    return {"network": network, "seed": seed, "data": data, "tasks": tasks}
 
 
 def checked(records):
@@ -57,7 +63,9 @@ class StabilityTest(absltest.TestCase):
 
 
 class ClaimsTest(parameterized.TestCase):
-    @parameterized.parameters((0.94, "agrees"), (0.85, "differs"))
+    @parameterized.parameters(
+        (0.93, "agrees"), (0.85, "differs"), (0.99, "differs")
+    )
     def test_masks_of_parts_must_have_most_in_common(self, value, verdict):
         records = [
             record(seed=s, pairs=(value + 0.001 * s, value)) for s in range(3)
@@ -65,19 +73,19 @@ class ClaimsTest(parameterized.TestCase):
         found = checked(records)
         part = found["iou"]
         self.assertEqual((part["verdict"], part["n"]), (verdict, 3))
-        self.assertEqual((part["threshold"], part["source"]), (0.9, "ours"))
+        self.assertEqual(part["source"], "paper")
         self.assertAlmostEqual(part["null"], 0.3)
         self.assertIn("93.26 %", part["paper"])
         whole = found["whole_task_iou"]
         self.assertAlmostEqual(whole["mean"], 0.8)
         self.assertAlmostEqual(whole["null"], 0.4)
 
-    def test_the_paper_has_no_number_for_arithmetic(self):
-        found = checked([record("fnn")])
-        self.assertEqual(
-            {c["paper"] for c in found.values()}, {"no number given"}
-        )
+    def test_the_papers_number_is_of_classes_of_cifar(self):
+        found = checked([record("fnn", data="arithmetic")])
         self.assertIn("one operation", found["iou"]["statement"])
+        for one in (found, checked([record(data="MNIST")])):
+            self.assertEqual({c["source"] for c in one.values()}, {"own"})
+            self.assertEqual({c["at_least"] for c in one.values()}, {0.9})
 
 
 class DrawTest(absltest.TestCase):

@@ -60,7 +60,7 @@ class ClaimsTest(parameterized.TestCase):
         repeats = [record(full=0.7, own=0.6, wobble=0.15)] * 2
         found = checked(repeats, "LSTM: length")["gap_over_noise"]
         self.assertAlmostEqual(found["mean"], 0.1 - 0.15)
-        self.assertAlmostEqual(found["null"], -0.15)  # without any gap
+        self.assertEqual(found["marks"], ["constant", "repeat"])
         self.assertEqual(found["verdict"], "differs")
         found = checked(repeats, "LSTM: length")["gap"]
         self.assertAlmostEqual(found["null"], 0.15)

@@ -47,8 +47,9 @@ class ClaimsTest(parameterized.TestCase):
         records = [network(case, seed, **kwargs) for seed in range(3)]
         return checking.checked(claims.claims(records))
 
-    def of_control(self, *args):
-        records = [control(args[0], seed, *args[1:]) for seed in range(3)]
+    def of_control(self, *args, seeds=80):
+        """Returns claims from so many networks that a rate is certain."""
+        records = [control(args[0], seed, *args[1:]) for seed in range(seeds)]
         return checking.checked(claims.claims(records))
 
     @parameterized.parameters("simple", "pairs", "shared_25")
@@ -75,7 +76,7 @@ class ClaimsTest(parameterized.TestCase):
 
     def test_a_mask_without_a_weight_is_no_estimate(self):
         found = self.of("shared_25", shared=None)
-        self.assertEqual(found["error_of_sharing"]["verdict"], "undetermined")
+        self.assertEqual(found["error_of_sharing"]["verdict"], "not measured")
 
     def test_no_recall_is_asked_of_redundant_weights(self):
         self.assertNotIn("recall", self.of("trained_apart"))
@@ -92,6 +93,21 @@ class ClaimsTest(parameterized.TestCase):
         self.assertEqual(
             {each["verdict"] for each in found.values()}, {verdict}
         )
+
+    def test_ten_networks_are_too_few_for_a_rate_of_95_percent(self):
+        found = self.of_control("rotated", 0.5, seeds=10)
+        self.assertEqual(
+            {each["verdict"] for each in found.values()}, {"undetermined"}
+        )
+
+    def test_the_case_with_quiet_decoys_is_a_repeat_beside_louder_ones(self):
+        records = [
+            network(case, seed)
+            for case in ("silent", "silent_8")
+            for seed in range(3)
+        ]
+        again = checking.checked(claims.claims(records), "silent")
+        self.assertTrue(all("repeat" in c["marks"] for c in again.values()))
 
     def test_aligned_units_are_told_apart(self):
         found = self.of_control("aligned", 0.01, 0.1)
