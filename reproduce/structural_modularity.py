@@ -9,7 +9,13 @@ python -m reproduce.structural_modularity \
     --flagfile=reproduce/flags/structural_modularity_demo.flags
 """
 
-from reproduce.bena2021 import claims, figures, stages, subject
+from reproduce.bena2021 import (
+    arm_comparison,
+    claims,
+    figures,
+    stages,
+    subject,
+)
 from reproduce.publishing import experiment
 
 EXPERIMENT = experiment.Experiment(
@@ -27,6 +33,7 @@ EXPERIMENT = experiment.Experiment(
     claims=claims.claims,
     draw=figures.draw,
     tables=claims.tables,
+    across=arm_comparison.across,
 )
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ files in results/ say, and nothing that was typed:
     mean NAME ID SUBJECT   its mean alone
     table NAME,... TITLE   the experiment's table of that title, the rows of
                            all of these archives
+    across NAME,... TITLE  the table of that title that compares the archives
 """
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -82,6 +84,10 @@ def filled(
                     names, title = arguments.split(" ", 1)
                     chosen = [archives[name] for name in names.split(",")]
                     found = _table(chosen, experiments, title)
+                case "across":
+                    names, title = arguments.split(" ", 1)
+                    chosen = {n: archives[n] for n in names.split(",")}
+                    found = _across(chosen, experiments, title)
                 case _:
                     raise ValueError(f"{kind!r} is no kind of part")
         except (KeyError, ValueError) as error:
@@ -294,10 +300,25 @@ def _table(archives, experiments, title):
     ]
     if len(same) < len(archives):
         raise ValueError(f"not every archive has a table {title!r}")
-    columns = same[0].columns
-    lines = [wording.row(columns), "|" + "---|" * len(columns)]
-    lines += [wording.row(row) for table in same for row in table.rows]
-    return _block([*lines, "", f"*{same[0].note}*"])
+    rows = [row for table in same for row in table.rows]
+    return _lines(dataclasses.replace(same[0], rows=rows))
+
+
+def _across(archives, experiments, title):
+    """Returns a table that compares archives of one experiment."""
+    experiment = experiments[next(iter(archives.values()))["experiment"]]
+    records = {name: one["records"] for name, one in archives.items()}
+    for table in experiment.across(records):
+        if table.title == title:
+            return _lines(table)
+    raise ValueError(f"no comparison has the title {title!r}")
+
+
+def _lines(table):
+    """Returns a table as it stands in a document."""
+    lines = [wording.row(table.columns), "|" + "---|" * len(table.columns)]
+    lines += [wording.row(row) for row in table.rows]
+    return _block([*lines, "", f"*{table.note}*"])
 
 
 def _block(lines):

@@ -23,7 +23,7 @@ LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
 
 
 def no_tables(records: Any) -> list[Table]:
-    """Returns no tables, for experiments that have none."""
+    """Returns no tables, for experiments and comparisons that have none."""
     return []
 
 
@@ -42,6 +42,8 @@ class Experiment:
         draw: Function from the records to a dict of figures.
         tables: Function from the records to a list of `Table`, what a report
             shows beside claims.
+        across: Function from a dict, of the names of runs to their records,
+            to a list of `Table` that compare the runs.
         title: Str, one sentence that says what it asks.
         paper: Str, whose question it is: one of `titles.PAPERS`, `titles.OWN`
             or `titles.OWN_MODEL`.
@@ -56,6 +58,7 @@ class Experiment:
     claims: Callable[[Any], claim.Claims]
     draw: Callable[[Any], Mapping[str, figure.Figure]]
     tables: Callable[[Any], list[Table]] = no_tables
+    across: Callable[[Mapping[str, Any]], list[Table]] = no_tables
     title: str = ""
     paper: str = titles.OWN
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -142,6 +142,24 @@ class FilledTest(parameterized.TestCase):
         expected = ["| name | n |", "|---|---|", *rows, "", "*A note.*"]
         self.assertEqual(lines, expected)
 
+    def test_a_table_compares_several_archives(self):
+        def across(records):
+            found = [(name, one["name"]) for name, one in records.items()]
+            return [Table("Side by side", ("run", "name"), found, "Both.")]
+
+        toy_experiment = EXPERIMENTS["toy"]
+        with mock.patch.dict(
+            EXPERIMENTS,
+            {"toy": dataclasses.replace(toy_experiment, across=across)},
+        ):
+            archives = {"a": archived(), "b": archived(records={"name": "x"})}
+            what = "across b,a Side by side"
+            lines = self.part(what, archives=archives).strip().split("\n")
+            self.assertEqual(lines[2:4], ["| b | x |", "| a | toy |"])
+            self.assertEqual(lines[-1], "*Both.*")
+            with self.assertRaisesRegex(ValueError, "no comparison has the"):
+                self.part("across a,b Apart", archives=archives)
+
     def test_every_experiment_has_a_row(self):
         archives = {"toy_big": archived(flags="toy_big")}
         archives["toy_small"] = archived()
