@@ -19,6 +19,7 @@ _PACKAGES = (
     "scikit-learn",
     "matplotlib",
 )
+_INSTRUCTIONS = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2")  # widest first
 
 
 def versions():
@@ -49,12 +50,38 @@ def commit():
     return ""
 
 
-@functools.cache
 def machine():
-    """Returns the processor and the number of cores, in words."""
-    name = platform.machine()
+    """Returns on what this process computes, in words.
+
+    That is the processor with its family and model (a name alone can stand for
+    several), the widest vector instructions it has, its cores, and the threads
+    that TensorFlow uses: what decides in which order sums are rounded.
+    """
+    cores = os.cpu_count()
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or cores
+    return f"{processor()}, {cores} cores, {threads} threads"
+
+
+@functools.cache
+def processor():
+    """Returns the processor and its instruction set, in words."""
+    kind = platform.machine()
     with contextlib.suppress(OSError):  # only Linux tells
-        text = pathlib.Path("/proc/cpuinfo").read_text()
-        if found := re.search(r"model name\s*: (.+)", text):
-            name = f"{found[1]} ({name})"
-    return f"{name}, {os.cpu_count()} cores"
+        return _described(pathlib.Path("/proc/cpuinfo").read_text(), kind)
+    return kind
+
+
+def _described(text, kind):
+    """Returns what /proc/cpuinfo tells of the first processor, in words."""
+    told = dict(re.findall(r"^(.+?)\s*: (.+)$", text.split("\n\n")[0], re.M))
+    if "model name" not in told:
+        return kind
+    numbers = [
+        f"{name} {told[key]}"
+        for name, key in (("family", "cpu family"), ("model", "model"))
+        if key in told
+    ]
+    known = told.get("flags", "").split()
+    widest = [name for name in _INSTRUCTIONS if name in known][:1]
+    details = ", ".join([kind, *numbers, *widest])
+    return f"{told['model name']} ({details})"
