@@ -131,11 +131,13 @@ class PagesTest(InAnEmptyFolder):
 
     def test_the_example_finds_the_weights_of_one_class(self):
         names, _ = self.run_page(PAGES["README"])
-        rest, test = names["rest"], names["blind"].evaluate
-        images, labels = names["images"], names["labels"]
-        self.assertGreater(test(images[rest], labels[rest])[1], 0.9)
-        self.assertLess(test(images[~rest], labels[~rest])[1], 0.5)
+        rest, test = names["rest_test"], names["blind"].evaluate
+        x, y = names["x_test"], names["y_test"]
+        self.assertGreater(test(x[rest], y[rest])[1], 0.9)
+        self.assertLess(test(x[~rest], y[~rest])[1], 0.5)
         self.assertBetween(names["only_3"].keep_fraction, 0.001, 0.2)
+        noise = names["noise"].keep_fraction  # of what is found only once
+        self.assertLess(noise, names["only_3"].keep_fraction)
         pictures = ("weights.png", "clusters.png", "same.png")
         for file in ("only_3.npz", *pictures):
             self.assertTrue(pathlib.Path(file).exists())
