@@ -564,7 +564,7 @@ OPERATIONS = (
 
 
 THOROUGH = (remove_from, force_neurons, export)
-LONG = (find_weights, keep_neurons, save_copy, untrained_twin)
+QUICK = (apply, find_neurons, remove_neurons)  # each depends on what layers do
 
 
 def _check_outputs(s, model, expected):
@@ -641,7 +641,7 @@ def outcomes(entry, everything=False):
         if everything or entry.thorough:
             is_due = True
         elif entry.quick and name not in entry.refused:
-            is_due = operation not in (*THOROUGH, *LONG)
+            is_due = operation in QUICK
         else:
             is_due = operation not in THOROUGH
         is_due &= name not in entry.skipped

@@ -64,8 +64,8 @@ class Entry:
         thorough: Bool. Whether `find_weights` runs in a graph, as users run
             it, and the tests run all operations, also those that are others
             in disguise: one entry of a kind.
-        quick: Bool. Whether the tests leave out what takes longest, since
-            they run it on models alike.
+        quick: Bool. Whether the tests leave most operations to
+            `python -m tests.zoo`, since they run them on models alike.
         skipped: Operations that do not run.
         can_run: Bool. Whether this machine can call the model.
     """
@@ -299,6 +299,7 @@ LAYERS = (
         "reversible_embedding",
         reversible_embedding,
         mixed={"back": "embed"},  # whose table the first layer reads, too
+        quick=True,
     ),
     Entry(
         "conv2d",
@@ -358,6 +359,7 @@ LAYERS = (
             layers.Dense(4, name="hidden"), layers.PReLU(name="prelu"), out()
         ),
         activated={"hidden": "prelu"},
+        quick=True,
     ),
     Entry(
         "lstm",
@@ -491,6 +493,7 @@ PREPROCESSING = (
         lambda rng: np.array(
             ["red", "green blue red", "green", "blue red"] * 2
         ),
+        quick=True,
     ),
     Entry(
         "feature_space",
@@ -794,8 +797,8 @@ NETWORKS = (
     Entry("two_inputs_and_outputs", two_inputs_and_outputs),
     Entry("inputs_and_outputs_by_name", inputs_and_outputs_by_name, quick=True),
     Entry("nested", nested),
-    Entry("nested_twice", nested_twice),
-    Entry("siamese", siamese),
+    Entry("nested_twice", nested_twice, quick=True),
+    Entry("siamese", siamese, quick=True),
     Entry(
         "shared_reader",
         shared_reader,
@@ -822,7 +825,7 @@ NETWORKS = (
     Entry(
         "pre_norm_transformer", lambda: transformer(norm_first=True), quick=True
     ),
-    Entry("text_lstm", text_lstm, padded_tokens),
+    Entry("text_lstm", text_lstm, padded_tokens, quick=True),
     Entry(
         "sequence_labels",
         sequence_labels,
@@ -855,6 +858,7 @@ NETWORKS = (
         gpt2,
         hub_tokens("padding_mask"),
         mixed={"transformer_layer_0/feedforward_output_dense": "layer_norm"},
+        quick=True,
     ),
     Entry(
         "keras_hub_bert",
@@ -929,7 +933,7 @@ FORMATS = (
             functools.partial(under, policy, head),
             activated={"conv": "relu"},
             tolerance=tolerance,
-            quick=policy in ("mixed_bfloat16", "float16"),
+            quick=policy != "mixed_float16",
         )
         for policy, head, tolerance in (
             ("mixed_float16", "float32", 3e-3),
