@@ -12,7 +12,12 @@ import rich.table
 
 from modularity_tf import checks
 from modularity_tf.findings import finding
-from modularity_tf.network import example_inputs, shrinking, surgery
+from modularity_tf.network import (
+    example_inputs,
+    shrinking,
+    sizes,
+    surgery,
+)
 
 if TYPE_CHECKING:  # matplotlib is imported to draw
     from matplotlib.figure import Figure
@@ -177,8 +182,8 @@ def shrunk(
         inputs = example_inputs.draw(model)
     found = shrinking.shrink(model, units, round_to=round_to, inputs=inputs)
     both = (model, found.model)
-    parameters = [shrinking.parameters(each) for each in both]
-    counts = [shrinking.multiply_adds(each, inputs) for each in both]
+    parameters = [sizes.parameters(each) for each in both]
+    counts = [sizes.multiply_adds(each, inputs) for each in both]
     paths = dict.fromkeys([*found.units, *parameters[0], *counts[0]])
     order = {path: i for i, path in enumerate(parameters[0])}
     return SmallerModel(

@@ -135,7 +135,7 @@ def resized(
     biases: Mapping[int, np.ndarray],
     inputs: Any,
 ) -> keras.Model:
-    """Returns a model whose layers have other sizes and that computes the same.
+    """Returns a model that computes the same, with layers of other sizes.
 
     Args:
         model: Built Sequential or functional `keras.Model`. It is not changed.
@@ -153,15 +153,7 @@ def resized(
         ValueError: If no such model can be made, by the path of a layer, or it
             computes something else.
     """
-    pairs, reached = [], [model]
-
-    def clone(old):
-        reached.append(old)
-        config = unbuilt(configs.get(id(old), old.get_config()))
-        new = type(old).from_config(config)
-        pairs.append((old, new))
-        return new
-
+    resizing = _Resizing(configs)
     expected = _outputs(model, inputs)
     compiled, model.compiled = model.compiled, False
     try:
@@ -169,21 +161,17 @@ def resized(
             _custom_objects(model) as own,
             keras_private.everything_allowed(own),
         ):
-            made = keras.models.clone_model(
-                model, clone_function=clone, recursive=True
-            )
-        if not made.built:
-            _build(model, made, inputs)
+            made = resizing.model(model, keras_private.input_structure(model))
     except Exception as error:  # whatever the user's code may raise
         said = example_inputs.in_one_line(error)
         raise ValueError(
             f"{model.name!r} can't be made with layers of other sizes: it gets "
-            f"to {_path(model, reached[-1])!r}, and Keras says: {said}"
+            f"to {_path(model, resizing.reached)!r}, and Keras says: {said}"
         ) from error
     finally:
         model.compiled = compiled
     made.compiled = False
-    for old, new in pairs:
+    for old, new in resizing.pairs:
         if isinstance(old, keras.layers.Layer):
             _carry_sizes_over(model, old, new, configs, values, biases)
     _derive(made)
@@ -196,6 +184,67 @@ def resized(
             f"computes something else then, {difference}."
         )
     return made
+
+
+class _Resizing:
+    """Makes a model anew, layer by layer, so that each finds its input's size.
+
+    Attributes:
+        pairs: List of the layers and other operations, each with the new one.
+        reached: The layer that is made now.
+    """
+
+    def __init__(self, configs):
+        self.pairs, self.reached = [], None
+        self._configs, self._made = configs, {}
+
+    def model(self, old, inputs):
+        """Returns a new model for inputs of some shapes.
+
+        Args:
+            old: Sequential or functional model.
+            inputs: Nest of symbolic tensors.
+        """
+        own = keras.tree.flatten(old.inputs)
+        given = keras.tree.flatten(inputs)
+        inputs = [
+            keras.Input(batch_shape=x.shape, dtype=x.dtype, name=was.name)
+            for x, was in zip(given, own, strict=True)
+        ]
+        if not isinstance(old, keras.Sequential):
+            return keras.models.clone_model(
+                old,
+                keras.tree.pack_sequence_as(old.input, inputs),
+                clone_function=self._call,
+            )
+        x, stack = inputs[0], [inputs[0]]
+        for layer in old.layers:
+            x = self._call(layer)(x)
+            stack.append(self._made[id(layer)])
+        return keras.Sequential(stack, name=old.name, trainable=old.trainable)
+
+    def _call(self, old):
+        """Returns a function that calls the new layer in place of one."""
+
+        def call(*args, **kwargs):
+            self.reached = old
+            if id(old) not in self._made:
+                self._made[id(old)] = self._new(old, (args, kwargs))
+            return self._made[id(old)](*args, **kwargs)
+
+        return call
+
+    def _new(self, old, taken):
+        if isinstance(old, _OF_KERAS):
+            tensors = [
+                x
+                for x in keras.tree.flatten(taken)
+                if isinstance(x, keras.KerasTensor)
+            ]
+            return self.model(old, tensors)
+        config = unbuilt(self._configs.get(id(old), old.get_config()))
+        self.pairs.append((old, type(old).from_config(config)))
+        return self.pairs[-1][1]
 
 
 def unbuilt(config: Any) -> Any:

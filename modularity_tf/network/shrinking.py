@@ -1,9 +1,12 @@
-"""Smaller models: units that put out nothing that depends on the inputs go.
+"""Smaller models: units go whose outputs nothing depends on.
 
-A model whose weights are partly zero, as after `surgery.force`, computes the
-same without some of its units. A unit may go if each layer that reads it has
-only zeros for it, or reads a constant that its bias can take in. Units that
-share an index, as those that are added to each other, go or stay together.
+Where weights of a model are zero, as after `surgery.force`, it computes the
+same without some of its units. Each unit has a number. Units that share an
+entry of a tensor, as after a sum, have the same index in several layers, and
+go or stay together. A unit may go if each layer that reads it has only zeros
+for it, or reads a constant that can be folded into its bias. Where a
+convolution pads, a constant can't be folded, as the edges lack it: one unit
+that puts out a constant stays then, and takes over the weights of the others.
 """
 
 import collections
@@ -30,12 +33,13 @@ from modularity_tf.network import (
     unit_flow,
 )
 
-_RECURRENT = {  # how many gates have columns in the kernels of a unit
+_GATES = {  # of how many gates the kernels have columns
     keras.layers.LSTM: 4,
     keras.layers.GRU: 3,
     keras.layers.SimpleRNN: 1,
 }
-_EQUAL = 1e-6  # what a constant may differ by between positions
+_GRAPHS = (keras.Sequential, keras_private.FUNCTIONAL)
+_EQUAL = 1e-6  # how far a constant may differ from place to place
 _EQUAL_HALF = 1e-3  # the same in half precision
 
 
@@ -44,10 +48,10 @@ class Shrunk(typing.NamedTuple):
 
     Attributes:
         model: Plain `keras.Model`, not compiled.
-        units: Dict from the path of a layer to the numbers of its units,
-            before and after.
-        stays: Dict from the path of a layer to a dict from the reason why
-            units of it that might go stay to how many do.
+        units: Dict from the path of a layer to the numbers of its units, or
+            of its attention heads, before and after.
+        stays: Dict from the path of a layer to a dict from a reason to the
+            number of units that stay for it, of those that were to go.
     """
 
     model: keras.Model
@@ -62,11 +66,12 @@ def check_can_shrink(model: keras.Model) -> None:
         model: Built `keras.Model`.
     """
     model_weights.model_weights(model)  # refuses what is no built model
-    if not _is_graph(model) or not getattr(model, "inputs", None):
+    is_graph = any(type(model).call is kind.call for kind in _GRAPHS)
+    if not is_graph or not getattr(model, "inputs", None):
         raise ValueError(
-            f"{type(model).__name__} {model.name!r} can't be shrunk: its "
-            "`call` is code, not a graph of layers that can be made anew in "
-            "other sizes. Only Sequential and functional models can."
+            f"{type(model).__name__} {model.name!r} can't be shrunk: only "
+            "Sequential and functional models are made of layers that can be "
+            "put together anew, in other sizes."
         )
 
 
@@ -83,8 +88,8 @@ def shrink(
         model: Built Sequential or functional `keras.Model` in which weights
             are zero. It is not changed.
         units: Dict from layer path to bool array `(units,)`, those that may
-            go, each with all that are coupled with it; `None` for all units of
-            all layers.
+            go, with all that go together with them; `None` for the units of
+            all layers, and attention heads.
         round_to: Positive int. Layers keep a multiple of so many units, or all
             that they have.
         inputs: Some of what the model takes, to compare the two on; `None` to
@@ -98,94 +103,45 @@ def shrink(
     if inputs is None:
         inputs = example_inputs.draw(model)
     inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
-    network = _Network(model, inputs)
-    gone = network.gone(units)
-    gone = network.rounded(gone, round_to)
-    network.refuse_empty(gone)
-    made = network.without(gone, inputs)
-    return Shrunk(made, network.counts(gone), network.stays(gone, units))
-
-
-def multiply_adds(model: keras.Model, inputs: Any) -> dict[str, int]:
-    """Returns how often each layer multiplies and adds for one example.
-
-    Counted are the products with weights: of a kernel, its size times the
-    positions where it is used. What attention multiplies without weights,
-    activations and normalization are not.
-
-    Args:
-        model: Built `keras.Model`.
-        inputs: Some of what it takes.
-
-    Returns:
-        Dict from layer path to int, of layers that have a kernel.
-    """
-    paths = {id(x): path for path, x in activations.layers_of(model).items()}
-    leaves = keras_private.leaves(model)
-    with (
-        keras.StatelessScope(),
-        activations.recorded_calls(leaves) as calls,
-    ):
-        model(inputs, training=False)
-    found: dict[str, int] = collections.defaultdict(int)
-    for layer, taken, result in calls:
-        count = _multiply_adds_of(layer, taken, result)
-        if count:
-            found[paths[id(layer)]] += count
-    return dict(found)
-
-
-def parameters(model: keras.Model) -> dict[str, int]:
-    """Returns how many numbers each layer holds, statistics included.
-
-    Args:
-        model: Built `keras.Model`.
-
-    Returns:
-        Dict from layer path to int, of layers that have any.
-    """
-    found: dict[str, int] = collections.defaultdict(int)
-    seen = set()
-    for path, layer in activations.layers_of(model).items():
-        for variable in keras_private.own_variables(layer):
-            is_seed = "int" in variable.dtype and "seed" in variable.name
-            if id(variable) not in seen and not is_seed:
-                seen.add(id(variable))
-                found[path] += math.prod(variable.shape)
-    return dict(found)
+    parts = _Parts(model, inputs)
+    going = _Going(parts, units, round_to)
+    small = _Cuts(parts, going).made(inputs)
+    stays = {path: dict(reasons) for path, reasons in going.stays.items()}
+    return Shrunk(small, going.counts(), stays)
 
 
 class _Source(typing.NamedTuple):
-    """A layer of which units can be taken.
+    """A layer whose units can be taken out.
 
     Attributes:
-        layer: `keras.layers.Layer`, a Conv, Dense or recurrent one.
+        layer: A Conv, Dense or recurrent `keras.layers.Layer`.
         size: Int, the number of its units.
-        key: Str, the name of its size in its config.
-        where: Tuple of keys that lead to the size in the config of the
-            layer of the graph that holds it.
-        cuts: List of `(variable, axis, repeats)`: where its units are on the
-            axes of its weights, one block after the other.
+        place: Tuple of keys, where the config of the layer of the graph that
+            holds it has that number; `None` if no unit can be taken out.
+        pinned: Str, why not; or "".
+        cuts: List of `(variable, axis, repeats)`: the axes of weights on
+            which its units are, one block after the other.
     """
 
     layer: keras.layers.Layer
     size: int
-    where: tuple
+    place: tuple | None
+    pinned: str
     cuts: list
 
 
 class _Read(typing.NamedTuple):
-    """How a layer reads entries of an axis.
+    """How a kernel reads the entries of an axis in one call.
 
     Attributes:
-        path: Str, the layer's.
-        layer: The `keras.layers.Layer` that holds the kernel.
+        path: Str, of the layer that has the kernel.
+        layer: That layer; of a recurrent one not the cell.
         kernel: Variable.
-        axis: Negative int, or `None` for one that reads them in groups.
-        units: List of int arrays, the numbers of units in each entry, -1 for
-            none.
-        fixed: Bool array, the entries that are the same whatever the inputs
-            and wherever they are read.
+        axis: Negative int; `None` for one that reads entries in groups.
+        units: List of int arrays, the numbers of the units in each entry, -1
+            for none.
+        fixed: Bool array, the entries that do not depend on the inputs.
+        even: Bool array, those of them that are the same at all positions.
         values: Float array, what these are.
     """
 
@@ -195,148 +151,162 @@ class _Read(typing.NamedTuple):
     axis: int | None
     units: list
     fixed: np.ndarray
+    even: np.ndarray
     values: np.ndarray
 
 
-class _Network:
-    """A model, its units by number, and what must stay."""
+class _Parts:
+    """The units of a model: their numbers, who puts them out, who reads them.
+
+    Attributes:
+        model: `keras.Model`.
+        tops: Dict from the id of a layer to the layer of the graph that holds
+            it, or is it.
+        sources: Dict from path to `_Source`.
+        heads: Dict from path to `keras.layers.MultiHeadAttention`.
+        flow: `unit_flow.Flow` of all units.
+        traced: `activations.Trace`.
+        size: Int, the number of units.
+        weights: Dict from the id of a variable to its values.
+        reads: List of `_Read`.
+        groups: Int array, the same number for units that go together.
+    """
 
     def __init__(self, model, inputs):
         self.model = model
-        self._paths = {
-            id(x): path for path, x in activations.layers_of(model).items()
+        self._layers = activations.layers_of(model)
+        self._paths = {id(x): path for path, x in self._layers.items()}
+        self.tops = dict(_tops(model))
+        self.traced = activations.trace(model)
+        self.flow = unit_flow.follow(model, self.traced, others=True)
+        self._graph = self.traced.outputs[0].graph
+        self.weights = {id(x): x.numpy() for x in model.variables}
+        self.sources = dict(self._found_sources())
+        self.heads = {
+            path: layer
+            for path, layer in self._layers.items()
+            if isinstance(layer, keras.layers.MultiHeadAttention)
         }
-        self._tops = dict(_layers_in_graph(model))
-        traced = activations.trace(model)
-        self._traced = traced
-        self._flow = unit_flow.follow(model, traced, others=True)
-        self._graph = traced.outputs[0].graph
-        self._pinned = {}  # path: why no unit of it can be taken
-        self._sources = self._found_sources()
-        self._number_units()
-        self._cuts = collections.defaultdict(list)
-        for path, source in self._sources.items():
-            for variable, axis, repeats in source.cuts:
-                self._cuts[id(variable)].append((path, axis, repeats))
-        self._weights = {
-            id(variable): variable.numpy()
-            for variable in model.variables
-            if "float" in variable.dtype
-        }
+        self._slices, self.size = self._numbered()
         self._ranges = self._found_ranges(inputs)
         self._fixed = self._found_fixed()
-        self._reads = self._found_reads()
-        self._classes = self._found_classes()
+        self.reads = [*self._found_reads()]
+        self.groups = self._found_groups()
 
-    # What there is.
+    def of(self, path):
+        """Returns the slice of the numbers of a layer's units."""
+        return self._slices[path]
 
-    def _found_sources(self):
-        found = {}
-        neuronal = activations.neuron_layers(self.model, outputs=True)
-        called = {
-            id(inner)
-            for layer, *_ in self._traced.calls
-            for inner in keras_private.all_layers(layer)
-        }
-        for path, layer in activations.layers_of(self.model).items():
-            gates = _gates(layer)
-            if id(layer) not in called or not (path in neuronal or gates):
-                continue
-            reason, where = self._why_pinned(layer), ()
-            if gates:
-                cell, size = layer.cell, layer.units
-                cuts = [
-                    (cell.kernel, -1, gates),
-                    (cell.recurrent_kernel, -1, gates),
-                    (cell.recurrent_kernel, -2, 1),
-                ]
-                cuts += [(cell.bias, -1, gates)] if cell.use_bias else []
-            else:
-                kernel = keras_private.kernel(layer)
-                size = kernel.shape[-1]
-                cuts = [(kernel, -1, 1)]
-                cuts += [(layer.bias, -1, 1)] if layer.use_bias else []
-                top = self._tops.get(id(layer))
-                if isinstance(top, keras.layers.SpectralNormalization):
-                    cuts.append((top.vector_u, -1, 1))
-            if reason is None:
-                where = self._place_of_size(layer, size)
-                if where is None:
-                    top = self._tops[id(layer)]
-                    reason = (
-                        f"{self._name(top)} does not take their number alone"
-                    )
-            if reason:
-                self._pinned[path] = reason
-            found[path] = _Source(layer, size, where, cuts)
-        return found
+    def paths(self):
+        """Returns the paths of layers and names of tensors that have units."""
+        return [*self._slices]
 
-    def _why_pinned(self, layer):
-        """Returns why no unit can be taken from a layer, or `None`."""
-        if getattr(layer, "lora_enabled", False):
-            return "the layer has LoRA"
-        if getattr(layer, "quantization_mode", None):
-            return "the layer is quantized"
-        if getattr(layer, "groups", 1) > 1:
-            return "the convolution is grouped"
-        if getattr(layer, "stateful", False):
-            return "the layer keeps its state"
-        if getattr(layer, "return_state", False):
-            return "the layer returns its state"
-        return None
-
-    def _place_of_size(self, layer, size):
-        """Returns where the config of a layer of the graph has a size.
-
-        Returns:
-            Tuple of keys; `None` if there is no such place.
-        """
-        top = self._tops.get(id(layer))
-        if top is None:
-            return None
-        if top is layer:
-            return ("filters" if hasattr(layer, "filters") else "units",)
-        for where, value in _leaves_of(top.get_config()):
-            is_size = value == size and type(value) is int
-            if is_size and _is_size_of(top, layer, where, size):
-                return where
-        return None
-
-    def _number_units(self):
-        sizes = {path: source.size for path, source in self._sources.items()}
-        for channels in self._flow.known.values():
-            for path, rows in channels.pairs:
-                sizes[path] = max(sizes.get(path, 0), int(rows.max()) + 1)
-        ends = np.cumsum([0, *sizes.values()])
-        self._starts = dict(zip(sizes, ends))
-        self._sizes = sizes
-        self._count = int(ends[-1])
-
-    def _numbers(self, channels):
-        """Returns the numbers of the units in each entry, an array a pair."""
+    def numbers(self, channels):
+        """Returns the numbers of units in each entry, an array for a pair."""
         return [
-            np.where(rows < 0, -1, rows + self._starts[path])
+            np.where(rows < 0, -1, rows + self._slices[path].start)
             for path, rows in channels.pairs
         ]
 
-    def _units_of(self, path):
-        start = self._starts[path]
-        return slice(start, start + self._sizes[path])
+    def numbers_in(self, tensor):
+        """Returns the same for a tensor of the graph; `None` if unknown."""
+        channels = self.flow.known.get(getattr(tensor, "name", None))
+        known = channels is not None and channels.pairs
+        return self.numbers(channels) if known else None
 
-    def _name(self, layer):
+    def name(self, layer):
+        """Returns a layer's path and kind, for messages."""
         path = self._paths.get(id(layer), layer.name)
         return f"{path!r} ({type(layer).__name__})"
+
+    def why_pinned(self, path):
+        """Returns why no unit of a layer or tensor can be taken out, or ""."""
+        if path in self.sources:
+            return self.sources[path].pinned
+        if path in self._layers:
+            name = self.name(self._layers[path])
+            return f"they share their places with units of {name}"
+        return "they share their places with inputs, or with mixed units"
+
+    def constant(self, path):
+        """Returns which units of a source never depend on the inputs."""
+        return self._fixed[self._slices[path]]
+
+    # Who puts them out.
+
+    def _found_sources(self):
+        called = {
+            id(inner)
+            for layer, *_ in self.traced.calls
+            for inner in keras_private.all_layers(layer)
+        }
+        for path, layer in self._layers.items():
+            if id(layer) in called and (
+                activations.is_neuronal(layer) or _gates(layer)
+            ):
+                yield path, self._source(layer)
+
+    def _source(self, layer):
+        if _gates(layer):
+            cell, size, gates = layer.cell, layer.units, _gates(layer)
+            cuts = [
+                (cell.kernel, -1, gates),
+                (cell.recurrent_kernel, -1, gates),
+                (cell.recurrent_kernel, -2, 1),
+                *([(cell.bias, -1, gates)] if cell.use_bias else []),
+            ]
+        else:
+            kernel = keras_private.kernel(layer)
+            size = layer.units if kernel is None else kernel.shape[-1]
+            own = [x for x in keras_private.own_weights(layer) if x.shape]
+            own = [x for x in own if x.shape[-1] == size and x is not kernel]
+            cuts = [(x, -1, 1) for x in (kernel, *own)]  # a bias, a mask
+        top = self.tops.get(id(layer))
+        if isinstance(top, keras.layers.SpectralNormalization):
+            cuts.append((top.vector_u, -1, 1))
+        pinned = _why_pinned(layer)
+        place = None if pinned else self._place_of(layer, size)
+        if place is None and not pinned:
+            pinned = f"no setting of {self.name(top)} is their number alone"
+        return _Source(layer, size, place, pinned, cuts)
+
+    def _place_of(self, layer, size):
+        """Returns where a config has the number of a layer's units.
+
+        The config is that of the layer of the graph that holds the layer: its
+        own, a wrapper's, or that of a block with layers of its own. Of a block
+        each integer is tried out.
+        """
+        top = self.tops[id(layer)]
+        if top is layer:
+            return ("filters" if hasattr(layer, "filters") else "units",)
+        for place, value in _leaves_of(top.get_config()):
+            if value == size and _is_size_of(top, layer, place, size):
+                return place
+        return None
+
+    def _numbered(self):
+        sizes = {path: source.size for path, source in self.sources.items()}
+        for channels in self.flow.known.values():
+            for path, rows in channels.pairs:
+                last = int(rows.max(initial=-1))
+                sizes[path] = max(sizes.get(path, 0), last + 1)
+        slices, start = {}, 0
+        for path, size in sizes.items():
+            slices[path] = slice(start, start + size)
+            start += size
+        return slices, start
 
     # What they put out.
 
     def _found_ranges(self, inputs):
         """Returns the least and largest values of entries, by tensor."""
-        names = {x for each in self._flow.readings for x in each.tensors}
-        for name, channels in self._flow.known.items():
+        names = {x for each in self.flow.readings for x in each.tensors}
+        for name, channels in self.flow.known.items():
             if channels.pairs:
                 names |= {x.name for x in self._factors(name)}
-        names = sorted(name for name in names if name in self._flow.known)
-        specs = self._traced.specs
+        names = sorted(name for name in names if name in self.flow.known)
+        specs = self.traced.specs
 
         @tf.function(autograph=False)
         def call(*inputs):
@@ -344,7 +314,7 @@ class _Network:
                 keras.tree.pack_sequence_as(specs, inputs), training=False
             )
             found = {}
-            for name in names:
+            for name in names:  # as in the graph that was followed
                 x = tf.compat.v1.get_default_graph().get_tensor_by_name(name)
                 if x.dtype.is_floating:
                     axes = [*range(x.shape.rank - 1)]
@@ -370,447 +340,561 @@ class _Network:
 
     def _taken_by(self, op):
         """Returns what an operation takes that has units."""
-        known = self._flow.known
-        return [x for x in op.inputs if x.name in known and known[x.name].pairs]
+        return [x for x in op.inputs if self.numbers_in(x) is not None]
 
     def _found_fixed(self):
-        """Returns which units put out the same whatever the inputs are."""
-        fixed = np.zeros(self._count, bool)
-        for path, source in self._sources.items():
+        """Returns the units that put out the same whatever the inputs are."""
+        fixed = np.zeros(self.size, bool)
+        kernels, calls = {}, collections.defaultdict(list)
+        for reading in self.flow.readings:
+            calls[reading.path] += reading.calls
+        for path, source in self.sources.items():
             if _gates(source.layer):
-                fixed[self._units_of(path)] = _stays_zero(source.layer)
-        taken = collections.defaultdict(list)
-        for reading in self._flow.readings:
-            taken[reading.path].extend(reading.calls)
-        kernels = activations.kernel_paths(self.model)
+                fixed[self.of(path)] = _stays_zero(source.layer)
+            elif not source.pinned:
+                values = self.weights[id(source.cuts[0][0])] != 0
+                kernels[path] = values.reshape(-1, *values.shape[-2:]).any(0)
+        paths = activations.kernel_paths(self.model)
         while True:
             before = fixed.copy()
-            for path in kernels:
-                source = self._sources.get(path)
-                if source is None or path in self._pinned:
-                    continue
-                weights = self._weights[id(source.cuts[0][0])] != 0
-                weights = weights.reshape(-1, *weights.shape[-2:]).any(axis=0)
-                for channels in taken[kernels[path]]:
-                    depends = ~_all_fixed(self._numbers(channels), fixed)
-                    heard = (weights & depends[:, None]).any(axis=0)
-                    if channels is taken[kernels[path]][0]:
-                        found = ~heard
-                    else:
-                        found &= ~heard
-                if not taken[kernels[path]]:
-                    found = ~weights.any(axis=0)
-                fixed[self._units_of(path)] = found
+            for path, weighs in kernels.items():
+                depends = np.zeros(len(weighs), bool)
+                for channels in calls[paths[path]]:
+                    depends |= ~self._all_fixed(channels, fixed)
+                if not calls[paths[path]]:
+                    depends[:] = True
+                fixed[self.of(path)] = ~weighs[depends].any(axis=0)
             if (fixed == before).all():
                 return fixed
 
-    def _constants(self, name):
-        """Returns the entries of a tensor that are fixed, and their values."""
-        fixed = self._fixed_entries(name)
-        if name not in self._ranges:
-            return np.zeros_like(fixed), np.zeros(len(fixed))
-        low, high = self._ranges[name]
-        dtype = self._graph.get_tensor_by_name(name).dtype
-        close = _EQUAL_HALF if dtype.size < 4 else _EQUAL
-        is_even = high - low <= close * np.maximum(abs(low), abs(high))
-        return fixed & is_even, np.where(fixed & is_even, (low + high) / 2, 0.0)
+    def _all_fixed(self, channels, fixed):
+        """Returns the entries in which there are units, and all are fixed."""
+        numbers = self.numbers(channels)
+        if not numbers:
+            return np.zeros(1, bool)
+        known = np.append(fixed, True)
+        is_unit = np.any([each >= 0 for each in numbers], axis=0)
+        return np.all([known[each] for each in numbers], axis=0) & is_unit
 
     def _fixed_entries(self, name):
         """Returns the entries of a tensor that do not depend on the inputs."""
-        numbers = self._numbers(self._flow.known[name])
-        fixed = _all_fixed(numbers, self._fixed)
+        fixed = self._all_fixed(self.flow.known[name], self._fixed)
         for x in self._factors(name):  # whatever a zero is multiplied with
             if x.name in self._ranges and x.shape[-1] == len(fixed):
                 low, high = self._ranges[x.name]
                 fixed |= self._fixed_entries(x.name) & (low == 0) & (high == 0)
         op = self._graph.get_tensor_by_name(name).op
-        passes = (*layer_kinds.ONE_BY_ONE_OPS, *layer_kinds.RESHAPE_OPS)
-        passes += layer_kinds.REDUCTION_OPS
+        passes = (
+            *layer_kinds.ONE_BY_ONE_OPS,
+            *layer_kinds.REDUCTION_OPS,
+            *layer_kinds.RESHAPE_OPS,
+        )
         taken = self._taken_by(op) if op.type in passes else []
         if len(taken) == 1 and len(fixed) % taken[0].shape[-1] == 0:
             before = self._fixed_entries(taken[0].name)
             fixed |= np.tile(before, len(fixed) // len(before))
         return fixed
 
-    # Who hears them.
+    def _constants(self, name):
+        """Returns which entries are fixed, which are even, and their values."""
+        fixed = self._fixed_entries(name)
+        if name not in self._ranges:
+            return fixed, np.zeros_like(fixed), np.zeros(len(fixed))
+        low, high = self._ranges[name]
+        dtype = self._graph.get_tensor_by_name(name).dtype
+        close = _EQUAL_HALF if dtype.size < 4 else _EQUAL
+        size = np.maximum(np.abs(low), np.abs(high))
+        even = fixed & (high - low <= close * size)
+        return fixed, even, np.where(even, (low + high) / 2, 0.0)
+
+    # Who reads them.
 
     def _found_reads(self):
         variables = {
             path: weight.variable
             for path, weight in model_weights.model_weights(self.model).items()
         }
-        found = []
-        for reading in self._flow.readings:
+        for reading in self.flow.readings:
             kernel = variables[reading.path]
-            owner = ("", *layer_names.around(reading.path))[-1]
+            layer = _holder(reading.layer, kernel)
+            path = self._paths.get(
+                id(layer), ("", *layer_names.around(reading.path))[-1]
+            )
             for name, channels in zip(
                 reading.tensors, reading.calls, strict=True
             ):
                 if channels.pairs:
-                    found.append(
-                        _Read(
-                            owner,
-                            _holder(reading.layer, kernel),
-                            kernel,
-                            reading.axis,
-                            self._numbers(channels),
-                            *self._constants(name),
-                        )
-                    )
-        for path, source in self._sources.items():
-            if _gates(source.layer):
-                units = np.arange(self._count)[self._units_of(path)]
-                fixed = self._fixed[units]
-                found.append(
-                    _Read(
+                    yield _Read(
                         path,
-                        source.layer,
-                        source.layer.cell.recurrent_kernel,
-                        -2,
-                        [units],
-                        fixed,
-                        np.zeros(len(units)),
+                        layer,
+                        kernel,
+                        reading.axis,
+                        self.numbers(channels),
+                        *self._constants(name),
                     )
+        for path, source in self.sources.items():
+            if _gates(source.layer):  # which reads its own units
+                units = np.arange(self.size)[self.of(path)]
+                fixed = self._fixed[units]
+                yield _Read(
+                    path,
+                    source.layer,
+                    source.layer.cell.recurrent_kernel,
+                    -2,
+                    [units],
+                    fixed,
+                    fixed,
+                    np.zeros(len(units)),
                 )
-        return found
 
-    def _found_classes(self):
-        """Returns a number for each unit, the same for those coupled."""
+    def _found_groups(self):
+        """Returns the number of the group of each unit."""
+        together = [self.numbers(x) for x in self.flow.known.values()]
+        by_weight = collections.defaultdict(list)  # read by the same weights
+        for read in self.reads:
+            by_weight[id(read.kernel), read.axis] += read.units
+        for layer, _, result in self.traced.calls:
+            if isinstance(layer, keras.layers.Bidirectional):
+                both = (layer.forward_layer, layer.backward_layer)
+                paths = [self._paths[id(each)] for each in both]
+                if all(path in self.sources for path in paths):
+                    every = np.arange(self.size)  # of one size, says Keras
+                    together.append([every[self.of(path)] for path in paths])
+            if keras_private.own_variables(layer):
+                for x in keras.tree.flatten(result):
+                    by_weight[id(layer)] += self.numbers_in(x) or []
         pairs = [np.zeros((2, 0), int)]
-        for channels in self._flow.known.values():
-            pairs += _neighbours(self._numbers(channels))
-        by_kernel = collections.defaultdict(list)
-        for read in self._reads:
-            by_kernel[id(read.kernel), read.axis] += read.units
-        for units in by_kernel.values():
-            pairs += _neighbours(units)
-        for layer, inputs, _ in self._traced.calls:
-            if id(layer) in self._tops and keras_private.own_variables(layer):
-                by_kernel[id(layer)] += [
-                    each
-                    for x in keras.tree.flatten(inputs)[:1]
-                    if getattr(x, "name", None) in self._flow.known
-                    for each in self._numbers(self._flow.known[x.name])
-                ]
+        for numbers in (*together, *by_weight.values()):
+            pairs += _neighbours(numbers)
         ones, others = np.concatenate(pairs, axis=1)
         matrix = coo_array(
-            (np.ones(len(ones), bool), (ones, others)),
-            (self._count, self._count),
+            (np.ones(len(ones), bool), (ones, others)), (self.size,) * 2
         )
         return csgraph.connected_components(matrix, directed=False)[1]
 
-    def _needed(self, gone):
-        """Returns a dict from the number of a unit that stays to the reason."""
-        needed = {}
 
-        def need(units, reason):
+class _Going:
+    """Which units of a model go.
+
+    Args:
+        parts: `_Parts`.
+        units: As in `shrink`.
+        round_to: As in `shrink`.
+
+    Attributes:
+        gone: Bool array, a value for each unit.
+        heads: Dict from the path of an attention layer to a bool array, those
+            of its heads that go.
+        stays: As in `Shrunk`, but counters.
+
+    Raises:
+        ValueError: If a layer has no unit left.
+    """
+
+    def __init__(self, parts, units, round_to):
+        self._parts = parts
+        self._cuts = collections.defaultdict(list)
+        for path, source in parts.sources.items():
+            for variable, axis, repeats in source.cuts:
+                self._cuts[id(variable)].append((path, axis, repeats))
+        self.gone = np.zeros(parts.size, bool)
+        self.stays = collections.defaultdict(collections.Counter)
+        self.heads = {} if units is not None else self._idle_heads()
+        self._choose(units)
+        self._round(round_to)
+        self._tell(units)
+        for path, flags in [
+            *((path, self.gone[parts.of(path)]) for path in parts.sources),
+            *self.heads.items(),
+        ]:
+            if flags.all():
+                raise ValueError(
+                    f"The layer {path!r} of {parts.model.name!r} would have no "
+                    "unit left: keep one at least."
+                )
+
+    def counts(self):
+        """Returns the numbers of units and heads before and after."""
+        parts = self._parts
+        found = {
+            path: (source.size, int((~self.gone[parts.of(path)]).sum()))
+            for path, source in parts.sources.items()
+        }
+        for path, layer in parts.heads.items():
+            idle = self.heads.get(path, np.zeros(layer.num_heads, bool))
+            found[path] = len(idle), int((~idle).sum())
+        return found
+
+    def _choose(self, units):
+        parts = self._parts
+        may_go = np.full(parts.size, units is None)
+        for path, flags in (units or {}).items():
+            if path in parts.sources:
+                may_go[parts.of(path)] = flags
+        due = np.zeros(parts.groups.max(initial=-1) + 1, bool)
+        due[parts.groups[may_go]] = True
+        while True:
+            hard, soft = self._needs()
+            goes = due.copy()
+            goes[parts.groups[[*hard, *soft]]] = False
+            found = goes[parts.groups]
+            if (found == self.gone).all():
+                break
+            self.gone = found
+        due[parts.groups[[*hard]]] = False
+        self._hand_over(soft, due)
+
+    def _hand_over(self, soft, due):
+        """Lets units go whose constants other units can stand for.
+
+        Args:
+            soft: Dict from the numbers of units that stay for their constants
+                alone.
+            due: Bool array, the groups of which no unit is needed otherwise.
+        """
+        parts, reads = self._parts, collections.defaultdict(list)
+        size = collections.defaultdict(float)  # of a group: its least constant
+        for read in parts.reads:
+            if _pads(read.layer):
+                for units in read.units:
+                    for i in np.flatnonzero(read.even & (read.values != 0)):
+                        if units[i] >= 0:
+                            group = int(parts.groups[units[i]])
+                            reads[group].append(id(read.kernel))
+                            value = abs(read.values[i])
+                            size[group] = min(size.get(group, np.inf), value)
+        chosen = {int(parts.groups[number]) for number in soft}
+        kept = set()  # ids of kernels that read a constant that stays
+        for group in sorted(chosen, key=lambda each: -size[each]):
+            if not due[group] or not kept.issuperset(reads[group]):
+                kept.update(reads[group])
+            else:
+                self.gone[parts.groups == group] = True
+
+    def _needs(self):
+        """Returns why units stay.
+
+        Returns:
+            Two dicts from the number of a unit to a reason, or to "" if it is
+            read as any other: those that stay, and those that stay for a
+            constant that can't be folded.
+        """
+        parts, hard, soft = self._parts, {}, {}
+
+        def need(units, reason, needed=hard):
             for each in units:
                 for number in np.unique(each[each >= 0]):
                     needed.setdefault(int(number), reason)
 
-        every = np.arange(self._count)
-        for x in self._traced.outputs:
-            channels = self._flow.known.get(x.name)
-            if channels is not None:
-                need(self._numbers(channels), "they are outputs of the model")
-        for path, reason in self._flow.mixed.items():
-            if path in self._starts:
-                need([every[self._units_of(path)]], f"they reach {reason}")
-        for path in self._starts:
-            if path in self._pinned:
-                need([every[self._units_of(path)]], self._pinned[path])
-            elif path not in self._sources:
-                layer = activations.layers_of(self.model).get(path)
-                what = path if layer is None else self._name(layer)
-                need(
-                    [every[self._units_of(path)]],
-                    f"they are joined with units of {what}",
-                )
-        for read in self._reads:
-            top = self._tops.get(id(read.layer))
-            if read.axis is None:
-                need(read.units, f"{read.path!r} reads them in groups")
-                continue
-            if isinstance(top, keras.layers.GroupQueryAttention):
-                need(read.units, f"{self._name(top)} puts out as many")
-            heard = self._heard(read, gone)
-            need([x[heard & ~read.fixed] for x in read.units], "they are kept")
-            reason = self._why_unfoldable(read)
+        every = np.arange(parts.size)
+        for x in parts.traced.outputs:
+            need(parts.numbers_in(x) or (), "they are outputs of the model")
+        for path, reason in parts.flow.mixed.items():
+            if path in parts.paths():
+                need([every[parts.of(path)]], f"they reach {reason}")
+        for path in parts.paths():
+            reason = parts.why_pinned(path)
             if reason:
-                unfoldable = heard & read.fixed & (read.values != 0)
-                need([x[unfoldable] for x in read.units], reason)
-        return needed
+                need([every[parts.of(path)]], reason)
+        for read in parts.reads:
+            top, name = parts.tops.get(id(read.layer)), repr(read.path)
+            if read.axis is None:
+                need(read.units, f"{name} reads them in groups")
+            elif isinstance(top, keras.layers.GroupQueryAttention):
+                need(read.units, f"{parts.name(top)} puts out as many")
+            else:
+                heard = self._heard(read)
+                uneven = heard & read.fixed & ~read.even
+                need([x[heard & ~read.fixed] for x in read.units], "")
+                need(
+                    [x[uneven] for x in read.units],
+                    f"what they put out gets to {name} as a constant, but "
+                    "not at the edges",
+                )
+                constant = heard & read.even & (read.values != 0)
+                constant = [x[constant] for x in read.units]
+                told = f"what they put out is constant and not 0, and {name}"
+                reason = self._why_not_folded(read)
+                if reason:
+                    need(constant, f"{told} {reason}")
+                elif _pads(read.layer):
+                    need(constant, f"{told} pads with 0", soft)
+        return hard, soft
 
-    def _heard(self, read, gone):
-        """Returns which entries have a weight that leads to units that stay."""
-        live = self._weights[id(read.kernel)] != 0
+    def _heard(self, read):
+        """Returns the entries of which a weight leads to a unit that stays."""
+        live = self._parts.weights[id(read.kernel)] != 0
         cuts = self._cuts[id(read.kernel)]
         for path, axis, repeats in cuts:
             if axis != read.axis:
-                keep = ~gone[self._units_of(path)]
-                live = live & _aligned(np.tile(keep, repeats), axis, live)
+                keep = ~self.gone[self._parts.of(path)]
+                live = live & _aligned(np.tile(keep, repeats), axis, live.ndim)
                 if (path, read.axis, 1) in cuts:  # no use in hearing itself
-                    own = np.eye(len(keep), dtype=bool)
-                    live &= ~np.tile(own, repeats)
+                    live &= ~np.tile(np.eye(len(keep), dtype=bool), repeats)
         axis = read.axis % live.ndim
         return live.any(axis=tuple(i for i in range(live.ndim) if i != axis))
 
-    def _why_unfoldable(self, read):
-        """Returns why a layer can't take in a constant; `None` if it can."""
-        layer = read.layer
-        name = f"what they put out is constant and not 0, and {read.path!r}"
+    def _why_not_folded(self, read):
+        """Returns why a layer can't take constants in, or ""."""
+        layer, parts = read.layer, self._parts
         if read.kernel is not _kernel(layer):
-            return f"{name} ({type(layer).__name__}) weighs it in its own way"
-        is_conv = isinstance(layer, layer_kinds.CONVOLUTIONS)
-        if is_conv and math.prod(layer.kernel_size) > 1:
-            if layer.padding != "valid":
-                return f"{name} pads with 0"
-        if not layer.use_bias and self._place_of_bias(layer) is None:
-            return f"{name} has no bias"
-        return None
+            return "weighs it in a way of its own"
+        if not layer.use_bias and parts.tops.get(id(layer)) is not layer:
+            return "has no bias"
+        others = [x.values for x in parts.reads if x.kernel is read.kernel]
+        if not all(np.allclose(x, read.values) for x in others):
+            return "reads others in another call"
+        return ""
 
-    def _place_of_bias(self, layer):
-        top = self._tops.get(id(layer))
-        return ("use_bias",) if top is layer else None
-
-    # What goes.
-
-    def gone(self, units):
-        """Returns the numbers of units that go, as a bool array."""
-        may_go = np.ones(self._count, bool)
-        if units is not None:
-            may_go[:] = False
-            for path, flags in units.items():
-                if path in self._sources:
-                    may_go[self._units_of(path)] = flags
-        chosen = np.zeros(self._classes.max(initial=-1) + 1, bool)
-        chosen[self._classes[may_go]] = True
-        gone = np.zeros(self._count, bool)
-        while True:
-            needed = [*self._needed(gone)]
-            goes = chosen.copy()
-            goes[self._classes[needed]] = False
-            found = goes[self._classes]
-            if (found == gone).all():
-                return gone
-            gone = found
-
-    def rounded(self, gone, round_to):
-        """Returns the units that go where layers keep multiples."""
-        gone = gone.copy()
-        self._returned = set()
-        is_done = round_to == 1
+    def _round(self, round_to):
+        parts, is_done = self._parts, round_to == 1
+        before = self.gone.copy()
         while not is_done:
             is_done = True
-            for path in self._sources:
-                goes = gone[self._units_of(path)]
+            for path in parts.sources:
+                goes = self.gone[parts.of(path)]
                 if goes.any() and (~goes).sum() % round_to:
-                    first = self._starts[path] + int(np.argmax(goes))
-                    number = self._classes[first]
-                    gone[self._classes == number] = False
-                    self._returned.add(int(number))
+                    number = parts.of(path).start + int(np.argmax(goes))
+                    self.gone[parts.groups == parts.groups[number]] = False
                     is_done = False
-        return gone
+        self._returned = before & ~self.gone
 
-    def refuse_empty(self, gone):
-        """Raises `ValueError` if a layer has no unit left."""
-        for path in self._sources:
-            if gone[self._units_of(path)].all():
-                raise ValueError(
-                    f"The layer {path!r} of {self.model.name!r} would have no "
-                    "unit left: keep one at least."
-                )
-
-    def counts(self, gone):
-        """Returns the numbers of units before and after, by layer."""
-        return {
-            path: (source.size, int((~gone[self._units_of(path)]).sum()))
-            for path, source in self._sources.items()
-        }
-
-    def stays(self, gone, units):
-        """Returns why units stay that might have gone."""
-        needed = self._needed(gone)
-        first = {}
-        for number, reason in needed.items():
-            kept = first.get(self._classes[number], "they are kept")
-            if kept == "they are kept":
-                first[self._classes[number]] = reason
-        found = {}
-        for path, source in self._sources.items():
-            wanted = self._fixed[self._units_of(path)]
+    def _tell(self, units):
+        """Says why units stay that were to go."""
+        parts = self._parts
+        hard, soft = self._needs()
+        reasons = {**soft, **hard}
+        of_group = {}
+        for number, reason in reasons.items():
+            group = parts.groups[number]
+            of_group[group] = of_group.get(group) or reason
+        for path, source in parts.sources.items():
+            due = parts.constant(path)
             if units is not None:
-                wanted = units.get(path, np.zeros(source.size, bool))
-            reasons = collections.Counter()
-            start = self._starts[path]
-            for unit in np.flatnonzero(wanted):
-                number = start + int(unit)
-                group = self._classes[number]
-                if gone[number]:
-                    continue
-                if int(group) in self._returned:
+                due = units.get(path, np.zeros(source.size, bool))
+            for unit in np.flatnonzero(due & ~self.gone[parts.of(path)]):
+                number = parts.of(path).start + int(unit)
+                reason = (
+                    reasons.get(number)
+                    or of_group.get(parts.groups[number])
+                    or "they share their places with units that are kept"
+                )
+                if self._returned[number]:
                     reason = "`round_to` asks for them"
-                elif number in needed and needed[number] != "they are kept":
-                    reason = needed[number]
-                else:
-                    reason = first.get(group, "")
-                    if reason == "they are kept":
-                        reason = (
-                            "they are added to, or multiplied by, units that "
-                            "are kept"
-                        )
-                reasons[reason] += 1
-            if reasons:
-                found[path] = dict(reasons)
+                self.stays[path][reason] += 1
+
+    def _idle_heads(self):
+        """Returns which attention heads add nothing, or a constant."""
+        parts, found = self._parts, {}
+        for path, layer in parts.heads.items():
+            weighs = parts.weights[id(layer.value_dense.kernel)] != 0
+            is_read = parts.weights[id(layer.output_dense.kernel)] != 0
+            idle = ~(weighs.any(axis=(0, 2)) & is_read.any(axis=(1, 2)))
+            if parts.tops[id(layer)] is layer:
+                found[path] = idle
+            elif idle.any():
+                name = parts.name(parts.tops[id(layer)])
+                reason = f"no setting of {name} is their number alone"
+                self.stays[path][reason] += int(idle.sum())
         return found
 
-    # The model without them.
 
-    def without(self, gone, inputs):
-        """Returns the model without some units."""
-        keeps = collections.defaultdict(dict)  # id of a variable: axis: bools
-        variables, configs, folded, biases = {}, {}, {}, {}
+class _Cuts:
+    """The weights and configs of a model without some units."""
 
-        def cut(variable, axis, keep):
-            variables[id(variable)] = variable
-            axis = axis % len(variable.shape)
-            before = keeps[id(variable)].get(axis, True)
-            keeps[id(variable)][axis] = before & keep
+    def __init__(self, parts, going):
+        self._parts, self._gone = parts, going.gone
+        self._keeps = collections.defaultdict(dict)  # of a variable, by axis
+        self._variables, self._values = {}, {}
+        self._configs, self._biases = {}, {}
+        for path, source in parts.sources.items():
+            keep = ~going.gone[parts.of(path)]
+            if not keep.all():
+                self._change(source.layer, source.place, int(keep.sum()))
+                for variable, axis, repeats in source.cuts:
+                    self._cut(variable, axis, np.tile(keep, repeats))
+        for path, idle in going.heads.items():
+            if idle.any():
+                self._cut_heads(parts.heads[path], idle)
+        self._cut_readers()
+        self._cut_between()
 
-        def change(layer, where, value):
-            top = self._tops[id(layer)]
-            if id(top) not in configs:
-                configs[id(top)] = copy.deepcopy(top.get_config())
-            place = configs[id(top)]
-            for key in where[:-1]:
-                place = place[key]
-            place[where[-1]] = value
+    def made(self, inputs):
+        """Returns the smaller model, compared with the larger one."""
+        values = {
+            key: self._part(variable, self._value(variable))
+            for key, variable in self._variables.items()
+        }
+        return copying.resized(
+            self._parts.model, self._configs, values, self._biases, inputs
+        )
 
-        for path, source in self._sources.items():
-            keep = ~gone[self._units_of(path)]
-            if keep.all():
+    def _value(self, variable):
+        """Returns the values of a variable, which may be changed."""
+        self._variables[id(variable)] = variable
+        if id(variable) not in self._values:
+            before = self._parts.weights[id(variable)]
+            self._values[id(variable)] = before.astype("float64")
+        return self._values[id(variable)]
+
+    def _part(self, variable, value):
+        """Returns the part of a variable's values that stays."""
+        for axis, keep in self._keeps[id(variable)].items():
+            value = np.compress(keep, value, axis)
+        return value.astype(self._parts.weights[id(variable)].dtype)
+
+    def _cut(self, variable, axis, keep):
+        self._variables[id(variable)] = variable
+        axis = axis % len(variable.shape)
+        before = self._keeps[id(variable)].get(axis, True)
+        self._keeps[id(variable)][axis] = before & keep
+
+    def _change(self, layer, place, value):
+        """Changes a setting of the layer of the graph that holds a layer."""
+        top = self._parts.tops[id(layer)]
+        if id(top) not in self._configs:
+            self._configs[id(top)] = copy.deepcopy(top.get_config())
+        _set(self._configs[id(top)], place, value)
+
+    def _cut_readers(self):
+        done = set()
+        for read in self._parts.reads:
+            goes = _any_of(read.units, self._gone)
+            if not goes.any() or id(read.kernel) in done:
                 continue
-            change(source.layer, source.where, int(keep.sum()))
-            for variable, axis, repeats in source.cuts:
-                cut(variable, axis, np.tile(keep, repeats))
-        for read in self._reads:
-            goes = _any_gone(read.units, gone)
-            if read.axis is None or not goes.any():
-                continue
-            cut(read.kernel, read.axis, ~goes)
+            done.add(id(read.kernel))
+            self._fold(read, goes)
+            for variable in keras_private.own_variables(read.layer):
+                if variable.shape == read.kernel.shape:  # a mask of ours, say
+                    self._cut(variable, read.axis, ~goes)
+            self._cut(read.kernel, read.axis, ~goes)
             if isinstance(read.layer, layer_kinds.SEPARABLE):
-                times = read.layer.depth_multiplier
-                cut(read.layer.pointwise_kernel, -2, (~goes).repeat(times))
-            top = self._tops.get(id(read.layer))
+                keep = (~goes).repeat(read.layer.depth_multiplier)
+                self._cut(read.layer.pointwise_kernel, -2, keep)
+            top = self._parts.tops.get(id(read.layer))
             if isinstance(top, keras.layers.MultiHeadAttention):
                 size = top.output_dense.kernel.shape[-1]
-                change(top, ("output_shape",), (size,))
-            values = np.where(goes & read.fixed, read.values, 0.0)
-            if values.any() and id(read.kernel) not in folded:
-                weights = self._weights[id(read.kernel)].astype("float64")
-                total = weights * _aligned(values, read.axis, weights)
-                folded[id(read.kernel)] = total.reshape(
-                    -1, total.shape[-1]
-                ).sum(axis=0)
-                cell = getattr(read.layer, "cell", read.layer)
-                if not read.layer.use_bias:
-                    change(read.layer, ("use_bias",), True)
-                    biases[id(read.layer)] = read.kernel
-                else:
-                    variables[id(cell.bias)] = cell.bias
-                    self._weights[id(cell.bias)] = _plus(
-                        self._weights[id(cell.bias)], folded[id(read.kernel)]
-                    )
-        self._cut_between(gone, cut, change)
-        values = {
-            key: self._cut_value(variable, keeps[key])
-            for key, variable in variables.items()
-        }
-        made = {}
-        for key, kernel in biases.items():
-            keep = keeps[id(kernel)].get(len(kernel.shape) - 1, True)
-            value = folded[id(kernel)].astype(kernel.dtype)
-            made[key] = value[np.broadcast_to(keep, value.shape)]
-        return copying.resized(self.model, configs, values, made, inputs)
+                self._change(top, ("output_shape",), (size,))
 
-    def _cut_value(self, variable, keeps):
-        value = self._weights[id(variable)]
-        for axis, keep in keeps.items():
-            value = np.compress(keep, value, axis)
-        return value.astype(variable.numpy().dtype)
+    def _fold(self, read, goes):
+        """Adds constants of units that go to a bias, or to one that stays."""
+        constant = read.even & (read.values != 0)
+        if not (goes & constant).any() or read.kernel is not _kernel(
+            read.layer
+        ):
+            return
+        layer, kernel = read.layer, self._value(read.kernel)
+        values = np.where(goes & constant, read.values, 0.0)
+        lost = kernel * _aligned(values, read.axis, kernel.ndim)
+        if _pads(layer):
+            stays = np.where(constant & ~goes, np.abs(read.values), 0.0)
+            index = int(np.argmax(stays))
+            if stays[index]:
+                kernel[..., index, :] += lost.sum(-2) / read.values[index]
+            return
+        lost = lost.reshape(-1, lost.shape[-1]).sum(axis=0)
+        if layer.use_bias:
+            bias = self._value(getattr(layer, "cell", layer).bias)
+            rows = bias if bias.ndim == 1 else bias[0]  # a GRU has two
+            rows += lost
+        else:
+            self._change(layer, ("use_bias",), True)
+            keep = self._keeps[id(read.kernel)].get(kernel.ndim - 1, True)
+            self._biases[id(layer)] = lost[np.broadcast_to(keep, lost.shape)]
 
-    def _cut_between(self, gone, cut, change):
+    def _cut_heads(self, layer, idle):
+        self._change(layer, ("num_heads",), int((~idle).sum()))
+        output = layer.output_dense
+        if layer.value_dense.bias is not None:  # attention adds up to 1
+            constant = np.einsum(
+                "hv,hvd->d",
+                self._value(layer.value_dense.bias)[idle],
+                self._value(output.kernel)[idle],
+            )
+            bias = self._value(output.bias)
+            bias += constant
+        self._cut(output.kernel, 0, ~idle)
+        for dense in (layer.query_dense, layer.key_dense, layer.value_dense):
+            for variable in keras_private.own_weights(dense):
+                self._cut(variable, -2, ~idle)
+
+    def _cut_between(self):
         """Cuts the weights of layers through which units pass."""
-        done = set()
-        readers = {id(read.layer) for read in self._reads}
-        for layer, inputs, result in self._traced.calls:
-            is_first = id(layer) not in done
+        parts = self._parts
+        done = {id(_holder(read.layer, read.kernel)) for read in parts.reads}
+        for layer, inputs, result in parts.traced.calls:
+            numbers = parts.numbers_in(result)
+            if id(_inner(layer)) in done or numbers is None:
+                continue
             done.add(id(layer))
-            if not is_first or id(_inner(layer)) in readers:
-                continue
-            after = self._gone_in(result, gone)
-            if after is None or not after.any():
-                continue
-            if isinstance(layer, keras.layers.Reshape):
-                shape = [*layer.target_shape]
-                if shape[-1] != -1:
-                    shape[-1] = int((~after).sum())
-                    change(layer, ("target_shape",), tuple(shape))
+            goes = _any_of(numbers, self._gone)
+            if not goes.any():
                 continue
             own = keras_private.own_variables(layer)
+            target = getattr(layer, "target_shape", (-1,))  # of a Reshape
+            if target[-1] != -1:
+                shape = (*target[:-1], int((~goes).sum()))
+                self._change(layer, ("target_shape",), shape)
             if isinstance(layer, layer_kinds.DEPTHWISE):
-                before = self._gone_in(keras.tree.flatten(inputs)[0], gone)
-                cut(layer.kernel, -2, ~before)
+                before = parts.numbers_in(keras.tree.flatten(inputs)[0])
+                self._cut(layer.kernel, -2, ~_any_of(before, self._gone))
                 own = own[1:]  # its bias
             for variable in own:
-                is_alike = tuple(variable.shape)[-1:] == after.shape
+                is_alike = tuple(variable.shape)[-1:] == goes.shape
                 if is_alike and "float" in variable.dtype:
-                    cut(variable, -1, ~after)
-
-    def _gone_in(self, tensor, gone):
-        channels = self._flow.known.get(getattr(tensor, "name", None))
-        if channels is None or not channels.pairs:
-            return None
-        return _any_gone(self._numbers(channels), gone)
+                    self._cut(variable, -1, ~goes)
 
 
-def _is_graph(model):
-    kinds = (keras.Sequential, keras_private.FUNCTIONAL)
-    return any(type(model).call is kind.call for kind in kinds)
-
-
-def _layers_in_graph(model):
+def _tops(model):
     """Yields the id of each layer and the layer of the graph that holds it."""
-    operations = getattr(model, "operations", model.layers)
-    for each in operations:
-        if isinstance(each, (keras.Sequential, keras_private.FUNCTIONAL)):
-            yield from _layers_in_graph(each)
+    for each in getattr(model, "operations", model.layers):
+        if isinstance(each, _GRAPHS):
+            yield from _tops(each)
         elif isinstance(each, keras.layers.Layer):
             for inner in keras_private.all_layers(each):
                 yield id(inner), each
 
 
-def _leaves_of(config, where=()):
+def _why_pinned(layer):
+    """Returns why no unit can be taken out of a layer, or ""."""
+    if getattr(layer, "lora_enabled", False):
+        return "their layer has LoRA"
+    if getattr(layer, "quantization_mode", None):
+        return "their layer is quantized"
+    if getattr(layer, "groups", 1) > 1:
+        return "their layer is a grouped convolution"
+    if getattr(layer, "stateful", False):
+        return "their layer keeps its state"
+    if getattr(layer, "return_state", False):
+        return "their layer returns its state"
+    return ""
+
+
+def _leaves_of(config, place=()):
     """Yields the places in a config, as tuples of keys, and what is there."""
-    items = ()
     if isinstance(config, Mapping):
         items = config.items()
-    elif isinstance(config, list):
+    elif isinstance(config, (list, tuple)):
         items = enumerate(config)
     else:
-        yield where, config
+        yield place, config
+        return
     for key, value in items:
-        yield from _leaves_of(value, (*where, key))
+        yield from _leaves_of(value, (*place, key))
 
 
-def _is_size_of(top, layer, where, size):
+def _set(config, place, value):
+    """Sets a value at a place in a config."""
+    for key in place[:-1]:
+        config = config[key]
+    config[place[-1]] = value
+
+
+def _is_size_of(top, layer, place, size):
     """Returns if a place in a config is the size of one layer inside alone."""
     config = copy.deepcopy(top.get_config())
-    place = config
-    for key in where[:-1]:
-        place = place[key]
-    place[where[-1]] = size + 1
     try:
+        _set(config, place, size + 1)
         made = type(top).from_config(copying.unbuilt(config))
         if not made.built:
             made.build_from_config(top.get_build_config())
@@ -819,12 +903,8 @@ def _is_size_of(top, layer, where, size):
             keras_private.all_layers(made),
             strict=True,
         )
-        changed = {
-            id(old)
-            for old, new in pairs
-            if _size(old) is not None and _size(old) != _size(new)
-        }
-    except Exception:  # whatever a layer says to another size
+        changed = {id(old) for old, new in pairs if _size(old) != _size(new)}
+    except Exception:  # whatever a layer says to another setting
         return False
     inside = {id(x) for x in keras_private.all_layers(layer)}
     return id(layer) in changed and changed <= inside
@@ -842,34 +922,33 @@ def _inner(layer):
 
 def _gates(layer):
     """Returns the number of gates of a recurrent layer; 0 for another."""
-    for kind, gates in _RECURRENT.items():
-        if isinstance(layer, kind):
-            return gates
-    return 0
+    found = [n for kind, n in _GATES.items() if isinstance(layer, kind)]
+    return (*found, 0)[0]
 
 
 def _stays_zero(layer):
     """Returns which units of a recurrent layer are 0 at all times.
 
-    Those whose candidate for a new state is: of an LSTM the cell's input, of a
-    GRU the new state, of a SimpleRNN the state itself.
+    Those whose candidate for the next state is always 0: an LSTM's input to
+    the cell, a GRU's new state, a SimpleRNN's state.
     """
     cell, units = layer.cell, layer.units
     start = 2 * units if _gates(layer) > 1 else 0
-    found = np.ones(units, bool)
     weights = [cell.kernel, cell.recurrent_kernel]
     weights += [cell.bias] if cell.use_bias else []
+    zero = np.full(units, bool(cell.activation(keras.ops.zeros(1))[0] == 0))
     for variable in weights:
         block = variable.numpy()[..., start : start + units]
-        found &= (block == 0).reshape(-1, units).all(axis=0)
-    zero = cell.activation(keras.ops.zeros((1,)))
-    return found & bool(zero[0] == 0)
+        zero &= (block == 0).reshape(-1, units).all(axis=0)
+    return zero
 
 
 def _kernel(layer):
+    """Returns the kernel with which a layer weighs its inputs, or `None`."""
     if _gates(layer):
         return layer.cell.kernel
-    return keras_private.kernel(layer) if activations.is_neuronal(layer) else 0
+    is_neuronal = activations.is_neuronal(layer)
+    return keras_private.kernel(layer) if is_neuronal else None
 
 
 def _holder(layer, kernel):
@@ -880,75 +959,33 @@ def _holder(layer, kernel):
     return layer
 
 
-def _all_fixed(numbers, fixed):
-    """Returns the entries in which all units are fixed, and there is one."""
-    known = np.append(fixed, True)
-    both = [known[each] for each in numbers]
-    is_unit = np.any([each >= 0 for each in numbers], axis=0)
-    return np.all(both, axis=0) & is_unit
+def _pads(layer):
+    """Returns if a layer reads zeros beside its input."""
+    is_conv = isinstance(layer, layer_kinds.CONVOLUTIONS)
+    is_wide = is_conv and math.prod(layer.kernel_size) > 1
+    return is_wide and layer.padding != "valid"
 
 
-def _any_gone(numbers, gone):
+def _any_of(numbers, gone):
+    """Returns the entries of which a unit goes."""
     known = np.append(gone, False)
     return np.any([known[each] for each in numbers], axis=0)
 
 
 def _neighbours(numbers):
     """Returns pairs of the units that share an entry, as arrays `(2, n)`."""
-    if len(numbers) < 2 or len({len(each) for each in numbers}) > 1:
-        return []
-    pairs, last = [], numbers[0]
-    for each in numbers[1:]:
-        both = (last >= 0) & (each >= 0)
-        pairs.append(np.stack([last[both], each[both]]))
-        last = np.where(each >= 0, each, last)
+    pairs, last = [], None
+    for each in numbers:
+        if last is not None and len(last) == len(each):
+            both = (last >= 0) & (each >= 0)
+            pairs.append(np.stack([last[both], each[both]]))
+            each = np.where(each >= 0, each, last)
+        last = each
     return pairs
 
 
-def _aligned(values, axis, like):
+def _aligned(values, axis, rank):
     """Returns values of one axis in a shape that goes with an array."""
-    shape = [1] * like.ndim
+    shape = [1] * rank
     shape[axis] = -1
     return np.reshape(values, shape)
-
-
-def _plus(bias, added):
-    """Returns a bias to which something is added, a GRU's in its first row."""
-    total = np.array(bias, "float64")
-    rows = total if total.ndim == 1 else total[0]
-    rows += added
-    return total.astype(bias.dtype)
-
-
-def _multiply_adds_of(layer, taken, result):
-    """Returns how often a call multiplies and adds for one example."""
-    layer = _inner(layer)
-    if isinstance(layer, keras.layers.Bidirectional):
-        both = (layer.forward_layer, layer.backward_layer)
-        return sum(_multiply_adds_of(x, taken, result) for x in both)
-    if isinstance(layer, keras.layers.RNN):
-        steps = taken[0].shape[1]
-        return steps * sum(
-            math.prod(weight.shape)
-            for weight in layer.weights
-            if "kernel" in weight.name
-        )
-    if isinstance(layer, layer_kinds.TRANSPOSED):
-        return math.prod(layer.kernel.shape) * math.prod(taken[0].shape[1:-1])
-    if isinstance(layer, layer_kinds.SEPARABLE):
-        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        size = sum(math.prod(kernel.shape) for kernel in kernels)
-        return size * math.prod(result.shape[1:-1])
-    kernel = keras_private.kernel(layer)
-    if kernel is None:
-        return 0
-    size = math.prod(kernel.shape)
-    if isinstance(layer, keras.layers.EinsumDense):
-        terms = layer.equation.replace(" ", "").split("->")[0].split(",")
-        letters = terms[0].replace("...", "")
-        shape = taken[0].shape[-len(letters) :] if letters else ()
-        pairs = zip(letters, shape)
-        several = [n for letter, n in pairs if letter not in terms[1]]
-        batch = 1 if len(letters) == len(taken[0].shape) else 0
-        return size * math.prod(several[batch:])
-    return size * math.prod(result.shape[1:-1])

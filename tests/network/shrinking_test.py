@@ -1,0 +1,402 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from keras import layers
+
+from modularity_tf.findings.neuron_selection import NeuronSelection
+from modularity_tf.network import activations, model_weights, shrinking
+
+
+def chain(*stack, shape=(4,)):
+    return keras.Sequential([keras.Input(shape), *stack], name="chain")
+
+
+def conv(filters, size=3, name="conv", **kwargs):
+    return layers.Conv2D(filters, size, name=name, **kwargs)
+
+
+def dense(units, name="hidden", activation="relu", **kwargs):
+    return layers.Dense(units, activation, name=name, **kwargs)
+
+
+def out():
+    return layers.Dense(2, name="out")
+
+
+def settled(model, seed=0):
+    """Gives biases and statistics values that training would."""
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        if "float" in variable.dtype:
+            low = 0.5 if "variance" in variable.path else -0.5
+            variable.assign(rng.uniform(low, 1.0, variable.shape))
+    return model
+
+
+def without_weights(model, units):
+    """Returns the model without kernels and biases of units, in place."""
+    weights = model_weights.model_weights(model)
+    for path, numbers in units.items():
+        for name in ("kernel", "bias"):
+            if f"{path}/{name}" in weights:
+                variable = weights[f"{path}/{name}"].variable
+                value = variable.numpy()
+                value[..., numbers] = 0.0
+                variable.assign(value)
+    return model
+
+
+def flags(model, units):
+    """Returns numbers of units as bool arrays by path."""
+    found = activations.neuron_layers(model, outputs=True)
+    return {
+        path: np.isin(np.arange(found[path].kernel.shape[-1]), numbers)
+        for path, numbers in units.items()
+    }
+
+
+def reason_of(found, path):
+    """Returns the only reason why units of a layer stay."""
+    (reason,) = found.stays[path]
+    return reason
+
+
+def inputs_of(model, rows=5):
+    rng = np.random.default_rng(3)
+    return [
+        rng.normal(size=(rows, *x.shape[1:])).astype("float32")
+        for x in model.inputs
+    ]
+
+
+class ShrinkingTestCase(parameterized.TestCase, tf.test.TestCase):
+    def shrunk(self, model, units, expected, **kwargs):
+        """Shrinks a model and checks outputs and numbers of units.
+
+        Args:
+            model: Model whose weights are set.
+            units: Dict from path to the numbers of units that go, or `None`.
+            expected: Dict from path to the number of units that stay.
+        """
+        if units is not None:
+            model = without_weights(model, units)
+            units = flags(model, units)
+        found = shrinking.shrink(model, units, **kwargs)
+        told = {path: found.units[path][1] for path in expected}
+        self.assertEqual(told, expected)
+        inputs = inputs_of(model)
+        one, other = (
+            keras.tree.flatten(each(inputs if len(inputs) > 1 else inputs[0]))
+            for each in (model, found.model)
+        )
+        for x, y in zip(one, other, strict=True):
+            self.assertAllClose(x, y, atol=1e-5, rtol=1e-5)
+        self.assertIs(type(found.model), type(model))
+        return found
+
+
+class ShrinkTest(ShrinkingTestCase):
+    def test_units_leave_with_the_rows_that_read_them(self):
+        model = settled(chain(dense(5), dense(4, "second"), out()))
+        found = self.shrunk(
+            model, {"hidden": [0, 3], "second": [1]}, {"hidden": 3, "second": 3}
+        )
+        kernel = model.get_layer("second").kernel.numpy()
+        expected = np.delete(np.delete(kernel, [0, 3], 0), 1, 1)
+        second = found.model.get_layer("second")
+        self.assertAllClose(second.kernel, expected)
+        self.assertEqual(second.units, 3)
+        self.assertEmpty(found.stays)
+
+    def test_a_constant_is_folded_into_the_next_bias(self):
+        for use_bias in (True, False):
+            model = settled(
+                chain(
+                    dense(3, activation="sigmoid"),
+                    layers.Dense(4, use_bias=use_bias, name="out"),
+                )
+            )
+            found = self.shrunk(model, {"hidden": [1]}, {"hidden": 2})
+            kernel = model.get_layer("out").kernel.numpy()
+            bias = model.get_layer("out").bias.numpy() if use_bias else 0.0
+            self.assertAllClose(
+                found.model.get_layer("out").bias, bias + 0.5 * kernel[1]
+            )
+
+    def test_a_network_of_convolutions_becomes_smaller(self):
+        model = settled(
+            chain(
+                conv(4, use_bias=False),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+                layers.MaxPooling2D(2),
+                layers.SpatialDropout2D(0.3),
+                conv(3, 2, "second", activation="elu"),
+                layers.Flatten(),
+                dense(5),
+                out(),
+                shape=(9, 9, 2),
+            )
+        )
+        found = self.shrunk(
+            model,
+            {"conv": [0, 2], "second": [1], "hidden": [4]},
+            {"conv": 2, "second": 2, "hidden": 4},
+        )
+        self.assertEqual(
+            found.model.get_layer("hidden").kernel.shape, (2 * 2 * 2, 4)
+        )
+
+    def test_one_constant_stands_for_others_where_a_convolution_pads(self):
+        model = settled(
+            chain(
+                conv(5, activation="sigmoid", padding="same"),
+                conv(3, name="second", padding="same"),
+                out(),
+                shape=(4, 4, 2),
+            )
+        )
+        found = self.shrunk(model, {"conv": [0, 1, 4]}, {"conv": 3})
+        ((reason, count),) = found.stays["conv"].items()
+        self.assertEqual(count, 1)
+        self.assertRegex(reason, "constant.* 'second' pads")
+
+    def test_no_unit_stands_for_a_single_one_that_is_zero(self):
+        model = settled(
+            chain(
+                conv(5, activation="relu", padding="same"),
+                conv(3, name="second", padding="same"),
+                out(),
+                shape=(4, 4, 2),
+            )
+        )
+        found = self.shrunk(model, {"conv": [0, 1, 4]}, {"conv": 2})
+        self.assertEmpty(found.stays)
+
+    def test_a_constant_before_zero_padding_stays(self):
+        model = settled(
+            chain(
+                conv(4, activation="sigmoid"),
+                layers.ZeroPadding2D(),
+                conv(3, name="second"),
+                out(),
+                shape=(5, 5, 1),
+            )
+        )
+        found = self.shrunk(model, {"conv": [2]}, {"conv": 4})
+        self.assertRegex(reason_of(found, "conv"), "second.*not at the edges")
+
+    def test_units_of_a_sum_go_where_both_do(self):
+        inputs = keras.Input((6, 6, 2))
+        x = conv(4, activation="relu")(inputs)
+        y = conv(4, name="inside", padding="same")(x)
+        y = layers.BatchNormalization(center=False)(y)
+        x = layers.ReLU()(layers.Add()([x, y]))
+        x = layers.GlobalAveragePooling2D()(x)
+        model = settled(keras.Model(inputs, out()(x)))
+        model.layers[3].moving_mean.assign(np.zeros(4))
+        found = self.shrunk(
+            model,
+            {"conv": [0, 1], "inside": [1, 2]},
+            {"conv": 3, "inside": 3},
+        )
+        self.assertRegex(reason_of(found, "inside"), "share their places")
+
+    def test_a_gate_goes_with_the_channel_that_it_scales(self):
+        inputs = keras.Input((4, 4, 2))
+        x = conv(4, 2, activation="relu")(inputs)
+        gate = layers.GlobalAveragePooling2D()(x)
+        gate = dense(3, "squeeze")(gate)
+        gate = dense(4, "excite", "sigmoid")(gate)
+        gate = layers.Reshape((1, 1, 4))(gate)
+        x = layers.Flatten()(layers.Multiply()([x, gate]))
+        model = settled(keras.Model(inputs, out()(x)))
+        self.shrunk(model, {"conv": [1]}, {"conv": 3, "excite": 3})
+
+    def test_concatenated_units_go_one_by_one(self):
+        inputs = keras.Input((4, 4, 2))
+        x = conv(3, 2, activation="relu")(inputs)
+        y = conv(2, name="grow", padding="same", activation="relu")(x)
+        x = layers.BatchNormalization()(layers.Concatenate()([x, y]))
+        x = layers.DepthwiseConv2D(2, depth_multiplier=2, activation="relu")(x)
+        x = layers.GlobalMaxPooling2D()(x)
+        model = settled(keras.Model(inputs, out()(x)))
+        found = self.shrunk(
+            model, {"conv": [2], "grow": [0]}, {"conv": 2, "grow": 1}
+        )
+        self.assertEqual(found.model.get_layer("out").kernel.shape, (6, 2))
+
+    @parameterized.named_parameters(
+        ("lstm", layers.LSTM),
+        ("gru", layers.GRU),
+        ("gru_of_old", lambda *a, **k: layers.GRU(*a, reset_after=False, **k)),
+        ("simple", layers.SimpleRNN),
+    )
+    def test_recurrent_layers_read_less_and_lose_units(self, kind):
+        model = settled(
+            chain(
+                dense(4, activation="sigmoid"),
+                kind(5, return_sequences=True, name="first"),
+                kind(4, name="last"),
+                out(),
+                shape=(3, 2),
+            )
+        )
+        without_weights(model, {"hidden": [0]})
+        for name, unit in (("first", 2), ("last", 3)):
+            for variable in model.get_layer(name).weights:
+                value = variable.numpy()
+                units = model.get_layer(name).units
+                value[..., unit::units] = 0.0
+                variable.assign(value)
+        self.shrunk(model, None, {"hidden": 3, "first": 4, "last": 3})
+
+    def test_both_directions_lose_the_same_units(self):
+        model = settled(
+            chain(
+                layers.Bidirectional(
+                    layers.LSTM(4, return_sequences=True), name="both"
+                ),
+                layers.TimeDistributed(dense(3, "each"), name="wrapper"),
+                layers.Flatten(),
+                out(),
+                shape=(3, 2),
+            )
+        )
+        both = model.get_layer("both")
+        for layer, units in (
+            (both.forward_layer, [0, 1, 2]),
+            (both.backward_layer, [1, 2, 3]),
+        ):
+            for variable in layer.weights:
+                value = variable.numpy().reshape(*variable.shape[:-1], 4, 4)
+                value[..., units] = 0.0
+                variable.assign(value.reshape(variable.shape))
+        without_weights(model, {"wrapper/each": [2]})
+        found = self.shrunk(model, None, {"wrapper/each": 2})
+        self.assertEqual(found.model.get_layer("both").forward_layer.units, 2)
+        self.assertEqual(found.model.get_layer("both").backward_layer.units, 2)
+
+    def test_attention_heads_go_that_add_a_constant_or_nothing(self):
+        inputs = keras.Input((3, 4))
+        x = dense(5)(inputs)
+        x = layers.MultiHeadAttention(4, 3, value_dim=2, name="attend")(x, x)
+        model = settled(keras.Model(inputs, out()(layers.Flatten()(x))))
+        attend = model.get_layer("attend")
+        value = attend.value_dense.kernel.numpy()
+        value[:, 0] = 0.0  # its bias stays
+        attend.value_dense.kernel.assign(value)
+        kernel = attend.output_dense.kernel.numpy()
+        kernel[2] = 0.0
+        attend.output_dense.kernel.assign(kernel)
+        without_weights(model, {"hidden": [1]})
+        found = self.shrunk(model, None, {"hidden": 4, "attend": 2})
+        self.assertEqual(found.model.get_layer("attend").num_heads, 2)
+        whole = shrinking.shrink(model, flags(model, {"hidden": [1]}))
+        self.assertEqual(whole.units["attend"], (4, 4))
+
+    def test_units_that_nothing_reads_go_with_all_before_them(self):
+        model = settled(chain(dense(4), dense(3, "second"), out()))
+        kernel = model.get_layer("out").kernel
+        kernel.assign(kernel.numpy() * np.array([[1.0], [0.0], [1.0]]))
+        second = model.get_layer("second").kernel
+        second.assign(
+            second.numpy() * (np.arange(3) == 1) ** np.eye(4)[0][:, None]
+        )
+        self.shrunk(model, None, {"hidden": 3, "second": 2})
+
+    def test_a_unit_that_reads_only_constants_is_one(self):
+        model = settled(
+            chain(dense(4, activation="tanh"), dense(3, "second"), out())
+        )
+        kernel = model.get_layer("second").kernel
+        value = kernel.numpy()
+        value[1:, 2] = 0.0  # reads unit 0 alone
+        kernel.assign(value)
+        without_weights(model, {"hidden": [0]})
+        self.shrunk(model, None, {"hidden": 3, "second": 2})
+
+    def test_layers_that_are_called_twice_lose_what_both_calls_can(self):
+        a, b = keras.Input((4,)), keras.Input((4,))
+        shared = dense(3, "shared")
+        left, right = dense(4, "left")(a), dense(4, "right")(b)
+        both = layers.Concatenate()([shared(left), shared(right)])
+        model = settled(keras.Model([a, b], out()(both)))
+        found = self.shrunk(
+            model,
+            {"left": [0, 1], "right": [1, 2], "shared": [0]},
+            {"left": 3, "right": 3, "shared": 2},
+        )
+        self.assertEqual(sum(found.stays["left"].values()), 1)
+
+    def test_models_inside_are_made_smaller_too(self):
+        inner = keras.Sequential(
+            [keras.Input((4,)), dense(5, "d"), dense(3, "e")], name="inner"
+        )
+        inputs = keras.Input((4,))
+        model = settled(
+            keras.Model(inputs, out()(inner(dense(4, "first")(inputs))))
+        )
+        found = self.shrunk(
+            model,
+            {"first": [3], "inner/d": [0, 1], "inner/e": [2]},
+            {"first": 3, "inner/d": 3, "inner/e": 2},
+        )
+        self.assertIsInstance(found.model.get_layer("inner"), keras.Sequential)
+
+    def test_mixed_units_stay(self):
+        model = settled(
+            chain(dense(4), layers.LayerNormalization(name="norm"), out())
+        )
+        found = self.shrunk(model, {"hidden": [2]}, {"hidden": 4})
+        self.assertRegex(reason_of(found, "hidden"), "they reach 'norm'")
+
+    def test_sizes_are_rounded_up_to_a_multiple(self):
+        inputs = keras.Input((6, 6, 2))
+        x = conv(12, activation="relu")(inputs)
+        x = layers.Add()([x, conv(12, 1, "inside", activation="relu")(x)])
+        x = conv(6, name="last", activation="relu")(x)
+        model = settled(
+            keras.Model(inputs, out()(layers.GlobalMaxPooling2D()(x)))
+        )
+        found = self.shrunk(
+            model,
+            {"conv": range(7), "inside": range(7), "last": [0, 1, 2]},
+            {"conv": 8, "inside": 8, "last": 4},
+            round_to=4,
+        )
+        self.assertEqual(found.stays["last"], {"`round_to` asks for them": 1})
+        whole = self.shrunk(model, {"last": [1]}, {"last": 6}, round_to=8)
+        self.assertEqual(whole.units["last"], (6, 6))
+
+    def test_a_layer_without_a_unit_left_is_refused(self):
+        model = settled(chain(dense(3), out()))
+        with self.assertRaisesRegex(ValueError, "'hidden'.*no unit left"):
+            self.shrunk(model, {"hidden": [0, 1, 2]}, {})
+
+    def test_subclassed_models_are_refused_by_name(self):
+        class Mine(keras.Model):
+            def call(self, inputs):
+                return inputs
+
+        model = Mine(name="mine")
+        model.build((None, 4))
+        with self.assertRaisesRegex(ValueError, "Mine 'mine' can't be shrunk"):
+            shrinking.shrink(model)
+
+    def test_the_output_layer_keeps_its_units(self):
+        model = settled(chain(dense(3), out()))
+        found = self.shrunk(model, {"out": [0]}, {"out": 2})
+        self.assertRegex(reason_of(found, "out"), "outputs of the model")
+
+    def test_the_model_stays_as_it_was(self):
+        model = settled(chain(dense(4), out()))
+        before = model.get_weights()
+        selection = NeuronSelection({"hidden": np.arange(4) < 2})
+        selection.shrink(model)
+        self.assertAllEqual(before[0], model.get_weights()[0])
+
+
+if __name__ == "__main__":
+    tf.test.main()
