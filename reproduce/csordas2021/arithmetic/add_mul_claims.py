@@ -102,6 +102,7 @@ def claims(records):
         [mean_accuracy(r, OTHER) for r in records],
         at_most=0.5,
         bounds=claim.SHARE,
+        paper="performance breaks down",
         null=[mean_accuracy(r, OWN) for r in records],
         null_is="the operation's own mask",
     )

@@ -54,6 +54,7 @@ def claims(records):
             [np.mean([t["accuracy"] for t in r["tasks"]]) for r in repeats],
             at_least=0.9,
             bounds=claim.SHARE,
+            source="own",
             null=[1 / r["classes"] for r in repeats],
             null_is="guessing",
             subject=f"free logits {logit:g}",

@@ -84,6 +84,10 @@ class ClaimsTest(parameterized.TestCase):
             paired["mean"], np.mean([1 - 0.4 / 0.6, 1 - 0.4 / 0.61])
         )
         self.assertEqual((paired["at_least"], paired["at_most"]), (0.3, 0.4))
+        for one in records:  # the paper's numbers are those of CIFAR-10
+            one["data"] = "MNIST"
+        other = checked(records)["dropout_deepens_drop"]
+        self.assertEqual((other["source"], other["at_most"]), ("own", None))
 
     def test_the_nulls_are_what_no_module_would_give(self):
         found = checked([record(target=0.5, other=0.1)])
