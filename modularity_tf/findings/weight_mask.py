@@ -17,6 +17,7 @@ from modularity_tf.findings import (
 )
 from modularity_tf.network import (
     activations,
+    constraints,
     copying,
     model_weights,
     shrinking,
@@ -220,6 +221,46 @@ class WeightMask(part_set.PartSet):
         """
         return (~self).apply(model, inputs=inputs)
 
+    def keep_zeros(
+        self, model: keras.Model, *, inputs: Any = None
+    ) -> keras.Model:
+        """Returns `apply(model)` with removed weights that stay at zero.
+
+        `compile` and `fit` train the weights that are left, with any
+        optimizer: a constraint sets the others to zero after each step. A
+        constraint that a weight has already stays. A `.keras` file has the
+        constraints; import `modularity_tf` before you read it.
+
+        >>> kernel = model.get_layer("hidden").kernel.numpy()
+        >>> large = mtf.WeightMask({"hidden/kernel": abs(kernel) > 0.1})
+        >>> sparse = large.keep_zeros(model)
+        >>> sparse.compile("adam", "sparse_categorical_crossentropy")
+        >>> history = sparse.fit(images, labels, verbose=0)
+        >>> tuned = sparse.get_layer("hidden").kernel.numpy()
+        >>> bool((tuned[~large.values["hidden/kernel"]] == 0).all())
+        True
+
+        Args:
+            model: As in `apply`.
+            inputs: As in `apply`.
+
+        Returns:
+            A plain Keras model, not compiled.
+
+        Raises:
+            ValueError: As in `apply`; and if a `.keras` file would not have
+                the constraint of a weight, as one inside of
+                `MultiHeadAttention`, by its path.
+        """
+        made = self.apply(model, inputs=inputs)
+        copies = model_weights.model_weights(made)
+        paths = model_weights.model_weights(model)
+        names = dict(zip(paths, copies, strict=True))
+        constraints.keep_zeros(
+            made, {names[path]: value for path, value in self.values.items()}
+        )
+        return made
+
     def shrink(
         self, model: keras.Model, *, round_to: int = 1, inputs: Any = None
     ) -> smaller_model.SmallerModel:
@@ -229,7 +270,8 @@ class WeightMask(part_set.PartSet):
         weight, so that they put out a constant, which the next layer's bias
         takes in; or no outgoing one. Those are neurons, channels, units of
         LSTM, GRU and SimpleRNN layers, and heads of `MultiHeadAttention`.
-        `NeuronSelection.shrink` says what stays.
+        `NeuronSelection.shrink` says what stays. The constraints of
+        `keep_zeros` are not in the smaller model.
 
         >>> kernel = model.get_layer("hidden").kernel.numpy()
         >>> large = abs(kernel).sum(axis=0) > 2.5  # units with large weights
