@@ -494,6 +494,36 @@ def compare(s):
             raise Wrong(f"{row}: in truth {expected}")
 
 
+def shrink(s):
+    off = {p: v for p, v in s.first.values.items() if v.any()}
+    small = (~mtf.NeuronSelection(off)).shrink(s.model)
+    values = {path: (flags, activated_by(0.0)) for path, flags in off.items()}
+    with forced(s.model, values):
+        expected = s.outputs()
+    _check_outputs(s, small.model, expected)
+    sizes = {each.layer: each for each in small.layers}
+    for path, flags in off.items():
+        before, after = sizes[path].units
+        gone = flags.sum() - sum(sizes[path].stays.values())
+        if before != flags.size or after > before - gone:
+            raise Wrong(f"{path!r} has {after} units, {sizes[path].stays}")
+    kernels = {
+        path: weight.variable.shape
+        for path, weight in model_weights.model_weights(small.model).items()
+    }
+    for path, kernel in activations.kernel_paths(s.model).items():
+        if kernel in kernels and kernels[kernel][-1] != sizes[path].units[1]:
+            raise Wrong(f"{kernel!r} has the shape {kernels[kernel]}")
+    if s.entry.thorough:
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "small.keras")
+            small.model.save(file)
+            loaded = keras.models.load_model(file, safe_mode=False)
+        _check_outputs(s, loaded, expected)
+    stays = small.stays
+    return f"stay in {', '.join(stays)}" if stays else ""
+
+
 def save_findings(s):
     both = on_and_off(s)
     with tempfile.TemporaryDirectory() as folder:
@@ -556,6 +586,7 @@ OPERATIONS = (
     weights_of_neurons,
     units_of_weights,
     compare,
+    shrink,
     save_findings,
     save_copy,
     untrained_twin,

@@ -27,6 +27,7 @@ COPIES = (  # operations that return a changed copy of the model
     "keep_neurons",
     "force_neurons",
     "remove_neurons",
+    "shrink",
     "save_copy",
     "untrained_twin",
     "export",
@@ -872,6 +873,8 @@ NETWORKS = (
     Entry(
         "keras_hub_vit",
         vit,
+        # From its own configuration Keras does not make it.
+        refused={"shrink": "vit/vit_patching_and_embedding"},
         mixed={
             "vit/vit_patching_and_embedding/patch_embedding": "ln_1",
             "vit/vit_encoder/transformer_block_1/mlp/dense_1": "encoder/ln",
@@ -955,6 +958,7 @@ FORMATS = (
                     "keep_neurons",
                     "force_neurons",
                     "remove_neurons",
+                    "shrink",
                     "weights_of_neurons",
                     "units_of_weights",  # no kernel can be masked
                     "compare",
@@ -1127,13 +1131,21 @@ AWKWARD = (
     Entry(
         "monte_carlo_dropout",
         lambda: chain(hidden(8), AlwaysDropout(0.1, seed=1), out()),
+        refused={"shrink": "always_dropout.* draw numbers in every call"},
         noise=0.3,
     ),
-    Entry("subclassed", lambda: called(Configured(4))),
+    Entry(
+        "subclassed",
+        lambda: called(Configured(4)),
+        refused={"shrink": "Configured 'configured.*can't be shrunk"},
+    ),
     Entry(
         "subclassed_without_config",
         lambda: called(Unconfigured(4)),
-        refused=all_of(COPIES, "'mine'.*get_config"),
+        refused={
+            **all_of(COPIES, "'mine'.*get_config"),
+            "shrink": "Unconfigured 'mine' can't be shrunk",
+        },
     ),
     Entry(
         "functional_with_own_call",

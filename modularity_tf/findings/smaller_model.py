@@ -192,8 +192,8 @@ def shrunk(
             LayerSizes(
                 path,
                 found.units.get(path),
-                tuple(each.get(path, 0) for each in parameters),
-                tuple(each.get(path, 0) for each in counts),
+                (parameters[0].get(path, 0), parameters[1].get(path, 0)),
+                (counts[0].get(path, 0), counts[1].get(path, 0)),
                 found.stays.get(path, {}),
             )
             for path in sorted(paths, key=lambda p: order.get(p, len(order)))

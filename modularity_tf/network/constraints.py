@@ -44,7 +44,7 @@ class KeepZeros(keras.constraints.Constraint):
         return value
 
     def get_config(self) -> dict[str, Any]:
-        bits = base64.b64encode(np.packbits(self.kept)).decode()
+        bits = base64.b64encode(np.packbits(self.kept).tobytes()).decode()
         return {
             "kept": {"shape": [*self.kept.shape], "bits": bits},
             "constraint": keras.constraints.serialize(self.constraint),

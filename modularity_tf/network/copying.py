@@ -179,11 +179,25 @@ def resized(
     close = _CLOSE_HALF if any("16" in kind for kind in kinds) else _CLOSE
     difference = _difference(expected, _outputs(made, inputs), close)
     if difference is not None:
+        drawing = _drawing(model, inputs)
+        why = f"; {drawing} draw numbers in every call" if drawing else ""
         raise ValueError(
             f"{model.name!r} can't be made with layers of other sizes: it "
-            f"computes something else then, {difference}."
+            f"computes something else then, {difference}{why}."
         )
     return made
+
+
+def _drawing(model, inputs):
+    """Returns the paths of layers that change what they hold in a call."""
+    with keras.StatelessScope() as scope:
+        model(inputs, training=False)
+        return [
+            path
+            for path, layer in activations.layers_of(model).items()
+            for variable in keras_private.own_variables(layer)
+            if scope.get_current_value(variable) is not None
+        ]
 
 
 class _Resizing:

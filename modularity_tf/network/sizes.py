@@ -20,7 +20,7 @@ def parameters(model: keras.Model) -> dict[str, int]:
         layers share counts once.
     """
     found: dict[str, int] = collections.defaultdict(int)
-    seen = set()
+    seen: set[int] = set()
     for path, layer in activations.layers_of(model).items():
         seeds = {id(x.state) for x in keras_private.seed_generators(layer)}
         for variable in keras_private.own_variables(layer):
