@@ -7,11 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from unittest import mock
 
 import tensorflow as tf
 
 from reproduce import cifar_ablation
-from reproduce.publishing import experiment
+from reproduce.publishing import experiment, results
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = cifar_ablation.EXPERIMENT.config(
@@ -57,6 +58,7 @@ class KilledRunTest(tf.test.TestCase):
         undisturbed = dataclasses.replace(
             TINY, output_dir=f"{folder}/undisturbed"
         )
+        self.enterContext(mock.patch.object(results, "show"))  # no figures
         records = []
         for config in (undisturbed, disturbed):
             experiment.carry_out(cifar_ablation.EXPERIMENT, config)
