@@ -11,7 +11,8 @@ is a value: print it, or use its summary, table, plot, save and load. Findings
 also have provenance and check_fits. Sets of weights or neurons have | & - ~,
 overlap, shuffled, apply, remove_from, and shrink, which returns a SmallerModel.
 
-Below these functions: weight_scores (rankings of weights without training);
+Below these functions: weight_scores (rankings of weights without training) and
+mask_of_scores (the mask of the highest, an answer in one pass over the data);
 MaskedModel and ScoredModel (masks in training); the optimizer DeepR with
 layers.SparseDense and layers.SparseRecurrent (connections that move in
 training); layers.MaskedDense and layers.MaskedConv2D; the callback
@@ -43,6 +44,7 @@ from modularity_tf.masking.alpha_search import NoMaskError as NoMaskError
 from modularity_tf.masking.find_weights import find_weights as find_weights
 from modularity_tf.masking.masked_model import MaskedModel as MaskedModel
 from modularity_tf.masking.scored_model import ScoredModel as ScoredModel
+from modularity_tf.masking.weight_scores import mask_of_scores as mask_of_scores
 from modularity_tf.masking.weight_scores import weight_scores as weight_scores
 from modularity_tf.neurons.find_neurons import find_neurons as find_neurons
 from modularity_tf.structure.deep_r import DeepR as DeepR

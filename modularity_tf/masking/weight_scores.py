@@ -146,61 +146,101 @@ def weight_scores(
     return {path: values.astype("float32") for path, values in found.items()}
 
 
-def top_weights(
+def mask_of_scores(
     scores: Mapping[str, np.ndarray],
     *,
-    share: float,
+    keep: float,
     scope: Literal["model", "weight"] = "model",
+    model: keras.Model | None = None,
 ) -> weight_mask.WeightMask:
-    """Returns the weights with the highest scores.
+    """Returns the mask that keeps the weights with the highest scores.
+
+    The answer of a one-shot method: nothing is trained, and the mask has the
+    size that is asked for. It is as good as its scores, and a score judges a
+    weight alone, while all others are there. Two parts of a network that
+    cancel each other show what scores can't see: the loss rises without one of
+    them, so their weights have the highest scores, and the task needs neither.
+    `find_weights` removes weights together, and removes both parts.
+
+    >>> scores = mtf.weight_scores(model, (images, labels))
+    >>> mask = mtf.mask_of_scores(scores, keep=0.25, model=model)
+    >>> mask.keep_fraction
+    0.25
+    >>> pruned = mask.apply(model)  # a plain Keras model
 
     Args:
-        scores: Dict from weight path to array, as `weight_scores` returns it.
-        share: Float in (0, 1], rounded to a whole number of weights, at least
-            one.
+        scores: Dict from weight path to float array, higher for weights that
+            matter more, as `weight_scores` returns it.
+        keep: Float in (0, 1], the share of all weights with scores to keep,
+            rounded to a whole number of weights, at least one. Of equal scores
+            the first are kept, in the order of `scores`.
         scope: "model": the highest of all; or "weight": of each tensor.
+        model: Built `keras.Model` that the scores are of; with it, the mask
+            knows by its provenance which model it fits. `None` leaves that
+            out.
 
     Returns:
-        `WeightMask`.
+        `WeightMask` over the weights of `scores`, which are its `scores`.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is not as above, a score is NaN or infinite,
+            or the scores do not fit the model.
     """
-    share = checks.number("share", share, above=True, most=1)
+    keep = checks.number("keep", keep, above=True, most=1)
     if scope not in ("model", "weight"):
         raise ValueError(f"`scope` must be model or weight, got {scope!r}.")
-    groups = [[*scores]] if scope == "model" else [[path] for path in scores]
+    arrays = {
+        path: values.astype("float32")
+        for path, values in _arrays("`scores` must be", scores).items()
+    }
+    provenance: dict[str, Any] = {
+        "method": "highest scores",
+        "keep": keep,
+        "scope": scope,
+    }
+    if model is not None:
+        provenance["model"] = model.name
+        provenance["model_fingerprint"] = model_weights.fingerprint(model)
+    groups = [[*arrays]] if scope == "model" else [[path] for path in arrays]
     values: dict[str, np.ndarray] = {}
     for paths in groups:
-        ranks = {path: tf.constant(scores[path], "float32") for path in paths}
-        size = sum(int(np.prod(rank.shape)) for rank in ranks.values())
-        kept = mask_sampling.top_scores(ranks, max(1, round(share * size)))
+        ranks = {path: tf.constant(arrays[path]) for path in paths}
+        size = sum(arrays[path].size for path in paths)
+        kept = mask_sampling.top_scores(ranks, max(1, round(keep * size)))
         values |= {p: ops.convert_to_numpy(mask) for p, mask in kept.items()}
-    provenance = {"share": share, "scope": scope}
-    return weight_mask.WeightMask(
-        {path: values[path] for path in scores}, provenance
+    mask = weight_mask.WeightMask(
+        {path: values[path] for path in arrays}, provenance, arrays
     )
+    if model is not None:
+        mask.check_fits(model)
+    return mask
 
 
 def _checked(found, weights):
     """Returns what a user's function says of weights, or refuses it."""
+    arrays = _arrays("`method` must return", found)
     shapes = {path: weight.shape for path, weight in weights.items()}
-    if not isinstance(found, Mapping) or not found:
-        raise ValueError(
-            "`method` must return a dict from weight path to array, got "
-            f"{found!r}."
-        )
-    arrays = {path: np.asarray(values) for path, values in found.items()}
     for path, array in arrays.items():
         if array.shape != shapes.get(path):
             raise ValueError(
                 f"`method` returned scores of shape {array.shape} for "
                 f"{path!r}; the weights to score are {shapes}."
             )
+    return arrays
+
+
+def _arrays(due, scores):
+    """Returns scores as arrays, or refuses what is no dict of finite ones."""
+    if not isinstance(scores, Mapping) or not scores:
+        raise ValueError(
+            f"{due} a dict from weight path to array, got {scores!r}."
+        )
+    arrays = {path: np.asarray(values) for path, values in scores.items()}
+    for path, array in arrays.items():
         if array.dtype.kind not in "iufb" or not np.isfinite(array).all():
             raise ValueError(
-                f"The scores that `method` returned for {path!r} must be "
-                "finite numbers."
+                f"{due} finite numbers for each weight; those of {path!r} are "
+                "not."
             )
     return arrays
 

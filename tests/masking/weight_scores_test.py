@@ -5,6 +5,7 @@ from absl.testing import parameterized
 
 from modularity_tf.findings import weight_mask
 from modularity_tf.masking import weight_scores
+from modularity_tf.network import model_weights
 from tests import small_models
 
 RNG = np.random.default_rng(0)
@@ -169,7 +170,7 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         (
             "nan",
             {"method": lambda m, d: {"d/kernel": np.full((3, 2), np.inf)}},
-            "'d/kernel' must be finite",
+            "finite numbers .* 'd/kernel'",
         ),
         ("no_data", {"data": None}, "`method`='gradient' needs `data`"),
         ("no_loss", {"loss": None}, "`loss` must be one loss"),
@@ -298,29 +299,103 @@ class PrecisionTest(parameterized.TestCase, tf.test.TestCase):
             )
 
 
-class TopWeightsTest(tf.test.TestCase):
+class MaskOfScoresTest(parameterized.TestCase, tf.test.TestCase):
     SCORES = {
         "a": np.array([[1.0, 9.0], [3.0, 2.0]]),
         "b": np.array([8.0, 7.0]),
     }
 
-    def test_are_the_highest_of_all_or_of_each_tensor(self):
-        found = weight_scores.top_weights(self.SCORES, share=0.5)
+    def test_keeps_the_highest_of_all_or_of_each_tensor(self):
+        found = weight_scores.mask_of_scores(self.SCORES, keep=0.5)
         self.assertAllEqual(found.values["a"], [[False, True], [False, False]])
         self.assertAllEqual(found.values["b"], [True, True])
-        found = weight_scores.top_weights(
-            self.SCORES, share=0.5, scope="weight"
+        found = weight_scores.mask_of_scores(
+            self.SCORES, keep=0.5, scope="weight"
         )
         self.assertAllEqual(found.values["a"], [[False, True], [True, False]])
         self.assertAllEqual(found.values["b"], [True, False])
-        self.assertEqual(found.provenance, {"share": 0.5, "scope": "weight"})
+        self.assertEqual(
+            found.provenance,
+            {"method": "highest scores", "keep": 0.5, "scope": "weight"},
+        )
+        for path, values in self.SCORES.items():
+            self.assertAllEqual(found.scores[path], values)
+
+    @parameterized.parameters(0.001, 0.1, 0.3, 0.5, 0.77, 1.0)
+    def test_the_size_is_right_to_one_weight_whatever_the_ties(self, keep):
+        scores = {"a": np.ones((3, 5)), "b": np.array([2.0, 1.0, 1.0, 0.0])}
+        found = weight_scores.mask_of_scores(scores, keep=keep)
+        kept = sum(int(v.sum()) for v in found.values.values())
+        self.assertLessEqual(abs(kept - max(1, 19 * keep)), 0.5)
+        again = weight_scores.mask_of_scores(scores, keep=keep)
+        self.assertEqual(found, again)
+        flat = found.values["a"].ravel()  # of equal scores the first
+        self.assertAllEqual(flat, np.sort(flat)[::-1])
+
+    def test_of_a_model_it_knows_which(self):
+        model = linear()
+        scores = weight_scores.weight_scores(model, method="magnitude")
+        mask = weight_scores.mask_of_scores(scores, keep=0.5, model=model)
+        self.assertEqual(
+            mask.provenance["model_fingerprint"],
+            model_weights.fingerprint(model),
+        )
+        self.assertAllEqual(
+            mask.apply(model).get_weights()[0], [[1, -2], [0, 0], [3, 0]]
+        )
+        with self.assertRaisesRegex(ValueError, "does not fit the model"):
+            weight_scores.mask_of_scores(self.SCORES, keep=0.5, model=model)
+
+    @parameterized.parameters(
+        "magnitude",
+        "gradient",
+        "integrated_gradients",
+        "activation",
+        "ablation",
+    )
+    def test_no_score_sees_a_pair_that_cancels(self, method):
+        # The output is the input, by way of one hidden unit. Two others take
+        # it five times as strongly, and cancel each other.
+        model = keras.Sequential(
+            [
+                keras.Input((1,)),
+                keras.layers.Dense(3, use_bias=False, name="hidden"),
+                keras.layers.Dense(1, use_bias=False, name="out"),
+            ]
+        )
+        model.set_weights([np.array([[1, 5, 5]]), np.array([[1], [1], [-1]])])
+        needed = weight_mask.WeightMask(
+            {
+                "hidden/kernel": np.array([[1, 0, 0]], bool),
+                "out/kernel": np.array([[1], [0], [0]], bool),
+            }
+        )
+        x = X[:, :1]
+        self.assertAllClose(needed.apply(model)(x), x)
+        y = x + 0.1 * RNG.normal(size=(40, 1))
+        scores = weight_scores.weight_scores(
+            model, (x, y), method=method, loss="mse"
+        )
+        useful, *pair = scores["hidden/kernel"][0]
+        self.assertGreater(min(pair), useful)
+        mask = weight_scores.mask_of_scores(
+            scores, keep=needed.keep_fraction, model=model
+        )
+        self.assertEqual(mask.sharing(needed), 0)
 
     def test_refuses(self):
-        for share in (0.0, 1.1):
-            with self.assertRaisesRegex(ValueError, "`share` must be"):
-                weight_scores.top_weights(self.SCORES, share=share)
+        for keep in (0.0, 1.1):
+            with self.assertRaisesRegex(ValueError, "`keep` must be"):
+                weight_scores.mask_of_scores(self.SCORES, keep=keep)
         with self.assertRaisesRegex(ValueError, "`scope` must be"):
-            weight_scores.top_weights(self.SCORES, share=0.5, scope="layer")
+            weight_scores.mask_of_scores(self.SCORES, keep=0.5, scope="layer")
+        for scores, message in (
+            ({}, "`scores` must be a dict"),
+            ([1.0], "`scores` must be a dict"),
+            ({"a": np.array([1.0, np.nan])}, "finite numbers .* 'a'"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                weight_scores.mask_of_scores(scores, keep=0.5)
 
 
 if __name__ == "__main__":

@@ -265,5 +265,5 @@ def extract(
     share = sum(int(v.sum()) for v in needed.values()) / sum(
         v.size for v in needed.values()
     )
-    found = weight_scores.top_weights(scores, share=share)
+    found = weight_scores.mask_of_scores(scores, keep=share)
     return WeightMask(dict(found.values), {"method": method, "seed": seed})
