@@ -80,7 +80,7 @@ def carry_out(
     if config.stage == "figures":
         run.check_results()  # before the folder is made
         with run:
-            results.show(run, experiment.draw, experiment.tables)
+            _show(experiment, run)
         return run
     run.console.print(config.text(), highlight=False, soft_wrap=True)
     records = experiment.plan(run)
@@ -99,8 +99,12 @@ def carry_out(
         if is_shared:
             engine.carry_out(experiment.plan, run)
         results.write(run, run.carry_out(records), experiment.claims)
-        results.show(run, experiment.draw, experiment.tables)
+        _show(experiment, run)
     return run
+
+
+def _show(experiment, run):
+    results.show(run, experiment.draw, experiment.tables, experiment.claims)
 
 
 def main(

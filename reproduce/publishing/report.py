@@ -119,6 +119,9 @@ def load(
     if experiment is None:
         raise ValueError(f"{file} does not tell its experiment.")
     experiment = archive.experiment_of(experiment, experiments)
+    if folder is not None:  # archives are written anew when a rule changes
+        claims = experiment.claims(results["records"]).checked()
+        results = {**results, "claims": claims}
     return Reported(name, experiment, results)
 
 

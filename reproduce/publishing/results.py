@@ -49,8 +49,12 @@ def show(
     run: Run,
     draw: Callable[[Any], Mapping[str, figure.Figure]],
     tables: Callable[[Any], list[Table]],
+    claims: Callable[[Any], claim.Claims],
 ) -> None:
     """Draws the figures from results.json, and prints tables and claims.
+
+    All are computed from its records, so that an older run is judged as the
+    code judges by now.
 
     Figures go to PNG and PDF files and to TensorBoard's first page, claims
     and configuration to its text tab.
@@ -59,16 +63,17 @@ def show(
         run: A run that has a results.json.
         draw: Function from the records to figures by name.
         tables: Function from the records to tables.
+        claims: Function from the records to the claims.
 
     Raises:
         ValueError: If there is no results.json, or it is damaged.
     """
     path = run.check_results()
     folder, results = path.parent, read_results(path)
-    console, claims = run.console, results["claims"]
+    console, checked = run.console, claims(results["records"]).checked()
     logs = folder / "logs" / "figures"
     with tf.summary.create_file_writer(str(logs)).as_default(step=0):
-        _write_texts(results)
+        _write_texts(results, checked)
         for name, fig in draw(results["records"]).items():
             file = folder / f"{name}.png"
             plots.save(fig, file)
@@ -77,9 +82,9 @@ def show(
             console.print(f"drawn: {name}.png", highlight=False)
     for each in tables(results["records"]):
         console.print(each.as_rich())
-    if claims:
-        console.print(wording.table(claims))
-        console.print(wording.tally(claims), highlight=False)
+    if checked:
+        console.print(wording.table(checked))
+        console.print(wording.tally(checked), highlight=False)
     console.print(
         f"{path}; tensorboard --logdir {run.folder}, or for figures and "
         f"claims alone --logdir {logs}",
@@ -87,9 +92,9 @@ def show(
     )
 
 
-def _write_texts(results):
+def _write_texts(results, claims):
     """Writes claims and configuration to TensorBoard."""
-    if claims := results["claims"]:
+    if claims:
         lines = [wording.tally(claims), "", *wording.markdown(claims)]
         tf.summary.text("claims", "\n".join(lines))
     settings = {**results["config"], **results.get("versions", {})}

@@ -137,7 +137,7 @@ def counted(claims: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         one
         for one in claims
-        if not one["marks"] and one["verdict"] != claim.NOT_MEASURED
+        if not one.get("marks") and one["verdict"] != claim.NOT_MEASURED
     ]
 
 

@@ -39,7 +39,7 @@ class ArchiveTest(tf.test.TestCase):
         with run:
             if finish:
                 results.write(run, run.carry_out(records), toy.claims)
-                results.show(run, toy.draw, toy.EXPERIMENT.tables)
+                results.show(run, toy.draw, toy.EXPERIMENT.tables, toy.claims)
             else:
                 run.result(run.stages["seed0/work"])
         return run.folder

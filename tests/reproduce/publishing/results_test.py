@@ -26,14 +26,16 @@ class ResultsTest(tf.test.TestCase):
         return Run(config, "name")
 
     def show(self, draw=toy.draw, **changes):
-        results.show(self.planned(**changes), draw, toy.EXPERIMENT.tables)
+        results.show(
+            self.planned(**changes), draw, toy.EXPERIMENT.tables, toy.claims
+        )
 
     def finish(self, xs=(0.5,), draw=toy.draw, **changes):
         run = self.planned(**changes)
         records = [{"x": {"x": x}} for x in xs]
         with run:
             results.write(run, records, toy.claims)
-            results.show(run, draw, toy.EXPERIMENT.tables)
+            results.show(run, draw, toy.EXPERIMENT.tables, toy.claims)
         return run.folder
 
     def read(self, path):
@@ -135,6 +137,16 @@ class ResultsTest(tf.test.TestCase):
         draw = mock.Mock(return_value={})
         self.show(draw, seeds=(1,))
         draw.assert_called_once_with([{"x": {"x": 2}}])
+
+    def test_an_older_run_is_judged_as_the_code_judges_by_now(self):
+        path = self.finish(xs=(0.5, 0.6), seeds=(0, 1)) / "results.json"
+        older = {**self.read(path), "claims": [{"verdict": "agrees"}]}
+        path.write_text(json.dumps(older))
+        run = self.planned(seeds=(0, 1))
+        with mock.patch.object(run.console, "print") as printed:
+            results.show(run, toy.draw, toy.EXPERIMENT.tables, toy.claims)
+        told = [str(call.args[0]) for call in printed.call_args_list]
+        self.assertIn("1 claims; our threshold: 1 undetermined", told)
 
     def test_figures_before_any_run_are_refused(self):
         with self.assertRaisesRegex(
