@@ -13,6 +13,7 @@ import rich.table
 from modularity_tf import checks
 from modularity_tf.findings import finding
 from modularity_tf.network import (
+    activations,
     example_inputs,
     shrinking,
     sizes,
@@ -184,8 +185,7 @@ def shrunk(
     both = (model, found.model)
     parameters = [sizes.parameters(each) for each in both]
     counts = [sizes.multiply_adds(each, inputs) for each in both]
-    paths = dict.fromkeys([*found.units, *parameters[0], *counts[0]])
-    order = {path: i for i, path in enumerate(parameters[0])}
+    sized = {*found.units, *parameters[0], *counts[0]}
     return SmallerModel(
         found.model,
         tuple(
@@ -196,7 +196,8 @@ def shrunk(
                 (counts[0].get(path, 0), counts[1].get(path, 0)),
                 found.stays.get(path, {}),
             )
-            for path in sorted(paths, key=lambda p: order.get(p, len(order)))
+            for path in activations.layers_of(model)
+            if path in sized
         ),
     )
 

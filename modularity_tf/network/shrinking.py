@@ -257,8 +257,7 @@ class _Parts:
                 *([(cell.bias, -1, gates)] if cell.use_bias else []),
             ]
         else:
-            kernel = keras_private.kernel(layer)
-            size = layer.units if kernel is None else kernel.shape[-1]
+            kernel, size = keras_private.kernel(layer), _size(layer)
             own = [x for x in keras_private.own_weights(layer) if x.shape]
             own = [x for x in own if x.shape[-1] == size and x is not kernel]
             cuts = [(x, -1, 1) for x in (kernel, *own)]  # a bias, a mask
@@ -610,7 +609,7 @@ class _Going:
                 need(
                     [x[uneven] for x in read.units],
                     f"what they put out gets to {name} as a constant, but "
-                    "not at the edges",
+                    "not the same everywhere",
                 )
                 constant = heard & read.even & (read.values != 0)
                 constant = [x[constant] for x in read.units]

@@ -22,11 +22,13 @@ def parameters(model: keras.Model) -> dict[str, int]:
     found: dict[str, int] = collections.defaultdict(int)
     seen: set[int] = set()
     for path, layer in activations.layers_of(model).items():
-        seeds = {id(x.state) for x in keras_private.seed_generators(layer)}
-        for variable in keras_private.own_variables(layer):
-            if id(variable) not in seen | seeds:
-                seen.add(id(variable))
-                found[path] += math.prod(variable.shape)
+        is_whole = isinstance(layer, keras.layers.RNN)  # with its cell
+        for inner in keras_private.all_layers(layer) if is_whole else [layer]:
+            seeds = {id(x.state) for x in keras_private.seed_generators(inner)}
+            for variable in keras_private.own_variables(inner):
+                if id(variable) not in seen | seeds:
+                    seen.add(id(variable))
+                    found[path] += math.prod(variable.shape)
     return dict(found)
 
 
