@@ -30,7 +30,7 @@ from reproduce.running import training
 
 _LABEL = re.compile("(?:fig0*)?([^_]*)")  # of fig06a_relative_drop: 6a
 _PART = re.compile(
-    r"(<!-- results: (\w+) ?(.*?) -->)(.*?)(<!-- end -->)", re.DOTALL
+    r"(<!-- results: (\w+)(?: ([^>\n]*))? -->)(.*?)(<!-- end -->)", re.DOTALL
 )
 
 
@@ -60,7 +60,7 @@ def filled(
     """
 
     def fill(match):
-        start, kind, arguments, _, end = match.groups()
+        start, kind, arguments, _, end = match.groups(default="")
         try:
             match kind:
                 case "papers":

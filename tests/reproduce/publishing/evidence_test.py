@@ -111,6 +111,15 @@ class FilledTest(parameterized.TestCase):
         self.assertNotEqual(once, text)
         self.assertEqual(self.filled(once), once)
 
+    def test_a_part_without_arguments_ends_where_it_ends(self):
+        text = "<!-- results: tallies -->\n<!-- end -->\nfirst\n"
+        text += "<!-- results: earlier -->\n<!-- end -->\nlast\n"
+        found = self.filled(text)
+        self.assertEqual(self.filled(found), found)
+        tallies, rest = found.split("<!-- end -->\nfirst\n")
+        self.assertIn("whose threshold", tallies)
+        self.assertEndsWith(rest, "<!-- end -->\nlast\n")
+
     def test_a_number_of_a_claim(self):
         self.assertEqual(self.part("mean toy_small sharing"), "30 %")
         # 0.3 +- 4.303 * 0.1 / sqrt(3)
