@@ -34,6 +34,7 @@ from modularity_tf import layers as layers
 from modularity_tf import soundness as soundness
 from modularity_tf.comparing import compare as compare
 from modularity_tf.findings.comparison import Comparison as Comparison
+from modularity_tf.findings.mask_path import MaskPath as MaskPath
 from modularity_tf.findings.neuron_selection import (
     NeuronSelection as NeuronSelection,
 )

@@ -385,6 +385,37 @@ def alpha_search(
     return fig
 
 
+def performance_by_size(
+    levels: Sequence[Mapping[str, Any]], title: str = ""
+) -> figure.Figure:
+    """Draws the performance of masks against the share of weights they keep.
+
+    Args:
+        levels: Dicts, those of a `MaskPath`.
+        title: Stands above the axes.
+    """
+    levels = sorted(levels, key=lambda level: level["keep_fraction"])
+    sizes = [100 * level["keep_fraction"] for level in levels]
+    shares = np.array([100 * level["on_scale"] for level in levels])
+    spans = np.array(
+        [level.get("interval") or 2 * [level["on_scale"]] for level in levels]
+    ).reshape(-1, 2)
+    fig = new_figure(7.0, 4.0)
+    ax = fig.subplots()
+    bars = np.abs(100 * spans.T - shares)
+    ax.errorbar(sizes, shares, bars, marker="o", capsize=2, color=color(0))
+    if sizes and min(sizes) > 0:
+        ax.set_xscale("log")
+    ax.grid(alpha=0.3)
+    ax.set(xlabel="weights kept [%]", ylabel="performance [%]", title=title)
+    explain(
+        fig,
+        "Performance on validation data, from 0, nothing, to 100, the whole "
+        "model. Bars are 95 % confidence intervals.",
+    )
+    return fig
+
+
 def keep_probabilities(
     histograms: Mapping[str, Mapping[str, Any]], title: str = ""
 ) -> figure.Figure:

@@ -173,8 +173,13 @@ class MaskedModel(frozen_model.FrozenModel):
 
     @property
     def alpha(self) -> float:
-        """Float, the penalty on each logit."""
+        """Float, the penalty on each logit; it can be set."""
         return float(str(self._alpha.numpy()))  # 0.001, not 0.00100000005
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        mask_sampling.check_arguments(self.num_samples, alpha)
+        self._alpha.assign(float(alpha))
 
     @property
     def smallest_batch(self) -> int:
@@ -288,14 +293,23 @@ class MaskedModel(frozen_model.FrozenModel):
             ValueError: If an argument is out of its range.
         """
         if alpha is not None:
-            mask_sampling.check_arguments(self.num_samples, alpha)
-            self._alpha.assign(float(alpha))
+            self.alpha = alpha
             if self.compiled:
                 self._warn_of_epsilon()
         self.sampler_state.assign([checks.seed(seed), 0])
         initial = mask_sampling.logit(self.initial_keep_probability)
         for logits in self.mask_logits.values():
             logits.assign(ops.full(logits.shape, initial))
+        self._reset_optimizer()
+
+    def set_logits(self, logits: Mapping[str, np.ndarray]) -> None:
+        """Sets the logits, and makes the optimizer as before training.
+
+        Args:
+            logits: Dict from weight path to float array of the weight's shape.
+        """
+        for path, values in logits.items():
+            self.mask_logits[path].assign(values)
         self._reset_optimizer()
 
     def untrained_twin(self, *, seed: int | None = 0) -> Self:

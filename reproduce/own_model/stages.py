@@ -18,7 +18,7 @@ from reproduce.running.configuration import field
 
 QUESTIONS = ("weights", "neurons", "units")
 ALL = "all"  # the mask of the whole task
-_TRIALS = 6  # masks of a usual search for the penalty
+_LEVELS = 20  # of a mask
 _CALL_STEPS = 50  # that `find_weights` takes at once
 # Of `find_weights`, by their names in records.
 _SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
@@ -64,13 +64,13 @@ class Config(configuration.Config):
     )
     mask_steps: int = field(
         0,
-        "Training steps of each mask; 0 for as many as the learning rate "
-        "asks for.",
+        "Training steps of a mask at each penalty; 0 for the default of "
+        "find_weights.",
         at_least=0,
     )
     alpha: float = field(
         0.0,
-        "Penalty on each logit of a mask; 0 to choose it by a search.",
+        "Penalty on each logit of a mask; 0 to choose it by performance.",
         at_least=0,
     )
     percentile: float = field(
@@ -162,16 +162,14 @@ def _plan_seed(run, seed, subject, labels):
         )
 
     if "weights" in config.questions:
-        steps = config.mask_steps or find_weights.default_steps(
-            find_weights.STARTS[0]
-        )
+        steps = _LEVELS * config.mask_steps or find_weights.TYPICAL_STEPS
         everything = stage(
             f"seed{seed}/weights/{ALL}",
             _mask,
             subject,
             None,
             None,
-            steps=_TRIALS * steps,
+            steps=steps,
             phase="mask",
         )
         add("weights", ALL, everything)

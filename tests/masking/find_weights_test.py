@@ -2,7 +2,6 @@ import contextlib
 import io
 import itertools
 import warnings
-from unittest import mock
 
 import keras
 import numpy as np
@@ -10,7 +9,6 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import modularity_tf
-from modularity_tf.masking import find_weights as module
 from modularity_tf.masking.find_weights import find_weights
 
 RNG = np.random.default_rng(0)
@@ -19,7 +17,7 @@ Y = (X[:, 0] - X[:, 1] > 0).astype("float32")[:, None]
 # Two inputs decide, the others hardly matter.
 KERNEL = np.array([[4.0], [-4.0], [0.1], [-0.1], [0.1], [0.1]], "float32")
 NEEDED = [True, True, False, False, False, False]
-QUICK = {"steps": 150, "learning_rate": 0.2, "batch_size": 64}
+QUICK = {"steps": 50, "learning_rate": 0.2, "batch_size": 64}
 
 
 def classifier(metrics=("accuracy",), compiled=True):
@@ -91,18 +89,6 @@ class RightOnOnes(keras.metrics.BinaryAccuracy):
         return self._factor * super().result()
 
 
-class Sigmoids(keras.callbacks.Callback):
-    """Keeps the sigmoids of a layer's logits as each training leaves them."""
-
-    def __init__(self, path):
-        super().__init__()
-        self._path, self.found = path, []
-
-    def on_train_end(self, logs=None):
-        logits = self.model.mask_logits[self._path]
-        self.found.append(keras.ops.sigmoid(logits).numpy())
-
-
 class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -124,15 +110,41 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllEqual(weight, before)
         self.assertIsNotNone(self.model.evaluate(X, Y, verbose=0))
 
-    def test_alpha_is_the_largest_that_keeps_the_performance(self):
-        told = self.found.provenance
-        least = 0.95 * told["reference"]
-        good = [t for t in self.found.path if t["performance"] >= least]
-        bad = [t for t in self.found.path if t["performance"] < least]
-        self.assertNotEmpty(bad)
-        largest = max(t["alpha"] for t in good)
-        self.assertAllClose(told["alpha"], largest)
-        self.assertLess(largest, min(t["alpha"] for t in bad))
+    def test_the_mask_is_the_last_of_the_path_that_keeps_95_percent(self):
+        told, path = self.found.provenance, self.found.path
+        self.assertEqual(path[-1]["alpha"], told["alpha"])
+        alphas = [level["alpha"] for level in path]
+        self.assertEqual(alphas, sorted(set(alphas)))
+        self.assertEqual(path[-1]["keep_fraction"], self.found.keep_fraction)
+        for level in path:
+            self.assertGreaterEqual(level["on_all_data"], 0.95)
+            low, high = level["interval"]
+            self.assertBetween(level["on_scale"], low, high)
+        # No smaller mask performs: two weights are needed, and it has two.
+        self.assertEqual(self.found.keep_fraction, 2 / 6)
+
+    def test_keep_asks_for_a_size_and_alpha_for_a_penalty(self):
+        found, told = find(self.model, (X, Y), keep=0.5)
+        self.assertEqual(found.keep_fraction, 0.5)
+        self.assertAllEqual(found.values["out/kernel"][:2, 0], [True, True])
+        self.assertEqual(found.provenance["keep"], 0.5)
+        self.assertEqual(
+            found.provenance["keep_fractions"], {"out/kernel": 0.5}
+        )
+        self.assertEqual([t for t in told if "not what the task" in t], [])
+        found, told = find(self.model, (X, Y), keep=0.17)  # one of six
+        self.assertEqual(found.keep_fraction, 1 / 6)
+        self.assertLen([t for t in told if "not what the task" in t], 1)
+
+    def test_masks_of_other_sizes_are_cut_without_training(self):
+        smaller = self.found.at(keep=1 / 6)
+        self.assertEqual(smaller.keep_fraction, 1 / 6)
+        self.assertTrue(
+            np.all(
+                self.found.values["out/kernel"] | ~smaller.values["out/kernel"]
+            )
+        )
+        self.assertEqual(self.found.at(keep=2 / 6), self.found)
 
     def test_the_record_says_how_it_was_found(self):
         told = self.found.provenance
@@ -144,22 +156,16 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         for key in told:
             self.assertIn(f"`{key}`", modularity_tf.find_weights.__doc__)
 
-    def test_the_seed_decides_and_scores_are_means_over_all_masks(self):
+    def test_the_seed_decides_and_scores_are_the_penalties_of_leaving(self):
         path = "out/kernel"
-        kept = Sigmoids(path)
-        again, _ = find(self.model, (X, Y), callbacks=[kept])
+        again, _ = find(self.model, (X, Y))
         self.assertEqual(again, self.found)
         self.assertEqual([*again.scores], [path])
-        self.assertAllClose(again.scores[path], np.mean(kept.found, axis=0))
-        # One of the six weights may hang on a rounding error, alpha not.
-        trials, others = again.path, self.found.path
-        self.assertEqual(
-            [trial["alpha"] for trial in trials],
-            [trial["alpha"] for trial in others],
-        )
-        for trial, other in zip(trials, others, strict=True):
-            difference = trial["keep_fraction"] - other["keep_fraction"]
-            self.assertLess(abs(difference), 1.5 / len(NEEDED))
+        scores = again.scores[path][:, 0]
+        alpha, first = again.provenance["alpha"], again.path[0]["alpha"]
+        self.assertTrue((scores[:2] >= alpha).all())
+        self.assertTrue((scores[2:] < alpha).all())
+        self.assertLess(scores.min(), first)  # left during the first
 
     def test_the_reference_is_the_whole_model_wherever_masks_start(self):
         found, _ = find(
@@ -205,7 +211,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             self.model, (X, Y), loss="binary_crossentropy", alpha=1e-3, steps=10
         )
         self.assertEqual(found.provenance["performance_is"], "accuracy")
-        self.assertEqual(found.provenance["steps"], 10)
+        self.assertEqual(found.provenance["alpha"], 1e-3)
 
     def test_of_several_outputs_the_worst_decides(self):
         inputs = keras.Input((6,))
@@ -298,19 +304,6 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertLen([t for t in told if "the recall falls of 1" in t], 1)
 
-    def test_a_penalty_is_trained_once_whatever_its_last_bit(self):
-        settings = {"alpha": 1e-3, "steps": 10}
-        with mock.patch.object(
-            module.alpha_search,
-            "search_alpha",
-            lambda trial, *args, **kwargs: mock.Mock(
-                alpha=[trial(a) for a in (0.1 * 3, 0.3)] and 0.1 * 3
-            ),
-        ):
-            found, _ = find(self.model, (X, Y), **{**settings, "alpha": "auto"})
-        alphas = [trial["alpha"] for trial in found.path]
-        self.assertEqual(sum(np.isclose(alphas, 0.3)), 1)
-
     def test_few_steps_and_blocks_that_are_not_needed(self):
         inputs = keras.Input((6,))
         side = keras.layers.Dense(3, "relu", name="side")(inputs)
@@ -328,7 +321,8 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         _, told = find(
             model,
             (X, Y),
-            alpha=3e-3,
+            alpha=1e-6,
+            steps=22,
             learning_rate=0.02,
             initial_keep_probability=0.6,
         )
@@ -370,35 +364,21 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         (text,) = [each for each in told if "it is not what the task" in each]
         self.assertRegex(
             text,
-            r"keeps \d\d\.\d% of .*`alpha`=10, .*`initial_keep_probability`=",
+            r"keeps \d\d\.\d% of .*a lower `alpha` than 10 or a higher `keep`",
         )
 
     def test_what_is_not_sound_about_the_mask_is_told(self):
         _, told = find(self.model, (X, Y), alpha=0.0, steps=3)
         self.assertLen([t for t in told if "weights are kept: train" in t], 1)
 
-    def test_steps_follow_the_learning_rate_and_progress_is_shown(self):
+    def test_progress_is_shown(self):
         self.assertEqual(self.shown, "")  # with verbose=0
         shown = io.StringIO()
-        with (
-            contextlib.redirect_stdout(shown),
-            mock.patch.object(module, "FALLS", 3),
-            mock.patch.object(module, "_STEPS_AT_ONCE", 1),
-        ):
-            found, _ = find(
-                self.model,
-                (X, Y),
-                alpha=1e-3,
-                learning_rate=0.5,
-                steps=None,
-                verbose=1,
-            )
-        # A logit starts at ln 9; the steps of an epoch are rounded up.
-        least = 3 * np.log(9) / 0.5
-        self.assertBetween(found.provenance["steps"], least, least + 10)
+        with contextlib.redirect_stdout(shown):
+            find(self.model, (X, Y), alpha=1e-6, steps=20, verbose=1)
         self.assertRegex(
             shown.getvalue(),
-            r"keep_probability: 0\.9000 - alpha: 1\.0000e-03 - .*scale: 1\.\d+",
+            r"20/Unknown.* alpha: 1\.0000e-06 - on_scale: .*keep_fraction: \d",
         )
 
     @parameterized.named_parameters(
@@ -420,6 +400,8 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         ),
         ("alpha", {"alpha": -1.0}, "`alpha` must be"),
         ("auto", {"alpha": "best"}, "`alpha` must be"),
+        ("keep", {"keep": 1.0}, "`keep` must be"),
+        ("both", {"keep": 0.1, "alpha": 1e-3}, "`keep`=0.1 and `alpha`=0.001"),
         (
             "start", {"initial_keep_probability": 1.0},
             "`initial_keep_probability` must be",
@@ -447,34 +429,17 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         model, needed = parities()
         inputs = np.array(list(itertools.product([0, 1], repeat=8)), "float32")
         odd = inputs[:, :4].sum(axis=1, keepdims=True) % 2
-        for num_samples in (None, 4):
-            kept = Sigmoids("hidden/kernel")
-            found, _ = find(
-                model,
-                (inputs, odd),
-                (inputs, odd),
-                loss=first_output(keras.losses.binary_crossentropy),
-                metrics=[first_output(keras.metrics.binary_accuracy)],
-                num_samples=num_samples,
-                learning_rate=0.1,
-                steps=500,
-                callbacks=[kept],
-            )
-            for path, expected in needed.items():
-                self.assertAllEqual(found.values[path], expected)
-        # From the paper's start drawn masks lose the parity.
-        first, *_ = found.path
-        self.assertEqual(first["initial_keep_probability"], 0.9)
-        self.assertLess(first["performance"], 0.8)
-        start = found.provenance["initial_keep_probability"]
-        self.assertGreater(start, 0.9)
-        from_there = [
-            t["initial_keep_probability"] == start for t in found.path
-        ]
-        self.assertAllClose(
-            found.scores["hidden/kernel"],
-            np.array(kept.found)[from_there].mean(0),
+        found, _ = find(
+            model,
+            (inputs, odd),
+            (inputs, odd),
+            loss=first_output(keras.losses.binary_crossentropy),
+            metrics=[first_output(keras.metrics.binary_accuracy)],
+            learning_rate=0.1,
+            steps=None,
         )
+        for path, expected in needed.items():
+            self.assertAllEqual(found.values[path], expected)
 
     def test_says_what_to_change_where_no_alpha_keeps_the_performance(self):
         with self.assertRaisesRegex(

@@ -19,7 +19,7 @@ CLUSTER_MEASURES = ("covariance", "normalized_covariance")
 ROTATIONS = 39  # random bases that a layer's modularity is compared with
 # What a mask costs, in steps of training: several are tried, one after the
 # other, by the search; making the model ready takes as long as some steps.
-_SEARCH_STEPS, _MASK_STEPS, _TRACING_STEPS = 9_000, 1_500, 500
+_TRACING_STEPS, _LEVELS = 500, 20  # of a mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Config(configuration.Config):
     )
     mask_steps: int = field(
         0,
-        "Training steps of each mask; 0 for the default of find_weights.",
+        "Training steps of a mask at each penalty; 0 for the default of "
+        "find_weights.",
         at_least=0,
     )
     popup_epochs: int = field(10, "Training epochs of edge-popup.", at_least=1)
@@ -93,35 +94,31 @@ def plan_network(run, case, seed):
         name = f"{case}/seed{seed}/{what}"
         return run.stage(name, *args, seed=seed, steps=steps, phase=phase)
 
-    def masks(what, function, *args, searches=0, trainings=0):
-        steps = config.mask_steps
-        steps = searches * (
-            _TRACING_STEPS + (7 * steps or _SEARCH_STEPS)
-        ) + trainings * (_TRACING_STEPS + (steps or _MASK_STEPS))
+    def masks(what, function, *args):
+        steps = _LEVELS * config.mask_steps or find_weights.TYPICAL_STEPS
+        steps += _TRACING_STEPS
         return stage(what, function, *args, steps=steps, phase="masks")
 
     # A stage a method: which are asked for must not change what one finds.
     parts, first = [], None
     record = {"case": case, "seed": seed}
     if "mask" in config.methods:
-        first = masks("mask", look_for_mask, case, searches=1)
+        first = masks("mask", look_for_mask, case)
         parts.append(run.combine(lambda found: found["told"], first))
         # The others have its settings, found without another search.
         if config.controls:
             record["controls"] = {
                 name: run.combine(
                     without_curve,
-                    masks(name, _CHECKS[name], case, first, trainings=1),
+                    masks(name, _CHECKS[name], case, first),
                 )
                 for name in config.controls
             }
         if cases.measures_sharing(case):
-            record["sharing"] = masks(
-                "sharing", measure_sharing, case, first, trainings=1
-            )
+            record["sharing"] = masks("sharing", measure_sharing, case, first)
     for method in config.methods:
         if method == "mask_paper":
-            parts.append(masks(method, look, case, method, searches=1))
+            parts.append(masks(method, look, case, method))
         elif method != "mask":
             parts.append(stage(method, look, case, method))
     return {**record, "found": run.combine(merged, config.methods, *parts)}
@@ -178,7 +175,6 @@ def phases(config):
             metrics=[accuracy],
             layers=planted.layers,
             alpha=1e-5,
-            initial_keep_probability=0.99,
             steps=100 * count,
             verbose=0,
         )

@@ -83,7 +83,8 @@ class Config(configuration.Config):
     )
     mask_steps: int = field(
         0,
-        "Training steps of each mask; 0 for the default of find_weights.",
+        "Training steps of a mask at each penalty; 0 for the default of "
+        "find_weights.",
         at_least=0,
     )
 

@@ -1,0 +1,258 @@
+"""PenaltyPath: one mask is trained while its penalty grows, level by level."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from modularity_tf.masking import judging
+
+BLOCK = 50  # steps between two looks at the mask
+_PER_DECADE = 4  # levels
+_WARM_UP = 6  # blocks of the first level at least, when most weights leave
+_PROGRESS = 0.02  # on the scale of performance
+_PATIENCE = 3  # blocks without progress that the path waits at a dip,
+_PATIENCE_AT_FIRST = 10  # until a first mask performs,
+_WAIT, _WAIT_AT_FIRST = 30, 60  # and with progress
+_COLLAPSED = 0.5  # of the weights of the last mask that performed
+_RETRIES = 2
+_LOWER = 100.0  # by what the first penalty is divided where it is too large
+_LEVELS_AT_FIRST = 12  # that need not perform: a smaller mask may generalize
+_NEAR = 0.8  # of the size that was asked for
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """A mask of the path.
+
+    Attributes:
+        alpha: Float, its penalty.
+        judged: `Judged`, how well it does.
+        keep_fraction: Float, the share of the weights that it keeps.
+        logits: Dict from weight path to float32 array.
+        steps: Int, the training steps so far.
+    """
+
+    alpha: float
+    judged: judging.Judged
+    keep_fraction: float
+    logits: Mapping[str, np.ndarray]
+    steps: int
+
+
+class PenaltyPath(keras.callbacks.Callback):
+    """Lets the penalty of a `MaskedModel` grow while it trains.
+
+    An epoch of the training is a block of steps. At each penalty the mask
+    trains for a block, at the first one for six. If it performs, the penalty
+    is multiplied by 10 ** (1 / 4), and the mask trains on from where it is.
+
+    A mask that does not perform may be a passage: in heads that cancel each
+    other, performance falls while the mask goes over from one arrangement to
+    another. So the path waits at the same penalty as long as performance makes
+    progress. If that does not help, it goes back to the last mask that
+    performed, and goes on in steps half as large on the log scale. After two
+    such returns it ends.
+
+    Until a first mask performs, the path has more patience. Then it begins
+    again with a hundredth of the penalty, which is too large for some large
+    networks. If that does not help, the penalty grows twelve times in spite of
+    it: where training data are few, a smaller mask may do better on validation
+    data than a large one.
+
+    Args:
+        judge: Function from a dict from weight path to booleans, True for what
+            is kept, to `Judged`.
+        alpha: Float, the first penalty.
+        last: Float, the penalty at which the path ends whether or not the mask
+            performs, or `None`.
+        keep: Float, the share of the weights at which it ends likewise, or
+            `None`.
+        blocks: Int, the blocks of each level; `None` for six of the first and
+            one of the others.
+        show: Function that is called with each `Level`.
+
+    Attributes:
+        levels: List of `Level` without logits, those that performed.
+        found: The last `Level` that performed, `None` if there is none.
+        best: The `Level` that does best.
+        left: Dict from weight path to the penalty up to which each weight was
+            kept, float32 arrays. Weights that left during the first penalty
+            have less than it, the more the later they left.
+    """
+
+    def __init__(
+        self,
+        judge: Callable[[Mapping[str, np.ndarray]], judging.Judged],
+        alpha: float,
+        *,
+        last: float | None = None,
+        keep: float | None = None,
+        blocks: int | None = None,
+        show: Callable[[Level], Any] = lambda level: None,
+    ) -> None:
+        super().__init__()
+        self._judge, self._show = judge, show
+        self._alpha = alpha if last is None else min(alpha, last)
+        self._last, self._keep, self._level_blocks = last, keep, blocks
+        self._log_step = 1 / _PER_DECADE
+        self._retries, self._margin = _RETRIES, 1.0
+        self._levels_left, self._may_begin_lower = _LEVELS_AT_FIRST, True
+        self._is_forced = False  # goes on whatever the performance
+        self._steps = 0
+        self.levels: list[Level] = []
+        self.found: Level | None = None
+        self.best: Level | None = None
+        self.left: dict[str, np.ndarray] = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._begin_level(self._alpha)
+
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        self._blocks += 1
+        self._steps += (self.params or {}).get("steps", BLOCK)
+        logits = {
+            path: ops.convert_to_numpy(variable.value)
+            for path, variable in self.model.mask_logits.items()
+        }
+        total = sum(values.size for values in logits.values())
+        size = sum(int((values > 0).sum()) for values in logits.values())
+        if logs is not None:
+            logs.update(alpha=self._alpha, keep_fraction=size / total)
+        if self.found is None:
+            share = self._alpha / (1 + _WAIT_AT_FIRST)
+            self._note_kept(
+                logits, lambda order: share * (self._blocks + order)
+            )
+        if not self._level_ends:
+            return
+        kept = {path: values > 0 for path, values in logits.items()}
+        level = Level(
+            self._alpha, self._judge(kept), size / total, logits, self._steps
+        )
+        self._show(level)
+        if self.best is None or (
+            level.judged.overall > self.best.judged.overall
+        ):
+            self.best = level
+        if level.judged.performs(self._margin) or self._is_forced:
+            self._go_on(level)
+        elif self._has_patience(level):
+            pass
+        elif self.found is None:
+            self._begin_anyway(level)
+        elif self._retries:
+            self._go_back()
+        else:
+            self._give_up(level)
+
+    def _begin_level(self, alpha):
+        self._alpha = self.model.alpha = alpha
+        self._blocks = 0
+        self._waited, self._best_here, self._since = 0, -math.inf, 0
+
+    def _step_up(self, alpha):
+        """Begins the level after a penalty."""
+        alpha *= 10**self._log_step
+        if self._last is not None and alpha > self._last / 1.01:
+            alpha = self._last
+        self._begin_level(alpha)
+
+    @property
+    def _level_ends(self):
+        """Whether a mask has been trained at the penalty for long enough."""
+        if self._level_blocks is not None:
+            return self._blocks >= self._level_blocks
+        is_first = self.found is None and self._levels_left == _LEVELS_AT_FIRST
+        return self._blocks >= (_WARM_UP if is_first else 1)
+
+    def _go_on(self, level):
+        """Notes a level that performs, and begins the next."""
+        previous, self.found = self.found, level
+        self.levels.append(dataclasses.replace(level, logits={}))
+        self._note_kept(
+            level.logits,
+            lambda order: level.alpha * 10 ** (self._log_step * order),
+        )
+        is_small = level.keep_fraction <= (self._keep or 0.0)
+        if (
+            previous is not None
+            and is_small
+            and level.keep_fraction < _NEAR * (self._keep or 0.0)
+            and self._retries
+        ):
+            self.found = previous
+            self._go_back()
+        elif is_small or (self._last is not None and level.alpha >= self._last):
+            self.model.stop_training = True
+        else:
+            self._step_up(level.alpha)
+
+    def _note_kept(self, logits, penalty):
+        """Notes the penalty up to which weights are kept.
+
+        Args:
+            logits: Dict of arrays, those of a mask.
+            penalty: Function to that penalty, from numbers from 0 to 1 by which
+                weights that are still kept are ordered.
+        """
+        for path, values in logits.items():
+            left = self.left.setdefault(path, np.zeros_like(values))
+            stays = values > 0
+            left[stays] = penalty(1 / (1 + np.exp(-values[stays])))
+
+    def _has_patience(self, level):
+        """Returns whether to wait at a mask that does not perform."""
+        self._waited += 1
+        if level.judged.overall > self._best_here + _PROGRESS:
+            self._best_here, self._since = level.judged.overall, 0
+        else:
+            self._since += 1
+        if self.found is None:
+            if self._levels_left < _LEVELS_AT_FIRST:
+                return False
+            patience, wait = _PATIENCE_AT_FIRST, _WAIT_AT_FIRST
+        elif level.keep_fraction <= _COLLAPSED * self.found.keep_fraction:
+            return False
+        else:
+            patience, wait = _PATIENCE, _WAIT
+        return self._since < patience and self._waited < wait
+
+    def _begin_anyway(self, level):
+        """Goes on where no mask has performed."""
+        if level.judged.performs(margin=0.0):
+            self._margin = 0.0
+            self._go_on(level)
+        elif level.alpha == self._last:
+            self._give_up(level)
+        elif self._may_begin_lower:
+            self._may_begin_lower = False
+            self.model.reset(seed=self.model.seed)
+            self.left = {}
+            self._begin_level(level.alpha / _LOWER)
+        elif self._levels_left and level.keep_fraction > 0:
+            self._levels_left -= 1
+            self._step_up(level.alpha)
+        else:
+            self._give_up(level)
+
+    def _go_back(self):
+        """Goes on from the last mask that performed, in smaller steps."""
+        self._retries -= 1
+        self._log_step /= 2
+        self.model.set_logits(self.found.logits)
+        self._step_up(self.found.alpha)
+
+    def _give_up(self, level):
+        """Ends the path, unless its end was asked for."""
+        if self._last is None and self._keep is None:
+            self.model.stop_training = True
+        else:
+            self._is_forced = True
+            self._go_on(level)

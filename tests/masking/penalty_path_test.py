@@ -1,0 +1,183 @@
+import dataclasses
+import types
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from modularity_tf.masking import judging, penalty_path
+
+
+class ModelOfNumbers:
+    """Masks that shrink as a script says; stands for a `MaskedModel`."""
+
+    def __init__(self, sizes):
+        self._sizes = sizes
+        self.mask_logits = {"kernel": types.SimpleNamespace(value=None)}
+        self.alpha, self.seed, self.stop_training = 0.0, 0, False
+        self.resets = []
+        self._keep(100)
+
+    def _keep(self, count):
+        # The lower its index, the longer a weight stays.
+        self.mask_logits["kernel"].value = count - 0.5 - np.arange(100.0)
+
+    def train(self):
+        self._keep(self._sizes(self.alpha))
+
+    def set_logits(self, logits):
+        self.resets.append(self.alpha)
+        self.mask_logits["kernel"].value = logits["kernel"]
+
+    def reset(self, *, seed):
+        self.resets.append("start")
+        self._keep(100)
+
+
+def by_tens(alpha):
+    """Returns sizes of masks: ten fewer a level."""
+    return max(0, 100 - 10 * round(4 * np.log10(alpha / 1e-5)))
+
+
+def judged(share, error=0.0):
+    return judging.Judged(share, share, error, share, error)
+
+
+def always(share):
+    return lambda alpha, before: share
+
+
+def follow(judge, sizes=by_tens, blocks=200, **kwargs):
+    """Returns a path that has ended, the model, and the penalty of each block.
+
+    Args:
+        judge: Function from the penalty, and how often it was asked about that
+            one before, to a performance.
+        sizes: Function from the penalty to the size of a mask.
+        blocks: Int, the blocks after which a path must have ended.
+        **kwargs: Of `PenaltyPath`.
+    """
+    model, asked = ModelOfNumbers(sizes), []
+
+    def judge_kept(kept):
+        before = asked.count(model.alpha)
+        asked.append(model.alpha)
+        found = judge(model.alpha, before)
+        return found if isinstance(found, judging.Judged) else judged(found)
+
+    path = penalty_path.PenaltyPath(judge_kept, 1e-5, **kwargs)
+    path.set_model(model)
+    path.set_params({"steps": 50})
+    path.on_train_begin()
+    alphas = []
+    while not model.stop_training:
+        model.train()
+        alphas.append(model.alpha)
+        path.on_epoch_end(len(alphas))
+        if len(alphas) > blocks:
+            raise AssertionError("The path does not end.")
+    return path, model, alphas
+
+
+class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
+    def test_the_penalty_grows_four_levels_a_decade_and_warms_up(self):
+        path, _, alphas = follow(lambda alpha, before: alpha < 2e-4)
+        self.assertAllClose(alphas[:7], [1e-5] * 6 + [1e-5 * 10**0.25])
+        self.assertLess(path.found.alpha, 2e-4)
+        self.assertEqual(path.levels[0].steps, 300)
+        self.assertEqual(path.levels[1].steps, 350)
+        self.assertEqual(path.found.steps, path.levels[-1].steps)
+
+    def test_the_end_is_searched_in_half_steps_twice(self):
+        path, model, _ = follow(lambda alpha, before: alpha < 1.5e-4)
+        # Between 1e-4 and 1.78e-4: first 1.33e-4, which performs, then 1.54e-4.
+        self.assertAllClose(path.found.alpha, 1e-4 * 10**0.125, rtol=1e-3)
+        self.assertLen(model.resets, 2)
+
+    def test_at_a_dip_it_waits_as_long_as_performance_makes_progress(self):
+        def judge(alpha, before):
+            return 0.5 + 0.05 * before if 9e-5 < alpha < 1.1e-4 else 1.0
+
+        path, model, alphas = follow(judge, keep=0.3)
+        waited = sum(np.isclose(alphas, 1e-4, rtol=1e-3))
+        self.assertEqual(waited, 10)  # until .95
+        self.assertEqual(model.resets, [])
+        self.assertAllClose(path.found.keep_fraction, 0.3)
+
+    def test_without_progress_or_weights_it_goes_back_at_once(self):
+        _, _, stuck = follow(lambda alpha, before: alpha < 1.5e-5)
+        # A first block and three without progress, and so once more.
+        self.assertEqual(sum(np.isclose(stuck, 1.778e-5, rtol=1e-3)), 8)
+        _, _, gone = follow(
+            lambda alpha, before: alpha < 1.5e-5,
+            sizes=lambda alpha: 100 if alpha < 1.5e-5 else 0,
+        )
+        self.assertEqual(sum(np.isclose(gone, 1.778e-5, rtol=1e-3)), 2)
+
+    def test_a_first_penalty_that_is_too_large_is_lowered(self):
+        path, model, _ = follow(lambda alpha, before: alpha < 1e-6)
+        self.assertEqual(model.resets[0], "start")
+        self.assertAllClose(path.levels[0].alpha, 1e-7)
+        self.assertLess(path.found.alpha, 1e-6)
+
+    def test_a_smaller_mask_may_be_the_first_that_performs(self):
+        # As where few data are fitted by large masks.
+        path, _, _ = follow(lambda alpha, before: 2e-6 < alpha < 9e-6)
+        self.assertBetween(path.found.alpha, 2e-6, 9e-6)
+        self.assertGreater(path.levels[0].alpha, 2e-6)
+
+    def test_a_path_that_never_performs_ends_without_a_mask(self):
+        path, _, _ = follow(lambda alpha, before: 0.7)
+        self.assertIsNone(path.found)
+        self.assertEqual(path.best.judged.share, 0.7)
+
+    def test_a_given_penalty_is_reached_whatever_the_performance(self):
+        for share in (1.0, 0.1):
+            path, _, alphas = follow(always(share), last=1e-3)
+            self.assertEqual(path.found.alpha, 1e-3)
+            self.assertEqual(alphas[-1], 1e-3)
+        path, _, alphas = follow(lambda alpha, before: 1.0, last=1e-6)
+        self.assertEqual({*alphas}, {1e-6})
+
+    def test_a_given_size_is_reached_and_not_passed_by_far(self):
+        def sizes(alpha):  # falls from 90 to 10 between two levels
+            return int(
+                np.interp(np.log10(alpha), [-5, -4.9, -4.7], [100, 90, 10])
+            )
+
+        for share in (1.0, 0.1):
+            path, _, _ = follow(always(share), sizes, keep=0.6)
+            self.assertLessEqual(path.found.keep_fraction, 0.6)
+        path, _, _ = follow(lambda alpha, before: 1.0, sizes, keep=0.6)
+        self.assertGreater(path.found.keep_fraction, 0.4)
+
+    def test_weights_are_ranked_by_when_they_leave(self):
+        path, _, _ = follow(lambda alpha, before: alpha < 2e-4)
+        left = path.left["kernel"]
+        self.assertAllEqual(np.argsort(-left, kind="stable"), np.arange(100))
+        kept = path.found.logits["kernel"] > 0
+        self.assertTrue((left[kept] >= path.found.alpha).all())
+        self.assertTrue((left[~kept] < path.found.alpha).all())
+
+    def test_margins_are_asked_for_only_where_they_can_be_had(self):
+        # .96 with an error of .02 is no proof, but the first mask has no more.
+        path, _, _ = follow(
+            lambda alpha, before: judged(0.96 if alpha < 2e-4 else 0.5, 0.02)
+        )
+        self.assertLess(path.found.alpha, 2e-4)
+        self.assertGreater(path.found.alpha, 9e-5)
+
+
+class JudgedTest(parameterized.TestCase):
+    def test_validation_data_that_contradict_refuse_a_mask(self):
+        sound = judging.Judged(0.94, 0.94, 0.01, 0.96, 0.005)
+        self.assertTrue(sound.performs())
+        for changes in (
+            {"overall": 0.954},  # less than a standard error
+            {"error": 0.004},  # 2.5 of them below
+        ):
+            self.assertFalse(dataclasses.replace(sound, **changes).performs())
+
+
+if __name__ == "__main__":
+    tf.test.main()
