@@ -1,0 +1,371 @@
+r"""How much smaller and faster can a network be? Ways to choose its channels.
+
+python -m benchmarks.shrinking --json=table.json
+python -m benchmarks.shrinking --networks=digits_cnn --seeds=0 --keep=0.25
+
+A network is trained. A method ranks the units of its hidden layers; of each
+layer the same share is kept, the largest by which the smaller model has no
+more than a part of the multiply-adds. It is made smaller by
+`NeuronSelection.shrink`, and trained further for a number of steps, the same
+for all methods; the network itself is, too. Accuracies are those of the test
+set, which nothing is chosen by. The time of `predict`, and the processor time,
+is that of the network over that of the smaller one: medians over calls on
+10,000 images, in turn in one process.
+"""
+
+import dataclasses
+import json
+import pathlib
+import statistics
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import rich
+import rich.table
+import tensorflow as tf
+from absl import app, flags
+from keras import layers
+
+import modularity_tf as mtf
+from benchmarks import mask_training
+from modularity_tf.network import activations
+from reproduce.data import images
+
+WHOLE = "whole network"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What is trained on which data, for how long.
+
+    Attributes:
+        build: Function that returns a `keras.Model` with logits.
+        data: Str, a name of `images.load`.
+        steps: Int, steps of training.
+        more: Int, steps of training after it was made smaller.
+    """
+
+    build: Callable[[], keras.Model]
+    data: str
+    steps: int
+    more: int
+
+
+def cnn(shape, pools):
+    """Returns two convolutions and two dense layers, untrained."""
+    stack = [keras.Input(shape), layers.Rescaling(1 / 255)]
+    for name, channels in (("conv1", 32), ("conv2", 64)):
+        stack.append(layers.Conv2D(channels, 3, activation="relu", name=name))
+        stack += [layers.MaxPooling2D()] if pools else []
+    stack += [layers.Flatten(), layers.Dense(64, "relu", name="dense")]
+    return keras.Sequential([*stack, layers.Dense(10, name="logits")])
+
+
+def padded_cnn(shape):
+    """Returns six convolutions that pad, with BatchNormalization."""
+    x = inputs = keras.Input(shape)
+    x = layers.Rescaling(1 / 255)(x)
+    for i, channels in enumerate((32, 32, 64, 64, 128, 128)):
+        conv = layers.Conv2D(channels, 3, padding="same", name=f"conv{i + 1}")
+        x = layers.ReLU()(layers.BatchNormalization()(conv(x)))
+        if i % 2:
+            x = layers.MaxPooling2D()(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10, name="logits")(x))
+
+
+NETWORKS = {
+    "digits_cnn": Network(
+        lambda: cnn((8, 8, 1), pools=False), "digits", 300, 300
+    ),
+    "mnist_cnn": Network(
+        lambda: cnn((28, 28, 1), pools=True), "mnist", 1200, 600
+    ),
+    "cifar10_cnn": Network(
+        lambda: padded_cnn((32, 32, 3)), "cifar10", 4000, 2000
+    ),
+}
+
+
+def random_scores(model, data, seed):
+    """Returns random numbers, the floor."""
+    rng = np.random.default_rng(seed)
+    found = activations.neuron_layers(model)
+    return {path: rng.random(_units(layer)) for path, layer in found.items()}
+
+
+def magnitude_scores(model, data, seed):
+    """Returns the size of each unit's incoming weights, |w|_2."""
+    found = {}
+    for path, layer in activations.neuron_layers(model).items():
+        kernel = layer.kernel.numpy().reshape(-1, _units(layer))
+        found[path] = np.linalg.norm(kernel, axis=0)
+    return found
+
+
+def taylor_scores(model, data, seed, examples=1000):
+    """Returns |activation x gradient of the loss|, the mean over examples.
+
+    The activation of a channel is summed over its positions first.
+
+    References:
+        - [Molchanov et al., 2017](https://arxiv.org/abs/1611.06440), section
+          2.2
+    """
+    x, y = (each[:examples] for each in data)
+    hidden = activations.neuron_layers(model)
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction="sum"
+    )
+    with tf.GradientTape() as tape:
+        with activations.recorded_calls(hidden.values()) as calls:
+            outputs = model(x.astype("float32"), training=False)
+        total = loss(y, outputs)
+    puts_out = {path: None for path in hidden}
+    for layer, _, out in calls:
+        path = next(p for p, each in hidden.items() if each is layer)
+        puts_out[path] = out
+    slopes = tape.gradient(total, puts_out)
+    found = {}
+    for path, out in puts_out.items():
+        product = (out * slopes[path]).numpy()
+        product = product.reshape(len(x), -1, product.shape[-1]).sum(axis=1)
+        found[path] = np.abs(product).mean(axis=0)
+    return found
+
+
+# Functions from a model, data and a seed to scores of units by layer.
+METHODS = {
+    "magnitude": magnitude_scores,
+    "taylor": taylor_scores,
+    "random": random_scores,
+}
+
+
+def select(scores, share):
+    """Returns the units of highest score, a share of each layer.
+
+    Args:
+        scores: Dict from layer path to float array.
+        share: Float in (0, 1].
+    """
+    values = {}
+    for path, score in scores.items():
+        count = max(1, round(share * len(score)))
+        values[path] = np.zeros(len(score), bool)
+        values[path][np.argsort(-score, kind="stable")[:count]] = True
+    return mtf.NeuronSelection(values)
+
+
+def shrunk_to(model, scores, part, examples):
+    """Returns the largest `SmallerModel` with a part of the multiply-adds.
+
+    Args:
+        model: `keras.Model`.
+        scores: Dict from layer path to float array.
+        part: Float in (0, 1), of the multiply-adds.
+        examples: Array, inputs to compare on.
+    """
+    low, high, best = 0.9 * part, min(1.0, 1.2 * part**0.5), None
+    for _ in range(6):
+        share = (low + high) / 2
+        small = select(scores, share).shrink(model, inputs=examples)
+        before, after = small.multiply_adds
+        if after <= part * before:
+            low, best = share, small
+        else:
+            high = share
+    if best is None:
+        raise ValueError(f"No share of the units has {part} of multiply-adds.")
+    return best
+
+
+def fit(model, split, steps, seed, batch_size=128, learning_rate=1e-3):
+    """Trains a model for some steps."""
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, 0.01)
+    model.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    batches = images.batches(split, batch_size, seed, 0, steps)
+    model.fit(batches, shuffle=False, verbose=0)
+    return model
+
+
+def accuracy(model, split):
+    """Returns the share of images that a model classifies rightly."""
+    logits = model.predict(
+        split.images.astype("float32"), batch_size=500, verbose=0
+    )
+    return float((logits.argmax(axis=-1) == split.labels).mean())
+
+
+def predict_times(models, inputs, calls):
+    """Returns the seconds of `predict` of some models, in turn.
+
+    Args:
+        models: Dict from name to `keras.Model`.
+        inputs: Array.
+        calls: Positive int, of each.
+
+    Returns:
+        Dict from name to two medians over the calls, seconds by the clock and
+        of the processors.
+    """
+    taken = {name: [] for name in models}
+    for i in range(calls + 1):
+        for name, model in models.items():
+            start = time.perf_counter(), time.process_time()
+            model.predict(inputs, batch_size=500, verbose=0)
+            end = time.perf_counter(), time.process_time()
+            if i:  # the first one compiles
+                taken[name].append(np.subtract(end, start))
+    return {name: np.median(each, axis=0) for name, each in taken.items()}
+
+
+def measure(network, methods, parts, seed, calls):
+    """Returns a list of dicts, a row for each method and part.
+
+    Args:
+        network: `Network`.
+        methods: Names of methods.
+        parts: Floats, of the multiply-adds.
+        seed: Int.
+        calls: Positive int, calls of `predict` that are timed.
+    """
+    data = images.load_once(network.data)
+    keras.utils.set_random_seed(seed)
+    model = fit(network.build(), data.train, network.steps, seed)
+    before = accuracy(model, data.test)
+    examples = data.test.images[:16].astype("float32")
+    made = {}
+    for method in methods:
+        taken = (data.train.images, data.train.labels)
+        scores = METHODS[method](model, taken, seed)
+        for part in parts:
+            made[method, part] = shrunk_to(model, scores, part, examples)
+    timed = {WHOLE: model, **{k: small.model for k, small in made.items()}}
+    inputs = np.resize(data.test.images, (10_000, *model.input_shape[1:]))
+    seconds = predict_times(timed, inputs.astype("float32"), calls)
+    rows = []
+    for (method, part), small in made.items():
+        clock, processors = seconds[WHOLE] / seconds[method, part]
+        row = {
+            "method": method,
+            "part": part,
+            "seed": seed,
+            "parameters": small.parameters,
+            "multiply_adds": small.multiply_adds,
+            "stays": sum(sum(x.values()) for x in small.stays.values()),
+            "before": before,
+            "at_once": accuracy(small.model, data.test),
+            "faster": float(clock),
+            "faster_by_processor_time": float(processors),
+        }
+        fit(small.model, data.train, network.more, seed + 1)
+        rows.append({**row, "after": accuracy(small.model, data.test)})
+    keras.utils.set_random_seed(seed)
+    fit(model, data.train, network.more, seed + 1)
+    whole = accuracy(model, data.test)
+    return [{**row, "whole_after": whole} for row in rows]
+
+
+def table(rows):
+    """Returns what is printed of a network's rows: means over seeds."""
+    shown = rich.table.Table(
+        "method",
+        "times fewer\nmultiply-adds",
+        "times faster\n(processor)",
+        "before",
+        "at once",
+        "trained\non",
+        "points lost",
+        "to the whole,\ntrained on",
+    )
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["part"], row["method"]), []).append(row)
+    for (_, method), group in groups.items():
+        fewer = [x["multiply_adds"][0] / x["multiply_adds"][1] for x in group]
+        lost = [100 * (x["before"] - x["after"]) for x in group]
+        behind = [100 * (x["whole_after"] - x["after"]) for x in group]
+        shown.add_row(
+            method,
+            f"{statistics.mean(fewer):.1f}",
+            "{:.1f} ({:.1f})".format(
+                *(
+                    statistics.median(x[key] for x in group)
+                    for key in ("faster", "faster_by_processor_time")
+                )
+            ),
+            *(
+                f"{statistics.mean(x[key] for x in group):.1%}"
+                for key in ("before", "at_once", "after")
+            ),
+            ", ".join(f"{each:.2f}" for each in lost),
+            ", ".join(f"{each:.2f}" for each in behind),
+        )
+    return shown
+
+
+def main(argv):
+    args = flags.FLAGS
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}.")
+    for name, known in (("networks", NETWORKS), ("methods", METHODS)):
+        unknown = {*getattr(args, name)} - {*known}
+        if unknown:
+            raise app.UsageError(f"--{name} has {unknown}, not of {[*known]}.")
+    record = {"environment": mask_training.environment(), "rows": {}}
+    for name in args.networks:
+        rows = record["rows"][name] = []
+        for seed in map(int, args.seeds):
+            rows += measure(
+                NETWORKS[name],
+                args.methods,
+                [float(part) for part in args.keep],
+                seed,
+                args.calls,
+            )
+            if args.json:
+                text = json.dumps(record, indent=1)
+                pathlib.Path(args.json).write_text(text + "\n", "utf-8")
+        print(name, flush=True)
+        rich.print(table(rows))
+
+
+def _units(layer):
+    return layer.kernel.shape[-1]
+
+
+def define_flags(values):
+    """Defines the flags of this binary in some `flags.FlagValues`."""
+    flags.DEFINE_list(
+        "networks",
+        ["digits_cnn", "mnist_cnn"],
+        f"Of {', '.join(NETWORKS)}.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "methods", [*METHODS], "How units are chosen.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "keep",
+        ["0.75", "0.5", "0.25"],
+        "Parts of the multiply-adds that are left.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "seeds", ["0", "1", "2"], "Networks of each kind.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "calls", 11, "Timed calls of `predict`.", 1, flag_values=values
+    )
+    flags.DEFINE_string("json", None, "File to write.", flag_values=values)
+
+
+if __name__ == "__main__":
+    define_flags(flags.FLAGS)
+    app.run(main)
