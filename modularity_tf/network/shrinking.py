@@ -499,7 +499,7 @@ class _Going:
                 self._cuts[id(variable)].append((path, axis, repeats))
         self.gone = np.zeros(parts.size, bool)
         self.stays = collections.defaultdict(collections.Counter)
-        self.heads = {} if units is not None else self._idle_heads()
+        self.heads = self._idle_heads(units)
         self._choose(units)
         self._round(round_to)
         self._tell(units)
@@ -683,13 +683,15 @@ class _Going:
                     reason = "`round_to` asks for them"
                 self.stays[path][reason] += 1
 
-    def _idle_heads(self):
-        """Returns which attention heads add nothing, or a constant."""
+    def _idle_heads(self, units):
+        """Returns which of the heads that may go add nothing, or a constant."""
         parts, found = self._parts, {}
         for path, layer in parts.heads.items():
             weighs = parts.weights[id(layer.value_dense.kernel)] != 0
             is_read = parts.weights[id(layer.output_dense.kernel)] != 0
             idle = ~(weighs.any(axis=(0, 2)) & is_read.any(axis=(1, 2)))
+            if units is not None:
+                idle &= units.get(path, np.zeros_like(idle))
             if parts.tops[id(layer)] is layer:
                 found[path] = idle
             elif idle.any():
