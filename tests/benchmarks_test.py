@@ -1,15 +1,23 @@
 import contextlib
+import dataclasses
 import io
 import json
 import pathlib
 import tempfile
 from unittest import mock
 
+import keras
 import numpy as np
 from absl import flags
 from absl.testing import absltest
 
-from benchmarks import clustering, mask_training, sweep, unit_similarity
+from benchmarks import (
+    clustering,
+    mask_training,
+    shrinking,
+    sweep,
+    unit_similarity,
+)
 from modularity_tf.units import monte_carlo
 
 OPTIONS = {"steps": 2, "blocks": 1, "batch_size": 8, "jit_compile": "auto"}
@@ -32,6 +40,54 @@ def run(test, binary, *args):
     ):
         binary.main(["benchmark"])
     return json.loads(file.read_text("utf-8")), printed.getvalue()
+
+
+class ShrinkingTest(absltest.TestCase):
+    def test_methods_are_compared_at_the_same_multiply_adds(self):
+        short = dataclasses.replace(
+            shrinking.NETWORKS["digits_cnn"], steps=3, more=2
+        )
+        with mock.patch.dict(shrinking.NETWORKS, digits_cnn=short):
+            record, printed = run(
+                self,
+                shrinking,
+                *("--networks=digits_cnn", "--seeds=0", "--keep=0.3"),
+                "--calls=1",
+            )
+        rows = record["rows"]["digits_cnn"]
+        self.assertEqual([row["method"] for row in rows], [*shrinking.METHODS])
+        self.assertIn("taylor", printed)
+        for row in rows:
+            before, after = row["multiply_adds"]
+            self.assertBetween(after / before, 0.2, 0.3)
+            self.assertEqual(row["stays"], 0)
+            self.assertGreater(row["faster"], 0.0)
+
+    def test_scores_are_those_of_their_formulas(self):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(4, "relu", name="hidden"),
+                keras.layers.Dense(2, name="logits"),
+            ]
+        )
+        kernel, bias, heads, shift = model.get_weights()
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(6, 3)), rng.integers(2, size=6)
+        hidden = np.maximum(x @ kernel + bias, 0)
+        logits = hidden @ heads + shift
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        slopes = (shares - np.eye(2)[y]) @ heads.T
+        found = shrinking.taylor_scores(model, (x, y), 0)
+        np.testing.assert_allclose(
+            found["hidden"], np.abs(hidden * slopes).mean(axis=0), rtol=1e-4
+        )
+        found = shrinking.magnitude_scores(model, (x, y), 0)
+        expected = np.sqrt(np.square(kernel).sum(axis=0))
+        np.testing.assert_allclose(found["hidden"], expected, rtol=1e-5)
+        chosen = shrinking.select({"hidden": np.array([1.0, 3, 0, 2])}, 0.5)
+        self.assertEqual([0, 1, 0, 1], chosen.values["hidden"].tolist())
 
 
 class MaskTrainingTest(absltest.TestCase):

@@ -384,6 +384,69 @@ class RefusedTest(parameterized.TestCase, tf.test.TestCase):
             self.assertLen(copying.untrained(model).weights, 2)
 
 
+class ResizedTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                layers.Dense(5, "relu", name="hidden"),
+                layers.Dense(3, use_bias=False, name="out"),
+            ],
+            name="net",
+        )
+        hidden, out = self.model.layers
+        hidden.bias.assign([0.0, 2.0, 0.0, 0.0, 0.0])
+        hidden.kernel.assign(hidden.kernel * (np.arange(5) != 1))
+        self.configs = {
+            id(hidden): {**hidden.get_config(), "units": 4},
+            id(out): {**out.get_config(), "use_bias": True},
+        }
+        self.values = {
+            id(hidden.kernel): np.delete(hidden.kernel.numpy(), 1, 1),
+            id(hidden.bias): np.zeros(4, "float32"),
+            id(out.kernel): np.delete(out.kernel.numpy(), 1, 0),
+        }
+        self.biases = {id(out): 2.0 * out.kernel.numpy()[1]}
+        self.inputs = RNG.normal(size=(3, 4)).astype("float32")
+
+    def resized(self):
+        return copying.resized(
+            self.model, self.configs, self.values, self.biases, self.inputs
+        )
+
+    def test_layers_have_other_sizes_and_outputs_are_the_same(self):
+        made = self.resized()
+        self.assertEqual(made.get_layer("hidden").units, 4)
+        self.assertAllClose(made(self.inputs), self.model(self.inputs))
+        self.assertIs(type(made), keras.Sequential)
+        self.assertEqual(self.model.get_layer("hidden").units, 5)
+
+    def test_what_computes_something_else_is_refused(self):
+        self.biases = {}
+        with self.assertRaisesRegex(ValueError, "'net'.*something else.*by"):
+            self.resized()
+
+    def test_a_weight_of_another_shape_is_named(self):
+        out = self.model.get_layer("out")
+        del self.values[id(out.kernel)]
+        with self.assertRaisesRegex(ValueError, r"'kernel' of 'out'.*\(4, 3\)"):
+            self.resized()
+
+    def test_a_layer_that_keras_can_not_make_is_named(self):
+        out = self.model.get_layer("out")
+        self.configs[id(out)] = {"units": -1}
+        with self.assertRaisesRegex(ValueError, "gets to 'out', and Keras"):
+            self.resized()
+
+    def test_a_config_is_without_the_shapes_of_before(self):
+        inner = keras.saving.serialize_keras_object(self.model.layers[0])
+        self.assertIn("build_config", inner)
+        found = copying.unbuilt({"layers": [inner], "n": (1, 2)})
+        self.assertNotIn("build_config", found["layers"][0])
+        self.assertEqual(found["n"], (1, 2))
+
+
 class PathsTest(tf.test.TestCase):
     def test_the_copy_has_the_paths_of_the_model(self):
         model = normalized_within()

@@ -297,6 +297,8 @@ class ShrinkTest(ShrinkingTestCase):
         self.assertEqual(found.model.get_layer("attend").num_heads, 2)
         whole = shrinking.shrink(model, flags(model, {"hidden": [1]}))
         self.assertEqual(whole.units["attend"], (4, 4))
+        one = shrinking.shrink(model, {"attend": np.arange(4) < 2})
+        self.assertEqual(one.units["attend"], (4, 3))
 
     def test_units_that_nothing_reads_go_with_all_before_them(self):
         model = settled(chain(dense(4), dense(3, "second"), out()))

@@ -202,6 +202,26 @@ class FlowTest(parameterized.TestCase, tf.test.TestCase):
             with self.assertWarnsRegex(UserWarning, r"of \['first'\] stay"):
                 change(model)
 
+    def test_others_are_followed_if_asked_for(self):
+        inputs = keras.Input((5, 3))
+        x = layers.LSTM(4, return_sequences=True, name="lstm")(inputs)
+        x = layers.Add(name="sum")([x, layers.Dense(4, name="dense")(inputs)])
+        norm = layers.LayerNormalization(name="norm")(x)
+        model = keras.Model(inputs, layers.Dense(2, name="out")(norm))
+        traced = activations.trace(model)
+        by_name = {layer.name: out.name for layer, _, out in traced.calls}
+        for others in (False, True):
+            flow = unit_flow.follow(model, traced, others)
+            paths = [path for path, _ in flow.known[by_name["sum"]].pairs]
+            self.assertEqual(paths, ["lstm", "dense"] if others else ["dense"])
+            self.assertIn("'norm'", flow.mixed["dense"])
+        mixed = flow.known[by_name["norm"]]
+        self.assertContainsSubset({"lstm", "dense"}, mixed.sources)
+        self.assertNotEmpty(mixed.sources - {"lstm", "dense"})  # what mixes
+        reading = next(x for x in flow.readings if x.path == "dense/kernel")
+        self.assertEqual(reading.axis, -2)
+        self.assertEqual(reading.tensors, [traced.inputs[0].name])
+
     def test_an_operation_that_mixes_is_named_not_the_layer_after_it(self):
         inputs = keras.Input((3,))
         hidden = layers.Dense(4, "relu", name="first")(inputs)
