@@ -10,11 +10,11 @@ from tests.reproduce import run_test_case
 TINY = stages.Config(
     dataset="digits",
     batch_size=32,
-    network_steps=60,
+    network_steps=20,
     mask_batch_size=32,
-    mask_steps=20,
-    mask_lr=0.3,
-    log_steps=20,
+    mask_steps=2,
+    mask_lr=3.0,
+    log_steps=2,
     restarts=0,
     cluster_images=50,
     permutations=19,
@@ -24,7 +24,9 @@ PICTURES = ("figA_by_layer", "figB_by_class")
 
 class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
-        _, results = self.run_tiny(compare_methods, TINY, PICTURES)
+        _, results = self.run_tiny(
+            compare_methods, TINY, PICTURES, run_eagerly=True
+        )
         (record,) = results["records"]
         names = record["class_names"]
         self.assertLen(names, 10)

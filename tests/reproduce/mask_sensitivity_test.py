@@ -13,15 +13,15 @@ from tests.reproduce import run_test_case
 TINY = mask_sensitivity.EXPERIMENT.config(
     digits=1,
     batch_size=32,
-    network_steps=10,
+    network_steps=2,
     mask_batch_size=32,
-    mask_steps=10,
-    mask_lr=0.2,
+    mask_steps=2,
+    mask_lr=3.0,
     beta=1e-2,
     betas=(1e-3, 1e-2),
     beta_networks=("12x10",),
     size_networks=("12x10", "16"),
-    log_steps=10,
+    log_steps=2,
 )
 PICTURES = (
     "fig07_keep_probabilities",
@@ -32,7 +32,9 @@ PICTURES = (
 
 class MainTest(run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
-        run, results = self.run_tiny(mask_sensitivity, TINY, PICTURES)
+        run, results = self.run_tiny(
+            mask_sensitivity, TINY, PICTURES, run_eagerly=True
+        )
         (record,) = results["records"]
         points = [(p["network"], p["beta"]) for p in record["points"]]
         self.assertEqual(

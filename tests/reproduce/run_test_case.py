@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from modularity_tf import plots
 from reproduce.publishing import experiment
+from reproduce.running import training
 
-_save = plots.save
+_save, _fit = plots.save, training.fit
 
 
 def save_quickly(fig, file):
@@ -20,16 +21,24 @@ def save_quickly(fig, file):
     _save(fig, file, dpi=50, pdf=False)
 
 
+def fit_eagerly(stage, model, *args, **kwargs):
+    """Takes the place of `training.fit`."""
+    model.run_eagerly = True
+    return _fit(stage, model, *args, **kwargs)
+
+
 class RunTestCase(tf.test.TestCase):
     """A TestCase that can run a binary's experiment in a folder of its own."""
 
-    def run_tiny(self, module, config, pictures):
+    def run_tiny(self, module, config, pictures, *, run_eagerly=False):
         """Runs an experiment, and checks what every one must leave behind.
 
         Args:
             module: The binary.
             config: Its `Config`.
             pictures: Names of the figures it must draw, without suffix.
+            run_eagerly: Bool. Whether models train without a graph, which
+                takes longer to make than some steps take.
 
         Returns:
             The run folder and what results.json holds.
@@ -37,6 +46,8 @@ class RunTestCase(tf.test.TestCase):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         config = dataclasses.replace(config, output_dir=folder)
         self.enterContext(mock.patch.object(plots, "save", save_quickly))
+        if run_eagerly:
+            self.enterContext(mock.patch.object(training, "fit", fit_eagerly))
         experiment.carry_out(module.EXPERIMENT, config)
         (run,) = pathlib.Path(folder).iterdir()
         results = json.loads((run / "results.json").read_text())
