@@ -78,8 +78,10 @@ class NeuronSelection(part_set.PartSet):
     def apply(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns the model with only these neurons of their layers.
 
-        The other neurons of the layers have weights and bias 0. A neuron that
-        is off puts out act(0): 0 with ReLU. The output layer stays as it is.
+        The other neurons of the layers contribute nothing: their weights and
+        biases are 0, and so are gamma and beta of a BatchNormalization and the
+        weights of a depthwise convolution behind them. A neuron that is off
+        puts out act(0): 0 with ReLU. The output layer stays as it is.
 
         Args:
             model: Built `keras.Model`. It is not changed.
@@ -97,8 +99,7 @@ class NeuronSelection(part_set.PartSet):
         References:
             - Elbastawisy and Afrin, 2025, section 4.1
         """
-        none = {path: np.zeros_like(v) for path, v in self.values.items()}
-        return surgery.force(model, none, (~self).values, inputs)
+        return surgery.keep(model, self.values, inputs)
 
     def force(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns the model with these neurons forced on, and `off` off.

@@ -15,12 +15,16 @@ NEURONAL = (keras.layers.Dense, *CONVOLUTIONS)  # with neurons
 # What lies inside of them is a part of how they work, called in a loop say.
 WHOLE = (*NEURONAL, keras.layers.RNN, keras.layers.Wrapper)
 # The same for layers whose own parts are no layers to speak of.
-COMPOSED = (
-    keras.layers.RNN,
-    keras.layers.Wrapper,
+ATTENTION = (
     keras.layers.MultiHeadAttention,
     keras.layers.GroupQueryAttention,
 )
+COMPOSED = (keras.layers.RNN, keras.layers.Wrapper, *ATTENTION)
+GATES = {  # of how many gates a recurrent layer's kernels have columns
+    keras.layers.LSTM: 4,
+    keras.layers.GRU: 3,
+    keras.layers.SimpleRNN: 1,
+}
 ACTIVATIONS = (
     keras.layers.Activation,
     keras.layers.ELU,
@@ -127,3 +131,18 @@ TRANSPOSED = (
     keras.layers.Conv3DTranspose,
 )
 SOFTMAXES = (keras.activations.softmax, keras.activations.log_softmax)
+
+
+def gates(layer: keras.layers.Layer) -> int:
+    """Returns the number of gates of a recurrent layer; 0 for another."""
+    found = [n for kind, n in GATES.items() if isinstance(layer, kind)]
+    return (*found, 0)[0]
+
+
+def candidate(layer: keras.layers.Layer) -> int:
+    """Returns the number of the gate that proposes a recurrent layer's state.
+
+    Where its columns are zero for a unit, the unit stays at 0: an LSTM's input
+    to the cell, a GRU's new state, a SimpleRNN's state.
+    """
+    return 2 if gates(layer) > 1 else 0

@@ -34,11 +34,6 @@ from modularity_tf.network import (
     unit_flow,
 )
 
-_GATES = {  # of how many gates the kernels have columns
-    keras.layers.LSTM: 4,
-    keras.layers.GRU: 3,
-    keras.layers.SimpleRNN: 1,
-}
 _GRAPHS = (keras.Sequential, keras_private.FUNCTIONAL)
 _EQUAL = 1e-6  # how far a constant may differ from place to place
 _EQUAL_HALF = 1e-3  # the same in half precision
@@ -243,13 +238,17 @@ class _Parts:
         }
         for path, layer in self._layers.items():
             if id(layer) in called and (
-                activations.is_neuronal(layer) or _gates(layer)
+                activations.is_neuronal(layer) or layer_kinds.gates(layer)
             ):
                 yield path, self._source(layer)
 
     def _source(self, layer):
-        if _gates(layer):
-            cell, size, gates = layer.cell, layer.units, _gates(layer)
+        if layer_kinds.gates(layer):
+            cell, size, gates = (
+                layer.cell,
+                layer.units,
+                layer_kinds.gates(layer),
+            )
             cuts = [
                 (cell.kernel, -1, gates),
                 (cell.recurrent_kernel, -1, gates),
@@ -349,7 +348,7 @@ class _Parts:
         for reading in self.flow.readings:
             calls[reading.path] += reading.calls
         for path, source in self.sources.items():
-            if _gates(source.layer):
+            if layer_kinds.gates(source.layer):
                 fixed[self.of(path)] = _stays_zero(source.layer)
             elif not source.pinned:
                 values = self.weights[id(source.cuts[0][0])] != 0
@@ -390,9 +389,11 @@ class _Parts:
             *layer_kinds.RESHAPE_OPS,
         )
         taken = self._taken_by(op) if op.type in passes else []
-        if len(taken) == 1 and len(fixed) % taken[0].shape[-1] == 0:
-            before = self._fixed_entries(taken[0].name)
-            fixed |= np.tile(before, len(fixed) // len(before))
+        before = [self._fixed_entries(x.name) for x in taken]
+        if len(before) == 1 and len(fixed) % len(before[0]) == 0:
+            times = len(fixed) // len(before[0])
+            if times == 1 or op.type in layer_kinds.RESHAPE_OPS:
+                fixed |= np.tile(before[0], times)
         return fixed
 
     def _constants(self, name):
@@ -433,7 +434,7 @@ class _Parts:
                         *self._constants(name),
                     )
         for path, source in self.sources.items():
-            if _gates(source.layer):  # which reads its own units
+            if layer_kinds.gates(source.layer):  # which reads its own units
                 units = np.arange(self.size)[self.of(path)]
                 fixed = self._fixed[units]
                 yield _Read(
@@ -934,20 +935,13 @@ def _inner(layer):
     return layer
 
 
-def _gates(layer):
-    """Returns the number of gates of a recurrent layer; 0 for another."""
-    found = [n for kind, n in _GATES.items() if isinstance(layer, kind)]
-    return (*found, 0)[0]
-
-
 def _stays_zero(layer):
     """Returns which units of a recurrent layer are 0 at all times.
 
-    Those whose candidate for the next state is always 0: an LSTM's input to
-    the cell, a GRU's new state, a SimpleRNN's state.
+    Those whose candidate for the next state is 0.
     """
     cell, units = layer.cell, layer.units
-    start = 2 * units if _gates(layer) > 1 else 0
+    start = layer_kinds.candidate(layer) * units
     weights = [cell.kernel, cell.recurrent_kernel]
     weights += [cell.bias] if cell.use_bias else []
     zero = np.full(units, bool(cell.activation(keras.ops.zeros(1))[0] == 0))
@@ -959,7 +953,7 @@ def _stays_zero(layer):
 
 def _kernel(layer):
     """Returns the kernel with which a layer weighs its inputs, or `None`."""
-    if _gates(layer):
+    if layer_kinds.gates(layer):
         return layer.cell.kernel
     is_neuronal = activations.is_neuronal(layer)
     return keras_private.kernel(layer) if is_neuronal else None

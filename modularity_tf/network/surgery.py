@@ -20,6 +20,7 @@ from modularity_tf.network import (
     keras_private,
     model_weights,
     unit_flow,
+    unit_weights,
 )
 
 Neurons = Mapping[str, np.ndarray]  # layer path -> bool array `(units,)`
@@ -57,6 +58,11 @@ def force(
     check_fits(model, on)
     layers = activations.neuron_layers(model, outputs=True)
     for path, forced_on in on.items():
+        if path not in layers:
+            raise ValueError(
+                f"The units of {path!r} can't be forced: only those of Conv1D "
+                "to Conv3D and Dense layers can."
+            )
         if forced_on.any() and not layers[path].use_bias:
             raise ValueError(
                 f"The layer {path!r} has no bias, so its neurons can't be "
@@ -66,7 +72,7 @@ def force(
     forced = {path: on[path] | off[path] for path in on}
     surgery.refuse_lost(forced)
     surgery.warn_of_outputs(forced)
-    kept = surgery.alone({path: ~flags for path, flags in forced.items()})
+    kept = surgery.not_forced(forced)
     made = copying.with_weights_kept(model, kept, inputs)
     copies = _layers_of_copy(model, made)
     for path, forced_on in on.items():
@@ -74,6 +80,33 @@ def force(
             bias = copies[path].bias
             bias.assign(np.where(forced_on, 1.0, bias.numpy()))
     return made
+
+
+def keep(
+    model: keras.Model, neurons: Neurons, inputs: Any = None
+) -> keras.Model:
+    """Returns the model with only some units of their layers.
+
+    The others contribute nothing: all weights are zero that belong to them, as
+    `unit_weights.model_units` says. Those of the output layer stay.
+
+    Args:
+        model: As in `force`.
+        neurons: Dict from layer path to bool array `(units,)`.
+        inputs: As in `force`.
+
+    Returns:
+        A plain Keras model, not compiled.
+
+    Raises:
+        ValueError: If the neurons do not fit, the model can't be copied or
+            does not know its inputs, or its outputs are no layer's.
+    """
+    off = {path: ~flags for path, flags in neurons.items()}
+    surgery = Surgery(model, off, incoming=True)
+    surgery.refuse_lost(off)
+    surgery.warn_of_outputs(off)
+    return copying.with_weights_kept(model, surgery.alone(neurons), inputs)
 
 
 def remove(
@@ -92,9 +125,11 @@ def remove(
     Args:
         model: Built `keras.Model`; a subclassed one is called on floats of the
             shape with which it was built. It is not changed.
-        neurons: Dict from layer path to bool array `(units,)`.
-        incoming: Bool. Zero the incoming weights (and biases) instead, as the
-            authors' code does: works in any architecture. Where outputs are
+        neurons: Dict from layer path to bool array `(units,)`. Units of other
+            layers than Conv and Dense are removed as with `incoming`.
+        incoming: Bool. Zero the incoming weights (and biases, and what
+            normalizes them) instead, as the authors' code does: works in any
+            architecture. Where outputs are
             no layer's (normalized at the end, say), a `UserWarning` says that
             neurons go even if their layer is an output layer.
         inputs: Some of what the model takes, to check its copy on; `None` to
@@ -138,14 +173,22 @@ def check_fits(model: keras.Model, neurons: Neurons) -> None:
         model: Built `keras.Model`.
         neurons: Dict from layer path to bool array `(units,)`.
     """
-    layers = activations.neuron_layers(model, outputs=True)
+    sizes = {
+        path: layer.kernel.shape[-1]
+        for path, layer in activations.neuron_layers(
+            model, outputs=True
+        ).items()
+    }
+    if not {*neurons} <= {*sizes}:
+        found = unit_weights.model_units(model)
+        sizes = {p: units.size for p, units in found.layers.items()} | sizes
     for path, value in neurons.items():
-        if path not in layers:
+        if path not in sizes:
             raise ValueError(
                 f"The selection does not fit {model.name!r}: it has no "
-                f"layer {path!r} of neurons. Its layers: {list(layers)}."
+                f"layer {path!r} of neurons. Its layers: {list(sizes)}."
             )
-        units = layers[path].kernel.shape[-1]
+        units = sizes[path]
         if value.shape != (units,):
             raise ValueError(
                 f"The selection does not fit {model.name!r}: {path!r} has "
@@ -182,9 +225,14 @@ class Surgery:
         check_fits(model, neurons)
         self._model, self._incoming = model, incoming
         flow = unit_flow.follow(model, activations.trace(model))
-        self._readings, self.outputs = flow.readings, flow.outputs
-        self.lost = flow.lost
         self._layers = activations.neuron_layers(model, outputs=True)
+        found = unit_weights.model_units(model)
+        self._units = found.layers
+        self._readings, self.lost = flow.readings, flow.lost
+        self.outputs = [
+            *flow.outputs,
+            *(p for p in found.outputs if p not in self._layers),
+        ]
         self._kernels = activations.kernel_paths(model)
         weights = model_weights.model_weights(model)
         self._shapes = {
@@ -203,7 +251,7 @@ class Surgery:
             if getattr(layer, "lora_enabled", False)
         }
         for path in self.removable(neurons):
-            if path not in self._kernels:
+            if path in self._layers and path not in self._kernels:
                 kernel = keras_private.kernel(self._layers[path])
                 raise ValueError(
                     f"The neurons of {path!r} can't be taken apart: its kernel "
@@ -218,7 +266,8 @@ class Surgery:
     @property
     def hidden(self) -> list[str]:
         """List of the paths of layers of which neurons can be removed."""
-        return [path for path in self._layers if path not in self.outputs]
+        known = {**self._layers, **self._units}
+        return [path for path in known if path not in self.outputs]
 
     def removable(self, values: Neurons) -> dict[str, np.ndarray]:
         """Returns those of the layers that lose neurons.
@@ -232,9 +281,9 @@ class Surgery:
             if path not in self.outputs and flags.any()
         }
 
-    def kernel(self, path: str) -> str:
-        """Returns the path of a layer's kernel."""
-        return self._kernels[path]
+    def units(self, path: str) -> unit_weights.Units:
+        """Returns the units of a layer, and their weights."""
+        return self._units[path]
 
     def refuse_lost(self, values: Neurons) -> None:
         """Raises `ValueError` if some neurons are mixed in an output.
@@ -282,20 +331,45 @@ class Surgery:
         return {each.path: each.of(values) for each in self._readings}
 
     def alone(self, values: Neurons) -> dict[str, np.ndarray]:
-        """Returns the weights that stay in the subnetwork of neurons.
+        """Returns the weights that stay in the subnetwork of units.
 
         Args:
             values: Dict from layer path to boolean array.
 
         Returns:
-            Dict from the path of a kernel or bias to boolean array.
+            Dict from weight path to boolean array.
+        """
+        kept = self._all()
+        chosen = {
+            path: flags
+            for path, flags in values.items()
+            if path in self._units and path not in self.outputs
+        }
+        factors = unit_weights.spread(
+            {path: self._units[path] for path in chosen},
+            chosen,
+            np.logical_and,
+        )
+        for path, stays in factors.items():
+            kept[path] &= stays
+        return kept
+
+    def not_forced(self, values: Neurons) -> dict[str, np.ndarray]:
+        """Returns the weights that stay where neurons are forced on or off.
+
+        Args:
+            values: Dict from the path of a Conv or Dense layer to boolean
+                array, the neurons that are forced.
+
+        Returns:
+            As `alone`: what normalizes a neuron stays as it is.
         """
         kept = self._all()
         for path, flags in values.items():
             if path not in self.outputs:
                 for weights in (self._kernels, self._biases, self._lora):
                     if path in weights:
-                        kept[weights[path]][..., ~flags] = False
+                        kept[weights[path]][..., flags] = False
         return kept
 
     def without(self, values: Neurons) -> dict[str, np.ndarray]:
@@ -308,9 +382,14 @@ class Surgery:
             As there.
         """
         removed = self.removable(values)
-        if self._incoming:
-            return self.alone({path: ~v for path, v in removed.items()})
-        kept = self._all()
+        own = {
+            path: ~flags
+            for path, flags in removed.items()
+            if self._incoming or path not in self._layers
+        }
+        kept = self.alone(own)
+        for path in own:
+            del removed[path]
         for path, flags in removed.items():
             if path in self._biases:
                 kept[self._biases[path]][flags] = False
@@ -324,6 +403,7 @@ class Surgery:
             *self._biases.values(),
             *self._lora.values(),
             *(each.path for each in self._readings),
+            *(x.path for own in self._units.values() for x in own.weights),
         ]
         return {path: np.ones(self._shapes[path], bool) for path in paths}
 
@@ -353,6 +433,12 @@ def weights_of(
     """
     surgery = Surgery(model, neurons, incoming=not outgoing)
     kernels = activations.kernel_paths(model)
+    others = [path for path in neurons if path not in kernels]
+    if others:
+        raise ValueError(
+            f"It is not known which weights lead to units of {others[0]!r} and "
+            "from them: only of Conv1D to Conv3D and Dense layers it is."
+        )
     shapes = model_weights.model_weights(model)
     read = surgery.read_by(neurons) if outgoing else {}
     values = {
@@ -394,7 +480,8 @@ def _refuse_lost(model, lost):
 def _check_nothing_passes(model, made, removed, ends, inputs):
     """Raises `ValueError` if a removed neuron still changes the outputs."""
     layers = _layers_of_copy(model, made)
-    ends = [layers[path] for path in ends]
+    ends = [layers[path] for path in ends if path in layers]
+    removed = {path: v for path, v in removed.items() if path in layers}
     rng = np.random.default_rng(0)
 
     def are_heard(paths):

@@ -74,10 +74,10 @@ class KeptParts:
         """Returns which parts the outputs notice, as `values` has them."""
         if self._surgery is None:
             return network.notice(self._values, seed)
-        kernels = {path: self._surgery.kernel(path) for path in self.paths}
-        noticed = network.notice(kernels.values(), seed)
-        units = {
-            path: noticed[kernel].reshape(-1, noticed[kernel].shape[-1])
+        units = {path: self._surgery.units(path) for path in self.paths}
+        kernels = {p: own.weights[0] for p, own in units.items()}
+        noticed = network.notice([k.path for k in kernels.values()], seed)
+        return {
+            path: kernel.gathered(noticed[kernel.path], units[path].size)
             for path, kernel in kernels.items()
         }
-        return {p: np.logical_or.reduce(each) for p, each in units.items()}

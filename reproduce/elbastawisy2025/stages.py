@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from modularity_tf import confusion
+from modularity_tf.network import surgery
 from modularity_tf.neurons import calibration, statistics
 from reproduce.data import images
 from reproduce.elbastawisy2025 import (
@@ -264,7 +265,9 @@ def ablate_class(stage, data, network, halves, method, label):
     by_class, _ = class_neurons.by_class_and_half(halves)
     chosen = class_neurons.decide(stage.config, method, by_class, label)
     if method == "threshold":
-        subnetwork = chosen.apply(network)
+        # Weights and biases alone are zero, as in the text.
+        none = {path: np.zeros_like(v) for path, v in chosen.values.items()}
+        subnetwork = surgery.force(network, none, (~chosen).values)
     else:
         subnetwork = chosen.force(network)
     validation = logits(subnetwork, data.validation)
