@@ -23,6 +23,8 @@ from modularity_tf.network import (
     model_weights,
 )
 
+_PAD_OPS = ("Pad", "PadV2")
+
 
 class Channels(typing.NamedTuple):
     """The units in the last axis of a tensor.
@@ -198,6 +200,12 @@ class _Follower:
             return Channels()
         return Channels(((path or tensor.name, np.arange(_size_of(tensor))),))
 
+    def _padding(self, tensor, pairs):
+        """Returns the pair of the entries that were added to a tensor."""
+        is_unit = np.any([rows >= 0 for _, rows in pairs], axis=0)
+        own = self._own(tensor).pairs
+        return [(name, np.where(is_unit, -1, rows)) for name, rows in own]
+
     def _read(self, layer, readers, tensors, taken, readings):
         """Notes how a layer reads units, and returns which can't be followed.
 
@@ -291,6 +299,8 @@ class _Follower:
             name += ", which mixes or reorders them"
             mixed = {**dict.fromkeys(sources, name), **mixed}
             pairs = self._own(tensor).pairs
+        elif op.type in _PAD_OPS:
+            pairs += self._padding(tensor, pairs)
         if not self._others:
             # What is mixed with itself, as by its own mean, is mixed.
             pairs = (pair for pair in pairs if pair[0] not in mixed)
@@ -325,6 +335,8 @@ def _pairs_after(op, taken, result):
         if all(size % len(rows) == 0 for _, rows in both):
             return [(p, np.tile(rows, size // len(rows))) for p, rows in both]
         return None
+    if op.type in _PAD_OPS:
+        return _padded(op, both, size)
     if not stay:
         return None
     if op.type in layer_kinds.REDUCTION_OPS:
@@ -376,6 +388,19 @@ def _joined(op, taken, size):
             pairs.append((path, placed))
         start += width if is_last else 0
     return _distinct(pairs)
+
+
+def _padded(op, pairs, size):
+    """Returns the pairs after entries were added to axes."""
+    added = tf.get_static_value(op.inputs[1])
+    if added is None:
+        return None
+    placed = []
+    for path, rows in pairs:
+        all_rows = np.full(size, -1)
+        all_rows[added[-1][0] : size - added[-1][1]] = rows
+        placed.append((path, all_rows))
+    return placed
 
 
 def _distinct(pairs):

@@ -205,6 +205,18 @@ class ShrinkTest(ShrinkingTestCase):
         )
         self.assertRegex(reason_of(found, "inside"), "share their places")
 
+    def test_channels_that_a_shortcut_adds_stay(self):
+        inputs = keras.Input((4, 4, 2))
+        x = conv(3, activation="relu", padding="same")(inputs)
+        y = conv(5, name="wider", activation="relu", padding="same")(x)
+        wider = keras.ops.pad(x, [(0, 0)] * 3 + [(1, 1)])  # as in ResNet-20
+        x = layers.GlobalAveragePooling2D()(layers.Add()([wider, y]))
+        model = settled(keras.Model(inputs, out()(x)))
+        found = self.shrunk(
+            model, {"conv": [1], "wider": [0, 2]}, {"conv": 2, "wider": 4}
+        )
+        self.assertRegex(reason_of(found, "wider"), "inputs, or with mixed")
+
     def test_a_gate_goes_with_the_channel_that_it_scales(self):
         inputs = keras.Input((4, 4, 2))
         x = conv(4, 2, activation="relu")(inputs)
