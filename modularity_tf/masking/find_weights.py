@@ -146,8 +146,9 @@ def find_weights(
         `WeightMask`. Its `path` has the performance and size of the mask at
         each penalty. Its `scores` are the penalty up to which each weight was
         kept, float32 arrays: weights that are needed more stay longer. Those
-        that left during the first penalty have less than it, the more the
-        later they left. `at` cuts masks of other sizes by them.
+        that the first mask does not keep have less than half of its penalty,
+        the more the nearer their logits are to 0. `at` cuts masks of other
+        sizes by them.
         The provenance has
 
         - `task`, as it was given;

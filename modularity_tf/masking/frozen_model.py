@@ -244,15 +244,11 @@ class FrozenModel(keras.Model):
                 self._optimizer_config(),
             )
 
-    def _add_learned(self, weights, **kwargs):
-        """Returns a new float32 variable for each weight, keyed by path.
+    def _check_floats(self, weights):
+        """Raises `ValueError` if no gradient reaches a weight.
 
         Args:
             weights: Dict from path to `ModelWeight`.
-            **kwargs: As in `add_weight`.
-
-        Raises:
-            ValueError: If no gradient reaches a weight.
         """
         for path, weight in weights.items():
             dtype = weight.variable.dtype
@@ -263,14 +259,22 @@ class FrozenModel(keras.Model):
                     "Create it with `trainable=False`, or leave it out with "
                     "`layers`."
                 )
+
+    def _add_learned(self, shapes, **kwargs):
+        """Returns a new float32 variable for each shape, keyed by path.
+
+        Args:
+            shapes: Dict from path to shape.
+            **kwargs: As in `add_weight`.
+        """
         return {
             path: self.add_weight(
-                shape=weight.variable.shape,
+                shape=shape,
                 dtype="float32",
                 name=path.replace("/", "."),
                 **kwargs,
             )
-            for path, weight in weights.items()
+            for path, shape in shapes.items()
         }
 
 

@@ -6,7 +6,7 @@ import math
 import types
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import keras
 import numpy as np
@@ -14,16 +14,18 @@ import tensorflow as tf
 from keras import ops
 
 from modularity_tf import checks
-from modularity_tf.findings import weight_mask
+from modularity_tf.findings import neuron_selection, weight_mask
 from modularity_tf.masking import callbacks, frozen_model, mask_sampling
 from modularity_tf.network import (
     batches,
     copying,
     keras_private,
     model_weights,
+    unit_weights,
 )
 
 DEFAULT_ALPHA = 1e-4 / 128
+GROUPS = (None, "units")
 _FEW = 512  # rows of the training data that `FitHealth` looks at
 
 
@@ -58,8 +60,23 @@ class MaskedModel(frozen_model.FrozenModel):
     least 95 % of the model's accuracy (the paper's appendix C.2). The paper
     states beta = alpha * batch_size; it uses beta = 1e-4 for most networks.
 
+    Gates. With `groups="units"` all weights of a unit share one logit, so that
+    the mask says which units the task needs: neurons, channels, units of
+    recurrent layers, attention heads. A unit that is off contributes nothing;
+    `network.unit_weights.model_units` lists the weights that belong to it. It
+    puts out act(0), which is 0 for ReLU, and a constant that the next layers
+    see for a sigmoid. `NeuronSelection.shrink` adds that to their biases.
+
+    >>> gated = mtf.MaskedModel(model, groups="units")
+    >>> gated.compile(loss="sparse_categorical_crossentropy")
+    >>> history = gated.fit(images, labels, 128, epochs=20, verbose=0)
+    >>> neurons = gated.neuron_selection(task="digits")
+    >>> smaller = neurons.shrink(model)
+
     Args:
         model: Built `keras.Model`, trained. It is not changed.
+        groups: `None` for a logit for each weight, or "units" for one for each
+            unit of the hidden layers.
         num_samples: Positive int, masks that are drawn for each training
             batch; a batch can't be smaller. The paper uses 4, or 8 for hard
             tasks. `None` draws none: half of a batch sees the weights times
@@ -74,10 +91,12 @@ class MaskedModel(frozen_model.FrozenModel):
             one of the papers' choices, `"kernels"` (arithmetic tasks; biases
             stay), `"all"` (CIFAR-10) or `"transformer"`. Embeddings are
             masked only if named. Of a layer with LoRA the kernel is masked,
-            its adapters (role "adapter") with `"all"` or if named.
+            its adapters (role "adapter") with `"all"` or if named. A gate
+            has all weights of its unit, whatever their roles.
         layers: `None` for every layer, or the names or paths of the layers
-            whose weights have masks. A name that several layers share means
-            all of them, that of a layer with others inside theirs too.
+            whose weights, or units, have masks. A name that several layers
+            share means all of them, that of a layer with others inside theirs
+            too.
         fixed_mask: `WeightMask` or `None`. Its weights have this mask, for
             good: no logits, no penalty, no part in `weight_mask()`.
         temperature: Positive float tau of the Gumbel-sigmoid. It scales
@@ -93,10 +112,15 @@ class MaskedModel(frozen_model.FrozenModel):
 
     Raises:
         ValueError: For a model that is not built, arguments out of range,
-            unknown roles or layers, quantized kernels, a `fixed_mask` that
+            unknown groups, roles or layers, layers whose units can't be shut
+            off, quantized kernels, a `fixed_mask` that
             does not fit, the strengths of a `SparseDense` or
             `SparseRecurrent` among the weights, or where nothing is left to
             mask. When called: for weights that no output depends on.
+
+    Warns:
+        UserWarning: If hidden layers have units that can't be shut off; it
+            names them. `layers` silences it.
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2
@@ -106,6 +130,7 @@ class MaskedModel(frozen_model.FrozenModel):
         self,
         model: keras.Model,
         *,
+        groups: Literal["units"] | None = None,
         num_samples: int | None = 4,
         alpha: float = DEFAULT_ALPHA,
         initial_keep_probability: float = 0.9,
@@ -120,11 +145,14 @@ class MaskedModel(frozen_model.FrozenModel):
         initial_logit = mask_sampling.logit(initial_keep_probability)
         roles, layers = _as_saved(roles), _as_saved(layers)
         super().__init__(model, **kwargs)
-        available = model_weights.model_weights(model)
-        chosen = model_weights.chosen_weights(model, roles, layers)
+        if groups not in GROUPS:
+            raise ValueError(
+                f"`groups` must be one of {GROUPS}, got {groups!r}."
+            )
         fixed_mask = weight_mask.given_or_empty(fixed_mask, "fixed_mask")
         fixed_mask.check_fits(model)
 
+        self.groups = groups
         self.num_samples = None if num_samples is None else int(num_samples)
         self._alpha = self.add_weight(
             shape=(),
@@ -140,22 +168,16 @@ class MaskedModel(frozen_model.FrozenModel):
         self.temperature = temperature
         seed = checks.seed(seed)
 
-        masked = {p: w for p, w in chosen.items() if p not in fixed_mask.values}
-        _check_no_strengths(masked)
+        shapes = (
+            self._shapes_of_weights()
+            if groups is None
+            else self._shapes_of_units()
+        )
         self.mask_logits = self._add_learned(
-            masked,
+            shapes,
             initializer=keras.initializers.Constant(initial_logit),
             regularizer=self._penalty,
         )
-        if not self.mask_logits:
-            roles_of = {path: weight.role for path, weight in available.items()}
-            inside = keras_private.all_layers(model)
-            unbuilt = [x.name for x in inside if not x.built]
-            raise ValueError(
-                f"No weight of {model.name!r} is left to mask with "
-                f"roles={roles!r} and layers={layers!r}. It has {roles_of}; "
-                f"layers without weights yet: {unbuilt}."
-            )
         self.sampler_state = self.add_weight(  # the seed, draws made so far
             shape=(2,),
             dtype="int32",
@@ -166,6 +188,43 @@ class MaskedModel(frozen_model.FrozenModel):
         )
         self.sampler_state.assign([seed, 0])
         self.built = True
+
+    def _shapes_of_weights(self):
+        """Returns the shape of each weight that has logits, by path."""
+        available = model_weights.model_weights(self.model)
+        chosen = model_weights.chosen_weights(
+            self.model, self.roles, self.masked_layers
+        )
+        fixed = self.fixed_mask.values
+        masked = {p: w for p, w in chosen.items() if p not in fixed}
+        _check_no_strengths(masked)
+        self._check_floats(masked)
+        if not masked:
+            roles_of = {path: weight.role for path, weight in available.items()}
+            inside = keras_private.all_layers(self.model)
+            unbuilt = [x.name for x in inside if not x.built]
+            raise ValueError(
+                f"No weight of {self.model.name!r} is left to mask with "
+                f"roles={self.roles!r} and layers={self.masked_layers!r}. It "
+                f"has {roles_of}; layers without weights yet: {unbuilt}."
+            )
+        return {path: w.variable.shape for path, w in masked.items()}
+
+    def _shapes_of_units(self):
+        """Returns the shape of the logits of each layer's units, by path."""
+        units, others = unit_weights.hidden_units(
+            self.model, self.masked_layers
+        )
+        # A function, as Keras would track a dict.
+        self._spread = functools.partial(unit_weights.spread, units)
+        if others:
+            told = ", ".join(f"{p!r} ({why})" for p, why in others.items())
+            warnings.warn(
+                f"{self.model.name!r} has hidden layers that have no gates: "
+                f"{told}. Name `layers` to silence this.",
+                stacklevel=4,
+            )
+        return {path: (own.size,) for path, own in units.items()}
 
     @property
     def learned(self) -> dict[str, keras.Variable]:
@@ -191,16 +250,38 @@ class MaskedModel(frozen_model.FrozenModel):
         """Int, the seed of the mask samples."""
         return int(self.sampler_state.numpy()[0])
 
+    def weights_under(
+        self, kept: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Returns which weights a mask keeps, dict from path to bool array.
+
+        Args:
+            kept: Dict from the path of each masked weight, or of each layer
+                with gates, to bool array.
+        """
+        if self.groups is None:
+            return dict(kept)
+        variables = self._functional.variables
+        return {
+            path: np.broadcast_to(stays, variables[path].shape)
+            for path, stays in self._spread(kept, np.logical_and).items()
+        }
+
     def under(self, kept: Mapping[str, Any], inputs: Any) -> Any:
         """Returns what the model computes under another mask than the learned.
 
         Args:
-            kept: Dict from the path of each masked weight to booleans, True
-                for entries that stay.
+            kept: Dict from the path of each masked weight, or of each layer
+                with gates, to booleans, True for what stays.
             inputs: What `model` takes.
         """
-        kept = {**self.fixed_mask.values, **kept}
-        return self._functional(self._functional.kept(kept), inputs)
+        weights = self._functional.kept(self.fixed_mask.values)
+        if self.groups is not None:
+            kept = self._spread(kept, ops.logical_and)
+        for path, stays in kept.items():
+            weight = weights.get(path, self._functional.variables[path].value)
+            weights[path] = ops.where(stays, weight, 0)
+        return self._functional(weights, inputs)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:
@@ -332,7 +413,8 @@ class MaskedModel(frozen_model.FrozenModel):
     def weight_mask(self, task: str | None = None) -> weight_mask.WeightMask:
         """Returns what was learned: the mask of every weight with logits.
 
-        Weights under `fixed_mask` are not part of it.
+        Weights under `fixed_mask` are not part of it. Of gates it is the mask
+        of all weights of their units.
 
         Args:
             task: Str or `None`, for the record: what the mask was trained on.
@@ -343,36 +425,71 @@ class MaskedModel(frozen_model.FrozenModel):
         Raises:
             ValueError: If a logit is NaN or infinite, or `task` no JSON value.
         """
+        values = self.weights_under(self._kept())
+        mask = weight_mask.WeightMask(values)
+        return weight_mask.WeightMask(values, self._told(mask, task))
+
+    def neuron_selection(
+        self, task: str | None = None
+    ) -> neuron_selection.NeuronSelection:
+        """Returns what gates learned: the units that the task needs.
+
+        Args:
+            task: As in `weight_mask`.
+
+        Returns:
+            `NeuronSelection` over the units that have gates.
+
+        Raises:
+            ValueError: As in `weight_mask`, and if there are no gates.
+        """
+        if self.groups is None:
+            raise ValueError(
+                f'{self.name!r} has a logit for each weight: `groups="units"` '
+                "has one for each unit."
+            )
+        chosen = neuron_selection.NeuronSelection(self._kept())
+        provenance = {"method": "mask", **self._told(chosen, task)}
+        return neuron_selection.NeuronSelection(chosen.values, provenance)
+
+    def _kept(self):
+        """Returns the thresholded logits, as arrays."""
         self.check_learned()
-        values = {
+        return {
             path: ops.convert_to_numpy(mask_sampling.threshold(logits.value))
             for path, logits in self.mask_logits.items()
         }
-        mask = weight_mask.WeightMask(values)
-        provenance = {
+
+    def _told(self, found, task):
+        """Returns the provenance of what was learned."""
+        return {
             "task": weight_mask.task_record(task),
             "model": self.model.name,
             "model_fingerprint": model_weights.fingerprint(self.model),
             "alpha": self.alpha,
             "seed": self.seed,
             "steps": int(self.sampler_state.numpy()[1]),
-            "keep_fractions": mask.keep_fractions(),
+            "keep_fractions": found.keep_fractions(),
             "keep_probabilities": self._histogram(),
         }
-        return weight_mask.WeightMask(values, provenance)
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
-        """Prints the share of weights kept in each masked tensor and in all.
+        """Prints the share of weights, or units, that are kept.
+
+        In each masked tensor, or layer, and in all.
 
         Args:
             print_fn: Function that takes the text.
         """
-        mask = self.weight_mask()
+        is_of_units = self.groups is not None
+        mask = self.neuron_selection() if is_of_units else self.weight_mask()
         rows = [
             (path, self.mask_logits[path].shape, fraction)
             for path, fraction in mask.keep_fractions().items()
         ]
-        rows.append(("all masked weights", (mask.size,), mask.keep_fraction))
+        rows.append(
+            (f"all masked {mask.KIND}", (mask.size,), mask.keep_fraction)
+        )
         width = max(len(path) for path, _, _ in rows)
         lines = [f"{self.name}: mask over {self.model.name}"]
         for path, shape, fraction in rows:
@@ -383,6 +500,7 @@ class MaskedModel(frozen_model.FrozenModel):
     def get_config(self) -> dict[str, Any]:
         config = {
             "model": keras.saving.serialize_keras_object(self.model),
+            "groups": self.groups,
             "num_samples": self.num_samples,
             "alpha": self.alpha,
             "initial_keep_probability": self.initial_keep_probability,
@@ -515,24 +633,47 @@ class MaskedModel(frozen_model.FrozenModel):
         """Returns the masked weights, for each part of this device's batch."""
         step_seed = self.sampler_state.value * 1  # a copy
         self.sampler_state.assign_add([0, 1])
-        weights = {
-            path: ops.stop_gradient(self._functional.variables[path].value)
-            for path in self.mask_logits
-        }
         logits = {path: v.value for path, v in self.mask_logits.items()}
+        variables = self._functional.variables
+        fixed = self._functional.kept(self.fixed_mask.values)
+        masked = {
+            path: (
+                ops.stop_gradient(variables[path].value)
+                if self.groups is None
+                else ops.ones_like(each)
+            )
+            for path, each in logits.items()
+        }
         if self.num_samples is None:
-            masked = mask_sampling.soft_and_hard_weight_dict(weights, logits)
+            drawn = mask_sampling.soft_and_hard_weight_dict(masked, logits)
         else:
-            masked = mask_sampling.sample_weight_dict(
-                weights,
+            drawn = mask_sampling.sample_weight_dict(
+                masked,
                 logits,
                 step_seed,
                 self.num_samples,
                 self.temperature,
                 self._samples_of_this_device(),
             )
-        fixed = self._functional.kept(self.fixed_mask.values)
-        return [{**fixed, **values} for values in masked]
+        if self.groups is not None:
+            drawn = [self._gated(gates, fixed) for gates in drawn]
+        return [{**fixed, **values} for values in drawn]
+
+    def _gated(self, gates, fixed):
+        """Returns the weights that the gates of units leave.
+
+        Args:
+            gates: Dict from layer path to float tensor `(units,)`.
+            fixed: Dict from weight path to tensor, what a fixed mask leaves.
+        """
+        found = {}
+        for path, factor in self._spread(
+            gates, ops.multiply, gates=True
+        ).items():
+            weight = fixed.get(path, self._functional.variables[path].value)
+            weight = ops.stop_gradient(weight)
+            found[path] = weight * ops.cast(factor, weight.dtype)
+        return found
 
 
 _LIKE_ADAM = (

@@ -14,10 +14,10 @@ from modularity_tf.masking import judging
 BLOCK = 50  # steps between two looks at the mask
 _PER_DECADE = 4  # levels
 _WARM_UP = 6  # blocks of the first level at least, when most weights leave
-_PROGRESS = 0.02  # on the scale of performance
-_PATIENCE = 3  # blocks without progress that the path waits at a dip,
+_MOVES = 0.02  # on the scale of performance: from block to block
+_PATIENCE = 3  # blocks that the path waits at a dip that does not move,
 _PATIENCE_AT_FIRST = 10  # until a first mask performs,
-_WAIT, _WAIT_AT_FIRST = 30, 60  # and with progress
+_WAIT, _WAIT_AT_FIRST = 30, 60  # and at one that does
 _COLLAPSED = 0.5  # of the weights of the last mask that performed
 _RETRIES = 2
 _LOWER = 100.0  # by what the first penalty is divided where it is too large
@@ -53,8 +53,8 @@ class PenaltyPath(keras.callbacks.Callback):
 
     A mask that does not perform may be a passage: in heads that cancel each
     other, performance falls while the mask goes over from one arrangement to
-    another. So the path waits at the same penalty as long as performance makes
-    progress. If that does not help, it goes back to the last mask that
+    another. So the path waits at the same penalty as long as performance
+    changes. If that does not help, it goes back to the last mask that
     performed, and goes on in steps half as large on the log scale. After two
     such returns it ends.
 
@@ -81,8 +81,9 @@ class PenaltyPath(keras.callbacks.Callback):
         found: The last `Level` that performed, `None` if there is none.
         best: The `Level` that does best.
         left: Dict from weight path to the penalty up to which each weight was
-            kept, float32 arrays. Weights that left during the first penalty
-            have less than it, the more the later they left.
+            kept, float32 arrays. Weights that the first mask that performed
+            does not keep have less than half of its penalty, the more the
+            nearer their logits are to 0.
     """
 
     def __init__(
@@ -125,11 +126,6 @@ class PenaltyPath(keras.callbacks.Callback):
         size = sum(int((values > 0).sum()) for values in logits.values())
         if logs is not None:
             logs.update(alpha=self._alpha, keep_fraction=size / total)
-        if self.found is None:
-            share = self._alpha / (1 + _WAIT_AT_FIRST)
-            self._note_kept(
-                logits, lambda order: share * (self._blocks + order)
-            )
         if not self._level_ends:
             return
         kept = {path: values > 0 for path, values in logits.items()}
@@ -155,7 +151,7 @@ class PenaltyPath(keras.callbacks.Callback):
     def _begin_level(self, alpha):
         self._alpha = self.model.alpha = alpha
         self._blocks = 0
-        self._waited, self._best_here, self._since = 0, -math.inf, 0
+        self._waited, self._before, self._since = 0, math.inf, 0
 
     def _step_up(self, alpha):
         """Begins the level after a penalty."""
@@ -176,10 +172,7 @@ class PenaltyPath(keras.callbacks.Callback):
         """Notes a level that performs, and begins the next."""
         previous, self.found = self.found, level
         self.levels.append(dataclasses.replace(level, logits={}))
-        self._note_kept(
-            level.logits,
-            lambda order: level.alpha * 10 ** (self._log_step * order),
-        )
+        self._note_scores(level)
         is_small = level.keep_fraction <= (self._keep or 0.0)
         if (
             previous is not None
@@ -194,26 +187,21 @@ class PenaltyPath(keras.callbacks.Callback):
         else:
             self._step_up(level.alpha)
 
-    def _note_kept(self, logits, penalty):
-        """Notes the penalty up to which weights are kept.
-
-        Args:
-            logits: Dict of arrays, those of a mask.
-            penalty: Function to that penalty, from numbers from 0 to 1 by which
-                weights that are still kept are ordered.
-        """
-        for path, values in logits.items():
-            left = self.left.setdefault(path, np.zeros_like(values))
-            stays = values > 0
-            left[stays] = penalty(1 / (1 + np.exp(-values[stays])))
+    def _note_scores(self, level):
+        """Notes the penalty up to which weights are kept."""
+        for path, logits in level.logits.items():
+            if path not in self.left:
+                self.left[path] = level.alpha / (2 + np.abs(logits))
+            within = 1 / (1 + np.exp(-np.abs(logits)))  # orders those that stay
+            penalty = level.alpha * 10 ** (self._log_step * within)
+            self.left[path] = np.where(logits > 0, penalty, self.left[path])
 
     def _has_patience(self, level):
         """Returns whether to wait at a mask that does not perform."""
         self._waited += 1
-        if level.judged.overall > self._best_here + _PROGRESS:
-            self._best_here, self._since = level.judged.overall, 0
-        else:
-            self._since += 1
+        before, self._before = self._before, level.judged.overall
+        is_still = abs(level.judged.overall - before) <= _MOVES
+        self._since = self._since + 1 if is_still else 0
         if self.found is None:
             if self._levels_left < _LEVELS_AT_FIRST:
                 return False
@@ -234,7 +222,6 @@ class PenaltyPath(keras.callbacks.Callback):
         elif self._may_begin_lower:
             self._may_begin_lower = False
             self.model.reset(seed=self.model.seed)
-            self.left = {}
             self._begin_level(level.alpha / _LOWER)
         elif self._levels_left and level.keep_fraction > 0:
             self._levels_left -= 1

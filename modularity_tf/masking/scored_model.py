@@ -109,8 +109,10 @@ class ScoredModel(frozen_model.FrozenModel):
                 f"of its tensors, got {counts}."
             )
         self.share, self.scope, self.signed = share, scope, signed
+        self._check_floats({path: weights[path] for path in counts})
         self.scores = self._add_learned(
-            {path: weights[path] for path in counts}, initializer="zeros"
+            {path: weights[path].variable.shape for path in counts},
+            initializer="zeros",
         )
         self._groups = (
             [[*counts]] if scope == "model" else [[p] for p in counts]

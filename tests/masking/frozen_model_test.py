@@ -15,7 +15,10 @@ class Shifted(frozen_model.FrozenModel):
     def __init__(self, model):
         super().__init__(model)
         weights = model_weights.model_weights(model)
-        self.offsets = self._add_learned(weights, initializer="zeros")
+        self.offsets = self._add_learned(
+            {path: w.variable.shape for path, w in weights.items()},
+            initializer="zeros",
+        )
         self.built = True
 
     @property
