@@ -150,10 +150,8 @@ def hidden_units(
     hidden = {p: u for p, u in found.layers.items() if p not in found.outputs}
     others = {p: r for p, r in found.others.items() if p not in found.outputs}
     if layers is not None:
-        known = [*activations.layers_of(model)]
-        named = layer_names.find(known, layers)
-        chosen = {}
-        for path in named:
+        chosen: set[str] = set()
+        for path in layer_names.find(activations.layers_of(model), layers):
             inside = [
                 p for p in hidden if p == path or p.startswith(f"{path}/")
             ]
@@ -165,7 +163,7 @@ def hidden_units(
                     f"`layers` names {path!r}, whose units can't be shut off: "
                     f"{reason}."
                 )
-            chosen |= dict.fromkeys(inside)
+            chosen |= {*inside}
         hidden, others = {p: hidden[p] for p in hidden if p in chosen}, {}
     if not hidden:
         told = "; ".join(f"{p!r}: {r}" for p, r in others.items())

@@ -15,6 +15,7 @@ class Shifted(frozen_model.FrozenModel):
     def __init__(self, model):
         super().__init__(model)
         weights = model_weights.model_weights(model)
+        self._check_floats(weights)
         self.offsets = self._add_learned(
             {path: w.variable.shape for path, w in weights.items()},
             initializer="zeros",
