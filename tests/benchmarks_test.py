@@ -11,13 +11,16 @@ import numpy as np
 from absl import flags
 from absl.testing import absltest
 
+import modularity_tf as mtf
 from benchmarks import (
     clustering,
     mask_training,
     shrinking,
     sweep,
     unit_similarity,
+    which_method,
 )
+from modularity_tf.masking import weight_scores
 from modularity_tf.units import monte_carlo
 
 OPTIONS = {"steps": 2, "blocks": 1, "batch_size": 8, "jit_compile": "auto"}
@@ -40,6 +43,36 @@ def run(test, binary, *args):
     ):
         binary.main(["benchmark"])
     return json.loads(file.read_text("utf-8")), printed.getvalue()
+
+
+class WhichMethodTest(absltest.TestCase):
+    def test_every_method_is_timed_and_ablations_of_few_weights_alone(self):
+        small = mock.patch.dict(
+            which_method.NETWORKS,
+            small=dataclasses.replace(
+                which_method.NETWORKS["digits_mlp"], epochs=1
+            ),
+        )
+        find = mock.patch.object(mtf, "find_weights")  # which has its own
+        with small, find, mock.patch.object(which_method, "ABLATED", 100):
+            record, printed = run(self, which_method, "--networks=small")
+        found = record["time"]["small"]
+        self.assertEqual(found["weights"], 64 * 64 + 64 * 10)
+        self.assertSameElements(
+            [*found["methods"], "ablation"],
+            ["mask", "edge_popup", *weight_scores.METHODS],
+        )
+        self.assertIn("| `small`, 4,736 weights |", printed)
+        for line in which_method.truth_table():
+            self.assertIn(line, printed)
+
+    def test_the_page_says_what_the_archives_say(self):
+        page = which_method.RESULTS.parent / "docs" / "which_method.md"
+        self.assertIn(
+            "\n".join(which_method.truth_table()),
+            page.read_text("utf-8"),
+            "run python -m benchmarks.which_method",
+        )
 
 
 class ShrinkingTest(absltest.TestCase):
