@@ -1,11 +1,13 @@
 """The engine: stages of a run on several processes or machines, through Ray.
 
-Ray Core starts the processes, gives them tasks and repeats those of a process
-that was lost. A task is one stage: it reads what it needs from the run folder
-and leaves its artefact there by a rename. So the run folder stays the single
-truth whoever does the work, and little more than names goes over the wire.
+Ray Core starts the processes and tells which were lost. A worker carries out
+one stage at a time: it reads what the stage needs from the run folder and
+leaves its artefact there by a rename. So the run folder stays the single truth
+whoever does the work, and little more than names goes over the wire. A stage
+goes to a worker that has what it needs in memory, if there is one.
 """
 
+import collections
 import contextlib
 import functools
 import os
@@ -122,46 +124,105 @@ def _work_off(ray, plan, run, unfinished):
         Dict from the stages that failed to what they died of, and the names of
         those that need them.
     """
-    config = run.config
-    options = {
-        # On this machine a task is a worker, however many cores it has.
-        "num_cpus": cores_a_task(config) if config.address else 1,
-        "num_gpus": config.gpus_per_task,
-        "max_retries": ATTEMPTS - 1,  # of processes that are lost
-        "retry_exceptions": True,  # and of stages that fail
-        # TensorFlow keeps a GPU's memory, and graphs of models that are gone.
-        "max_calls": 1 if config.gpus_per_task else STAGES_A_WORKER,
-    }
-    task = ray.remote(**options)(_carry_out_stage)
-    # Once for all tasks: a worker plans the same stages from it.
-    planned = ray.put((plan, config, run.name))
+    # Once for all: a worker plans the same stages from it.
+    planned = ray.put((plan, run.config, run.name))
     reports = ray.remote(num_cpus=0)(helpers.Reports).remote()
-    missing = {
-        name: names_needed(stage) & unfinished.keys()
-        for name, stage in unfinished.items()
-    }
-    working, failed = {}, {}
-    while missing or working:
-        for name in [n for n, needs in missing.items() if not needs]:
+    needs = {name: names_needed(stage) for name, stage in unfinished.items()}
+    missing = {name: found & unfinished.keys() for name, found in needs.items()}
+    ready, idle, working, failed = [], [], {}, {}
+    attempts = collections.Counter()
+    while missing or ready or working:
+        for name in [n for n, left in missing.items() if not left]:
             del missing[name]
-            # In a list Ray does not fetch it anew for every task.
-            working[task.remote([planned], name, reports)] = name
+            ready.append(name)
+        while ready and (idle or len(working) < _most_workers(ray, run.config)):
+            if not idle:
+                idle.append(_Hand(ray, run.config, planned, reports))
+            name, hand = _choose(ready, idle, needs)
+            ready.remove(name)
+            idle.remove(hand)
+            working[hand.actor.carry_out.remote(name)] = name, hand
         if not working:  # all that is left needs what failed
             break
         done, _ = ray.wait([*working], timeout=_POLL_SECONDS)
         for reference in done:
-            name = working.pop(reference)
+            name, hand = working.pop(reference)
+            attempts[name] += 1
             try:
                 seconds = ray.get(reference)
             except Exception as error:  # whatever a stage may raise
-                failed[name] = _write_log(run.folder, name, error)
+                if not isinstance(error, ray.exceptions.RayActorError):
+                    idle.append(hand)  # its process lives
+                if attempts[name] < ATTEMPTS:
+                    ready.insert(0, name)
+                else:
+                    failed[name] = _write_log(run.folder, name, error)
                 continue
+            if hand.keeps_working(needs[name] | {name}):
+                idle.append(hand)
             run.progress.finish(unfinished[name].steps)
             run.tell_done(name, seconds)
-            for needs in missing.values():
-                needs.discard(name)
+            for left in missing.values():
+                left.discard(name)
         run.progress.show(ray.get(reports.working.remote()))
     return failed, sorted(missing)
+
+
+class _Hand:
+    """A worker, as the driver knows it.
+
+    Attributes:
+        actor: The handle of its process.
+        kept: Set of the names of the stages whose results it has in memory.
+    """
+
+    def __init__(self, ray, config, planned, reports):
+        # On this machine a stage is a worker, however many cores it has.
+        cores = cores_a_task(config) if config.address else 1
+        options = {"num_cpus": cores, "num_gpus": config.gpus_per_task}
+        # In a list Ray does not fetch it anew for every worker's sake.
+        self.actor = ray.remote(**options)(_Worker).remote([planned], reports)
+        self.kept = frozenset()
+        self._ray, self._stages = ray, 0
+        # TensorFlow keeps a GPU's memory, and graphs of models that are gone.
+        self._most = 1 if config.gpus_per_task else STAGES_A_WORKER
+
+    def keeps_working(self, kept):
+        """Counts a stage; returns `False` if the process has made room."""
+        self.kept, self._stages = kept, self._stages + 1
+        if self._stages < self._most:
+            return True
+        self._ray.kill(self.actor)
+        return False
+
+
+def _choose(ready, idle, needs):
+    """Returns the next stage, and the worker that has most of what it needs.
+
+    The first stage of which a worker has something in memory, a network that
+    is traced say; else the first one.
+
+    Args:
+        ready: List of the names of stages that can begin, not empty.
+        idle: List of `_Hand`, not empty.
+        needs: Dict from the name of a stage to the set of those it needs.
+    """
+    for name in ready:
+        hand = max(idle, key=lambda each: len(needs[name] & each.kept))
+        if needs[name] & hand.kept:
+            return name, hand
+    return ready[0], min(idle, key=lambda each: len(each.kept))
+
+
+def _most_workers(ray, config):
+    """Returns how many workers there may be: more, once machines join."""
+    if not config.address:
+        return config.workers
+    resources = ray.cluster_resources()
+    most = resources.get("CPU", 0) // cores_a_task(config)
+    if config.gpus_per_task:
+        most = min(most, resources.get("GPU", 0) // config.gpus_per_task)
+    return max(1, int(most))
 
 
 def _write_log(folder, name, error):
@@ -237,28 +298,33 @@ class _RemoteProgress:
         self._tell(None)
 
 
-def _carry_out_stage(planned, name, reports):
-    """Carries out one stage; what it needs is in the run folder.
+class _Worker:
+    """Carries out stages; what they need is in the run folder.
 
-    Returns:
-        Float, seconds.
+    Args:
+        planned: List of one reference to what to plan.
+        reports: Actor that is told the progress.
     """
-    run, start = _planned_run(*planned), time.monotonic()
-    stage = run.stages[name]
-    # Another stage of the same network finds it here, and a model traced.
-    run.forget_all_but(names_needed(stage))
-    with _RemoteProgress(reports, name) as run.progress:
-        run.result(stage)
-    return time.monotonic() - start
 
+    def __init__(self, planned, reports):
+        self._planned, self._reports = planned, reports
 
-@functools.lru_cache(maxsize=1)
-def _planned_run(planned):
-    """Returns the run, planned once a worker."""
-    import ray
+    @functools.cached_property
+    def _run(self):
+        import ray
 
-    plan, config, name = ray.get(planned)
-    training.limit_threads(cores_a_task(config))
-    run = Run(config, name)
-    plan(run)
-    return run
+        plan, config, name = ray.get(*self._planned)
+        training.limit_threads(cores_a_task(config))
+        run = Run(config, name)
+        plan(run)
+        return run
+
+    def carry_out(self, name):
+        """Carries out one stage, and returns its seconds."""
+        run, start = self._run, time.monotonic()
+        stage = run.stages[name]
+        # Another stage of the same network finds it here, and a model traced.
+        run.forget_all_but(names_needed(stage))
+        with _RemoteProgress(self._reports, name) as run.progress:
+            run.result(stage)
+        return time.monotonic() - start

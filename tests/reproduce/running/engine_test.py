@@ -148,6 +148,40 @@ class EngineTest(tf.test.TestCase):
             engine.carry_out(plan, run)
         self.assertEqual(ray.init.call_args.kwargs["num_cpus"], 3)
 
+    def test_a_stage_goes_to_the_worker_that_has_its_network(self):
+        hands = [mock.Mock(kept=frozenset(kept)) for kept in ("", "ab", "c")]
+        needs = {"new": set(), "of_c": {"c"}, "of_ab": {"a", "b", "c"}}
+        for ready, expected in (
+            (["new"], ("new", hands[0])),
+            (["new", "of_c"], ("of_c", hands[2])),
+            (["of_ab", "of_c"], ("of_ab", hands[1])),
+        ):
+            self.assertEqual(engine._choose(ready, hands, needs), expected)
+
+    def test_as_many_workers_as_a_cluster_has_room_for(self):
+        ray = mock.Mock()
+        ray.cluster_resources.return_value = {"CPU": 9.0, "GPU": 2.0}
+        for changes, expected in (
+            ({"workers": 3}, 3),
+            ({"address": "auto"}, 9),
+            ({"address": "auto", "cpus_per_task": 2.0}, 4),
+            ({"address": "auto", "gpus_per_task": 1.0}, 2),
+            ({"address": "auto", "cpus_per_task": 16.0}, 1),
+        ):
+            config = self.config("m", **changes)
+            self.assertEqual(engine._most_workers(ray, config), expected)
+
+    def test_a_worker_makes_room_for_another_one(self):
+        for gpus, most in ((0.0, engine.STAGES_A_WORKER), (1.0, 1)):
+            ray = mock.Mock()
+            config = self.config("r", address="auto", gpus_per_task=gpus)
+            hand = engine._Hand(ray, config, None, None)
+            for _ in range(most - 1):
+                self.assertTrue(hand.keeps_working({"a"}))
+            ray.kill.assert_not_called()
+            self.assertFalse(hand.keeps_working({"a"}))
+            ray.kill.assert_called_once_with(hand.actor)
+
     def test_nothing_to_do_starts_nothing(self):
         run = Run(self.config("n", workers=2), "toy")
         with mock.patch.object(engine, "import_ray") as ray:
