@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modularity_tf.findings import weight_mask
+from modularity_tf.findings import part_set
 from modularity_tf.masking import examination, masked_model
 from modularity_tf.network import batches, evaluation, measurement, scoring
 
@@ -98,7 +98,8 @@ class Judge:
         """Returns how well a mask does, on at most 2,048 rows of each part.
 
         Args:
-            kept: Dict from weight path to booleans, True for what is kept.
+            kept: Dict from weight path, or from layer path for gates, to
+                booleans, True for what is kept.
         """
         if not self._wholes:
             self._wholes = self._on_both(self._all(True))
@@ -236,12 +237,12 @@ class Judge:
                 scale.zeros[i] = min(0.0, 2 * one.value)
 
     def examine(
-        self, mask: weight_mask.WeightMask, small_alpha: float
+        self, mask: part_set.PartSet, small_alpha: float
     ) -> tuple[dict[str, Any], list[str]]:
         """Returns a record of what a found mask does, and warnings about it.
 
         Args:
-            mask: `WeightMask`.
+            mask: `WeightMask` or `NeuronSelection`.
             small_alpha: Float, the penalty that the path starts with.
         """
         scale = self.scale
@@ -291,7 +292,7 @@ class Judge:
         ]
         return record, texts
 
-    def in_training(self, mask: weight_mask.WeightMask) -> float:
+    def in_training(self, mask: part_set.PartSet) -> float:
         """Returns the performance of a mask on training data, on the scale."""
         training = self._examined_in_training(mask)
         scale = dataclasses.replace(self.scale, whole=training.whole)
@@ -363,7 +364,8 @@ class Judge:
 
     def _measured(self, kept, rows=None, most=math.inf):
         """Returns what a mask does, on validation data if no rows are given."""
-        return self._asked.measure(kept, rows or self._batches(), most)
+        weights = self._masked.weights_under(kept)
+        return self._asked.measure(weights, rows or self._batches(), most)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -375,13 +377,13 @@ class _Share:
         gains: Float array of what the mask gains by each element, on the
             scale; `None` where performance is no mean of elements.
         count: Int, the elements, 1 where nobody knows.
-        is_counted: Bool, whether a gain is a right answer.
+        step: Float, what a right answer is on the scale; 0 of losses.
     """
 
     value: float
     gains: np.ndarray | None
     count: int
-    is_counted: bool
+    step: float
 
     @classmethod
     def of(cls, whole, found, zero):
@@ -400,10 +402,9 @@ class _Share:
             gains = whole.losses - found.losses.astype(float)
         elements = whole.losses if whole.labels is None else whole.labels
         count = 1 if elements is None else len(elements)
-        is_counted = not whole.is_loss
-        if gains is not None and span > 0:
-            gains = gains / span
-        return cls(value, gains, count, is_counted)
+        if gains is None or not span:
+            return cls(value, None, count, 0.0)
+        return cls(value, gains / span, count, (not whole.is_loss) / span)
 
     @classmethod
     def together(cls, parts):
@@ -413,7 +414,7 @@ class _Share:
         gains = None
         if all(part.gains is not None for part in parts):
             gains = np.concatenate([part.gains for part in parts])
-        return cls(value, gains, count, parts[0].is_counted)
+        return cls(value, gains, count, parts[0].step)
 
     @property
     def error(self):
@@ -423,7 +424,7 @@ class _Share:
         """
         if self.gains is None:
             return 0.0
-        spread = self.gains.var() + self.is_counted / len(self.gains)
+        spread = self.gains.var() + self.step**2 / len(self.gains)
         return math.sqrt(spread / len(self.gains))
 
 

@@ -79,7 +79,7 @@ class PenaltyPath(keras.callbacks.Callback):
     Attributes:
         levels: List of `Level` without logits, those that performed.
         found: The last `Level` that performed, `None` if there is none.
-        best: The `Level` that does best.
+        best: The `Level` that did best before one performed.
         left: Dict from weight path to the penalty up to which each weight was
             kept, float32 arrays. Weights that the first mask that performed
             does not keep have less than half of its penalty, the more the
@@ -133,9 +133,8 @@ class PenaltyPath(keras.callbacks.Callback):
             self._alpha, self._judge(kept), size / total, logits, self._steps
         )
         self._show(level)
-        if self.best is None or (
-            level.judged.overall > self.best.judged.overall
-        ):
+        best = -math.inf if self.best is None else self.best.judged.overall
+        if self.found is None and level.judged.overall > best:
             self.best = level
         if level.judged.performs(self._margin) or self._is_forced:
             self._go_on(level)
@@ -171,6 +170,7 @@ class PenaltyPath(keras.callbacks.Callback):
     def _go_on(self, level):
         """Notes a level that performs, and begins the next."""
         previous, self.found = self.found, level
+        self.best = None  # its logits take memory
         self.levels.append(dataclasses.replace(level, logits={}))
         self._note_scores(level)
         is_small = level.keep_fraction <= (self._keep or 0.0)
