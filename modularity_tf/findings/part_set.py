@@ -12,7 +12,7 @@ import numpy as np
 import rich.table
 
 from modularity_tf import checks
-from modularity_tf.findings import finding, overlap
+from modularity_tf.findings import finding, mask_path, overlap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -182,6 +182,38 @@ class PartSet(finding.Finding):
         """
         self._check_like(other)
         return overlap.between(self.values, other.values)
+
+    @property
+    def path(self) -> mask_path.MaskPath:
+        """`MaskPath`, the masks trained on the way to this one.
+
+        Empty where the set was not found by training.
+        """
+        return mask_path.MaskPath(self.provenance.get("path", ()))
+
+    def at(self, *, keep: float) -> Self:
+        """Returns the set of another size: the parts of highest score.
+
+        A smaller or larger one of the same path, without training. How well it
+        does is not known: `soundness.check` measures it.
+
+        Args:
+            keep: Float from 0 to 1, the share of the parts to keep.
+
+        Raises:
+            ValueError: If the set has no scores, or `keep` is out of its
+                range.
+        """
+        keep = checks.number("keep", keep, most=1)
+        if self.scores is None:
+            raise ValueError(
+                f"This {type(self).__name__} has no `scores` to cut one of "
+                "another size by."
+            )
+        scores = dict(self.scores)
+        values = top_scores(scores, round(keep * self.size))
+        provenance = {**told_alike(self), "method": "at", "keep": keep}
+        return type(self)(values, provenance, scores)
 
     def summary(self) -> str:
         """Returns how many of how many parts are in the set, and where."""
@@ -372,6 +404,33 @@ class PartSet(finding.Finding):
             },
             _of_model(self, other),
         )
+
+
+def top_scores(
+    scores: Mapping[str, np.ndarray], count: int
+) -> dict[str, np.ndarray]:
+    """Returns which parts have the highest scores: exactly `count` of them.
+
+    Of equal scores the first is taken.
+
+    Args:
+        scores: Dict from name to float array.
+        count: Int from 0 to the number of parts.
+    """
+    flat = np.concatenate([np.ravel(values) for values in scores.values()])
+    chosen = np.zeros(flat.size, bool)
+    chosen[np.argsort(-flat, kind="stable")[:count]] = True
+    found, begin = {}, 0
+    for path, values in scores.items():
+        found[path] = chosen[begin : begin + values.size].reshape(values.shape)
+        begin += values.size
+    return found
+
+
+def told_alike(found: PartSet) -> dict[str, Any]:
+    """Returns what a set tells that holds for one made of it, too."""
+    keys = (*OF_MODEL, "task", "label", "cluster")
+    return {k: v for k, v in found.provenance.items() if k in keys}
 
 
 def _of_model(one, other):

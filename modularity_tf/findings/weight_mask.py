@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -10,7 +10,6 @@ import numpy as np
 
 from modularity_tf import checks
 from modularity_tf.findings import (
-    mask_path,
     neuron_selection,
     part_set,
     smaller_model,
@@ -66,37 +65,6 @@ class WeightMask(part_set.PartSet):
 
     KIND = "weights"
 
-    @property
-    def path(self) -> mask_path.MaskPath:
-        """`MaskPath`, the masks trained on the way to this one.
-
-        Empty where the mask was not found by training.
-        """
-        return mask_path.MaskPath(self.provenance.get("path", ()))
-
-    def at(self, *, keep: float) -> "WeightMask":
-        """Returns the mask of another size: the weights of highest score.
-
-        A smaller or larger one of the same path, without training. How well it
-        does is not known: `soundness.check` measures it.
-
-        Args:
-            keep: Float from 0 to 1, the share of the weights to keep.
-
-        Raises:
-            ValueError: If the mask has no scores, or `keep` is out of its
-                range.
-        """
-        keep = checks.number("keep", keep, most=1)
-        if self.scores is None:
-            raise ValueError(
-                "This mask has no `scores` to cut a mask of another size by."
-            )
-        scores = dict(self.scores)
-        values = top_scores(scores, round(keep * self.size))
-        provenance = {**_told_alike(self), "method": "at", "keep": keep}
-        return WeightMask(values, provenance, scores)
-
     @classmethod
     def of_neurons(
         cls,
@@ -124,7 +92,7 @@ class WeightMask(part_set.PartSet):
                 f"`neurons` must be a NeuronSelection, got {neurons!r}."
             )
         provenance = {
-            **_told_alike(neurons),
+            **part_set.told_alike(neurons),
             "method": "weights of neurons",
             "incoming": incoming,
             "outgoing": outgoing,
@@ -368,38 +336,11 @@ class WeightMask(part_set.PartSet):
             )
         activations.refuse_channels_first({p: looked_at[p] for p in chosen})
         provenance = {
-            **_told_alike(self),
+            **part_set.told_alike(self),
             "method": "units of weights",
             "at_least": at_least,
         }
         return neuron_selection.NeuronSelection(chosen, provenance)
-
-
-def top_scores(
-    scores: Mapping[str, np.ndarray], count: int
-) -> dict[str, np.ndarray]:
-    """Returns which weights have the highest scores: exactly `count` of them.
-
-    Of equal scores the first is taken.
-
-    Args:
-        scores: Dict from weight path to float array.
-        count: Int from 0 to the number of weights.
-    """
-    flat = np.concatenate([np.ravel(values) for values in scores.values()])
-    chosen = np.zeros(flat.size, bool)
-    chosen[np.argsort(-flat, kind="stable")[:count]] = True
-    found, begin = {}, 0
-    for path, values in scores.items():
-        found[path] = chosen[begin : begin + values.size].reshape(values.shape)
-        begin += values.size
-    return found
-
-
-def _told_alike(found):
-    """Returns what a finding tells that holds for one made of it, too."""
-    keys = (*part_set.OF_MODEL, "task", "label", "cluster")
-    return {k: v for k, v in found.provenance.items() if k in keys}
 
 
 def task_record(task: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from modularity_tf.findings import weight_mask
+from modularity_tf.findings import part_set
 from modularity_tf.network import measurement
 from modularity_tf.network.scoring import share_explained
 
@@ -180,7 +180,7 @@ def _gap(there, here):
 
 
 def few_rows(
-    mask: weight_mask.WeightMask,
+    mask: part_set.PartSet,
     validation: Examined,
     training: Examined,
     share: float | None,
@@ -217,17 +217,17 @@ def few_rows(
         most_lost = stats.beta.ppf(0.975, lost + 1, right - lost)
         if most_lost > FALLEN:
             texts.append(
-                "The data are few beside what the mask keeps: which weights it "
-                f"keeps are {said:.0f} bits, and {labels:.0f} training labels "
-                f"of {classes} classes have {bits * labels:.0f}. Give about "
-                f"{said / bits:.0f} training examples and "
-                f"{_rows_to_show(lost / right)} to validate on, or do not take "
-                "a weight that is kept for one that is needed."
+                "The data are few beside what the mask keeps: which "
+                f"{mask.KIND} it keeps are {said:.0f} bits, and {labels:.0f} "
+                f"training labels of {classes} classes have "
+                f"{bits * labels:.0f}. Give about {said / bits:.0f} training "
+                f"examples and {_rows_to_show(lost / right)} to validate on, "
+                "or do not take what is kept for what is needed."
             )
     return texts[:1]
 
 
-def bits_of_mask(mask: weight_mask.WeightMask) -> float:
+def bits_of_mask(mask: part_set.PartSet) -> float:
     """Returns log2 of the number of masks that keep as many weights."""
     size = mask.size
     kept = sum(int(np.sum(value)) for value in mask.values.values())

@@ -13,7 +13,7 @@ from keras import ops
 from scipy import stats
 
 from modularity_tf import checks
-from modularity_tf.findings import weight_mask
+from modularity_tf.findings import part_set, weight_mask
 from modularity_tf.masking import (
     callbacks as mask_callbacks,
 )
@@ -185,6 +185,81 @@ def find_weights(
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), section 2,
           C.2
     """
+    masked = masked_model.MaskedModel(
+        model,
+        num_samples=num_samples,
+        initial_keep_probability=initial_keep_probability,
+        roles=roles,
+        layers=layers,
+        seed=seed,
+    )
+    found = learned(
+        masked,
+        data,
+        validation_data,
+        task=task,
+        loss=loss,
+        metrics=metrics,
+        performance=performance,
+        alpha=alpha,
+        keep=keep,
+        batch_size=batch_size,
+        steps=steps,
+        learning_rate=learning_rate,
+        callbacks=callbacks,
+        verbose=verbose,
+    )
+    provenance = {**found.provenance, "roles": masked.roles}
+    return weight_mask.WeightMask(found.values, provenance, found.scores)
+
+
+def learned(
+    masked: masked_model.MaskedModel,
+    data: batches.Data,
+    validation_data: batches.Data | None,
+    *,
+    task: str | None,
+    loss: Any,
+    metrics: Any,
+    performance: Any,
+    alpha: float | Literal["auto"],
+    keep: float | None,
+    batch_size: int,
+    steps: int | None,
+    learning_rate: float,
+    callbacks: Iterable[keras.callbacks.Callback],
+    verbose: int,
+) -> part_set.PartSet:
+    """Trains a mask while its penalty grows, and returns what it finds.
+
+    What `find_weights` and `find_neurons` have in common: the arguments are
+    theirs.
+
+    Args:
+        masked: `MaskedModel`, not compiled. Its mask is trained.
+        data: As in `find_weights`.
+        validation_data: As there.
+        task: As there.
+        loss: As there.
+        metrics: As there.
+        performance: As there.
+        alpha: As there.
+        keep: As there.
+        batch_size: As there.
+        steps: As there.
+        learning_rate: As there.
+        callbacks: As there.
+        verbose: As there.
+
+    Returns:
+        `WeightMask`, or `NeuronSelection` where units have gates, with the
+        scores and the provenance that `find_weights` describes.
+
+    Raises:
+        NoMaskError: As there.
+        ValueError: As there.
+    """
+    model, seed = masked.model, masked.seed
     learning_rate = checks.number("learning_rate", learning_rate, above=True)
     batch_size = checks.integer("batch_size", batch_size, least=1)
     if steps is not None:
@@ -199,16 +274,7 @@ def find_weights(
                 "ends: give one of them."
             )
         is_auto = False
-    seed, task = checks.seed(seed), weight_mask.task_record(task)
-    masked = masked_model.MaskedModel(
-        model,
-        num_samples=num_samples,
-        alpha=_FIRST_ALPHA,
-        initial_keep_probability=initial_keep_probability,
-        roles=roles,
-        layers=layers,
-        seed=seed,
-    )
+    task = weight_mask.task_record(task)
     optimizer = keras.optimizers.Adam(
         learning_rate, epsilon=1e-12, global_clipnorm=1.0
     )
@@ -265,13 +331,16 @@ def find_weights(
         bar.update(level.steps, _shown(level), finalize=True)
         masked.set_logits(level.logits)
         masked.alpha = level.alpha if last is None else last
-        mask = masked.weight_mask(task)
+        if masked.groups is None:
+            mask: part_set.PartSet = masked.weight_mask(task)
+        else:
+            mask = masked.neuron_selection(task)
         if keep is not None:
             mask = _at(mask, path.left, keep)
         record, texts = judge.examine(mask, first_alpha)
         health, advice = _health(masked, judge, record["scale"]["mask"])
     for text in [*advice, *texts]:
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(text, stacklevel=3)
     provenance = {
         **mask.provenance,
         "performance_is": judge.name,
@@ -284,19 +353,18 @@ def find_weights(
         "initial_keep_probability": masked.initial_keep_probability,
         "learning_rate": learning_rate,
         "num_samples": masked.num_samples,
-        "roles": masked.roles,
         "layers": masked.masked_layers,
         "path": [*map(_told, path.levels)],
         "validation": source,
     }
-    return weight_mask.WeightMask(mask.values, provenance, path.left)
+    return type(mask)(mask.values, provenance, path.left)
 
 
 def _at(mask, scores, keep):
     """Returns a mask of another size, with its provenance."""
-    chosen = weight_mask.WeightMask(mask.values, {}, scores).at(keep=keep)
+    chosen = type(mask)(mask.values, {}, scores).at(keep=keep)
     told = {"keep_fractions": chosen.keep_fractions()}
-    return weight_mask.WeightMask(chosen.values, mask.provenance | told)
+    return type(mask)(chosen.values, mask.provenance | told)
 
 
 def _shown(level):
@@ -327,7 +395,7 @@ def _told(level):
 
 def _why_none(judge, masked, best):
     """Returns what to change where no mask keeps the performance."""
-    mask = weight_mask.WeightMask(
+    mask = part_set.PartSet(
         {path: logits > 0 for path, logits in best.logits.items()}
     )
     there = judge.in_training(mask)
