@@ -37,13 +37,12 @@ PICTURES = (
 
 class MainTest(run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
-        # Eager: that is quicker for a few steps. `stages_test`
-        # trains a mask in the compiled step.
-        tf.config.run_functions_eagerly(True)
-        self.addCleanup(tf.config.run_functions_eagerly, False)
         config = dataclasses.replace(TINY, find_beta=True)
         with mock.patch.object(alpha_search, "search_alpha", tiny.one_trial):
-            run, results = self.run_tiny(mathematics, config, PICTURES)
+            # `stages_test` trains a mask in the compiled step.
+            run, results = self.run_tiny(
+                mathematics, config, PICTURES, run_eagerly=True
+            )
         (record,) = results["records"]
         everything, again, easy = (
             WeightMask.load(run / f"sort/seed0/mask_{task}.npz")

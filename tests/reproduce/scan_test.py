@@ -50,10 +50,6 @@ def short(split, name, seed=0):
 class MainTest(run_test_case.RunTestCase):
     def setUp(self):
         super().setUp()
-        # Eager: that is quicker for a few steps. `stages_test`
-        # trains a mask in the compiled step.
-        tf.config.run_functions_eagerly(True)
-        self.addCleanup(tf.config.run_functions_eagerly, False)
         fake = functools.partial(short, scan_data.split)
         self.enterContext(mock.patch.object(scan_data, "split", fake))
         self.enterContext(
@@ -62,7 +58,8 @@ class MainTest(run_test_case.RunTestCase):
 
     def test_records_figures_and_claims_of_a_small_run(self):
         config = dataclasses.replace(TINY, find_beta=True)
-        run, results = self.run_tiny(scan, config, PICTURES)
+        # `stages_test` trains a mask in the compiled step.
+        run, results = self.run_tiny(scan, config, PICTURES, run_eagerly=True)
         (record,) = results["records"]
         masks = {
             task: WeightMask.load(run / f"lstm/seed0/mask_{task}.npz")
