@@ -22,10 +22,21 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.network import activations, keras_private, model_weights
+from modularity_tf.network import (
+    activations,
+    keras_private,
+    layer_kinds,
+    model_weights,
+)
 from tests import zoo_models
 
 PERCENTILE = 70.0
+SCALING = (keras.layers.BatchNormalization, *layer_kinds.DEPTHWISE)
+PASSING = (  # through which a unit that is 0 stays so
+    *layer_kinds.ACTIVATIONS,
+    keras.layers.Dropout,
+    keras.layers.ZeroPadding2D,
+)
 
 
 class Wrong(Exception):
@@ -382,14 +393,42 @@ def find_units(s):
             raise Wrong(f"the covariance of {path!r} is off by {off}")
 
 
+@contextlib.contextmanager
+def shut(model, selection):
+    """Neurons contribute nothing, while this lasts.
+
+    They put out act(0), and what they alone go through, a BatchNormalization
+    or a depthwise convolution, makes act(0) of it, too.
+    """
+    found = activations.neuron_layers(model, outputs=True)
+    flags_of = {path: v for path, v in selection.values.items() if v.any()}
+    off = {path: (v, activated_by(0.0)) for path, v in flags_of.items()}
+    behind = {}
+    for path, flags in flags_of.items():
+        layer = found[path]
+        while len(layer._outbound_nodes) == 1:
+            layer = layer._outbound_nodes[0].operation
+            if isinstance(layer, layer_kinds.DEPTHWISE):
+                flags = flags.repeat(layer.depth_multiplier)
+            if isinstance(layer, SCALING):
+                behind[f"{path} {layer.name}"] = layer, flags
+            elif not isinstance(layer, PASSING):
+                break
+
+    def change(path, out):
+        layer, flags = behind[path]
+        activation = getattr(layer, "activation", None) or (lambda x: x)
+        zero = activation(tf.constant(0.0, out.dtype))
+        return tf.where(flags, zero, out)
+
+    layers_behind = {path: layer for path, (layer, _) in behind.items()}
+    with forced(model, off), watched(layers_behind, change):
+        yield
+
+
 def keep_neurons(s):
     copy = (~s.first).apply(s.model)
-    off = {
-        path: (flags, activated_by(0.0))
-        for path, flags in s.first.values.items()
-        if flags.any()  # of output layers, none
-    }
-    with forced(s.model, off):
+    with shut(s.model, s.first):
         _check_outputs(s, copy, s.outputs())
 
 
@@ -496,8 +535,7 @@ def compare(s):
 def shrink(s):
     off = {p: v for p, v in s.first.values.items() if v.any()}
     small = (~mtf.NeuronSelection(off)).shrink(s.model)
-    values = {path: (flags, activated_by(0.0)) for path, flags in off.items()}
-    with forced(s.model, values):
+    with shut(s.model, s.first):
         expected = s.outputs()
     _check_outputs(s, small.model, expected)
     sizes = {each.layer: each for each in small.layers}

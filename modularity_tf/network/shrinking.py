@@ -34,6 +34,7 @@ from modularity_tf.network import (
     unit_flow,
 )
 
+_OTHER_SOURCES = (*layer_kinds.SEPARABLE, *layer_kinds.TRANSPOSED)
 _GRAPHS = (keras.Sequential, keras_private.FUNCTIONAL)
 _EQUAL = 1e-6  # how far a constant may differ from place to place
 _EQUAL_HALF = 1e-3  # the same in half precision
@@ -110,7 +111,8 @@ class _Source(typing.NamedTuple):
     """A layer whose units can be taken out.
 
     Attributes:
-        layer: A Conv, Dense or recurrent `keras.layers.Layer`.
+        layer: A `keras.layers.Layer`: Dense, Conv, transposed or separable, or
+            recurrent.
         size: Int, the number of its units.
         place: Tuple of keys, where the config of the layer of the graph that
             holds it has that number; `None` if no unit can be taken out.
@@ -238,25 +240,32 @@ class _Parts:
         }
         for path, layer in self._layers.items():
             if id(layer) in called and (
-                activations.is_neuronal(layer) or layer_kinds.gates(layer)
+                activations.is_neuronal(layer)
+                or layer_kinds.gates(layer)
+                or isinstance(layer, _OTHER_SOURCES)
             ):
                 yield path, self._source(layer)
 
     def _source(self, layer):
-        if layer_kinds.gates(layer):
-            cell, size, gates = (
-                layer.cell,
-                layer.units,
-                layer_kinds.gates(layer),
-            )
+        gates, size = layer_kinds.gates(layer), _size(layer)
+        if gates:
+            cell = layer.cell
             cuts = [
                 (cell.kernel, -1, gates),
                 (cell.recurrent_kernel, -1, gates),
                 (cell.recurrent_kernel, -2, 1),
                 *([(cell.bias, -1, gates)] if cell.use_bias else []),
             ]
+        elif isinstance(layer, _OTHER_SOURCES):
+            is_separable = isinstance(layer, layer_kinds.SEPARABLE)
+            cuts = (
+                [(layer.pointwise_kernel, -1, 1)]
+                if is_separable
+                else [(layer.kernel, -2, 1)]
+            )
+            cuts += [(layer.bias, -1, 1)] if layer.use_bias else []
         else:
-            kernel, size = keras_private.kernel(layer), _size(layer)
+            kernel = keras_private.kernel(layer)
             own = [x for x in keras_private.own_weights(layer) if x.shape]
             own = [x for x in own if x.shape[-1] == size and x is not kernel]
             cuts = [(x, -1, 1) for x in (kernel, *own)]  # a bias, a mask
@@ -350,6 +359,11 @@ class _Parts:
         for path, source in self.sources.items():
             if layer_kinds.gates(source.layer):
                 fixed[self.of(path)] = _stays_zero(source.layer)
+            elif isinstance(source.layer, _OTHER_SOURCES):
+                kernel, axis, _ = source.cuts[0]
+                values = np.moveaxis(self.weights[id(kernel)] != 0, axis, -1)
+                values = values.reshape(-1, source.size)
+                fixed[self.of(path)] = ~values.any(axis=0)
             elif not source.pinned:
                 values = self.weights[id(source.cuts[0][0])] != 0
                 kernels[path] = values.reshape(-1, *values.shape[-2:]).any(0)
@@ -669,6 +683,10 @@ class _Going:
         for number, reason in reasons.items():
             group = parts.groups[number]
             of_group[group] = of_group.get(group) or reason
+        for path in {*(units or {})} - {*parts.sources, *parts.heads}:
+            count = int(units[path].sum())
+            if count:
+                self.stays[path]["no unit is taken out of such a layer"] = count
         for path, source in parts.sources.items():
             due = parts.constant(path)
             if units is not None:

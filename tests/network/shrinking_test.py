@@ -361,6 +361,36 @@ class ShrinkTest(ShrinkingTestCase):
         )
         self.assertIsInstance(found.model.get_layer("inner"), keras.Sequential)
 
+    def test_separable_and_transposed_convolutions_lose_filters(self):
+        model = settled(
+            chain(
+                conv(3, 2, "first", activation="relu"),
+                layers.SeparableConv2D(4, 2, depth_multiplier=4, name="apart"),
+                layers.Conv2DTranspose(3, 2, name="across", use_bias=False),
+                layers.Flatten(),
+                out(),
+                shape=(4, 4, 4),
+            )
+        )
+        without_weights(model, {"first": [2]})
+        apart, across = model.get_layer("apart"), model.get_layer("across")
+        apart.pointwise_kernel.assign(
+            apart.pointwise_kernel * (np.arange(4) != 1)
+        )
+        apart.bias.assign(apart.bias * (np.arange(4) != 1))
+        across.kernel.assign(across.kernel * (np.arange(3) != 0)[:, None])
+        found = self.shrunk(model, None, {"first": 2, "apart": 3, "across": 2})
+        self.assertEqual(
+            found.model.get_layer("apart").pointwise_kernel.shape, (1, 1, 8, 3)
+        )
+
+    def test_units_of_a_layer_that_keeps_them_are_told(self):
+        model = settled(
+            chain(layers.EinsumDense("ab,bc->ac", 3, name="einsum"), out())
+        )
+        found = shrinking.shrink(model, {"einsum": np.arange(3) < 1})
+        self.assertRegex(reason_of(found, "einsum"), "no unit is taken out")
+
     def test_mixed_units_stay(self):
         model = settled(
             chain(dense(4), layers.LayerNormalization(name="norm"), out())
