@@ -251,7 +251,13 @@ class _Finder:
             around = layer_names.around(path)
             is_kernel = weight.role in ("kernel", "recurrent_kernel")
             if is_kernel and path not in covered and {*own}.isdisjoint(around):
-                top = (*[p for p in around if p in refused], *around[-1:])[0]
+                whole = [
+                    p
+                    for p in around
+                    if p in refused
+                    or isinstance(self._layers[p], layer_kinds.COMPOSED)
+                ]
+                top = (*whole, *around[-1:])[0]
                 kind = type(self._layers[top]).__name__
                 refused.setdefault(top, f"units of {kind} are not known")
         ends = [*self._flow.outputs, *set().union(*self._flow.lost.values())]
