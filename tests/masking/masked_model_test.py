@@ -580,5 +580,93 @@ class LoraAndQuantizedTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual([*masked.mask_logits], ["conv/kernel", "conv/bias"])
 
 
+class GatesTest(parameterized.TestCase, tf.test.TestCase):
+    """Weights of a unit that share a logit."""
+
+    @parameterized.parameters(None, 2)
+    def test_what_is_learned_is_what_apply_does(self, num_samples):
+        model, (x, y) = image_model(), image_data()
+        gated = masked_model.MaskedModel(
+            model, groups="units", num_samples=num_samples, alpha=0.1
+        )
+        self.assertEqual(
+            {p: tuple(v.shape) for p, v in gated.mask_logits.items()},
+            {"conv": (4,)},
+        )
+        gated.compile(keras.optimizers.Adam(0.3, epsilon=1e-12), LOSS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of its quality
+            gated.fit(x, y, epochs=12, verbose=0)
+        logits = gated.mask_logits["conv"].numpy()
+        self.assertGreater(np.ptp(logits), 0.0)  # by the loss, not only alpha
+        gated.mask_logits["conv"].assign(logits - np.sort(logits)[1])  # two off
+        found = gated.neuron_selection("digits")
+        self.assertAllEqual(
+            found.values["conv"], gated.mask_logits["conv"].numpy() > 0
+        )
+        self.assertEqual(found.values["conv"].sum(), 2)
+        self.assertEqual(found.provenance["task"], "digits")
+        for alone in (found, gated.weight_mask()):
+            self.assertAllClose(alone.apply(model)(x), gated(x), atol=1e-6)
+        # Off by hand: channels that put out 0 behind their normalization.
+        features = model.get_layer("norm")(model.get_layer("conv")(x))
+        features = np.where(found.values["conv"], features, 0.0)
+        expected = model.get_layer("classifier")(features.reshape(len(x), -1))
+        self.assertAllClose(gated(x), expected, atol=1e-5)
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "gated.keras")
+            gated.save(file)
+            again = keras.saving.load_model(file)
+        self.assertEqual(again.groups, "units")
+        self.assertAllClose(again(x), gated(x))
+
+    def test_each_gate_has_a_gradient_in_both_halves(self):
+        model, (x, y) = image_model(), image_data()
+        gated = masked_model.MaskedModel(
+            model, groups="units", num_samples=None
+        )
+        with tf.GradientTape() as tape:
+            outputs = gated(x, training=True)
+            loss = tf.reduce_mean(
+                keras.losses.sparse_categorical_crossentropy(y, outputs)
+            )
+        slopes = tape.gradient(loss, gated.mask_logits["conv"].value)
+        self.assertGreater(np.min(np.abs(slopes)), 0.0)
+
+    def test_a_fixed_mask_stays(self):
+        model, (x, _) = image_model(), image_data()
+        fixed = mask_of(model, "conv", True)
+        flags = np.array(fixed.values["conv/kernel"])
+        flags[0] = False
+        fixed = weight_mask.WeightMask({"conv/kernel": flags})
+        gated = masked_model.MaskedModel(
+            model, groups="units", fixed_mask=fixed, num_samples=1
+        )
+        gated.mask_logits["conv"].assign([50.0, 50.0, 50.0, -50.0])
+        kept = gated.neuron_selection()
+        expected = kept.apply(fixed.apply(model))(x)
+        for training in (False, True):
+            found = gated(x, training=training)
+            self.assertAllClose(found, expected, atol=1e-5)
+
+    def test_says_what_has_no_gates(self):
+        inputs = keras.Input((4, 6, 2))
+        x = keras.layers.ConvLSTM1D(3, 2, name="moving")(inputs)
+        x = keras.layers.Dense(4, name="hidden")(keras.layers.Flatten()(x))
+        model = keras.Model(inputs, keras.layers.Dense(2)(x))
+        with self.assertWarnsRegex(UserWarning, "'moving'.*ConvLSTM1D"):
+            gated = masked_model.MaskedModel(model, groups="units")
+        self.assertEqual([*gated.mask_logits], ["hidden"])
+        with self.assertRaisesRegex(ValueError, "'moving'.*can't be shut off"):
+            masked_model.MaskedModel(model, groups="units", layers="moving")
+
+    def test_refuses_other_groups_and_a_selection_of_no_gates(self):
+        model = image_model()
+        with self.assertRaisesRegex(ValueError, "`groups`.*'heads'"):
+            masked_model.MaskedModel(model, groups="heads")
+        with self.assertRaisesRegex(ValueError, "a logit for each weight"):
+            masked_model.MaskedModel(model).neuron_selection()
+
+
 if __name__ == "__main__":
     tf.test.main()

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -102,6 +104,114 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
         arguments = {"model": self.model, "data": data, "label": 1, **changes}
         with self.assertRaisesRegex(ValueError, message):
             find_neurons(**arguments)
+
+
+class NeededTest(parameterized.TestCase, tf.test.TestCase):
+    """Gates: which neurons a task needs."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Needed are two units of eight: their sum is what is asked for. Three
+        # put out nothing, one nobody reads, and two cancel each other.
+        rng = np.random.default_rng(0)
+        cls.x = rng.normal(size=(600, 4)).astype("float32")
+        cls.y = (np.maximum(cls.x[:, :2], 0).sum(axis=1) > 0.6).astype(int)
+        kernel = np.zeros((4, 8), "float32")
+        kernel[0, 0] = kernel[1, 1] = 1.0
+        kernel[:, 5], kernel[:, 6] = 1.0, [0.5, -1.0, 1.0, 1.0]
+        kernel[:, 7] = kernel[:, 6]
+        reads = np.array([1, 1, 2, -2, 3, 0, 1.5, -1.5], "float32")
+        cls.model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(8, "relu", name="hidden"),
+                keras.layers.Dense(1, name="answer"),
+            ]
+        )
+        cls.model.set_weights(
+            [kernel, np.zeros(8), 8 * reads[:, None], np.array([-4.8])]
+        )
+        cls.model.compile(
+            loss=keras.losses.BinaryCrossentropy(from_logits=True),
+            metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)],
+        )
+
+    def test_finds_what_is_planted(self):
+        found = find_neurons(
+            self.model, (self.x, self.y), method="mask", task="sum", verbose=0
+        )
+        self.assertAllEqual(found.values["hidden"], np.arange(8) < 2)
+        ranked = np.argsort(-found.scores["hidden"])
+        self.assertEqual({*ranked[:2].tolist()}, {0, 1})
+        told = found.provenance
+        self.assertEqual((told["method"], told["task"]), ("mask", "sum"))
+        self.assertEqual(told["puts_out"], {})
+        self.assertEqual(told["alpha"], found.path[-1]["alpha"])
+        self.assertGreaterEqual(told["scale"]["mask"], 0.95)
+        alone = found.apply(self.model)
+        right = (np.array(alone(self.x))[:, 0] > 0) == self.y
+        self.assertGreater(right.mean(), 0.99)
+        self.assertAllClose(
+            found.shrink(self.model).model(self.x), alone(self.x), atol=1e-5
+        )
+        one = found.at(keep=1 / 8)
+        self.assertEqual(one.values["hidden"].sum(), 1)
+        self.assertTrue((one.values["hidden"] & found.values["hidden"]).any())
+
+    def test_keep_says_how_many(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # few are decided
+            found = find_neurons(
+                self.model,
+                (self.x, self.y),
+                method="mask",
+                keep=0.5,
+                steps=50,
+                verbose=0,
+            )
+        self.assertEqual(found.values["hidden"].sum(), 4)
+        self.assertAllEqual(found.values["hidden"][:2], [True, True])
+
+    def test_tells_what_neurons_put_out_that_are_off(self):
+        inputs = keras.Input((4,))
+        x = keras.layers.Dense(6, name="hidden")(inputs)
+        x = keras.layers.Activation("sigmoid")(x)
+        keras.utils.set_random_seed(0)
+        model = keras.Model(inputs, keras.layers.Dense(2, name="answer")(x))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"])
+        model.fit(self.x, self.y, epochs=40, verbose=0)
+        with self.assertWarnsRegex(UserWarning, "'hidden' 0.5"):
+            found = find_neurons(
+                model,
+                (self.x, self.y),
+                method="mask",
+                keep=0.5,
+                steps=50,
+                verbose=0,
+            )
+        self.assertEqual(found.provenance["puts_out"], {"hidden": 0.5})
+        self.assertAllClose(
+            found.shrink(model).model(self.x),
+            found.apply(model)(self.x),
+            atol=1e-5,
+        )
+
+    def test_refuses_what_is_not_for_it(self):
+        data = self.x, self.y
+        with self.assertRaisesRegex(ValueError, "`label` is not for"):
+            find_neurons(self.model, data, 1, method="mask")
+        with self.assertRaisesRegex(ValueError, "`keep`.*1.5"):
+            find_neurons(self.model, data, method="mask", keep=1.5)
+        with self.assertRaisesRegex(ValueError, "'answer'.*outputs"):
+            find_neurons(self.model, data, method="mask", layers="answer")
+        with self.assertRaisesRegex(TypeError, "percentile"):
+            find_neurons(self.model, data, method="mask", percentile=50.0)
+        with self.assertRaisesRegex(TypeError, "keep"):
+            find_neurons(self.model, data, 1, keep=0.5)
+        with self.assertRaisesRegex(ValueError, "`label`"):
+            find_neurons(self.model, data)
 
 
 if __name__ == "__main__":
