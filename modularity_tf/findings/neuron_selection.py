@@ -162,12 +162,11 @@ class NeuronSelection(part_set.PartSet):
 
         The other neurons leave the network, with their weights, those of the
         layers behind that weigh them, and what normalizes them. A neuron that
-        is off puts out a constant, act(0) or what BatchNormalization makes of
-        it. The next layer's bias takes it in. Where that is not exact, as
-        for a constant that is not 0 before a convolution that pads, the neuron
-        stays, and `summary()` says so. Neurons that share an index go
-        together, as those of two layers that are added: they stay where one
-        of them is kept.
+        is off puts out a constant, act(0). Where that is not 0, the next
+        layer's bias takes it in. A convolution that pads can't take it in:
+        one such neuron stays then, and stands for the others. Neurons that
+        share a place go together, as those of two layers that are added: they
+        stay where one of them is kept. `summary()` says what stays, and why.
 
         >>> half = mtf.NeuronSelection({"hidden": np.arange(32) < 16})
         >>> small = half.shrink(model, round_to=8)
