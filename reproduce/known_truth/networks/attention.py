@@ -117,7 +117,18 @@ def build(seed=0, pairs=0):
         answers(tokens).astype("float32"),
         kinds,
         columns=[slice(TOKENS * i, TOKENS * (i + 1)) for i in range(3)],
+        units=[_heads_of(task) for task in kinds],
     )
+
+
+def _heads_of(kinds):
+    """Returns which heads a task needs, by layer."""
+    name, needed = "attention_output/kernel", KINDS.index("needed")
+    return {
+        path.split("/")[0]: (values == needed).any(axis=(1, 2))
+        for path, values in kinds.items()
+        if path.endswith(name)
+    }
 
 
 def sequences():

@@ -174,23 +174,26 @@ def score(planted, scores, kept=None, task=0):
     return found
 
 
-def score_units(planted, scores, kept, task=0):
+def score_units(planted, scores, kept=None, task=0):
     """Returns how well scores, and a set of units, tell what a task needs.
 
     Args:
         planted: `Planted` with `units`.
         scores: Dict from layer to float array `(units,)`.
-        kept: Dict from layer to bool array.
+        kept: Dict from layer to bool array, or `None`.
         task: Int.
 
     Returns:
         As `score`, without `false_positives`.
     """
-    positive, value, inside = (
+    positive, value = (
         np.concatenate([part[layer] for layer in planted.units[task]])
-        for part in (planted.units[task], scores, kept)
+        for part in (planted.units[task], scores)
     )
     found = _rank_scores(positive, value)
+    if kept is None:
+        return found
+    inside = np.concatenate([kept[layer] for layer in planted.units[task]])
     return found | _set_scores(positive, inside)
 
 

@@ -45,7 +45,7 @@ def claims(records):
         else:
             if "mask" in networks[0]["found"]["scores"]:
                 _claims_of_masks(own, case, networks)
-            _claims_of_units(own, networks)
+            _claims_of_units(own, case, networks)
         found.extend(
             dataclasses.replace(one, source="own", repeat=case in again)
             for one in own
@@ -139,8 +139,10 @@ def _claims_of_masks(own, case, networks):
         )
 
 
-def _claims_of_units(own, networks):
+def _claims_of_units(own, case, networks):
     found = networks[0]["found"]
+    if "gates" in found.get("neurons", {}):
+        _claims_of_gates(own, case, networks)
     for method, name in figures.NEURONS.items():
         if method in found.get("neurons", {}):
             own.add(
@@ -165,6 +167,38 @@ def _claims_of_units(own, networks):
                 null=0.0,
                 null_is="random clusters",
             )
+
+
+def _claims_of_gates(own, case, networks):
+    def of(key, method="gates"):
+        return scores(networks, method, key, "neurons")
+
+    for key, goal in (
+        ("average_precision", 0.95),
+        ("precision", 0.9),
+        ("recall", 0.9),
+    ):
+        if key == "recall" and case.startswith(_REDUNDANT):
+            continue
+        own.add(
+            f"gates_{key}",
+            f"learned gates: {key.replace('_', ' ')} of units",
+            of(key),
+            at_least=goal,
+            bounds=claim.SHARE,
+            null=0.5 if key == "recall" else of("chance"),
+            null_is="half of the units" if key == "recall" else "random units",
+        )
+    if "unit_taylor" in networks[0]["found"]["neurons"]:
+        own.add(
+            "gates_over_taylor",
+            "learned gates: average precision over |activation x gradient|'s",
+            of("average_precision") - of("average_precision", "unit_taylor"),
+            at_least=0.0,
+            bounds=claim.DIFFERENCE,
+            null=0.0,
+            null_is="|activation x gradient|",
+        )
 
 
 def _claims_of_control(own, case, networks):

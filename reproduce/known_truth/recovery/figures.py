@@ -21,6 +21,12 @@ NEURONS = {
     "threshold": "neurons: thresholding",
     "bayesian": "neurons: Bayesian rule",
 }
+UNITS = {
+    "gates": "neurons: learned gates",
+    "unit_taylor": "neurons: |activation x gradient|",
+    "unit_magnitude": "neurons: size of weights",
+    "unit_random": "neurons: random scores",
+}
 CLUSTERS = {
     "covariance": "clusters by covariance",
     "normalized_covariance": "clusters by correlation",
@@ -59,12 +65,16 @@ def draw(records):
 def _of_methods(networks):
     """Returns the figures of methods that score weights or units."""
     titles = [cases.TITLES[case] for case in networks]
-    first = next(iter(networks.values()))[0]["found"]
-    names = {m: name for m, name in METHODS.items() if m in first["scores"]}
+    first = next(iter(networks.values()))[0]["found"]["scores"]
+    names = {m: name for m, name in METHODS.items() if m in first}
     for records in networks.values():  # what looks at some networks alone
         more = records[0]["found"]["scores"]
         names |= {m: n for m, n in METHODS.items() if m in more}
-    rows = {**names, **(NEURONS if "neurons" in first else {})}
+    all_units, rows = {**NEURONS, **UNITS}, dict(names)
+    of_units = {m for each in networks.values() for m in _of_units(each)}
+    if of_units:
+        shown = {*NEURONS, *of_units}
+        rows |= {m: name for m, name in all_units.items() if m in shown}
 
     def table(key, methods):
         return np.array(
@@ -75,7 +85,7 @@ def _of_methods(networks):
                             records,
                             method,
                             key,
-                            "neurons" if method in NEURONS else "scores",
+                            "neurons" if method in all_units else "scores",
                         )
                     )
                     for records in networks.values()
@@ -125,6 +135,11 @@ def _of_methods(networks):
         bands = "; shaded: 95 % intervals" if name == "figD_curves" else ""
         plots.explain(fig, f"Means over n = {n} networks of each case{bands}.")
     return figures
+
+
+def _of_units(records):
+    """Returns the methods that say which units a task needs."""
+    return records[0]["found"].get("neurons", {})
 
 
 def _false_alarms(networks, names, titles):

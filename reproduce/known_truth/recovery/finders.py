@@ -7,12 +7,21 @@ import functools
 import warnings
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from modularity_tf import NoMaskError
 from modularity_tf.findings import weight_mask
 from modularity_tf.masking import find_weights, scored_model, weight_scores
-from modularity_tf.network import activations
+from modularity_tf.network import (
+    activations,
+    batches,
+    functional_call,
+    model_weights,
+    unit_weights,
+)
+from modularity_tf.neurons import find_neurons as neurons_of_task
 from modularity_tf.neurons import rules, statistics
 from modularity_tf.units import clustering, similarity
 from reproduce.known_truth.recovery import cases
@@ -21,13 +30,16 @@ MASKS = ("mask", "mask_paper")
 WEIGHTS = (*MASKS, "edge_popup", *weight_scores.METHODS)
 NEURONS = ("threshold", "bayesian")
 CLUSTERS = similarity.MEASURES
-METHODS = (*WEIGHTS, "neurons", "clusters")
+# Which units a task needs: learned gates, and scores beside them.
+UNITS = ("gates", "unit_taylor", "unit_magnitude", "unit_random")
+METHODS = (*WEIGHTS, "neurons", "clusters")  # by default
 # Of masks, by their names in records.
 SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
 PAPER = {"num_samples": 4, "initial_keep_probability": 0.9}  # drawn as there
 # Of the mask to score where no penalty leaves one that performs.
 PERFORMS_NOT = {"alpha": 1e-5, "initial_keep_probability": 0.9}
 RESTARTS = 10  # of a search for clusters, as in `find_units`
+_TAYLOR_EXAMPLES = 256
 
 
 def applies(planted, method):
@@ -36,6 +48,8 @@ def applies(planted, method):
         return None not in (planted.units, planted.modules)
     if method == "clusters":
         return planted.modules is not None
+    if method in UNITS:
+        return planted.units is not None
     if method == "activation":
         return {*planted.kinds[0]} <= {
             *activations.kernel_paths(planted.model).values()
@@ -83,32 +97,134 @@ def find(config, planted, task, method, seed, settings=None):
 
 def find_mask(config, planted, task, data, validation, settings, seed):
     """Returns what `find_weights` finds."""
+    mask, told = _found_or_not(
+        config,
+        planted,
+        task,
+        functools.partial(
+            find_weights.find_weights,
+            planted.model,
+            data,
+            validation,
+            layers=planted.layers,
+            seed=seed,
+            **settings,
+        ),
+    )
+    return mask.scores, weight_mask.WeightMask(dict(mask.values)), told
+
+
+def _found_or_not(config, planted, task, find):
+    """Returns what a search finds, and what is known of it.
+
+    Args:
+        config: `Config`.
+        planted: `Planted`.
+        task: Int.
+        find: Function, `find_weights` or `find_neurons` with its arguments.
+    """
     loss, accuracy = planted.objective(task)
     find = functools.partial(
-        find_weights.find_weights,
-        planted.model,
-        data,
-        validation,
+        find,
         loss=loss,
         metrics=[accuracy],
-        layers=planted.layers,
         steps=config.mask_steps or None,
-        seed=seed,
         verbose=0,
     )
     with warnings.catch_warnings():
         # Whether a mask is sound is measured, not told.
         warnings.simplefilter("ignore", UserWarning)
         try:
-            mask = find(**settings)
+            found = find()
             told = {
-                name: mask.provenance[key] for key, name in SETTINGS.items()
+                name: found.provenance[key] for key, name in SETTINGS.items()
             }
-            told |= {"performs": True, "keep_fraction": mask.keep_fraction}
+            told |= {"performs": True, "keep_fraction": found.keep_fraction}
         except NoMaskError:
-            mask = find(**{**settings, **PERFORMS_NOT})
+            found = find(**PERFORMS_NOT)
             told = {"performs": False}
-    return mask.scores, weight_mask.WeightMask(dict(mask.values)), told
+    return found, told
+
+
+def find_units(config, planted, task, method, seed):
+    """Returns what a method says of the units that a task may need.
+
+    Args:
+        config: `Config`.
+        planted: `Planted` with `units`.
+        task: Int.
+        method: One of `UNITS`.
+        seed: Int, of the examples and the method.
+
+    Returns:
+        Dict from layer to scores `(units,)`; a dict from layer to bool array,
+        the units that are found, or `None` for a method without a threshold;
+        and a dict with what else is known.
+    """
+    data, validation = planted.split(task, config.examples, seed)
+    layers = [*planted.units[task]]
+    if method == "gates":
+        found, told = _found_or_not(
+            config,
+            planted,
+            task,
+            functools.partial(
+                neurons_of_task.find_neurons,
+                planted.model,
+                data,
+                method="mask",
+                validation_data=validation,
+                layers=layers,
+                seed=seed,
+            ),
+        )
+        return found.scores, found.values, told
+    units, _ = unit_weights.hidden_units(planted.model, layers)
+    if method == "unit_random":
+        rng = np.random.default_rng(seed)
+        return {p: rng.random(own.size) for p, own in units.items()}, None, {}
+    if method == "unit_taylor":
+        loss, _ = planted.objective(task)
+        return _taylor(planted.model, data, loss, units), None, {}
+    weights = model_weights.model_weights(planted.model)
+    scores = {}
+    for path, own in units.items():
+        squares = np.zeros(own.size + 1)  # the last one is of no unit
+        for each in own.weights:
+            values = np.square(weights[each.path].variable.numpy())
+            values = np.moveaxis(values, each.axis, 0)
+            sums = values.reshape(len(values), -1).sum(axis=1)
+            np.add.at(squares, each.units, sums)
+        scores[path] = np.sqrt(squares[: own.size])
+    return scores, None, {}
+
+
+def _taylor(model, data, loss, units):
+    """Returns |activation x gradient| of units, the mean over examples.
+
+    What a unit puts out is scaled by a number, 1, which has as a gradient the
+    sum of activation times gradient.
+
+    References:
+        - [Molchanov et al., 2017](https://arxiv.org/abs/1611.06440), section
+          2.2
+    """
+    inputs, labels = batches.take(data, slice(0, _TAYLOR_EXAMPLES))
+    call = functional_call.FunctionalCall(model)
+    with tf.GradientTape(persistent=True) as tape:
+        gates = {path: tf.ones(own.size) for path, own in units.items()}
+        tape.watch(gates)
+        weights = {
+            path: call.variables[path].value * factor
+            for path, factor in unit_weights.spread(
+                units, gates, tf.multiply, gates=True
+            ).items()
+        }
+        losses = tf.reshape(loss(labels, call(weights, inputs)), (-1,))
+    return {
+        path: np.abs(tape.jacobian(losses, gate).numpy()).mean(axis=0)
+        for path, gate in gates.items()
+    }
 
 
 def find_by_popup(config, planted, task, data, loss, seed):

@@ -14,6 +14,7 @@ from reproduce.running import configuration, training
 from reproduce.running.configuration import field
 
 METHODS = finders.METHODS
+ALL_METHODS = (*METHODS, *finders.UNITS)
 CONTROLS = ("seeds", "twin")
 CLUSTER_MEASURES = ("covariance", "normalized_covariance")
 ROTATIONS = 39  # random bases that a layer's modularity is compared with
@@ -48,9 +49,10 @@ class Config(configuration.Config):
     methods: tuple[str, ...] = field(
         METHODS,
         "Who looks for it; `mask` is `find_weights`, `mask_paper` the same "
-        "with masks drawn as in the paper. Each looks where it can.",
+        "with masks drawn as in the paper; `gates` is `find_neurons` with "
+        "learned gates. Each looks where it can.",
         part=True,
-        one_of=METHODS,
+        one_of=ALL_METHODS,
         distinct=True,
     )
     controls: tuple[str, ...] = field(
@@ -117,7 +119,7 @@ def plan_network(run, case, seed):
         if cases.measures_sharing(case):
             record["sharing"] = masks("sharing", measure_sharing, case, first)
     for method in config.methods:
-        if method == "mask_paper":
+        if method in ("mask_paper", "gates"):
             parts.append(masks(method, look, case, method))
         elif method != "mask":
             parts.append(stage(method, look, case, method))
@@ -157,7 +159,8 @@ def phases(config):
     """Returns what the estimate times: other methods, and steps of masks."""
     case = config.cases[0]
     planted = cases.network(case, 0)
-    methods = [m for m in config.methods if m not in finders.MASKS]
+    trained = (*finders.MASKS, "gates")
+    methods = [m for m in config.methods if m not in trained]
 
     def work(count):
         for i in range(count):
@@ -210,6 +213,12 @@ def find_and_score(config, planted, method, seed):
             ).items()
         }
         return records.without_nan({method: found})
+    if method in finders.UNITS:
+        scores, kept, told = finders.find_units(
+            config, planted, 0, method, seed
+        )
+        found = {**cases.score_units(planted, scores, kept), **told}
+        return records.without_nan({"neurons": {method: found}})
     if method == "clusters":
         found = {
             measure: cases.agreement(planted, layer, clusters)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from modularity_tf.findings.neuron_selection import NeuronSelection
 from reproduce.known_truth.networks import attention
 from reproduce.known_truth.networks.attention import TASKS
 
@@ -40,6 +41,23 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
                 less = {p: v.copy() for p, v in needed.items()}
                 less[path][place] = False
                 self.assertLess(self.planted.accuracy(task, less), 0.95)
+
+    @parameterized.parameters(*range(len(TASKS)))
+    def test_of_heads_a_task_needs_all_that_are_said_and_no_other(self, task):
+        inputs, labels = self.planted.examples(task)
+        _, accuracy = self.planted.objective(task)
+
+        def right(heads):
+            alone = NeuronSelection(heads).apply(self.planted.model)
+            return np.mean(accuracy(labels, alone(inputs)))
+
+        needed = self.planted.units[task]
+        self.assertEqual(right(needed), 1.0)
+        for path, flags in needed.items():
+            for head in np.flatnonzero(flags):
+                less = {p: v.copy() for p, v in needed.items()}
+                less[path][head] = False
+                self.assertLess(right(less), 0.95)
 
     @parameterized.parameters(*range(len(TASKS)))
     def test_the_rest_can_go_kind_by_kind_and_does_not_answer(self, task):

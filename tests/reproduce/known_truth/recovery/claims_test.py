@@ -19,7 +19,12 @@ def network(case, seed, mask=1.0, gradient=0.8, recall=1.0, shared=0.25):
                 "gradient": scores(gradient),
                 "magnitude": scores(0.3),
             },
-            "neurons": {"threshold": scores(mask), "bayesian": scores(mask)},
+            "neurons": {
+                "threshold": scores(mask),
+                "bayesian": scores(mask),
+                "gates": scores(mask, precision=mask, recall=recall),
+                "unit_taylor": scores(gradient),
+            },
             "clusters": {"covariance": mask, "normalized_covariance": mask},
         },
         "controls": {

@@ -31,6 +31,21 @@ def drawn(fig, panel=0):
 
 
 class DrawTest(absltest.TestCase):
+    def test_methods_for_units_have_rows(self):
+        records = [network("simple", 0), network("pairs", 0)]
+        for record in records:
+            record["found"]["neurons"]["gates"] = {
+                "average_precision": 1.0,
+                "precision": 0.5,
+                "recall": 1.0,
+            }
+        found = figures.draw(records)
+        methods = drawn(found["figA_methods"])
+        np.testing.assert_allclose(methods[-1], [1.0, 1.0])
+        np.testing.assert_allclose(
+            drawn(found["figB_own_threshold"])[-1], [0.5, 0.5]
+        )
+
     def test_draws_every_method_and_case(self):
         records = [network("simple", s, v) for s, v in ((0, 0.5), (1, 1.0))]
         records += [network("pairs", 0), control("aligned"), control("rotated")]

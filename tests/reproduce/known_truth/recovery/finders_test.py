@@ -27,7 +27,7 @@ class FindTest(parameterized.TestCase, tf.test.TestCase):
         settings = {"alpha": 1e-4, "initial_keep_probability": 0.97}
         scores, kept, told = finders.find(CONFIG, SMALL, 0, "mask", 0, settings)
         for path, flags in kept.values.items():
-            self.assertAllEqual(flags, scores[path] > 0)
+            self.assertAllEqual(flags, scores[path] >= settings["alpha"])
         for key, value in settings.items():
             self.assertAllClose(told[finders.SETTINGS[key]], value)
 
@@ -54,6 +54,28 @@ class FindTest(parameterized.TestCase, tf.test.TestCase):
             found = cases.score_units(SMALL, scores, chosen.values)
             self.assertBetween(found["auroc"], 0, 1)
 
+    @parameterized.parameters(*finders.UNITS)
+    def test_units_are_scored(self, method):
+        scores, kept, _ = finders.find_units(CONFIG, SMALL, 0, method, seed=0)
+        self.assertEqual([*scores], ["hidden"])
+        if method == "gates":
+            self.assertEqual(kept["hidden"].dtype, bool)
+        else:
+            self.assertIsNone(kept)
+        found = cases.score_units(SMALL, scores, kept)
+        self.assertEqual("recall" in found, method == "gates")
+        kernel, bias, reads, _ = SMALL.model.get_weights()
+        if method == "unit_magnitude":
+            size = np.sqrt(np.square(kernel).sum(axis=0) + np.square(bias))
+            self.assertAllClose(scores["hidden"], size, atol=1e-5)
+        if method == "unit_taylor":
+            (inputs, labels), _ = SMALL.split(0, 64, 0)
+            active = np.maximum(inputs @ kernel + bias, 0)
+            answers = SMALL.model(inputs).numpy()[:, :1]
+            slopes = 1 / (1 + np.exp(-answers)) - labels[:, :1]
+            expected = np.abs(active * slopes * reads[:, 0]).mean(axis=0)
+            self.assertAllClose(scores["hidden"], expected, atol=1e-5)
+
     def test_clusters_are_those_of_the_network(self):
         found = []
         for seed in (0, 1):
@@ -67,15 +89,18 @@ class FindTest(parameterized.TestCase, tf.test.TestCase):
         self.assertNotAllEqual(*found)
 
     def test_a_method_looks_where_it_can(self):
-        for method in finders.METHODS:
+        for method in (*finders.METHODS, *finders.UNITS):
             self.assertTrue(finders.applies(SMALL, method))
         heads = cases.network("attention", 0)
-        looking = [m for m in finders.METHODS if finders.applies(heads, m)]
+        every = (*finders.METHODS, *finders.UNITS)
+        looking = [m for m in every if finders.applies(heads, m)]
         for method in ("activation", "neurons", "clusters"):
             self.assertNotIn(method, looking)
         self.assertIn("ablation", looking)
+        self.assertIn("gates", looking)
         rotated = cases.network("rotated", 0)
-        self.assertFalse(finders.applies(rotated, "mask"))
+        for method in ("mask", "gates"):
+            self.assertFalse(finders.applies(rotated, method))
 
 
 if __name__ == "__main__":
