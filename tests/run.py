@@ -24,7 +24,18 @@ import pytest
 WORKERS = 2
 _TOGETHER = 24_000  # bytes of test files that one process runs
 # Small files whose tables are elsewhere, and tests of programs that take long.
-_LONG = ("zoo", "killed_run", "cifar_ablation", "neuron_subselection")
+_LONG = (
+    "zoo",
+    "docs",
+    "notebooks",
+    "killed_run",
+    "cifar_ablation",
+    "compare_methods",
+    "mathematics",
+    "neuron_subselection",
+    "scan_test",
+    "structural_modularity",
+)
 _SLOW_TO_IMPORT = (
     "tests.conftest",  # first: it sets what TensorFlow reads
     "matplotlib.pyplot",

@@ -1,0 +1,64 @@
+"""The pages of the documentation, and how their blocks run."""
+
+import ast
+import os
+import pathlib
+import re
+import tempfile
+
+from absl.testing import parameterized
+
+ROOT = pathlib.Path(__file__).parents[1]
+BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^>]*) -->\n+)?"
+    r"```python\n(?P<source>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def blocks(path):
+    """Yields reason not to run it, source and first line of every block."""
+    text = path.read_text("utf-8")
+    for found in BLOCK.finditer(text):
+        line = text.count("\n", 0, found.start("source"))
+        yield found["reason"], found["source"], line
+
+
+PAGES = {
+    path.relative_to(ROOT).with_suffix("").as_posix(): path
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if any(True for _ in blocks(path))
+}
+NOTEBOOKS = {
+    path.stem: path for path in (ROOT / "docs" / "notebooks").glob("*.md")
+}
+
+
+def is_expression(statement):
+    return isinstance(statement, ast.Expr)
+
+
+class InAnEmptyFolder(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def run_page(self, path):
+        """Runs the blocks of a page.
+
+        Returns:
+            The names that they leave, and a list of what a notebook shows:
+            the values of blocks that end in an expression.
+        """
+        names, shown = {}, []
+        for reason, source, line in blocks(path):
+            if reason is not None:
+                continue
+            tree = ast.parse("\n" * line + source)  # lines as on the page
+            last = tree.body.pop() if is_expression(tree.body[-1]) else None
+            exec(compile(tree, path, "exec"), names)
+            if last is not None:
+                code = compile(ast.Expression(last.value), path, "eval")
+                shown.append(eval(code, names))
+        return names, shown
