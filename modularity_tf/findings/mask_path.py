@@ -1,5 +1,6 @@
 """MaskPath: how a mask gets smaller, and what it then does."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -40,7 +41,7 @@ class MaskPath(Sequence[dict[str, Any]]):
     """
 
     def __init__(self, levels: Sequence[dict[str, Any]] = ()) -> None:
-        self._levels = [dict(level) for level in levels]
+        self._levels = copy.deepcopy([*levels])
 
     @overload
     def __getitem__(self, index: int) -> dict[str, Any]: ...
@@ -49,13 +50,13 @@ class MaskPath(Sequence[dict[str, Any]]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return MaskPath(self._levels[index])
-        return dict(self._levels[index])
+        return copy.deepcopy(self._levels[index])
 
     def __len__(self) -> int:
         return len(self._levels)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return map(dict, self._levels)
+        return iter(copy.deepcopy(self._levels))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MaskPath) and self._levels == other._levels

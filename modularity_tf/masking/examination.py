@@ -269,14 +269,28 @@ def _lost(pairs):
     """Returns how many answers the mask loses, how many surely, of how many."""
     lost = surely = count = 0
     for whole, mask in pairs:
-        if whole.losses is None or not _is_aligned(whole, mask):
+        right, left = _right(whole), _right(mask)
+        known = (right, left, whole.losses, mask.losses)
+        if any(part is None for part in known) or len({*map(len, known)}) > 1:
             continue
-        gone = whole.right & ~mask.right
+        if whole.labels is not None and not _is_aligned(whole, mask):
+            continue
+        gone = right & ~left
         sure = (whole.losses < _SURE) & (mask.losses > _SURELY_WRONG)
         lost += int(gone.sum())
         surely += int((gone & sure).sum())
         count += len(gone)
     return lost, surely, count
+
+
+def _right(measured):
+    """Returns which answers are right, `None` where that is no question."""
+    if measured.labels is not None:
+        return measured.right
+    values = measured.values if measured.is_accuracy else None
+    if values is None or not np.isin(values, (0, 1)).all():
+        return None
+    return values > 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,7 +65,9 @@ def find_weights(
 
     A mask keeps 95 % if it does so, by a standard error, on training and
     validation data together, and the validation data alone do not contradict
-    by two. So the size of the mask does not hang on which few examples are
+    by two; and if it loses no rule that few examples need, whose sign is
+    examples that are answered surely right by the model and surely wrong by
+    the mask. So the size of the mask does not hang on which few examples are
     held out, and a mask that fits only its training data is not taken.
     `keep=0.05` asks for a size instead, `alpha` for a penalty.
 

@@ -35,6 +35,7 @@ class Judged:
         error: Float, of `share`.
         overall: Float, on training and validation data together.
         overall_error: Float, of `overall`.
+        loses_rule: Bool, whether the mask loses a rule that few examples need.
     """
 
     performance: float
@@ -42,19 +43,24 @@ class Judged:
     error: float
     overall: float
     overall_error: float
+    loses_rule: bool = False
 
-    def performs(self, margin: float = 1.0) -> bool:
+    def performs(self, *, surely: bool = True) -> bool:
         """Returns whether a mask keeps what it has to.
 
-        It does if it keeps it by a margin on all data, and the validation
-        data alone do not contradict.
+        It does if it keeps it on all data, and the validation data alone do
+        not contradict.
 
         Args:
-            margin: Float, in standard errors.
+            surely: Bool. Whether it must do so by a standard error, and lose
+                no rule.
         """
-        by_margin = self.overall - margin * self.overall_error >= FRACTION
-        contradicted = self.share + _CONTRADICTED * self.error < FRACTION
-        return by_margin and not contradicted
+        if self.share + _CONTRADICTED * self.error < FRACTION:
+            return False
+        if not surely:
+            return self.overall >= FRACTION
+        by_margin = self.overall - self.overall_error >= FRACTION
+        return by_margin and not self.loses_rule
 
 
 class Judge:
@@ -121,6 +127,14 @@ class Judge:
             share.error,
             overall.value,
             overall.error,
+            bool(
+                examination.lost_examples(
+                    [
+                        examination.Examined(*parts)
+                        for parts in zip(self._wholes, (here, there))
+                    ]
+                )
+            ),
         )
 
     def _on_both(self, kept):
@@ -377,7 +391,7 @@ class _Share:
         gains: Float array of what the mask gains by each element, on the
             scale; `None` where performance is no mean of elements.
         count: Int, the elements, 1 where nobody knows.
-        step: Float, what a right answer is on the scale; 0 of losses.
+        step: Float, what a right answer is on the scale; 0 of other values.
     """
 
     value: float
@@ -395,16 +409,11 @@ class _Share:
             zero: Float, the performance that counts as nothing.
         """
         value = scoring.share_explained(found.value, whole.value, zero)
-        gains, span = None, abs(whole.value - zero)
-        if _is_mean_of_right(whole) and _is_mean_of_right(found):
-            gains = found.right.astype(float) - whole.right
-        elif whole.is_loss and whole.losses is not None:
-            gains = whole.losses - found.losses.astype(float)
-        elements = whole.losses if whole.labels is None else whole.labels
-        count = 1 if elements is None else len(elements)
-        if gains is None or not span:
-            return cls(value, None, count, 0.0)
-        return cls(value, gains / span, count, (not whole.is_loss) / span)
+        if whole.values is None or whole.value == zero:
+            return cls(value, None, 1, 0.0)
+        span = whole.value - zero
+        gains = (found.values.astype(float) - whole.values) / span
+        return cls(value, gains, len(gains), whole.is_accuracy / abs(span))
 
     @classmethod
     def together(cls, parts):
@@ -426,15 +435,6 @@ class _Share:
             return 0.0
         spread = self.gains.var() + self.step**2 / len(self.gains)
         return math.sqrt(spread / len(self.gains))
-
-
-def _is_mean_of_right(measured):
-    """Returns whether performance is the share of right answers."""
-    return (
-        measured.right is not None
-        and not measured.is_loss
-        and math.isclose(measured.right.mean(), measured.value, abs_tol=1e-5)
-    )
 
 
 def _is_same(one, other):

@@ -101,7 +101,7 @@ class PenaltyPath(keras.callbacks.Callback):
         self._alpha = alpha if last is None else min(alpha, last)
         self._last, self._keep, self._level_blocks = last, keep, blocks
         self._log_step = 1 / _PER_DECADE
-        self._retries, self._margin = _RETRIES, 1.0
+        self._retries, self._surely = _RETRIES, True
         self._levels_left, self._may_begin_lower = _LEVELS_AT_FIRST, True
         self._is_forced = False  # goes on whatever the performance
         self._steps = 0
@@ -136,7 +136,7 @@ class PenaltyPath(keras.callbacks.Callback):
         best = -math.inf if self.best is None else self.best.judged.overall
         if self.found is None and level.judged.overall > best:
             self.best = level
-        if level.judged.performs(self._margin) or self._is_forced:
+        if level.judged.performs(surely=self._surely) or self._is_forced:
             self._go_on(level)
         elif self._has_patience(level):
             pass
@@ -214,8 +214,8 @@ class PenaltyPath(keras.callbacks.Callback):
 
     def _begin_anyway(self, level):
         """Goes on where no mask has performed."""
-        if level.judged.performs(margin=0.0):
-            self._margin = 0.0
+        if level.judged.performs(surely=False):
+            self._surely = False
             self._go_on(level)
         elif level.alpha == self._last:
             self._give_up(level)

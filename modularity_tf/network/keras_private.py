@@ -215,3 +215,17 @@ def loss_of_function(function: Any) -> keras.losses.Loss:
     """
     wrapper = keras.losses.MeanSquaredError.__mro__[1]
     return wrapper(function, name=getattr(function, "__name__", None))
+
+
+def values_of(metric: Any, targets: Any, outputs: Any) -> Any:
+    """Returns the value of a metric for each element, `None` if it has none.
+
+    `MeanMetricWrapper._fn`, `MeanMetricWrapper._fn_kwargs`. Checked with Keras
+    3.15.
+    """
+    if not isinstance(metric, keras.metrics.MeanMetricWrapper):
+        return None
+    own = type(metric).update_state
+    if own is not keras.metrics.MeanMetricWrapper.update_state:
+        return None
+    return metric._fn(targets, outputs, **metric._fn_kwargs)

@@ -32,6 +32,8 @@ class Measured:
             where `labels` is `None`; or `None`.
         columns: Int, how many bits an example has: above 1, a label is
             2 * column + bit.
+        values: Float array whose mean is the performance, the value of the
+            metric or the loss for each element; `None` where it is no mean.
     """
 
     output: str
@@ -43,6 +45,7 @@ class Measured:
     right: np.ndarray | None = None
     losses: np.ndarray | None = None
     columns: int = 1
+    values: np.ndarray | None = None
 
     @property
     def is_loss(self) -> bool:
@@ -389,6 +392,10 @@ class _Output:
             state = self._metric.stateless_update_state(state, targets, outputs)
             state = [*map(tf.convert_to_tensor, state)]
         seen = self._elements(outputs, targets, weights)
+        if _keep(outputs, weights, outputs.shape.rank) is None:
+            values = keras_private.values_of(self._metric, targets, outputs)
+            if values is not None:
+                seen["values"] = tf.cast(values, tf.float32)
         if self._whole is not None:
             seen["y"], seen["x"] = targets, outputs
             seen["w"] = _keep(outputs, None, outputs.shape.rank)
@@ -398,12 +405,14 @@ class _Output:
 
     def measured(self, state, loss, seen):
         """Returns what was measured, a `Measured`."""
-        labels, right, losses = (
+        labels, right, losses, values = (
             np.concatenate([np.ravel(one[name]) for one in seen])
             if name in seen[0]
             else None
-            for name in ("labels", "right", "losses")
+            for name in ("labels", "right", "losses", "values")
         )
+        if self.name == scoring.LOSS_EXPLAINED:
+            values = losses
         if labels is not None:
             keep = np.concatenate([np.ravel(one["keep"]) for one in seen]) > 0
             labels, right = labels[keep], right[keep]
@@ -423,6 +432,7 @@ class _Output:
             right,
             losses,
             self._columns,
+            values,
         )
 
     def _value(self, state, loss, seen):

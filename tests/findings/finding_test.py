@@ -108,7 +108,7 @@ class FindingTest(parameterized.TestCase, tf.test.TestCase):
         old = {"keep_probability": 0.9, "trials": [{"alpha": 1.0}]}
         WeightMask(FINDINGS["weights"].values, old).save(self.file)
         found = WeightMask.load(self.file)
-        self.assertEqual(found.path, [{"alpha": 1.0}])
+        self.assertEqual([*found.path], [{"alpha": 1.0}])
         self.assertEqual(found.provenance["initial_keep_probability"], 0.9)
 
     def test_what_is_off_comes_back_from_a_config(self):
@@ -244,10 +244,10 @@ class BridgesTest(tf.test.TestCase):
         mask = WeightMask({"hidden/kernel": np.eye(3, 4) > 0}, told)
         units = mask.units(self.model)
         again = WeightMask.of_neurons(units, self.model)
-        self.assertEqual(again.path, [])
+        self.assertEmpty(again.path)
         self.assertEqual(again.provenance["task"], "no cats")
         mask.path[0]["alpha"] = 9.0
-        self.assertEqual(mask.path, [{"alpha": 1.0}])
+        self.assertEqual([*mask.path], [{"alpha": 1.0}])
 
     def test_sets_are_applied_and_removed(self):
         x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")

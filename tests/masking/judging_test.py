@@ -14,7 +14,7 @@ Y = (X[:, :1] > 0).astype("float32")
 KERNEL = np.array([[3.0], [1.0], [1.0], [0.0]], "float32")
 
 
-def judge_of(metrics=("accuracy",)):
+def judge_of(metrics=("accuracy",), performance=None):
     """Returns a `Judge`; the last 100 rows are for validation."""
     model = keras.Sequential(
         [keras.Input((4,)), keras.layers.Dense(1, "sigmoid", name="out")]
@@ -24,7 +24,7 @@ def judge_of(metrics=("accuracy",)):
     objective = scoring.objective(model, None, None)
     judge = judging.Judge(
         masked_model.MaskedModel(model, num_samples=None),
-        evaluation.Evaluation(model, objective, None, learns=True),
+        evaluation.Evaluation(model, objective, performance, learns=True),
         (X[:200], Y[:200]),
         (X[200:], Y[200:]),
         batch_size=64,
@@ -83,27 +83,61 @@ class JudgeTest(parameterized.TestCase, tf.test.TestCase):
         error = np.std(whole - mask) / np.sqrt(100) / span
         self.assertAllClose(found.error, error, rtol=1e-3)
 
-    def test_a_metric_of_the_user_has_no_error(self):
-        def balanced_accuracy(y, x):
-            return tf.where(y > 0, 2.0, 1.0) * tf.cast(
-                (x > 0.5) == (y > 0), tf.float32
-            )
+    def test_a_metric_of_the_user_is_a_mean_of_examples_or_has_no_error(self):
+        def twice_right(y, x):
+            return 2.0 * tf.cast((x > 0.5) == (y > 0), tf.float32)
 
-        judge = judge_of(metrics=(balanced_accuracy,))
-        found = judge({"out/kernel": np.ones((4, 1), bool)})
-        self.assertAllClose(found.share, 1.0)
-        self.assertEqual(found.error, 0.0)
+        kept = {"out/kernel": np.array([[True], [False], [True], [True]])}
+        accuracy = judge_of()(kept)
+        self.assertGreater(accuracy.error, 0.0)
+        for performance, error in (
+            (keras.metrics.MeanMetricWrapper(twice_right), accuracy.error),
+            (keras.metrics.AUC(), 0.0),
+        ):
+            found = judge_of(performance=performance)(kept)
+            self.assertAllClose(found.error, error, rtol=0.2)
+
+
+class RulesTest(parameterized.TestCase):
+    def test_a_rule_that_few_examples_need_is_seen_to_be_lost(self):
+        # One of three inputs decides alone, for a twentieth of the examples.
+        model = keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(1, "sigmoid", name="out")]
+        )
+        model.set_weights([np.array([[9.0], [99.0]]), np.array([-4.5])])
+        x = np.zeros((400, 2), "float32")
+        x[::2, 0], x[1::20, 1] = 1, 1
+        y = x.max(axis=1, keepdims=True)
+        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        objective = scoring.objective(model, None, None)
+        judge = judging.Judge(
+            masked_model.MaskedModel(model, num_samples=None),
+            evaluation.Evaluation(model, objective, None, learns=True),
+            (x, y),
+            (x, y),
+            batch_size=64,
+            seed=0,
+        )
+        judge.measure_whole(True)
+        kept = np.array([[True], [True]])
+        self.assertFalse(judge({"out/kernel": kept}).loses_rule)
+        kept = np.array([[True], [False]])
+        self.assertTrue(judge({"out/kernel": kept}).loses_rule)
 
 
 class JudgedTest(parameterized.TestCase):
-    def test_validation_data_that_contradict_refuse_a_mask(self):
+    @parameterized.named_parameters(
+        ("less_than_an_error_above", {"overall": 0.954}, True),
+        ("validation_data_contradict", {"error": 0.004}, False),
+        ("a_rule_is_lost", {"loses_rule": True}, True),
+        ("too_little", {"overall": 0.94}, False),
+    )
+    def test_a_mask_is_refused(self, changes, may_pass):
         sound = judging.Judged(0.94, 0.94, 0.01, 0.96, 0.005)
         self.assertTrue(sound.performs())
-        for changes in (
-            {"overall": 0.954},  # less than a standard error
-            {"error": 0.004},  # 2.5 of them below
-        ):
-            self.assertFalse(dataclasses.replace(sound, **changes).performs())
+        doubted = dataclasses.replace(sound, **changes)
+        self.assertFalse(doubted.performs())
+        self.assertEqual(doubted.performs(surely=False), may_pass)
 
 
 if __name__ == "__main__":

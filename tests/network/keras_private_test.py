@@ -217,6 +217,17 @@ class KerasPrivateTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIs(given, metric)
         self.assertEqual(name, "mae")
 
+    def test_values_of_a_metric_are_those_that_it_takes_the_mean_of(self):
+        y, x = tf.constant([1, 0, 2]), tf.constant(np.eye(3, dtype="float32"))
+        for metric, expected in (
+            (keras.metrics.SparseCategoricalAccuracy(), [0, 0, 1]),
+            (keras.metrics.MeanMetricWrapper(lambda y, x: x[:, 0]), [1, 0, 0]),
+        ):
+            values = keras_private.values_of(metric, y, x)
+            self.assertAllClose(values, expected)
+        self.assertIsNone(keras_private.values_of(keras.metrics.AUC(), y, x))
+        self.assertIsNone(keras_private.values_of(None, y, x))
+
     def test_no_other_file_reaches_for_a_private_attribute(self):
         files = [*_files()]
         self.assertNotEmpty(files)
