@@ -5,7 +5,8 @@ python -m benchmarks.shrinking --networks=digits_cnn --seeds=0 --keep=0.25
 
 A network is trained. A method ranks the units of its hidden layers; of each
 layer the same share is kept, the largest by which the smaller model has no
-more than a part of the multiply-adds. It is made smaller by
+more than a part of the multiply-adds. Learned gates rank the units of all
+layers together, and the share is that of all units. It is made smaller by
 `NeuronSelection.shrink`, and trained further for a number of steps, the same
 for all methods; the network itself is, too. Accuracies are those of the test
 set, which nothing is chosen by. The time of `predict`, and the processor time,
@@ -18,6 +19,7 @@ import json
 import pathlib
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -34,6 +36,7 @@ from modularity_tf.network import activations
 from reproduce.data import images
 
 WHOLE = "whole network"
+GATES_KEEP = 0.25  # the share of units at which the path of gates ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,21 +139,39 @@ def taylor_scores(model, data, seed, examples=1000):
     return found
 
 
+def gate_scores(model, data, seed):
+    """Returns up to which penalty learned gates keep each unit."""
+    with warnings.catch_warnings():
+        # The path goes on to where the gates do not perform any more.
+        warnings.simplefilter("ignore", UserWarning)
+        found = mtf.find_neurons(
+            model, data, method="mask", keep=GATES_KEEP, seed=seed, verbose=0
+        )
+    return found.scores
+
+
 # Functions from a model, data and a seed to scores of units by layer.
 METHODS = {
+    "gates": gate_scores,
     "magnitude": magnitude_scores,
     "taylor": taylor_scores,
     "random": random_scores,
 }
+ACROSS_LAYERS = ("gates",)  # whose scores are compared over layers
 
 
-def select(scores, share):
+def select(scores, share, across=False):
     """Returns the units of highest score, a share of each layer.
 
     Args:
         scores: Dict from layer path to float array.
         share: Float in (0, 1].
+        across: Bool. Take a share of all units, one of each layer at least.
     """
+    if across:
+        best = {path: score == score.max() for path, score in scores.items()}
+        ranks = {p: np.where(best[p], np.inf, s) for p, s in scores.items()}
+        return mtf.NeuronSelection(best, {}, ranks).at(keep=share)
     values = {}
     for path, score in scores.items():
         count = max(1, round(share * len(score)))
@@ -159,7 +180,7 @@ def select(scores, share):
     return mtf.NeuronSelection(values)
 
 
-def shrunk_to(model, scores, part, examples):
+def shrunk_to(model, scores, part, examples, across=False):
     """Returns the largest `SmallerModel` with a part of the multiply-adds.
 
     Args:
@@ -167,11 +188,16 @@ def shrunk_to(model, scores, part, examples):
         scores: Dict from layer path to float array.
         part: Float in (0, 1), of the multiply-adds.
         examples: Array, inputs to compare on.
+        across: As in `select`.
     """
     low, high, best = 0.9 * part, min(1.0, 1.2 * part**0.5), None
-    for _ in range(6):
+    if across:  # as many units have more or less to multiply
+        sizes = [len(score) for score in scores.values()]
+        low, high = len(sizes) / sum(sizes), 1.0
+    for _ in range(8 if across else 6):
         share = (low + high) / 2
-        small = select(scores, share).shrink(model, inputs=examples)
+        chosen = select(scores, share, across)
+        small = chosen.shrink(model, inputs=examples)
         before, after = small.multiply_adds
         if after <= part * before:
             low, best = share, small
@@ -245,7 +271,10 @@ def measure(network, methods, parts, seed, calls):
         taken = (data.train.images, data.train.labels)
         scores = METHODS[method](model, taken, seed)
         for part in parts:
-            made[method, part] = shrunk_to(model, scores, part, examples)
+            across = method in ACROSS_LAYERS
+            made[method, part] = shrunk_to(
+                model, scores, part, examples, across
+            )
     timed = {WHOLE: model, **{k: small.model for k, small in made.items()}}
     inputs = np.resize(data.test.images, (10_000, *model.input_shape[1:]))
     seconds = predict_times(timed, inputs.astype("float32"), calls)

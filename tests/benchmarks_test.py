@@ -85,10 +85,12 @@ class ShrinkingTest(absltest.TestCase):
                 self,
                 shrinking,
                 *("--networks=digits_cnn", "--seeds=0", "--keep=0.3"),
-                "--calls=1",
+                *("--calls=1", "--methods=magnitude,taylor,random"),
             )
         rows = record["rows"]["digits_cnn"]
-        self.assertEqual([row["method"] for row in rows], [*shrinking.METHODS])
+        self.assertEqual(
+            [row["method"] for row in rows], ["magnitude", "taylor", "random"]
+        )
         self.assertIn("taylor", printed)
         for row in rows:
             before, after = row["multiply_adds"]
@@ -121,6 +123,32 @@ class ShrinkingTest(absltest.TestCase):
         np.testing.assert_allclose(found["hidden"], expected, rtol=1e-5)
         chosen = shrinking.select({"hidden": np.array([1.0, 3, 0, 2])}, 0.5)
         self.assertEqual([0, 1, 0, 1], chosen.values["hidden"].tolist())
+
+    def test_gates_rank_the_units_of_all_layers_together(self):
+        scores = {"a": np.array([5.0, 9, 8, 7]), "b": np.array([1.0, 2])}
+        chosen = shrinking.select(scores, 0.5, across=True)
+        self.assertEqual([0, 1, 1, 0], chosen.values["a"].tolist())
+        self.assertEqual([0, 1], chosen.values["b"].tolist())  # one at least
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(400, 3)).astype("float32")
+        y = (x[:, 0] > 0).astype(int)
+        model = keras.Sequential(
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(8, "relu", name="hidden"),
+                keras.layers.Dense(2, name="logits"),
+            ]
+        )
+        reads = np.zeros((8, 2))
+        reads[0] = [-9.0, 9.0]  # the one unit that the answer needs
+        kernel = rng.normal(size=(3, 8))
+        kernel[:, 0] = [1.0, 0.0, 0.0]
+        model.set_weights([kernel, np.zeros(8), reads, np.array([0.5, -0.5])])
+        model.compile(
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        found = shrinking.gate_scores(model, (x, y), 0)
+        self.assertEqual(np.argmax(found["hidden"]), 0)
 
 
 class MaskTrainingTest(absltest.TestCase):

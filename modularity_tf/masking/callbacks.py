@@ -291,15 +291,15 @@ class MaskHealth(FitHealth):
             start = mask_sampling.logit(self.model.initial_keep_probability)
             self._say(
                 "kept",
-                f"{name}: {report['kept']:.1%} of the weights are kept: train "
-                "for more steps or with a higher learning rate (a logit "
+                f"{name}: {report['kept']:.1%} of the {self._parts} are kept: "
+                "train for more steps or with a higher learning rate (a logit "
                 f"starts at {start:.2g} and moves by at most the learning "
                 "rate a step), or raise `alpha`.",
             )
         elif report["undecided"] > self._most_undecided():
             self._say(
                 "undecided",
-                f"{name}: {report['undecided']:.1%} of the weights are "
+                f"{name}: {report['undecided']:.1%} of the {self._parts} are "
                 "undecided, so the threshold is arbitrary for them: train for "
                 "more steps.",
             )
@@ -343,13 +343,21 @@ class MaskHealth(FitHealth):
             return False  # it can't be seen
         return self._lost(*self._losses(*self._data)) <= self.LOST
 
+    @property
+    def _parts(self):
+        """Str, what has logits."""
+        return "weights" if self.model.groups is None else "units"
+
     def _most_undecided(self):
         """Returns which share of undecided weights a finished mask may have.
 
         Drawn masks decide nearly all. Soft ones leave up to a fifth where the
-        network does with one weight what it can do with another.
+        network does with one weight what it can do with another, and soft
+        gates of units, which are few and used in part, any share.
         """
-        return 0.1 if self.model.num_samples else 0.5
+        if self.model.num_samples:
+            return 0.1
+        return 0.5 if self.model.groups is None else 1.0
 
     def _sampling_gap(self, inputs, targets):
         model = self.model
