@@ -10,11 +10,9 @@ from typing import Any, Literal, TypeAlias, get_args
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from modularity_tf import checks
-from modularity_tf.findings import weight_mask
-from modularity_tf.masking import mask_sampling
+from modularity_tf.findings import part_set, weight_mask
 from modularity_tf.network import (
     activations,
     batches,
@@ -204,10 +202,9 @@ def mask_of_scores(
     groups = [[*arrays]] if scope == "model" else [[path] for path in arrays]
     values: dict[str, np.ndarray] = {}
     for paths in groups:
-        ranks = {path: tf.constant(arrays[path]) for path in paths}
-        size = sum(arrays[path].size for path in paths)
-        kept = mask_sampling.top_scores(ranks, max(1, round(keep * size)))
-        values |= {p: ops.convert_to_numpy(mask) for p, mask in kept.items()}
+        ranks = {path: arrays[path] for path in paths}
+        size = sum(array.size for array in ranks.values())
+        values |= part_set.top_scores(ranks, max(1, round(keep * size)))
     mask = weight_mask.WeightMask(
         {path: values[path] for path in arrays}, provenance, arrays
     )
