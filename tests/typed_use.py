@@ -18,6 +18,11 @@ def neurons(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
     sure: mtf.NeuronSelection = mtf.find_neurons(
         model, (x, y), 3, method="bayesian"
     )
+    needed: mtf.NeuronSelection = mtf.find_neurons(
+        model, (x, y), method="mask", keep=0.5, seed=1
+    )
+    half: mtf.NeuronSelection = needed.at(keep=0.5)
+    half.shrink(model).model.summary()
     clusters = mtf.find_units(model, (x, y))
     members: mtf.NeuronSelection = clusters["a"].members(0)
     mtf.WeightMask.of_neurons(sure, model).plot()

@@ -20,6 +20,27 @@ PAIRS = {
     ("threshold", "units"): "the neurons above the 70th percentile lie in one "
     "cluster",
 }
+# Where gates were learned, too.
+GATE_PAIRS = {
+    ("weights", "gates"): "the weights that a class alone needs end in the "
+    "units that it alone needs",
+    ("gates", "bayesian"): "the units that a class alone needs are those that "
+    "the Bayesian rule calls on",
+    ("gates", "threshold"): "the units that a class alone needs are those "
+    "above the 70th percentile",
+    ("gates", "units"): "the units that a class alone needs lie in one cluster",
+}
+
+
+def pairs(record):
+    """Returns the pairs of findings that a record has, and what they say."""
+    has_gates = stages.GATES in methods(record)
+    return {**PAIRS, **(GATE_PAIRS if has_gates else {})}
+
+
+def methods(record):
+    """Returns the ways to select neurons of a record."""
+    return [*record["comparison"]["shares"]]
 
 
 def means(record, first, second, layer=comparison.ALL):
@@ -63,7 +84,7 @@ def claims(records):
             null=[1 / len(r["class_names"]) for r in repeats],
             null_is="guessing",
         )
-        for (first, second), statement in PAIRS.items():
+        for (first, second), statement in pairs(repeats[0]).items():
             over = np.subtract(
                 *np.array([means(r, first, second) for r in repeats]).T
             )
@@ -71,14 +92,14 @@ def claims(records):
                 f"{first}_and_{second}",
                 f"{statement}, over chance",
                 over,
-                main=first == "weights",
+                main=first == "weights" and second != stages.GATES,
                 at_least=0.0,
                 bounds=claim.DIFFERENCE,
                 source="own",
                 null=0.0,
                 null_is="marks dealt out anew",
             )
-        for method in stages.METHODS:
+        for method in methods(repeats[0]):
             own_share, others = np.array(
                 [
                     stages.own_and_others(r["comparison"]["shares"][method])
@@ -110,7 +131,7 @@ def draw(records):
                     _mean_row(repeats, first, second, layer)
                     for layer in layers(repeats[0])
                 ]
-                for first, second in PAIRS
+                for first, second in pairs(repeats[0])
             }
         )
         names = repeats[0]["class_names"]
@@ -119,7 +140,7 @@ def draw(records):
                 titles.title_of(method): mean(
                     [r["comparison"]["shares"][method] for r in repeats], 0
                 )
-                for method in stages.METHODS
+                for method in methods(repeats[0])
             },
             names,
             f"{title}: units of a class's own weights that are its neurons",

@@ -5,12 +5,13 @@ Networks and masks are those of `cifar_ablation`.
 
 import dataclasses
 import functools
+import warnings
 
 import numpy as np
 
 from modularity_tf import comparing
 from modularity_tf.findings import neuron_selection
-from modularity_tf.neurons import rules, statistics
+from modularity_tf.neurons import find_neurons, rules, statistics
 from modularity_tf.units import find_units
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.images import classifiers
@@ -20,6 +21,8 @@ from reproduce.running.configuration import field
 
 NETWORK = "cnn_nodropout"
 METHODS = ("threshold", "bayesian")
+GATES = "gates"
+_GATE_STEPS, _LEVELS = 50, 40  # of a path of gates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,17 @@ class Config(mask_training.Config):
     permutations: int = field(
         999, "Permutations for the null of every comparison.", at_least=19
     )
+    gates: bool = field(
+        False,
+        "Which units does a class need? Learns gates of all units, too: for "
+        "all classes, and without each of them.",
+    )
+    gate_steps: int = field(
+        0,
+        "Training steps of gates at each penalty; 0 for the default of "
+        "find_neurons.",
+        at_least=0,
+    )
 
 
 def plan(run):
@@ -73,6 +87,7 @@ def plan_seed(run, subject):
         run, subject, network, range(len(data.class_names))
     )
     control = masks.pop(CONTROL)
+    gates = plan_gates(run, subject, network) if run.config.gates else None
     return {
         "data": data.title,
         "class_names": data.class_names,
@@ -81,8 +96,69 @@ def plan_seed(run, subject):
         "control": stage(
             "scores_control", classifiers.score, network, [control]
         ),
-        "comparison": stage("comparison", compare_all, network, control, masks),
+        "comparison": stage(
+            "comparison", compare_all, network, control, masks, gates
+        ),
     }
+
+
+def plan_gates(run, subject, network):
+    """Plans the gates of all classes, and of all but one: a dict of stages."""
+    names = subject.data.class_names
+
+    def plan_one(name, labels, first=None):
+        steps = _LEVELS * (run.config.gate_steps or _GATE_STEPS)
+        return mask_training.plan(
+            run,
+            subject,
+            f"gates_{name}",
+            find_gates,
+            network,
+            labels,
+            first,
+            steps=steps,
+            phase=f"{subject.name}: masks",
+        )
+
+    found = {CONTROL: plan_one(CONTROL, None)}
+    for label, name in enumerate(names):
+        others = tuple(i for i in range(len(names)) if i != label)
+        found[name] = plan_one(name, others, found[CONTROL])
+    return found
+
+
+def find_gates(stage, subject, network, labels, first):
+    """Returns the units that some classes need.
+
+    Args:
+        stage: `Stage`.
+        subject: `Subject`.
+        network: Keras model.
+        labels: Ints, the classes, or `None` for all.
+        first: `NeuronSelection` of all classes, whose penalty is taken, or
+            `None` to have one chosen.
+    """
+    parts = subject.data.train, subject.data.validation
+    if labels is not None:
+        parts = [part.only(labels) for part in parts]
+    data, validation = (
+        (part.images.astype("float32"), part.labels) for part in parts
+    )
+    with warnings.catch_warnings():
+        # What a class loses is what is asked for here.
+        warnings.simplefilter("ignore", UserWarning)
+        return find_neurons.find_neurons(
+            network,
+            data,
+            method="mask",
+            validation_data=validation,
+            loss=subject.loss,
+            metrics=["accuracy"],
+            alpha="auto" if first is None else first.provenance["alpha"],
+            steps=stage.config.gate_steps or None,
+            seed=stage.derive_seed("gates"),
+            verbose=0,
+        )
 
 
 def phases(config):
@@ -90,8 +166,17 @@ def phases(config):
     return mask_training.phases([subject_of(config, 0)])
 
 
-def compare_all(stage, subject, network, control, without):
+def compare_all(stage, subject, network, control, without, gates=None):
     """Returns how far what was found of each class marks the same units.
+
+    Args:
+        stage: `Stage`.
+        subject: `Subject`.
+        network: Keras model.
+        control: `WeightMask` of all classes.
+        without: Dict from class to the `WeightMask` of the others.
+        gates: Dict from `CONTROL` and class to the `NeuronSelection` of all
+            and of the other classes, or `None`.
 
     Returns:
         Dict of `rows`, those of `comparison.Comparison` for every class, and
@@ -122,12 +207,20 @@ def compare_all(stage, subject, network, control, without):
         name: (features - mask).units(network) & used
         for name, mask in without.items()
     }
+    methods = METHODS
+    if gates:
+        methods = (GATES, *METHODS)
+        whole = gates[CONTROL].select(hidden)
+        neurons[GATES] = {
+            name: (whole - gates[name].select(hidden)) & used
+            for name in data.class_names
+        }
     rows = []
     for name in data.class_names:
         found = comparing.compare(
             {
                 "weights": alone[name],
-                **{method: neurons[method][name] for method in METHODS},
+                **{method: neurons[method][name] for method in methods},
                 "units": clusters,
             },
             network,
@@ -147,7 +240,7 @@ def compare_all(stage, subject, network, control, without):
             ]
             for own in data.class_names
         ]
-        for method in METHODS
+        for method in methods
     }
     return records.without_nan({"rows": rows, "shares": shares})
 

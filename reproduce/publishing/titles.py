@@ -57,6 +57,7 @@ TITLES = {
     "in_turn": "pairs in turn",
     "weights": "weights of the class alone",
     "bayesian": "neurons by the Bayesian rule",
+    "gates": "units by learned gates",
     "threshold": "neurons above the percentile",
     "units": "clusters of units",
     "add_or_sub": "adding or subtracting",

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from modularity_tf import NoMaskError
+import modularity_tf as mtf
 from modularity_tf.findings import weight_mask
 from modularity_tf.masking import find_weights, scored_model, weight_scores
 from modularity_tf.network import (
@@ -21,7 +21,6 @@ from modularity_tf.network import (
     model_weights,
     unit_weights,
 )
-from modularity_tf.neurons import find_neurons as neurons_of_task
 from modularity_tf.neurons import rules, statistics
 from modularity_tf.units import clustering, similarity
 from reproduce.known_truth.recovery import cases
@@ -140,7 +139,7 @@ def _found_or_not(config, planted, task, find):
                 name: found.provenance[key] for key, name in SETTINGS.items()
             }
             told |= {"performs": True, "keep_fraction": found.keep_fraction}
-        except NoMaskError:
+        except mtf.NoMaskError:
             found = find(**PERFORMS_NOT)
             told = {"performs": False}
     return found, told
@@ -169,7 +168,7 @@ def find_units(config, planted, task, method, seed):
             planted,
             task,
             functools.partial(
-                neurons_of_task.find_neurons,
+                mtf.find_neurons,
                 planted.model,
                 data,
                 method="mask",

@@ -6,8 +6,10 @@ from reproduce.comparing import claims, stages
 from tests.reproduce.checking import checked
 
 
-def record(seed, value=0.6, own=0.7):
+def record(seed, value=0.6, own=0.7, gates=False):
     """Returns a record of two classes in which chance is 0.3."""
+    pairs = {**claims.PAIRS, **(claims.GATE_PAIRS if gates else {})}
+    methods = (*stages.METHODS, *([stages.GATES] if gates else []))
     rows = [
         {
             "class": name,
@@ -19,7 +21,7 @@ def record(seed, value=0.6, own=0.7):
             "chance": 0.3,
             "p": 0.01,
         }
-        for first, second in claims.PAIRS
+        for first, second in pairs
         for layer in ("conv", comparison.ALL)
         for name, shift in (("cat", -0.1), ("dog", 0.1))
     ]
@@ -32,7 +34,7 @@ def record(seed, value=0.6, own=0.7):
         "control": {"accuracy": 0.9},
         "comparison": {
             "rows": rows,
-            "shares": {method: shares for method in stages.METHODS},
+            "shares": {method: shares for method in methods},
         },
     }
 
@@ -52,6 +54,14 @@ class ClaimsTest(absltest.TestCase):
         for method in stages.METHODS:
             each = found[f"own_neurons_{method}"]
             self.assertAlmostEqual(each["mean"], 0.7 - 0.4)
+
+    def test_gates_are_a_further_kind_where_there_are_some(self):
+        found = self.checked(gates=True)
+        for first, second in claims.GATE_PAIRS:
+            self.assertAlmostEqual(found[f"{first}_and_{second}"]["mean"], 0.3)
+        self.assertIn("own_neurons_gates", found)
+        self.assertNotIn("own_neurons_gates", self.checked())
+        self.assertIn("figA_by_layer", claims.draw([record(0, gates=True)]))
 
     def test_differ_where_marks_are_as_by_chance(self):
         found = self.checked(value=0.25, own=0.35)

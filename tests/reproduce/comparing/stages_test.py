@@ -1,6 +1,12 @@
+import dataclasses
+import types
+from unittest import mock
+
 import numpy as np
 from absl.testing import absltest
 
+from modularity_tf.findings.neuron_selection import NeuronSelection
+from modularity_tf.neurons import find_neurons
 from reproduce.comparing import stages
 from reproduce.running.run import Run
 
@@ -16,6 +22,32 @@ class PlanTest(absltest.TestCase):
                 self.assertIn(f"seed{seed}/{what}", run.stages)
         left = run.steps_left()["cnn_nodropout: masks"]
         self.assertEqual(left, 2 * 11 * CONFIG.mask_steps)
+
+    def test_gates_are_learned_if_asked_for(self):
+        run = Run(CONFIG, "test")
+        stages.plan(run)
+        self.assertNotIn("seed0/gates_control", run.stages)
+        run = Run(dataclasses.replace(CONFIG, gates=True), "test")
+        stages.plan(run)
+        for what in ("gates_control", "gates_0", "gates_9"):
+            self.assertIn(f"seed3/{what}", run.stages)
+
+
+class FindGatesTest(absltest.TestCase):
+    def test_classes_are_compared_at_one_penalty(self):
+        subject = stages.subject_of(CONFIG, 0)
+        network, calls = subject.build(), []
+
+        def find(model, data, **settings):
+            calls.append((set(data[1].tolist()), settings["alpha"]))
+            flags = {"conv1": np.ones(32, bool)}
+            return NeuronSelection(flags, {"alpha": 0.5})
+
+        stage = types.SimpleNamespace(config=CONFIG, derive_seed=lambda _: 0)
+        with mock.patch.object(find_neurons, "find_neurons", find):
+            first = stages.find_gates(stage, subject, network, None, None)
+            stages.find_gates(stage, subject, network, (1, 2), first)
+        self.assertEqual(calls, [({*range(10)}, "auto"), ({1, 2}, 0.5)])
 
 
 class FindAllNeuronsTest(absltest.TestCase):
