@@ -79,9 +79,10 @@ def compare(
     seed = checks.seed(seed)
     rng = np.random.default_rng(seed)
     _warn_of_others(findings, model)
-    hidden = activations.unit_layers(model)
+    every = activations.unit_layers(model, outputs=True)
+    ends = {*every} - {*activations.unit_layers(model)}
     marks = {
-        name: _marks(name, found, model, hidden, at_least)
+        name: _marks(name, found, model, ends, at_least)
         for name, found in findings.items()
     }
     counts = _units_that_count(marks, among, model)
@@ -124,8 +125,11 @@ def _warn_of_others(findings, model):
             )
 
 
-def _marks(name, found, model, hidden, at_least):
-    """Returns layer -> array with a mark (bool) or label (int) a unit."""
+def _marks(name, found, model, ends, at_least):
+    """Returns layer -> array with a mark (bool) or label (int) for each unit.
+
+    Those of output layers, `ends`, are left out.
+    """
     if isinstance(found, LayerClusters):
         found = UnitClusters([found])
     if isinstance(found, UnitClusters):
@@ -139,7 +143,7 @@ def _marks(name, found, model, hidden, at_least):
             "WeightMask, NeuronSelection, UnitClusters and LayerClusters."
         )
     found.check_fits(model)
-    return {path: v for path, v in found.values.items() if path in hidden}
+    return {path: v for path, v in found.values.items() if path not in ends}
 
 
 def _units_that_count(marks, among, model):

@@ -57,6 +57,22 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(found[ALL].chance, 3.5 / 8, atol=0.02)
         self.assertEqual(found[ALL].units, 20)
 
+    def test_units_of_other_layers_are_compared_too(self):
+        recurrent = keras.Sequential(
+            [
+                keras.Input((3, 2)),
+                keras.layers.LSTM(6, name="lstm"),
+                keras.layers.Dense(2, name="out"),
+            ]
+        )
+        marked = NeuronSelection(
+            {"lstm": np.arange(6) < 3, "out": np.array([True, False])}
+        )
+        clustered = clusters(np.arange(6) // 3, "lstm")
+        found = rows(compare({"a": marked, "b": clustered}, recurrent))
+        self.assertEqual([*found], ["lstm", ALL])
+        self.assertEqual(found["lstm"].value, 1.0)
+
     def test_sets_that_avoid_each_other_are_below_chance(self):
         found = rows(self.compare(neurons(FIRST), neurons(~FIRST)))
         self.assertEqual((found["a"].value, found["a"].p), (0.0, 1.0))

@@ -171,6 +171,48 @@ class SurgeryTest(parameterized.TestCase, tf.test.TestCase):
             network_surgery.Surgery(model, chosen(other).values)
 
 
+class OtherUnitsTest(parameterized.TestCase, tf.test.TestCase):
+    """Units of a recurrent layer, and attention heads."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((5, 3))
+        x = layers.LSTM(4, return_sequences=True, name="lstm")(inputs)
+        x = layers.MultiHeadAttention(2, 3, name="attend")(x, x)
+        x = layers.Flatten()(x)
+        cls.model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+        cls.x = np.random.default_rng(0).normal(size=(6, 5, 3))
+        cls.chosen = NeuronSelection(
+            {
+                "lstm": np.array([True, False, True, False]),
+                "attend": np.array([True, False]),
+            }
+        )
+
+    @parameterized.parameters(False, True)
+    def test_without_them_it_is_as_with_the_others_alone(self, incoming):
+        without = self.chosen.remove_from(self.model, incoming=incoming)
+        others = (~self.chosen).apply(self.model)
+        self.assertAllClose(without(self.x), others(self.x), atol=1e-6)
+        self.assertNotAllClose(without(self.x), self.model(self.x), atol=1e-4)
+
+    def test_all_of_them_are_the_model(self):
+        every = self.chosen | ~self.chosen
+        self.assertAllClose(every.apply(self.model)(self.x), self.model(self.x))
+
+    def test_refuses_what_is_known_of_neurons_alone(self):
+        with self.assertRaisesRegex(ValueError, "'lstm' has 4 units"):
+            NeuronSelection({"lstm": np.ones(3, bool)}).apply(self.model)
+        with self.assertRaisesRegex(ValueError, "no layer 'flatten"):
+            NeuronSelection({"flatten": np.ones(3, bool)}).apply(self.model)
+        with self.assertRaisesRegex(ValueError, "'lstm' can't be forced"):
+            forced(self.chosen, ~self.chosen).force(self.model)
+        with self.assertRaisesRegex(ValueError, "lead to units of 'lstm'"):
+            network_surgery.weights_of(self.model, self.chosen.values)
+
+
 class AblateTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters("conv1", "conv2", "hidden")
     def test_the_next_layer_does_not_hear_the_removed(self, path):
