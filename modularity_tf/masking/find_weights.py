@@ -195,7 +195,7 @@ def find_weights(
         layers=layers,
         seed=seed,
     )
-    found = learned(
+    found, texts = learned(
         masked,
         data,
         validation_data,
@@ -211,6 +211,8 @@ def find_weights(
         callbacks=callbacks,
         verbose=verbose,
     )
+    for text in texts:
+        warnings.warn(text, stacklevel=2)
     provenance = {**found.provenance, "roles": masked.roles}
     return weight_mask.WeightMask(found.values, provenance, found.scores)
 
@@ -231,7 +233,7 @@ def learned(
     learning_rate: float,
     callbacks: Iterable[keras.callbacks.Callback],
     verbose: int,
-) -> part_set.PartSet:
+) -> tuple[part_set.PartSet, list[str]]:
     """Trains a mask while its penalty grows, and returns what it finds.
 
     What `find_weights` and `find_neurons` have in common: the arguments are
@@ -255,7 +257,8 @@ def learned(
 
     Returns:
         `WeightMask`, or `NeuronSelection` where units have gates, with the
-        scores and the provenance that `find_weights` describes.
+        scores and the provenance that `find_weights` describes; and what is to
+        be warned of.
 
     Raises:
         NoMaskError: As there.
@@ -300,7 +303,7 @@ def learned(
         stateful_metrics=["alpha", "on_scale", "keep_fraction"],
     )
     with _unchanged(objective["metrics"]), seeds.generators_of(model, seed):
-        judge.measure_whole(is_auto)
+        doubts = judge.measure_whole(is_auto)
         first_alpha = judge.loss_unit * _FIRST_ALPHA
         path = penalty_path.PenaltyPath(
             judge,
@@ -341,8 +344,6 @@ def learned(
             mask = _at(mask, path.left, keep)
         record, texts = judge.examine(mask, first_alpha)
         health, advice = _health(masked, judge, record["scale"]["mask"])
-    for text in [*advice, *texts]:
-        warnings.warn(text, stacklevel=3)
     provenance = {
         **mask.provenance,
         "performance_is": judge.name,
@@ -359,7 +360,8 @@ def learned(
         "path": [*map(_told, path.levels)],
         "validation": source,
     }
-    return type(mask)(mask.values, provenance, path.left)
+    found = type(mask)(mask.values, provenance, path.left)
+    return found, [*doubts, *advice, *texts]
 
 
 def _at(mask, scores, keep):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -144,11 +143,14 @@ class Judge:
             for name in ("validation_data", "data")
         ]
 
-    def measure_whole(self, is_auto: bool) -> None:
+    def measure_whole(self, is_auto: bool) -> list[str]:
         """Measures the model as it is, which gives the scale of performance.
 
         Args:
             is_auto: Bool, whether a mask is to be chosen by performance.
+
+        Returns:
+            List of str, what is to be warned of.
 
         Raises:
             ValueError: If it does not perform, or no penalty can be chosen.
@@ -173,7 +175,7 @@ class Judge:
             raise ValueError(
                 f"No output of {self.model_name!r} has a loss or a metric."
             )
-        self._check_performs(is_auto)
+        doubts = self._check_performs(is_auto)
         used = [one for one, c in zip(whole, self.scale.counted) if c]
         if len(used) == 1:
             self.name, (one,) = used[0].name, used
@@ -195,10 +197,11 @@ class Judge:
                 if math.isfinite(one.loss)
             )
             self.loss_unit = unit if math.isfinite(unit) and unit > 0 else 1.0
+        return doubts
 
     def _check_performs(self, is_auto):
-        """Raises `ValueError` if an output is no better than nothing."""
-        scale = self.scale
+        """Returns doubts about the scale; raises `ValueError` if it is none."""
+        scale, doubts = self.scale, []
         for i, (one, nothing, zero) in enumerate(
             zip(scale.whole, scale.nothing, scale.zeros, strict=True)
         ):
@@ -245,10 +248,9 @@ class Judge:
                         f"{text}, so no mask can be chosen by it. `metrics=[]` "
                         "chooses by the loss."
                     )
-                warnings.warn(
-                    f"{text}: it says little about a mask.", stacklevel=4
-                )
+                doubts.append(f"{text}: it says little about a mask.")
                 scale.zeros[i] = min(0.0, 2 * one.value)
+        return doubts
 
     def examine(
         self, mask: part_set.PartSet, small_alpha: float

@@ -243,7 +243,7 @@ def _needed(
         layers=layers,
         seed=seed,
     )
-    found = find_weights.learned(
+    found, texts = find_weights.learned(
         masked,
         data,
         validation_data,
@@ -262,11 +262,12 @@ def _needed(
     puts_out = _constants(model, masked, found)
     if puts_out:
         told = ", ".join(f"{p!r} {value:.3g}" for p, value in puts_out.items())
-        warnings.warn(
+        texts.append(
             f"Neurons that are off put out a constant, act(0): {told}. "
-            "`shrink` adds it to the biases of the next layers.",
-            stacklevel=3,
+            "`shrink` adds it to the biases of the next layers."
         )
+    for text in texts:
+        warnings.warn(text, stacklevel=3)
     return neuron_selection.NeuronSelection(
         found.values, {**found.provenance, "puts_out": puts_out}, found.scores
     )
