@@ -561,6 +561,22 @@ def shrink(s):
     return f"stay in {', '.join(stays)}" if stays else ""
 
 
+def gates(s):
+    off = {p: v for p, v in s.first.values.items() if v.any()}
+    gated = mtf.MaskedModel(
+        s.model, groups="units", layers=[*off], num_samples=None
+    )
+    for path, flags in off.items():
+        gated.mask_logits[path].assign(np.where(flags, -50.0, 50.0))
+    with shut(s.model, s.first):
+        expected = s.outputs()
+    _check_outputs(s, gated, expected)
+    trained = keras.tree.flatten(gated(s.inputs, training=True))
+    off_by = s.differs([_array(y) for y in trained], expected)
+    if off_by and not s.entry.noise:
+        raise Wrong(f"in training the outputs are off by {off_by:.3g}")
+
+
 def save_findings(s):
     both = on_and_off(s)
     with tempfile.TemporaryDirectory() as folder:
@@ -624,6 +640,7 @@ OPERATIONS = (
     units_of_weights,
     compare,
     shrink,
+    gates,
     save_findings,
     save_copy,
     untrained_twin,
@@ -631,7 +648,7 @@ OPERATIONS = (
 )
 
 
-THOROUGH = (remove_from, force_neurons, export)
+THOROUGH = (remove_from, force_neurons, gates, export)
 QUICK = (apply, find_neurons, remove_neurons)  # each depends on what layers do
 
 

@@ -951,7 +951,8 @@ FORMATS = (
             f"quantized_{mode}",
             functools.partial(quantized, mode),
             refused=all_of(
-                ("find_weights", "untrained_twin"), f"first.*(int|{mode}|quant)"
+                ("find_weights", "gates", "untrained_twin"),
+                f"first.*(int|{mode}|quant)",
             ),
             either=all_of(
                 (
@@ -1184,7 +1185,10 @@ AWKWARD = (
         stateful,
         skipped=("export",),  # its own states go on from call to call
         refused={
-            **all_of(("find_weights", "untrained_twin"), "'state'.*stateful"),
+            **all_of(
+                ("find_weights", "gates", "untrained_twin"),
+                "'state'.*stateful",
+            ),
             "find_neurons": "state",  # which takes `ROWS` rows at a time
         },
     ),
@@ -1193,7 +1197,9 @@ AWKWARD = (
         lambda: chain(
             hidden(), mtf_layers.MaskedDense(3, seed=0, name="masked"), out()
         ),
-        refused=all_of(("find_weights", "untrained_twin"), "'masked'.* mask"),
+        refused=all_of(
+            ("find_weights", "gates", "untrained_twin"), "'masked'.* mask"
+        ),
     ),
     Entry(
         "sparse_dense",
