@@ -36,6 +36,7 @@ PALETTE = (
     "#92dadd",
 )
 DPI = 300  # of files
+_FEW = 5  # repeats are shown as dots, more as an interval
 
 
 def color(number: int) -> str:
@@ -161,8 +162,8 @@ def grouped_bars(
 ) -> figure.Figure:
     """Draws bars side by side: means over the repeats.
 
-    Error bars are 95 % intervals of the mean, by Student's t; the figure says
-    so, and of how many repeats.
+    Up to five repeats are dots. Of more, error bars show the 95 % interval of
+    the mean, by Student's t. The figure says which, and of how many repeats.
 
     Args:
         groups: Dict from legend entry to float array `(repeats, labels)`.
@@ -181,7 +182,8 @@ def grouped_bars(
     arrays = {k: np.asarray(v, "float64") for k, v in groups.items()}
     for i, (name, values) in enumerate(arrays.items()):
         x = np.arange(len(labels)) + (i - (len(groups) - 1) / 2) * width
-        margin = stats.mean_half_width(values) if len(values) > 1 else None
+        is_few = len(values) <= _FEW
+        margin = None if is_few else stats.mean_half_width(values)
         mean = values.mean(axis=0)
         ax.bar(
             x,
@@ -193,6 +195,8 @@ def grouped_bars(
             color=color(i),
             hatch="//" if i >= len(PALETTE) else None,
         )
+        if is_few and len(values) > 1:
+            ax.plot(x, values.T, "o", ms=3, color="0.25", zorder=3)
         for label, levels, line in (
             ("random", chance, "solid"),
             ("same task,\nanother seed", ceiling, "dashed"),
@@ -222,7 +226,10 @@ def _what_bars_are(counts):
     n = " or ".join(map(str, sorted(counts)))
     if max(counts) < 2:
         return "One repeat (n = 1)."
-    return f"Mean of n = {n} repeats, with its 95 % interval (Student's t)."
+    if max(counts) <= _FEW:
+        return f"Mean of n = {n} repeats; the dots are the repeats."
+    text = f"Mean of n = {n} repeats, with its 95 % interval (Student's t)"
+    return text + ("." if min(counts) > _FEW else ", or dots where n is small.")
 
 
 def heat_maps(
@@ -458,7 +465,8 @@ def sensitivity(
 ) -> figure.Figure:
     """Draws performance against beta, coloured by sharing.
 
-    Error bars are 95 % intervals.
+    Up to five repeats are small dots. Of more, error bars show the 95 %
+    interval of the mean.
 
     Args:
         points: List of dicts with `beta` and, over the repeats, the lists
@@ -474,9 +482,14 @@ def sensitivity(
     betas = np.array([point["beta"] for point in points])
     values = [100 * np.asarray(point["accuracy"]) for point in points]
     mean = np.array([np.mean(value) for value in values])
+    is_few = max(map(len, values)) <= _FEW
     margins = [float(stats.mean_half_width(value)) for value in values]
     shared = [100 * np.mean(point["sharing"]) for point in points]
-    ax.errorbar(betas, mean, margins, color="0.6", capsize=2, zorder=1)
+    bars = None if is_few else margins
+    ax.errorbar(betas, mean, bars, color="0.6", capsize=2, zorder=1)
+    if is_few:
+        for beta, value in zip(betas, values):
+            ax.plot([beta] * len(value), value, ".", color="0.4", zorder=3)
     drawn = ax.scatter(betas, mean, 60, shared, cmap="viridis", zorder=2)
     star = int(np.argmin(np.abs(np.log(betas / chosen))))
     ax.axvline(chosen, color=color(2), linewidth=0.8, label="chosen")

@@ -142,12 +142,12 @@ class GroupedBarsTest(tf.test.TestCase):
     def test_bars_are_means_and_error_bars_95_percent_intervals(self):
         rng = np.random.default_rng(0)
         groups = {
-            "one": rng.normal(size=(5, 3)),
-            "two": rng.normal(size=(2, 3)),
+            "one": rng.normal(size=(6, 3)),
+            "two": rng.normal(size=(7, 3)),
         }
         ax, drawn = self.bars(groups, CLASSES)
-        self.assertIn("n = 2 or 5 repeats", ax.figure.get_supxlabel())
-        t = {"one": 2.776445, "two": 12.706205}  # of 4 and 1 degrees
+        self.assertIn("n = 6 or 7 repeats", ax.figure.get_supxlabel())
+        t = {"one": 2.570582, "two": 2.446912}  # of 5 and 6 degrees
         for name, values in groups.items():
             mean = np.array([sum(column) / len(column) for column in values.T])
             variance = ((values - mean) ** 2).sum(axis=0) / (len(values) - 1)
@@ -161,6 +161,16 @@ class GroupedBarsTest(tf.test.TestCase):
                 expected = [[center, end] for end in ends]
                 self.assertAllClose(segment, expected)
             self.assertLen(lines.get_segments(), 3)
+
+    def test_few_repeats_are_dots(self):
+        values = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 5.0]])
+        ax, drawn = self.bars({"one": values}, ["x", "y"])
+        self.assertIsNone(drawn["one"].errorbar)
+        self.assertIn("dots are the repeats", ax.figure.get_supxlabel())
+        dots = [line for line in ax.lines if line.get_marker() == "o"]
+        heights = [line.get_ydata() for line in dots]
+        self.assertAllClose(np.sort(heights, axis=0), values)
+        self.assertAllClose(dots[0].get_xdata(), [0, 1])
 
     def test_a_ceiling_is_a_dashed_line_across_each_bar(self):
         fig = plots.grouped_bars(
