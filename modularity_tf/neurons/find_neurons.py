@@ -102,8 +102,8 @@ def find_neurons(
         model: Built `keras.Model`, trained. It is not changed.
         data: Arrays `(x, y)`, or batches of them: a list, a
             `tf.data.Dataset`, a `PyDataset` or another iterable. y are class
-            numbers, and what is not of the class is left out; with "mask" the
-            task, as in `find_weights`.
+            numbers, and what is not of the class is left out; with "mask" they
+            are the task, with sample weights if there are any.
         label: Int, the class. Not with "mask": `data` say what the task is.
         method: "threshold": active are the neurons above a percentile of
             their layer. "bayesian": each neuron is surely on, surely off, or
@@ -128,10 +128,27 @@ def find_neurons(
             - `tau`: in [0.5, 1), the probability from which a decision is sure,
               0.8 by default.
 
-            Of "mask", as in `find_weights`: `validation_data`, `task`, `loss`,
-            `metrics`, `performance`, `alpha`, `keep` (the share of units),
-            `initial_keep_probability`, `num_samples`, `batch_size`, `steps`,
-            `learning_rate`, `seed` and `callbacks`.
+            Of "mask":
+
+            - `validation_data`: what the gates are chosen by; `None` for a
+              fifth of the arrays.
+            - `task`: str or `None`, for the record.
+            - `loss`, `metrics`: of the task; `None` for those of `model`.
+            - `performance`: what has to be kept; `None` for the accuracy, or
+              else the loss. Or the name of a metric, a metric, or a function.
+            - `alpha`: float, the penalty on each gate at which the path ends,
+              or "auto".
+            - `keep`: float in (0, 1), the share of the units to keep; `None`
+              to keep 95 % of the performance.
+            - `initial_keep_probability`: float in (0, 1), 0.9 by default.
+            - `num_samples`: positive int, gates that are drawn for each batch,
+              or `None` to draw none.
+            - `batch_size`: positive int, 128 by default.
+            - `steps`: positive int, training steps at each penalty; `None` for
+              300 at the first and 50 at the others.
+            - `learning_rate`: positive float, 0.03 by default.
+            - `seed`: int, not negative, or `None`; 0 by default.
+            - `callbacks`: Keras callbacks for the training of the gates.
 
     Returns:
         `NeuronSelection`. Its `scores` are the mean magnitudes; with "bayesian"
