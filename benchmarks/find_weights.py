@@ -65,7 +65,11 @@ def convolutions(shape, between):
 # Layers but for the last two, widths of these, data, epochs of training.
 NETWORKS = {
     "digits_mlp": lambda: (
-        [keras.Input((8, 8)), layers.Flatten(), layers.Dense(64, "relu", name="dense1")],
+        [
+            keras.Input((8, 8)),
+            layers.Flatten(),
+            layers.Dense(64, "relu", name="dense1"),
+        ],
         64,
         digits(channels=False),
         30,
