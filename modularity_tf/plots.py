@@ -410,15 +410,26 @@ def performance_by_size(
     fig = new_figure(7.0, 4.0)
     ax = fig.subplots()
     bars = np.abs(100 * spans.T - shares)
-    ax.errorbar(sizes, shares, bars, marker="o", capsize=2, color=color(0))
+    style: dict[str, Any] = {"marker": "o", "capsize": 2, "color": color(0)}
+    ax.errorbar(sizes, shares, bars, label="validation data", **style)
+    if levels and "on_all_data" in levels[0]:
+        both = [100 * level["on_all_data"] for level in levels]
+        name = "with training data"
+        ax.plot(sizes, both, "s--", color=color(1), label=name)
+        ax.legend()
     if sizes and min(sizes) > 0:
         ax.set_xscale("log")
+        for axis in (
+            ax.xaxis.set_major_formatter,
+            ax.xaxis.set_minor_formatter,
+        ):
+            axis("{x:g}")
     ax.grid(alpha=0.3)
     ax.set(xlabel="weights kept [%]", ylabel="performance [%]", title=title)
     explain(
         fig,
-        "Performance on validation data, from 0, nothing, to 100, the whole "
-        "model. Bars are 95 % confidence intervals.",
+        "Performance from 0, nothing, to 100, the whole model. Bars are 95 % "
+        "confidence intervals.",
     )
     return fig
 
