@@ -129,9 +129,10 @@ def find_weights(
         num_samples: Positive int, mask samples for each batch, or `None`: no
             mask is drawn.
         batch_size: Positive int, examples in a batch, where data are arrays.
-        steps: Positive int, training steps at each penalty. `None`: 300 at the
-            first and 50 at the others. Where a mask does not perform, the path
-            waits longer, as long as it makes progress.
+        steps: Positive int, training steps at each penalty, above 50 rounded
+            up to a multiple of 50. `None`: 300 at the first and 50 at the
+            others. Where a mask does not perform, the path waits longer, as
+            long as its performance changes.
         learning_rate: Positive float, the learning rate of Adam.
         seed: Int, not negative, of samples, of the order of batches, of
             what is held out, and of layers of the model that draw random
@@ -284,7 +285,7 @@ def learned(
         learning_rate, epsilon=1e-12, global_clipnorm=1.0
     )
     objective = scoring.objective(model, loss, metrics)
-    block = _largest_divisor(steps or penalty_path.BLOCK, penalty_path.BLOCK)
+    block = min(steps or penalty_path.BLOCK, penalty_path.BLOCK)
     masked.compile(
         optimizer, **objective, steps_per_execution=_steps_at_once(block)
     )
@@ -310,7 +311,7 @@ def learned(
             first_alpha,
             last=last,
             keep=keep,
-            blocks=steps and steps // block,
+            blocks=steps and math.ceil(steps / block),
             show=lambda level: bar.update(
                 level.steps, _shown(level), finalize=False
             ),
@@ -460,10 +461,6 @@ def _steps_at_once(steps):
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return 1  # Keras fails at more on several devices
     return steps
-
-
-def _largest_divisor(number, most):
-    return max(n for n in range(1, most + 1) if number % n == 0)
 
 
 def _split(data, validation_data, seed, model):
