@@ -126,7 +126,7 @@ class MaskTest(parameterized.TestCase):
             network_steps=30,
             mask_steps=10,
             network_lr=3e-3,
-            mask_lr=0.2,
+            mask_lr=0.4,
             output_dir=self.enterContext(tempfile.TemporaryDirectory()),
         )
         run, subject, *stages = planned(config, "cnn")
