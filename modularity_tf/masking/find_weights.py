@@ -27,7 +27,7 @@ from modularity_tf.network import batches, evaluation, scoring, seeds
 
 LEARNING_RATE = 3e-2
 HELD_OUT = 0.2  # of arrays, where there are no validation data
-TYPICAL_STEPS = 2000  # of a path, for estimates
+_TYPICAL_STEPS, _TYPICAL_LEVELS = 2000, 20  # of a path
 _FIRST_ALPHA = 1e-5
 _MOST_EPOCHS = 10_000  # the path ends earlier
 
@@ -431,6 +431,15 @@ def _health(masked, judge, share):
     if share >= judging.FRACTION:
         advice.pop("dead", None)
     return report, [*advice.values()]
+
+
+def typical_steps(steps: int = 0) -> int:
+    """Returns how many training steps a mask usually takes, for estimates.
+
+    Args:
+        steps: Int, those at each penalty; 0 for the default.
+    """
+    return _TYPICAL_LEVELS * steps or _TYPICAL_STEPS
 
 
 @contextlib.contextmanager

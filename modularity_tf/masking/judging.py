@@ -120,20 +120,17 @@ class Judge:
                 ]
                 found.append((_Share.together(parts), parts[0]))
         overall, share = min(found, key=lambda pair: pair[0].value)
+        both = zip(self._wholes, (here, there), strict=True)
+        lost = examination.lost_examples(
+            [examination.Examined(whole, mask) for whole, mask in both]
+        )
         return Judged(
             self._in_its_unit(here),
             share.value,
             share.error,
             overall.value,
             overall.error,
-            bool(
-                examination.lost_examples(
-                    [
-                        examination.Examined(*parts)
-                        for parts in zip(self._wholes, (here, there))
-                    ]
-                )
-            ),
+            bool(lost),
         )
 
     def _on_both(self, kept):

@@ -99,7 +99,7 @@ class PenaltyPath(keras.callbacks.Callback):
         super().__init__()
         self._judge, self._show = judge, show
         self._alpha = alpha if last is None else min(alpha, last)
-        self._last, self._keep, self._level_blocks = last, keep, blocks
+        self._last, self._keep, self._level_blocks = last, keep or 0.0, blocks
         self._log_step = 1 / _PER_DECADE
         self._retries, self._surely = _RETRIES, True
         self._levels_left, self._may_begin_lower = _LEVELS_AT_FIRST, True
@@ -173,16 +173,13 @@ class PenaltyPath(keras.callbacks.Callback):
         self.best = None  # its logits take memory
         self.levels.append(dataclasses.replace(level, logits={}))
         self._note_scores(level)
-        is_small = level.keep_fraction <= (self._keep or 0.0)
-        if (
-            previous is not None
-            and is_small
-            and level.keep_fraction < _NEAR * (self._keep or 0.0)
-            and self._retries
-        ):
+        is_too_small = level.keep_fraction < _NEAR * self._keep
+        if is_too_small and previous is not None and self._retries:
             self.found = previous
             self._go_back()
-        elif is_small or (self._last is not None and level.alpha >= self._last):
+        elif level.keep_fraction <= self._keep or (
+            self._last is not None and level.alpha >= self._last
+        ):
             self.model.stop_training = True
         else:
             self._step_up(level.alpha)
@@ -238,7 +235,7 @@ class PenaltyPath(keras.callbacks.Callback):
 
     def _give_up(self, level):
         """Ends the path, unless its end was asked for."""
-        if self._last is None and self._keep is None:
+        if self._last is None and not self._keep:
             self.model.stop_training = True
         else:
             self._is_forced = True

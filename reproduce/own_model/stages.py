@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.masking import callbacks, find_weights
+from modularity_tf.masking import callbacks, find_weights, penalty_path
 from modularity_tf.network import copying
 from modularity_tf.units import similarity
 from reproduce.own_model.subject import Subject, file_digest
@@ -18,8 +18,7 @@ from reproduce.running.configuration import field
 
 QUESTIONS = ("weights", "neurons", "units")
 ALL = "all"  # the mask of the whole task
-_LEVELS = 20  # of a mask
-_CALL_STEPS = 50  # that `find_weights` takes at once
+_CALL_STEPS = penalty_path.BLOCK  # that `find_weights` takes at once
 # Of `find_weights`, by their names in records.
 _SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
 _MOST_UNITS = 256  # of a similarity matrix that is drawn
@@ -162,7 +161,7 @@ def _plan_seed(run, seed, subject, labels):
         )
 
     if "weights" in config.questions:
-        steps = _LEVELS * config.mask_steps or find_weights.TYPICAL_STEPS
+        steps = find_weights.typical_steps(config.mask_steps)
         everything = stage(
             f"seed{seed}/weights/{ALL}",
             _mask,

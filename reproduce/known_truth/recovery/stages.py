@@ -20,7 +20,7 @@ CLUSTER_MEASURES = ("covariance", "normalized_covariance")
 ROTATIONS = 39  # random bases that a layer's modularity is compared with
 # What a mask costs, in steps of training: several are tried, one after the
 # other, by the search; making the model ready takes as long as some steps.
-_TRACING_STEPS, _LEVELS = 500, 20  # of a mask
+_TRACING_STEPS = 500  # of a mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +97,7 @@ def plan_network(run, case, seed):
         return run.stage(name, *args, seed=seed, steps=steps, phase=phase)
 
     def masks(what, function, *args):
-        steps = _LEVELS * config.mask_steps or find_weights.TYPICAL_STEPS
-        steps += _TRACING_STEPS
+        steps = _TRACING_STEPS + find_weights.typical_steps(config.mask_steps)
         return stage(what, function, *args, steps=steps, phase="masks")
 
     # A stage a method: which are asked for must not change what one finds.
