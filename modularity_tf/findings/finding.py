@@ -14,6 +14,7 @@ import rich.table
 if TYPE_CHECKING:  # matplotlib is imported to draw
     from matplotlib.figure import Figure
 
+_LONG = 10  # a list of more items is not printed
 _FORMAT, _VERSION = "modularity_tf", 2  # of the files; 1 is that of 0.1
 # Of tables in notebooks, whose own fonts do not have the lines.
 _STYLE = "line-height: normal; font-family: 'DejaVu Sans Mono', monospace"
@@ -203,14 +204,28 @@ def as_html(table: rich.table.Table) -> str:
     )
 
 
-def as_provenance(values: Any) -> dict[str, Any]:
+class Provenance(dict):
+    """A dict of JSON values that prints long lists by their lengths."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"[{len(value)} items]"
+            if isinstance(value, list) and len(value) > _LONG
+            else repr(value)
+            for value in self.values()
+        )
+        pairs = (f"{key!r}: {text}" for key, text in zip(self, shown))
+        return "{" + ", ".join(pairs) + "}"
+
+
+def as_provenance(values: Any) -> Provenance:
     """Returns a provenance as a file would give it back.
 
     Raises:
         ValueError: If it is no dict of JSON values.
     """
     try:
-        provenance = json.loads(json.dumps(values))
+        provenance = json.loads(json.dumps(values), object_hook=Provenance)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`provenance` must hold JSON values: {error}."

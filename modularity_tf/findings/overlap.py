@@ -130,16 +130,23 @@ class Overlap:
         """
         permutations = checks.integer("permutations", permutations, least=1)
         rng = np.random.default_rng(checks.seed(seed))
-        null = sum(
-            rng.hypergeometric(t, n - t, r, permutations)
-            for _, n, t, r, _ in self.counts
-        )
+        null = np.zeros(permutations, "int64")
+        for _, n, t, r, _ in self.counts:
+            null += rng.hypergeometric(t, n - t, r, permutations)
         return float((1 + np.sum(null >= self.shared)) / (1 + permutations))
 
     def __str__(self) -> str:
         return (
             f"{self.shared:,} of {self.first:,} parts are in the other set, "
-            f"too ({self.share:.1%}; by chance {self.expected_share:.1%})."
+            f"too ({self.share:.1%}; by chance {self.expected_share:.1%}, "
+            f"p = {self.p_value():.2g})."
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Overlap: {self.shared:,} of {self.first:,} parts shared with "
+            f"{self.second:,}, {self.share:.1%}; by chance "
+            f"{self.expected_share:.1%}, p = {self.p_value():.2g}>"
         )
 
     def __add__(self, other: "Overlap") -> "Overlap":
@@ -156,6 +163,8 @@ def between(
     >>> both = overlap.between({"hidden": one}, {"hidden": other})
     >>> both.share, both.expected_share
     (0.25, 0.625)
+    >>> both
+    <Overlap: 1 of 4 parts shared with 5, 25.0%; by chance 62.5%, p = 1>
 
     Args:
         first: Dict from the name of a layer or weight to a boolean array,

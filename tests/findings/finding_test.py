@@ -172,6 +172,19 @@ class FindingTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("hidden", html)
         display.assert_not_called()
 
+    def test_provenance_prints_long_lists_by_their_lengths(self):
+        counts = [*range(500)]
+        told = {"task": "cats", "deep": {"counts": counts, "few": [1, 2]}}
+        found = NeuronSelection(ON.values, told).provenance
+        self.assertEqual(
+            repr(found),
+            "{'task': 'cats', 'deep': {'counts': [500 items], 'few': [1, 2]}}",
+        )
+        self.assertEqual(repr(found["deep"])[:23], "{'counts': [500 items],")
+        self.assertEqual(found, told)  # and nothing is lost
+        self.assertEqual(copy.deepcopy(found), told)
+        self.assertEqual(pickle.loads(pickle.dumps(found)), told)
+
     def test_provenance_must_be_json(self):
         for bad in ({"a": np.eye(2)}, [1]):
             with self.assertRaisesRegex(ValueError, "`provenance` must"):

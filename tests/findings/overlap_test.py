@@ -58,6 +58,23 @@ class BetweenTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "`permutations` must be"):
             found["a"].p_value(permutations=0)
 
+    def test_says_chance_and_p_in_words(self):
+        t = {"a": np.arange(6) < 3}
+        found = overlap.between(t, t)
+        p = f"{found.p_value():.2g}"  # about 1 / 20
+        self.assertEqual(
+            repr(found),
+            "<Overlap: 3 of 3 parts shared with 3, 100.0%; by chance 50.0%, "
+            f"p = {p}>",
+        )
+        self.assertIn(f"by chance 50.0%, p = {p}).", str(found))
+
+    def test_what_is_empty_shares_nothing_by_any_chance(self):
+        nothing = {"a": np.zeros(3, bool)}
+        for found in (overlap.between(nothing, nothing), overlap.Overlap()):
+            self.assertEqual(found.p_value(), 1.0)
+            self.assertIn("p = 1>", repr(found))
+
     @parameterized.named_parameters(
         ("other_names", {"b": np.ones(2, bool)}, "the same layers"),
         ("another_shape", {"a": np.ones(3, bool)}, "'a' must be boolean"),
