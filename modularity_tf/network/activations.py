@@ -470,12 +470,10 @@ def _activation_after(tensor, takers, ends):
         layers = takers.get(tensor.name, [])
         if len(layers) == 1:
             by, out = layers[0]
-            keeps = isinstance(
-                by, (*layer_kinds.ACTIVATIONS, *layer_kinds.BETWEEN)
-            )
+            is_activation = isinstance(by, layer_kinds.ACTIVATIONS)
+            keeps = is_activation or layer_kinds.keeps_units(by)
             if not keeps or _goes_elsewhere(tensor, users, out):
                 return None
-            is_activation = isinstance(by, layer_kinds.ACTIVATIONS)
         elif (
             not layers
             and len(users) == 1
@@ -632,8 +630,9 @@ def activations_in_graph(
         for layer in inside
         if (
             after
-            and isinstance(
-                layer, (*layer_kinds.ACTIVATIONS, *layer_kinds.BETWEEN)
+            and (
+                isinstance(layer, layer_kinds.ACTIVATIONS)
+                or layer_kinds.keeps_units(layer)
             )
         )
         or (follows and layer is not model)
@@ -742,7 +741,7 @@ def _lies_first(tensor, made):
         mixes = isinstance(
             layer,
             (*layer_kinds.MIXING, *layer_kinds.WHOLE, *layer_kinds.COMPOSED),
-        )
+        ) and not layer_kinds.keeps_units(layer)  # as some Permute do
         if not mixes and not hasattr(layer, "data_format"):
             to_do += taken
     return False

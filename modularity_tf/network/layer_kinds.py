@@ -33,18 +33,46 @@ ACTIVATIONS = (
     keras.layers.ReLU,
     keras.layers.Softmax,
 )
-# What may lie between a layer and its activation: a unit stays the same index
-# of the last axis. In inference, Dropout and the like do nothing at all.
-BETWEEN = (
-    keras.layers.AveragePooling1D,
-    keras.layers.AveragePooling2D,
-    keras.layers.AveragePooling3D,
+# Layers that leave out, add, repeat or average positions: a unit stays the same
+# index of the last axis. `keeps_units` adds those of which that depends.
+POSITIONS = (
+    *(
+        getattr(keras.layers, f"{kind}{rank}D")
+        for kind in (
+            "AdaptiveAveragePooling",
+            "AdaptiveMaxPooling",
+            "AveragePooling",
+            "Cropping",
+            "GlobalAveragePooling",
+            "GlobalMaxPooling",
+            "MaxPooling",
+            "UpSampling",
+            "ZeroPadding",
+        )
+        for rank in (1, 2, 3)
+        if hasattr(keras.layers, f"{kind}{rank}D")  # some are new in Keras
+    ),
+    keras.layers.CenterCrop,
+    keras.layers.RepeatVector,
+    keras.layers.Resizing,
+)
+# Layers that in inference hand on what they take, or hide some of it.
+IDLE = (
+    keras.layers.ActivityRegularization,
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Masking,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+)
+# What else may lie between a layer and its activation.
+SCALES = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
     keras.layers.LayerNormalization,
-    keras.layers.MaxPooling1D,
-    keras.layers.MaxPooling2D,
-    keras.layers.MaxPooling3D,
     keras.layers.RMSNormalization,
     keras.layers.Rescaling,
 )
@@ -105,23 +133,16 @@ NO_VALUE_OPS = (
     "Size",
     "Rank",
 )
-# Layers that leave them so in many operations, or over several axes.
+# Layers that leave them so, in operations of which some are none of these.
 ONE_BY_ONE = (
-    keras.layers.Cropping1D,
-    keras.layers.Cropping2D,
-    keras.layers.Cropping3D,
-    keras.layers.Dropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Masking,
+    *(
+        kind
+        for kind in POSITIONS
+        if kind.__name__.startswith(("Cropping", "UpSampling", "ZeroPadding"))
+    ),
+    *IDLE,
     keras.layers.PReLU,
     keras.layers.RepeatVector,
-    keras.layers.UpSampling1D,
-    keras.layers.UpSampling2D,
-    keras.layers.UpSampling3D,
-    keras.layers.ZeroPadding1D,
-    keras.layers.ZeroPadding2D,
-    keras.layers.ZeroPadding3D,
 )
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
@@ -131,6 +152,21 @@ TRANSPOSED = (
     keras.layers.Conv3DTranspose,
 )
 SOFTMAXES = (keras.activations.softmax, keras.activations.log_softmax)
+
+
+def keeps_units(layer: keras.layers.Layer) -> bool:
+    """Returns whether a unit stays the same index of the last axis.
+
+    Of layers without weights, and those that scale: they may lie between a
+    layer and its activation. A `Permute` keeps units if the last axis stays the
+    last. A `Reshape` makes other axes, and keeps none here.
+
+    Args:
+        layer: `keras.layers.Layer`.
+    """
+    if isinstance(layer, keras.layers.Permute):
+        return layer.dims[-1] == len(layer.dims)
+    return isinstance(layer, (*POSITIONS, *IDLE, *SCALES))
 
 
 def gates(layer: keras.layers.Layer) -> int:
