@@ -5,6 +5,7 @@
     find_units(model, data)           -> UnitClusters: units that act alike
     compare({name: finding}, model)   -> Comparison: do they mark the same?
     soundness.check(finding, model, data) -> Soundness: is it what it seems?
+    planted.make_parities(...)        -> Planted: a model whose answer is known
 
 `data` are arrays (x, y) or batches, as `fit` takes them. All that is returned
 is a value: print it, or use its summary, table, plot, save and load. Findings
@@ -31,6 +32,7 @@ if keras.config.backend() != "tensorflow":
 
 # `as` exports a name. With `__all__`, `help` would show all of them in full.
 from modularity_tf import layers as layers
+from modularity_tf import planted as planted
 from modularity_tf import soundness as soundness
 from modularity_tf.comparing import compare as compare
 from modularity_tf.findings.comparison import Comparison as Comparison

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,16 +9,20 @@ from keras import layers
 import modularity_tf
 from modularity_tf import NeuronSelection, WeightMask, soundness
 from modularity_tf.network import model_weights
-from reproduce.known_truth.networks import boolean
-from reproduce.known_truth.networks.boolean import Plan, parity
+from modularity_tf.planted import make_boolean, parity
 
 THREE = (0, parity(3)), (1, parity(3)), (2, parity(3))
 NOT = tuple(1 - value for value in parity(3))
 QUICK = {"removals": 40, "random_parts": 20}
 
 
-def network(plan=None, seed=0):
-    return boolean.build(plan or Plan(THREE, unread=2), seed)
+def compiled(*outputs, **decoys):
+    """Returns a function from the seed to a network."""
+    return functools.partial(make_boolean, outputs, **decoys)
+
+
+def network(make=None, seed=0):
+    return (make or compiled(*THREE, unread=2))(seed=seed)
 
 
 def finding(planted, output=0, *kinds, seed=0):
@@ -277,8 +283,8 @@ class NeuronsTest(parameterized.TestCase, tf.test.TestCase):
 
 
 class SharingTest(parameterized.TestCase, tf.test.TestCase):
-    def both(self, plan, *kinds, count=3, other=1, **kwargs):
-        planted = network(plan)
+    def both(self, make, *kinds, count=3, other=1, **kwargs):
+        planted = network(make)
         own, others = (
             [finding(planted, i, *kinds, seed=s) for s in range(count)]
             for i in (0, other)
@@ -293,23 +299,23 @@ class SharingTest(parameterized.TestCase, tf.test.TestCase):
         return found.sharing["other"]
 
     def test_modules_of_their_own_are_separate(self):
-        found = self.both(Plan(THREE, unread=2))
+        found = self.both(compiled(*THREE, unread=2))
         self.assertEqual(found.verdict, "separate")
         self.assertEqual(found.overlap, 0)
 
     def test_a_module_for_both_is_shared(self):
-        found = self.both(Plan(((0, parity(3)), (0, NOT), *THREE[1:])))
+        found = self.both(compiled((0, parity(3)), (0, NOT), *THREE[1:]))
         self.assertEqual(found.verdict, "shared")
         self.assertEqual(found.ceiling, 1)
         self.assertGreater(found.needed, 0.5)
 
     def test_without_evidence_it_is_undetermined(self):
-        found = self.both(Plan(THREE), count=2)
+        found = self.both(compiled(*THREE), count=2)
         self.assertEqual(found.verdict, "undetermined")
         self.assertIn("2 and 2 extractions", found.reason)
 
     def test_a_part_that_does_nothing_is_no_evidence(self):
-        planted = network(Plan(THREE))
+        planted = network(compiled(*THREE))
         random = WeightMask(dict(finding(planted).shuffled(1).values))
         again = [WeightMask(dict(random.values), {"n": n}) for n in (1, 2)]
         others = [finding(planted, 1, seed=s) for s in range(3)]
@@ -320,20 +326,20 @@ class SharingTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("The part is not shown to be more", found.summary())
 
     def test_few_examples_can_not_tell_that_parts_matter(self):
-        plan = Plan(((0, parity(3)), (0, NOT), *THREE[1:]))
-        found = self.both(plan, examples=4)
+        make = compiled((0, parity(3)), (0, NOT), *THREE[1:])
+        found = self.both(make, examples=4)
         self.assertEqual(found.needed, 0)
         self.assertEqual(found.verdict, "undetermined")
 
     def test_pairs_that_cancel_are_not_shared(self):
-        found = self.both(Plan(THREE, pairs=2), "needed", "pair")
+        found = self.both(compiled(*THREE, pairs=2), "needed", "pair")
         self.assertGreater(found.overlap, 0.5)
         self.assertEqual(found.needed, 0)
         self.assertEqual(found.verdict, "undetermined")
 
     def test_what_no_output_notices_does_not_count(self):
         few, many = (
-            self.both(Plan(THREE, unread=unread), "needed", "unread")
+            self.both(compiled(*THREE, unread=unread), "needed", "unread")
             for unread in (1, 20)
         )
         self.assertEqual(many.overlap, 0)
@@ -376,7 +382,7 @@ class RefusesTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.refuses("`finding` was found in a network with other", found=other)
         self.refuses(r"`repeats\[0\]` was found in a netw", repeats=[other])
-        small = network(Plan(THREE[:2])).model
+        small = network(compiled(*THREE[:2])).model
         self.refuses("does not fit the model", untrained=small)
 
     def test_repeats_and_others_that_are_none(self):

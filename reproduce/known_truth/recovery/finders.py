@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 import modularity_tf as mtf
-from modularity_tf.findings import weight_mask
+from modularity_tf.findings import neuron_selection, weight_mask
 from modularity_tf.masking import find_weights, scored_model, weight_scores
 from modularity_tf.network import (
     activations,
@@ -22,8 +22,8 @@ from modularity_tf.network import (
     unit_weights,
 )
 from modularity_tf.neurons import rules, statistics
+from modularity_tf.planted.scores import truth
 from modularity_tf.units import clustering, similarity
-from reproduce.known_truth.recovery import cases
 
 MASKS = ("mask", "mask_paper")
 WEIGHTS = (*MASKS, "edge_popup", *weight_scores.METHODS)
@@ -69,8 +69,9 @@ def find(config, planted, task, method, seed, settings=None):
             chosen.
 
     Returns:
-        Dict from weight path to scores, a `WeightMask` (`None` for methods
-        without a threshold of their own) and a dict with what else is known.
+        `WeightMask` with scores, or for methods without a threshold of their
+        own a dict from weight path to scores; and a dict with what else is
+        known.
     """
     data, validation = planted.split(task, config.examples, seed)
     if method in MASKS:
@@ -91,7 +92,7 @@ def find(config, planted, task, method, seed, settings=None):
         layers=planted.layers,
         seed=seed,
     )
-    return scores, None, {}
+    return scores, {}
 
 
 def find_mask(config, planted, task, data, validation, settings, seed):
@@ -110,7 +111,12 @@ def find_mask(config, planted, task, data, validation, settings, seed):
             **settings,
         ),
     )
-    return mask.scores, weight_mask.WeightMask(dict(mask.values)), told
+    return _without_provenance(mask), told
+
+
+def _without_provenance(found):
+    """Returns what was found, without what is not in the records."""
+    return type(found)(dict(found.values), {}, dict(found.scores))
 
 
 def _found_or_not(config, planted, task, find):
@@ -156,9 +162,9 @@ def find_units(config, planted, task, method, seed):
         seed: Int, of the examples and the method.
 
     Returns:
-        Dict from layer to scores `(units,)`; a dict from layer to bool array,
-        the units that are found, or `None` for a method without a threshold;
-        and a dict with what else is known.
+        `NeuronSelection` with scores, or for methods without a threshold a
+        dict from layer to scores `(units,)`; and a dict with what else is
+        known.
     """
     data, validation = planted.split(task, config.examples, seed)
     layers = [*planted.units[task]]
@@ -177,14 +183,14 @@ def find_units(config, planted, task, method, seed):
                 seed=seed,
             ),
         )
-        return found.scores, found.values, told
+        return _without_provenance(found), told
     units, _ = unit_weights.hidden_units(planted.model, layers)
     if method == "unit_random":
         rng = np.random.default_rng(seed)
-        return {p: rng.random(own.size) for p, own in units.items()}, None, {}
+        return {p: rng.random(own.size) for p, own in units.items()}, {}
     if method == "unit_taylor":
         loss, _ = planted.objective(task)
-        return _taylor(planted.model, data, loss, units), None, {}
+        return _taylor(planted.model, data, loss, units), {}
     weights = model_weights.model_weights(planted.model)
     scores = {}
     for path, own in units.items():
@@ -195,7 +201,7 @@ def find_units(config, planted, task, method, seed):
             sums = values.reshape(len(values), -1).sum(axis=1)
             np.add.at(squares, each.units, sums)
         scores[path] = np.sqrt(squares[: own.size])
-    return scores, None, {}
+    return scores, {}
 
 
 def _taylor(model, data, loss, units):
@@ -227,12 +233,12 @@ def _taylor(model, data, loss, units):
 
 
 def find_by_popup(config, planted, task, data, loss, seed):
-    """Returns the scores of edge-popup, at the share that is needed.
+    """Returns the mask of edge-popup, of the share that is needed.
 
     The share is told, which no user could: its best case.
     """
     scores = {path: 0.0 * kinds for path, kinds in planted.kinds[task].items()}
-    needed, _ = cases.truth(planted, scores, task)
+    needed, _ = truth(planted, scores, task)
     present = weight_mask.WeightMask(
         {
             path: ~flags
@@ -258,11 +264,12 @@ def find_by_popup(config, planted, task, data, loss, seed):
         path: ops.convert_to_numpy(value.value)
         for path, value in scored.scores.items()
     }
-    return scores, scored.weight_mask(), {}
+    mask = scored.weight_mask()
+    return weight_mask.WeightMask(dict(mask.values), {}, scores), {}
 
 
 def find_neurons(config, planted, task, seed):
-    """Returns what methods for neurons say: method -> (scores, set).
+    """Returns what methods for neurons say: method -> `NeuronSelection`.
 
     The task's class are the examples with a 1 for an answer. Scores are a
     unit's mean activity in the class.
@@ -277,7 +284,10 @@ def find_neurons(config, planted, task, seed):
         "threshold": rules.threshold_neurons(found, 1),
         "bayesian": rules.bayesian_neurons(found, 1),
     }
-    return {name: (scores, chosen) for name, chosen in sets.items()}
+    return {
+        name: neuron_selection.NeuronSelection(dict(each.values), {}, scores)
+        for name, each in sets.items()
+    }
 
 
 def find_clusters(config, planted, seed):

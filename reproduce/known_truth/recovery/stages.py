@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from modularity_tf.findings import overlap
+from modularity_tf.findings import overlap, weight_mask
 from modularity_tf.masking import find_weights
+from modularity_tf.planted import rotated
+from modularity_tf.planted.scores import agreement, score, truth
 from modularity_tf.units import clustering, similarity
-from reproduce.known_truth.networks import rotated
 from reproduce.known_truth.recovery import cases, finders
 from reproduce.publishing import records
 from reproduce.running import configuration, training
@@ -206,31 +207,44 @@ def find_and_score(config, planted, method, seed):
         return {}
     if method == "neurons":
         found = {
-            name: cases.score_units(planted, scores, chosen.values)
-            for name, (scores, chosen) in finders.find_neurons(
+            name: scored(planted, chosen)
+            for name, chosen in finders.find_neurons(
                 config, planted, 0, seed
             ).items()
         }
         return records.without_nan({method: found})
     if method in finders.UNITS:
-        scores, kept, told = finders.find_units(
-            config, planted, 0, method, seed
-        )
-        found = {**cases.score_units(planted, scores, kept), **told}
+        finding, told = finders.find_units(config, planted, 0, method, seed)
+        found = {**scored(planted, finding), **told}
         return records.without_nan({"neurons": {method: found}})
     if method == "clusters":
         found = {
-            measure: cases.agreement(planted, layer, clusters)
+            measure: agreement(clusters, planted, layer)
             for layer, of_layer in finders.find_clusters(
                 config, planted, seed
             ).items()
             for measure, clusters in of_layer.items()
         }
         return records.without_nan({method: found})
-    scores, kept, told = finders.find(config, planted, 0, method, seed)
-    kept = None if kept is None else kept.values
-    found = {**cases.score(planted, scores, kept), **told}
+    finding, told = finders.find(config, planted, 0, method, seed)
+    found = {**scored(planted, finding), **told}
     return records.without_nan({"scores": {method: found}})
+
+
+def scored(planted, finding):
+    """Returns how well a finding tells the first task's truth, a dict.
+
+    Of what can't be told of a ranking there are no keys.
+    """
+    found = score(finding, planted)
+    keys = ["auroc", "average_precision", "chance"]
+    keys += [] if found.recall is None else ["precision", "recall"]
+    record = {key: getattr(found, key) for key in keys}
+    if found.curve is not None:
+        record["curve"] = [*found.curve]
+    if found.false_positives is not None:
+        record["false_positives"] = dict(found.false_positives)
+    return record
 
 
 def look_for_mask(stage, case):
@@ -241,14 +255,14 @@ def look_for_mask(stage, case):
         drawing of what was found and missed for the first seed.
     """
     config, planted = stage.config, cases.network(case, stage.seed)
-    scores, mask, told = finders.find(
+    mask, told = finders.find(
         config, planted, 0, "mask", stage.derive_seed("mask")
     )
-    entry = {**cases.score(planted, scores, mask.values), **told}
-    found = {"scores": {"mask": entry}}
+    found = {"scores": {"mask": {**scored(planted, mask), **told}}}
     if case in cases.CASES and stage.seed == config.seeds[0]:
-        found["drawing"] = drawing(planted, scores, mask.values)
-    return {"mask": mask, "told": records.without_nan(found)}
+        found["drawing"] = drawing(planted, mask.scores, mask.values)
+    alone = weight_mask.WeightMask(dict(mask.values))
+    return {"mask": alone, "told": records.without_nan(found)}
 
 
 def drawing(planted, scores, kept):
@@ -257,7 +271,7 @@ def drawing(planted, scores, kept):
     0 for no connection or one that does not count, 1 found, 2 missed, 3 a
     false alarm, 4 rightly left out.
     """
-    needed, counts = cases.truth(planted, scores)
+    needed, counts = truth(planted, scores)
     return {
         path: np.select(
             [~counts[path], flags & kept[path], flags, kept[path]],
@@ -283,7 +297,7 @@ def find_again(stage, case, first):
     """
     planted = cases.network(case, stage.seed)
     seed = stage.derive_seed("mask", "again")
-    _, mask, _ = finders.find(
+    mask, _ = finders.find(
         stage.config, planted, 0, "mask", seed, settings_of(first)
     )
     absent = planted.weights(0, "absent")
@@ -299,7 +313,7 @@ def find_in_twin(stage, case, first):
     """Returns the scores of a mask of the network with weights dealt anew."""
     planted = cases.network(case, stage.seed)
     seed = stage.derive_seed("mask", "twin")
-    scores, mask, told = finders.find(
+    mask, told = finders.find(
         stage.config,
         planted.shuffled(seed),
         0,
@@ -307,7 +321,7 @@ def find_in_twin(stage, case, first):
         seed,
         settings_of(first),
     )
-    found = {**cases.score(planted, scores, mask.values), **told}
+    found = {**scored(planted, mask), **told}
     return records.without_nan({**found, "keep_fraction": mask.keep_fraction})
 
 
@@ -327,7 +341,7 @@ def measure_sharing(stage, case, first):
         lead, how many have weights of the other mask.
     """
     planted = cases.network(case, stage.seed)
-    _, second, _ = finders.find(
+    second, _ = finders.find(
         stage.config,
         planted,
         1,
@@ -371,7 +385,7 @@ def ask_for_sharing(stage, case):
     ]
     found = {}
     for name in finders.NEURONS:
-        both = [each[name][1] for each in sets]
+        both = [each[name] for each in sets]
         shared = both[0].overlap(both[1])
         apart = both[0].overlap(~both[1])
         p = min(shared.p_value(), apart.p_value())
@@ -408,5 +422,5 @@ def ask_for_modularity(planted, measure, seed):
         "value": value,
         "chance": float(others.mean()),
         "p": float((1 + np.sum(others >= value)) / (1 + ROTATIONS)),
-        "agreement": cases.agreement(planted, "mix", labels),
+        "agreement": agreement(labels, planted, "mix"),
     }

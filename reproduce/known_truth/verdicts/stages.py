@@ -7,20 +7,20 @@ latter two go through `soundness.check`.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 
 from modularity_tf import WeightMask, soundness
 from modularity_tf.masking import find_weights, weight_scores
-from reproduce.known_truth.networks import boolean
-from reproduce.known_truth.networks.boolean import (
-    Plan,
+from modularity_tf.planted import (
+    Planted,
     at_least,
     between,
+    make_boolean,
     parity,
 )
-from reproduce.known_truth.networks.planted_network import Planted
 from reproduce.known_truth.verdicts import sets
 from reproduce.publishing import records
 from reproduce.running import configuration, training
@@ -31,20 +31,22 @@ from reproduce.running.stage import Stage
 _REST = ((1, parity(4)), (2, parity(4)))
 
 
-def _plan(*outputs, pairs=0):
-    return Plan((*outputs, *_REST), unread=3, pairs=pairs)
+def _network(*outputs, pairs=0):
+    return functools.partial(
+        make_boolean, (*outputs, *_REST), unread=3, pairs=pairs
+    )
 
 
 # By the share of the first task's units that the second needs.
-_NONE = Plan(((0, parity(4)), *_REST), unread=3)
+_NONE = ((0, parity(4)),)
 _ALL = ((0, parity(4)), (0, (1, 0, 1, 0, 1)))
 NETWORKS = {
-    "0": _NONE,
-    "25": _plan((0, parity(4)), (0, at_least(4, 3))),
-    "50": _plan((0, parity(4)), (0, between(4, 1, 2))),
-    "100": _plan(*_ALL),
-    "0, pairs": dataclasses.replace(_NONE, pairs=2),
-    "100, pairs": _plan(*_ALL, pairs=2),
+    "0": _network(*_NONE),
+    "25": _network((0, parity(4)), (0, at_least(4, 3))),
+    "50": _network((0, parity(4)), (0, between(4, 1, 2))),
+    "100": _network(*_ALL),
+    "0, pairs": _network(*_NONE, pairs=2),
+    "100, pairs": _network(*_ALL, pairs=2),
 }
 MASK, NOISY = "mask", "noisy_truth"
 METHODS = (NOISY, "magnitude", "gradient", "ablation", MASK)
@@ -136,7 +138,7 @@ def phases(config: Config) -> dict[str, training.Phase]:
 
     def scores(count):
         for _ in range(count):
-            extract(config, boolean.build(NETWORKS["50"], 0), 0, "gradient", 0)
+            extract(config, NETWORKS["50"](seed=0), 0, "gradient", 0)
 
     return {
         "sets": training.Phase(judge),
@@ -169,7 +171,7 @@ def judge_network(stage: Stage, shared: str, method: str) -> dict[str, Any]:
         Dict of `verdict`, `true`, `reason`, `index` and `needed`; the verdict
         is `None` where a method finds nothing.
     """
-    planted = boolean.build(NETWORKS[shared], stage.seed)
+    planted = NETWORKS[shared](seed=stage.seed)
     truths = [planted.weights(i, "needed") for i in (0, 1)]
     dead = planted.weights(0, "absent", "unread", "silent")
     for truth in truths:

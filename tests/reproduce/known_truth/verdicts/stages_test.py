@@ -6,7 +6,6 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from modularity_tf import WeightMask
-from reproduce.known_truth.networks import boolean
 from reproduce.known_truth.verdicts import claims, stages
 
 CONFIG = types.SimpleNamespace(mask_steps=5, extractions=3, sets=20)
@@ -43,7 +42,7 @@ class NetworksTest(parameterized.TestCase):
         self.assertEqual(claims.counted({"0/gradient": found}), {})
 
     def test_scores_keep_as_many_weights_as_are_needed(self):
-        planted = boolean.build(stages.NETWORKS["0"], 0)
+        planted = stages.NETWORKS["0"](seed=0)
         mask = stages.extract(CONFIG, planted, 0, "gradient", 3)
         needed = planted.weights(0, "needed")
         self.assertEqual(
@@ -52,7 +51,7 @@ class NetworksTest(parameterized.TestCase):
         )
 
     def test_masks_are_learned_with_the_settings_of_the_first(self):
-        planted = boolean.build(stages.NETWORKS["0"], 0)
+        planted = stages.NETWORKS["0"](seed=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             mask = stages.extract(

@@ -30,7 +30,8 @@ import itertools
 import keras
 import numpy as np
 
-from reproduce.known_truth.networks.planted_network import KINDS, Planted
+from modularity_tf import checks
+from modularity_tf.planted.planted_network import KINDS, Planted
 
 TOKENS, LENGTH = 4, 6
 TASKS = ("follower", "before", "first")
@@ -57,19 +58,33 @@ _SIZE = LENGTH  # of queries, keys and values in a head
 _STRONG = np.sqrt(SURE * np.sqrt(_SIZE))  # the product is divided by a root
 
 
-def build(seed=0, pairs=0):
+def make_induction(*, pairs: int = 0, seed: int = 0) -> Planted:
     """Returns a Transformer with known heads.
 
-    Args:
-        seed: Int, not negative: of orders, scales and decoys.
-        pairs: Int, not negative, pairs of heads that cancel.
+    The tasks are what came after the last token when it was there before
+    (induction), which token came before the last one, and which token was the
+    first. The inputs `(examples, 6)` are all sequences that have the last of
+    four tokens once before, not right before: the number of the token plus 4
+    times its place.
 
-    Returns:
-        `Planted`, a task for each of `TASKS`. The inputs are all sequences
-        that have the last token once before, not right before: the numbers of
-        the tokens plus `TOKENS` times the place.
+    >>> planted = mtf.planted.make_induction(pairs=1, seed=1)
+    >>> planted.needed[0].heads.keep_fraction  # 2 of 9 heads
+    0.2222222222222222
+    >>> len(planted.needed[0].edges)
+    8
+
+    Args:
+        pairs: Number of pairs of heads in the second layer that cancel.
+        seed: Int, not negative: of orders, scales and decoys.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    References:
+        - Olsson et al., 2022, "In-context Learning and Induction Heads"
     """
-    rng = np.random.default_rng(seed)
+    pairs = checks.integer("pairs", pairs)
+    rng = np.random.default_rng(checks.seed(seed))
     layers = [
         [_before_head(), *_decoys(rng, 0)],
         [_follower_head(), _first_head(), *_decoys(rng, pairs)],
@@ -118,6 +133,7 @@ def build(seed=0, pairs=0):
         kinds,
         columns=[slice(TOKENS * i, TOKENS * (i + 1)) for i in range(3)],
         units=[_heads_of(task) for task in kinds],
+        edges=[_edges_of(task, embedding, order) for task in kinds],
     )
 
 
@@ -129,6 +145,35 @@ def _heads_of(kinds):
         for path, values in kinds.items()
         if path.endswith(name)
     }
+
+
+def _edges_of(kinds, embedding, order):
+    """Returns which part writes what another one reads, for a task.
+
+    Parts are "embed", "attend0/HEAD", "attend1/HEAD" and "readout"; a head
+    reads in "query", "key" and "value".
+    """
+    needed, writers, found = KINDS.index("needed"), {}, set()
+    writers["embed"] = embedding.any(axis=(0, 1))[order]
+
+    def read(name, dimensions):
+        for writer, written in writers.items():
+            if (written & dimensions).any():
+                found.add((writer, name))
+
+    for layer in ("attend0", "attend1"):
+        here = {
+            part: kinds[f"{layer}/{part}/kernel"] == needed
+            for part in ("query", "key", "value", "attention_output")
+        }
+        for head in range(here["query"].shape[1]):
+            for part in ("query", "key", "value"):
+                dimensions = here[part][:, head].any(axis=1)
+                read(f"{layer}/{head}/{part}", dimensions)
+        for head, written in enumerate(here["attention_output"].any(axis=1)):
+            writers[f"{layer}/{head}"] = written
+    read("readout", (kinds["readout/kernel"] == needed).any(axis=1))
+    return frozenset(found)
 
 
 def sequences():

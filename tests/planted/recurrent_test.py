@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from reproduce.known_truth.networks import recurrent
+from modularity_tf.planted import recurrent
 
 LINK = "modules/link_{}_{}/connection_strength"
 
@@ -12,7 +12,7 @@ class BuildTest(tf.test.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.planted = recurrent.build(seed=1, links=2)
+        cls.planted = recurrent.make_recurrent_modules(seed=1, links=2)
 
     def cut(self, source, target):
         units = recurrent.UNITS

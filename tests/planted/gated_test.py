@@ -4,19 +4,19 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce.known_truth.networks import gated
+from modularity_tf.planted import gated
 
 
 class BuildTest(parameterized.TestCase, tf.test.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.planted = gated.build(seed=0, shared=0.5)
+        cls.planted = gated.make_gated_mlp(seed=0, shared=0.5)
 
     @parameterized.parameters(0, 1)
     def test_the_support_alone_answers_as_the_network_does(self, task):
         planted = self.planted
-        inputs, labels = planted.examples(task)
+        inputs, labels = planted.data[task]
         self.assertGreater(planted.accuracy(task), 0.95)
         self.assertAllEqual(inputs[1], np.full(len(labels), task))
         needed = planted.weights(task, "needed")
@@ -27,7 +27,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(0, 1)
     def test_without_the_support_it_says_the_same_to_all(self, task):
         planted = self.planted
-        inputs, _ = planted.examples(task)
+        inputs, _ = planted.data[task]
         needed = planted.weights(task, "needed")
         rest = {path: ~flags for path, flags in needed.items()}
         self.assertLess(planted.accuracy(task, rest), 0.2)
@@ -37,7 +37,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_every_weight_of_the_support_changes_answers_and_no_other(self):
         planted = self.planted
-        inputs, _ = planted.examples(0)
+        inputs, _ = planted.data[0]
         variables = {w.path: w for w in planted.model.weights}
         tensors = [variables[path] for path in planted.kinds[0]]
         with tf.GradientTape(persistent=True) as tape:
@@ -60,7 +60,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(
             ValueError, r"`shared` must be in \[0, 1\]"
         ):
-            gated.build(shared=2)
+            gated.make_gated_mlp(shared=2)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce.known_truth.networks import planted_network
-from reproduce.known_truth.networks.planted_network import KINDS
+from modularity_tf.planted import planted_network
+from modularity_tf.planted.planted_network import KINDS
 
 
 def small():
@@ -45,7 +45,7 @@ class PlantedTest(parameterized.TestCase, tf.test.TestCase):
         planted = small()
         for task, accuracy in ((0, 1.0), (1, 1.0)):
             self.assertEqual(planted.accuracy(task), accuracy)
-            inputs, labels = planted.examples(task)
+            inputs, labels = planted.data[task]
             loss, _ = planted.objective(task)
             self.assertLen(inputs, len(planted.rows[task]))
             logits = planted.logits(inputs)[:, planted.columns[task]]

@@ -1,27 +1,37 @@
 """The truth about planted networks, by going through all inputs."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from reproduce.known_truth.networks import boolean
-from reproduce.known_truth.networks.boolean import (
-    Plan,
+from modularity_tf.planted.boolean import (
     at_least,
     between,
-    build,
+    make_boolean,
+    make_few_rows,
+    make_rare_rule,
     parity,
 )
 
+
+def compiled(*outputs, **decoys):
+    """Returns a function from the seed to a network."""
+    return functools.partial(make_boolean, outputs, **decoys)
+
+
 PLANS = {
-    "brittle_and_robust": Plan(
-        ((0, parity(4)), (1, at_least(5, 3))), unread=2, silent=2
+    "brittle_and_robust": compiled(
+        (0, parity(4)), (1, at_least(5, 3)), unread=2, silent=2
     ),
-    "shared_in_part": Plan(((0, parity(4)), (0, between(4, 2, 2))), unread=1),
-    "shared_whole": Plan(
-        ((0, parity(3)), (0, tuple(1 - x for x in parity(3))))
+    "shared_in_part": compiled((0, parity(4)), (0, between(4, 2, 2)), unread=1),
+    "shared_whole": compiled(
+        (0, parity(3)), (0, tuple(1 - x for x in parity(3)))
     ),
-    "pairs": Plan(((0, parity(3)), (1, parity(4))), pairs=2, decoy_scale=0.5),
+    "pairs": compiled((0, parity(3)), (1, parity(4)), pairs=2, decoy_scale=0.5),
+    "rare_rule": make_rare_rule,
+    "few_rows": make_few_rows,
 }
 
 
@@ -45,7 +55,7 @@ def only(planted, kept):
 class BuildTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(*PLANS)
     def test_the_network_is_right_on_all_inputs(self, name):
-        planted = build(PLANS[name], seed=3)
+        planted = PLANS[name](seed=3)
         logits = planted.model(planted.inputs).numpy()
         self.assertAllEqual(logits > 0, planted.labels > 0.5)
         self.assertAllClose(np.min(abs(logits)), 4.0, atol=1e-3)
@@ -55,8 +65,8 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
     def test_what_an_output_needs_is_sufficient_and_all_of_it_necessary(
         self, name
     ):
-        planted = build(PLANS[name], seed=1)
-        for i in range(len(PLANS[name].outputs)):
+        planted = PLANS[name](seed=1)
+        for i in range(len(planted.kinds)):
             needed = planted.weights(i, "needed")
             right = planted.labels[:, i] > 0.5
             alone = only(planted, needed)
@@ -71,8 +81,8 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters(*PLANS)
     def test_what_it_does_not_need_can_go_kind_by_kind(self, name):
-        planted = build(PLANS[name], seed=2)
-        for i in range(len(PLANS[name].outputs)):
+        planted = PLANS[name](seed=2)
+        for i in range(len(planted.kinds)):
             right = planted.labels[:, i] > 0.5
             for kind in ("other", "unread", "silent", "pair"):
                 gone = planted.weights(i, kind)
@@ -81,7 +91,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
                 self.assertAllEqual(found, right)
 
     def test_one_of_a_pair_alone_is_missed(self):
-        planted = build(PLANS["pairs"], seed=0)
+        planted = PLANS["pairs"](seed=0)
         pairs = planted.weights(0, "pair")["output/kernel"][:, 0]
         weights = kernels(planted)
         positive = weights["output/kernel"][:, 0] > 0
@@ -90,7 +100,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
         self.assertGreater(wrong.mean(), 0)
 
     def test_either_copy_will_do_and_one_must_stay(self):
-        planted = build(Plan(((0, parity(3)),), copies=True), seed=0)
+        planted = make_boolean([(0, parity(3))], copies=True, seed=0)
         copies = planted.weights(0, "copy")
         self.assertFalse(
             any(v.any() for v in planted.weights(0, "needed").values())
@@ -110,7 +120,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllEqual(answers_at(planted, weights, -2.0)[:, 0], right)
 
     def test_the_share_of_two_outputs_is_that_of_the_plan(self):
-        planted = build(PLANS["shared_in_part"], seed=0)
+        planted = PLANS["shared_in_part"](seed=0)
         first, second = (
             planted.weights(i, "needed")["hidden/kernel"].any(axis=0)
             for i in (0, 1)
@@ -120,7 +130,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(np.sum(first & second), 2)
 
     def test_the_seed_decides_what_hides_it(self):
-        one, same, other = (build(PLANS["pairs"], seed=s) for s in (1, 1, 2))
+        one, same, other = (PLANS["pairs"](seed=s) for s in (1, 1, 2))
         for a, b in zip(
             one.model.get_weights(), same.model.get_weights(), strict=True
         ):
@@ -136,7 +146,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
     )
     def test_refuses(self, outputs, message):
         with self.assertRaisesRegex(ValueError, message):
-            boolean.build(Plan(outputs))
+            make_boolean(outputs)
 
 
 def answers_at(planted, weights, threshold):

@@ -17,9 +17,10 @@ links as it was built with, in either direction, whatever training does.
 import keras
 import numpy as np
 
+from modularity_tf import checks
 from modularity_tf.network import model_weights
+from modularity_tf.planted.planted_network import KINDS, Planted
 from modularity_tf.structure import deep_r, sparse_recurrent
-from reproduce.known_truth.networks.planted_network import KINDS, Planted
 
 UNITS, STEPS, EXAMPLES = 12, 5, 2048
 EPOCHS = 20
@@ -27,18 +28,28 @@ NOISE = 0.2  # standard deviation; bits are -1 and 1
 LAYERS = ("module0", "module1", "readout0", "readout1")
 
 
-def build(seed=0, links=2):
-    """Returns two modules joined by links, trained.
+def make_recurrent_modules(*, links: int = 2, seed: int = 0) -> Planted:
+    """Returns two recurrent modules joined by links, trained.
+
+    It takes some seconds. Task 0 needs nothing of the second module. Which of
+    the first module's weights a task could do without is not known, so recall
+    says little. The links themselves are not looked at: give `planted.layers`
+    to whatever looks. The inputs are two arrays `(examples, 5, 1)`.
+
+    >>> planted = mtf.planted.make_recurrent_modules(links=1, seed=1)
+    >>> kept = planted.needed[0].weights.select("module1")
+    >>> kept.keep_fraction
+    0.0
 
     Args:
+        links: Number of active links in each direction.
         seed: Int, not negative: of weights, links, examples and training.
-        links: Positive int, active links in each direction.
 
-    Returns:
-        `Planted`; of task 0 the weights of the second module are another's.
-        The links themselves are not looked at.
+    Raises:
+        ValueError: If an argument is out of its range.
     """
-    rng = np.random.default_rng(seed)
+    links = checks.integer("links", links, least=1)
+    rng = np.random.default_rng(checks.seed(seed))
     bits = rng.integers(0, 2, (EXAMPLES, 3))
     shown = np.zeros((2, EXAMPLES, STEPS, 1))  # module, example, time
     shown[0, :, :2, 0], shown[1, :, 0, 0] = (

@@ -12,27 +12,34 @@ import keras
 import numpy as np
 from keras import ops
 
-from reproduce.known_truth.networks import boolean
-from reproduce.known_truth.networks.boolean import Plan, parity
-from reproduce.known_truth.networks.planted_network import Planted
+from modularity_tf import checks
+from modularity_tf.planted import boolean
+from modularity_tf.planted.planted_network import Planted
 
 WIDTH = 8  # of the linear layer, units a module
-_PLAN = Plan(((0, parity(4)), (1, parity(4)), (2, parity(4))))
 
 
-def build(seed=0, rotated=True):
-    """Returns a network with a linear layer, "mix".
+def make_rotated(*, rotated: bool = True, seed: int = 0) -> Planted:
+    """Returns a network with a linear layer, "mix", whose units are no parts.
+
+    There are no weights to be found. The rotated network has no `units`, and
+    its units are of no module.
+
+    >>> planted = mtf.planted.make_rotated()
+    >>> planted.needed[0].units is None
+    True
+    >>> planted.accuracy(0)
+    1.0
 
     Args:
+        rotated: `False` for the network with units that are parts.
         seed: Int, not negative.
-        rotated: Bool. `False` for the network with units that are parts.
 
-    Returns:
-        `Planted`, without weights to be found. The rotated one has no
-        `units`, and its units are of no module.
+    Raises:
+        ValueError: If `seed` is no such int.
     """
-    rng = np.random.default_rng([seed, 1])
-    plain = boolean.build(_PLAN, seed)
+    rng = np.random.default_rng([checks.seed(seed), 1])
+    plain = boolean.make_parities(3, bits=4, seed=seed)
     hidden, thresholds, reads, starts = plain.model.get_weights()
     count = reads.shape[1]
     mix = np.zeros((len(reads), count * WIDTH))
@@ -71,14 +78,14 @@ def build(seed=0, rotated=True):
     )
 
 
-def activations(planted, inputs):
+def activations(planted: Planted, inputs: np.ndarray) -> np.ndarray:
     """Returns what the units of "mix" put out, `(examples, units)`."""
     layer = planted.model.get_layer("mix")
     model = keras.Model(planted.model.inputs[0], layer.output)
     return ops.convert_to_numpy(model(inputs))
 
 
-def random_rotation(rng, size):
+def random_rotation(rng: np.random.Generator, size: int) -> np.ndarray:
     """Returns an orthogonal matrix, drawn uniformly."""
     matrix, triangle = np.linalg.qr(rng.normal(size=(size, size)))
     return matrix * np.sign(np.diag(triangle))

@@ -5,15 +5,15 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf.findings.neuron_selection import NeuronSelection
-from reproduce.known_truth.networks import attention
-from reproduce.known_truth.networks.attention import TASKS
+from modularity_tf.planted import attention
+from modularity_tf.planted.attention import TASKS
 
 
 class BuildTest(parameterized.TestCase, tf.test.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.planted = attention.build(seed=1, pairs=1)
+        cls.planted = attention.make_induction(seed=1, pairs=1)
 
     def test_the_sequences_have_the_last_token_once_before(self):
         tokens = attention.sequences()
@@ -44,7 +44,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters(*range(len(TASKS)))
     def test_of_heads_a_task_needs_all_that_are_said_and_no_other(self, task):
-        inputs, labels = self.planted.examples(task)
+        inputs, labels = self.planted.data[task]
         _, accuracy = self.planted.objective(task)
 
         def right(heads):
@@ -62,7 +62,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(*range(len(TASKS)))
     def test_the_rest_can_go_kind_by_kind_and_does_not_answer(self, task):
         planted = self.planted
-        inputs, _ = planted.examples(task)
+        inputs, _ = planted.data[task]
         whole = planted.logits(inputs)[:, planted.columns[task]]
         for kind in ("other", "unread", "silent", "pair"):
             gone = planted.weights(task, kind)
@@ -90,7 +90,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_unread_heads_fire_and_silent_ones_do_not(self):
         planted = self.planted
-        inputs, _ = planted.examples(0)
+        inputs, _ = planted.data[0]
         layer = planted.model.get_layer("attend0")
         embedded = planted.model.get_layer("embed")(inputs)
         for kind, fires in (("unread", True), ("silent", False)):
@@ -111,7 +111,9 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
         self.assertFalse(heads[2].any())
 
     def test_the_seed_decides_what_hides_it(self):
-        same, other = (attention.build(seed=s, pairs=1) for s in (1, 2))
+        same, other = (
+            attention.make_induction(seed=s, pairs=1) for s in (1, 2)
+        )
         name = "attend0/query/kernel"
         self.assertAllEqual(same.kinds[0][name], self.planted.kinds[0][name])
         self.assertNotAllEqual(

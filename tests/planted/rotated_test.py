@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from reproduce.known_truth.networks import rotated
+from modularity_tf.planted import rotated
 
 
 class BuildTest(tf.test.TestCase):
@@ -11,7 +11,7 @@ class BuildTest(tf.test.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.aligned, cls.rotated = (
-            rotated.build(seed=2, rotated=r) for r in (False, True)
+            rotated.make_rotated(seed=2, rotated=r) for r in (False, True)
         )
 
     def test_both_are_right_on_all_inputs_and_answer_the_same(self):
