@@ -1,0 +1,1 @@
+"""Networks that others trained: packages, texts, masks and claims."""
