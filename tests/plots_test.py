@@ -1,4 +1,5 @@
 import io
+import itertools
 import os
 import tempfile
 from unittest import mock
@@ -26,6 +27,18 @@ def panels(fig):
     return [ax for ax in fig.axes if ax.get_title()]
 
 
+def below(fig):
+    """Returns what stands below a figure, beside its key."""
+    if fig.legends:
+        return " ".join(fig.legends[0].get_title().get_text().split())
+    return " ".join(fig.get_supxlabel().split())
+
+
+def key(fig):
+    """Returns the entries of the key below a figure."""
+    return [text.get_text() for text in fig.legends[0].get_texts()]
+
+
 def texts(ax):
     """Returns the annotations by (row, column)."""
     found = {}
@@ -47,11 +60,17 @@ class ConfusionMatricesTest(parameterized.TestCase, tf.test.TestCase):
         for ax, matrix in zip(panels(fig), matrices.values(), strict=True):
             (drawn,) = ax.images
             self.assertAllClose(drawn.get_array(), 100 * matrix)
-        # Nothing else is visible but the colour bar.
-        visible = [ax for ax in fig.axes if ax.axison]
-        self.assertLen(visible, count + 1)
-        if count < 4:  # a single row, without an empty place
-            self.assertLen(fig.axes, count + 1)
+        self.assertLen(fig.axes, count + 1)  # and the colour bar
+        self.assertLessEqual(fig.get_figwidth(), plots.WIDTH)
+
+    def test_many_panels_of_many_classes_stand_in_two_columns(self):
+        names = [*"abcdefghij"]
+        fig = plots.confusion_matrices(
+            {name: np.eye(10) for name in names}, names
+        )
+        places = [ax.get_subplotspec() for ax in panels(fig)]
+        self.assertEqual({place.colspan.start for place in places}, {0, 1})
+        self.assertLen(places, 10)
 
     def test_ticks_are_the_names_of_the_classes(self):
         fig = plots.confusion_matrices({"a": np.eye(3)}, CLASSES)
@@ -146,8 +165,11 @@ class GroupedBarsTest(tf.test.TestCase):
             "two": rng.normal(size=(7, 3)),
         }
         ax, drawn = self.bars(groups, CLASSES)
-        self.assertIn("n = 6 or 7 repeats", ax.figure.get_supxlabel())
+        self.assertIn("n = 6 or 7 repeats", below(ax.figure))
         t = {"one": 2.570582, "two": 2.446912}  # of 5 and 6 degrees
+        self.assertIn(
+            "95 % interval", ax.figure.legends[0].get_title().get_text()
+        )
         for name, values in groups.items():
             mean = np.array([sum(column) / len(column) for column in values.T])
             variance = ((values - mean) ** 2).sum(axis=0) / (len(values) - 1)
@@ -166,7 +188,7 @@ class GroupedBarsTest(tf.test.TestCase):
         values = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 5.0]])
         ax, drawn = self.bars({"one": values}, ["x", "y"])
         self.assertIsNone(drawn["one"].errorbar)
-        self.assertIn("dots are the repeats", ax.figure.get_supxlabel())
+        self.assertIn("dots are the repeats", below(ax.figure))
         dots = [line for line in ax.lines if line.get_marker() == "o"]
         heights = [line.get_ydata() for line in dots]
         self.assertAllClose(np.sort(heights, axis=0), values)
@@ -198,13 +220,12 @@ class GroupedBarsTest(tf.test.TestCase):
         first, second = (
             lines
             for lines in ax.collections
-            if lines.get_linewidth()[0] == 2  # the error bars are thinner
+            if lines.get_linewidth()[0] == 2  # others are thinner
         )
         for lines, levels in ((first, [1.5, 2.0]), (second, [4, 5])):
             heights = [segment[0][1] for segment in lines.get_segments()]
             self.assertAllClose(heights, levels)
-        labels = ax.get_legend_handles_labels()[1]
-        self.assertEqual(labels.count("random"), 1)
+        self.assertEqual(key(fig).count("random"), 1)
 
     def test_one_repeat_has_no_error_bar(self):
         _, drawn = self.bars({"one": [[1.0, 2.0, 3.0]]}, CLASSES)
@@ -228,16 +249,156 @@ class GroupedBarsTest(tf.test.TestCase):
         ax, _ = self.bars(
             {"one": np.ones((1, 3)), "two": np.ones((1, 3))}, CLASSES
         )
-        legend = [text.get_text() for text in ax.get_legend().get_texts()]
-        self.assertEqual(legend, ["one", "two"])
+        self.assertEqual(key(ax.figure), ["one", "two"])
         self.assertEqual(ax.get_ylabel(), "drop [%]")
-        self.assertEqual(ax.get_title(), "title")
+        self.assertEqual(ax.figure.get_suptitle(), "title")
+
+    def test_intervals_stay_within_the_bounds(self):
+        values = np.array([[1.0], [1], [1], [1], [1], [0.4]])
+        for bounds, is_beyond in (((-np.inf, np.inf), True), ((0, 1), False)):
+            fig = plots.grouped_bars({"a": values}, "x", "y", bounds=bounds)
+            (bars,) = fig.axes[0].containers[1:]
+            (lines,) = bars.errorbar.lines[2]
+            (_, (_, top)) = lines.get_segments()[0]
+            self.assertEqual(top > 1, is_beyond)
+
+    def test_what_is_not_seen_is_written(self):
+        groups = {"a": [[0.0, 100, np.nan]], "b": [[np.nan, 0.02, 3]]}
+        fig = plots.grouped_bars(groups, CLASSES, "y")
+        (ax,) = fig.axes
+        found = {
+            (round(text.get_position()[0], 6), text.get_text())
+            for text in ax.texts
+        }
+        dash = "\N{EN DASH}"
+        expected = {(-0.2, "0"), (1.8, dash), (0.2, dash), (1.2, "0.02")}
+        self.assertEqual(found, expected)
+        self.assertIn(f"{dash}: not measured", below(fig))
+
+    def test_what_a_paper_says_is_a_band_behind_the_bars(self):
+        fig = plots.grouped_bars(
+            {"a": [[1.0, 2.0]]},
+            ["x", "y"],
+            "y",
+            paper=[("paper: 2 to 4", 2, 4, ["y"]), ("paper: 3", 3, 3, [])],
+        )
+        (ax,) = fig.axes
+        band, *lines = ax.collections
+        box = band.get_paths()[0].get_extents()
+        self.assertAllClose(box.extents, [0.5, 2, 1.5, 4])
+        self.assertLen(lines, 2)  # a number is about all labels
+        self.assertEqual(key(fig)[:2], ["paper: 2 to 4", "paper: 3"])
+
+    def test_many_labels_have_rows_and_no_figure_is_too_wide(self):
+        labels = [f"layer {i}" for i in range(50)]
+        fig = plots.grouped_bars({"a": np.ones((1, 50))}, labels, "y")
+        self.assertLessEqual(fig.get_figwidth(), plots.WIDTH)
+        shown = [t.get_text() for ax in fig.axes for t in ax.get_xticklabels()]
+        self.assertEqual(shown, labels)
+        self.assertGreater(len(fig.axes), 1)
 
 
-class PaletteTest(tf.test.TestCase):
+# Machado et al., 2009, table 1, severity 1: what people see of linear RGB who
+# do not see green, or red.
+BLIND = {
+    "nothing": np.eye(3),
+    "green": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+    "red": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+}
+
+
+def as_lab(rgb, blind):
+    """Returns sRGB colours as CIELAB (D65)."""
+    rgb = np.asarray(rgb)
+    dark = rgb <= 0.04045
+    linear = np.where(dark, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ BLIND[blind].T, 0, 1)
+    to_xyz = [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+    xyz = linear @ np.transpose(to_xyz) / (0.95047, 1, 1.08883)
+    small = xyz <= 216 / 24389
+    x, y, z = np.where(small, (24389 / 27 * xyz + 16) / 116, np.cbrt(xyz)).T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def difference(one, other):
+    """Returns the CIEDE2000 difference of two CIELAB colours.
+
+    By Sharma, Wu and Dalal, 2005, equations 2 to 22.
+    """
+    (l1, a1, b1), (l2, a2, b2) = one, other
+    mean = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
+    g = 0.5 * (1 - np.sqrt(mean**7 / (mean**7 + 25.0**7)))
+    c1, c2 = np.hypot((1 + g) * a1, b1), np.hypot((1 + g) * a2, b2)
+    h1, h2 = (
+        np.degrees(np.arctan2(b, (1 + g) * a)) % 360
+        for a, b in ((a1, b1), (a2, b2))
+    )
+    turn = (h2 - h1 + 180) % 360 - 180
+    hue = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn / 2))
+    h = (h1 + turn / 2) % 360
+    light, c = (l1 + l2) / 2, (c1 + c2) / 2
+    t = (
+        1
+        - 0.17 * np.cos(np.radians(h - 30))
+        + 0.24 * np.cos(np.radians(2 * h))
+        + 0.32 * np.cos(np.radians(3 * h + 6))
+        - 0.20 * np.cos(np.radians(4 * h - 63))
+    )
+    spin = 60 * np.exp(-(((h - 275) / 25) ** 2))
+    r = -2 * np.sqrt(c**7 / (c**7 + 25.0**7)) * np.sin(np.radians(spin))
+    square = (light - 50) ** 2
+    dl = (l2 - l1) / (1 + 0.015 * square / np.sqrt(20 + square))
+    dc, dh = (c2 - c1) / (1 + 0.045 * c), hue / (1 + 0.015 * c * t)
+    return float(np.sqrt(dl**2 + dc**2 + dh**2 + r * dc * dh))
+
+
+class PaletteTest(parameterized.TestCase, tf.test.TestCase):
+    def test_the_difference_is_that_of_the_published_pairs(self):
+        for one, other, expected in (
+            ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+            ((50, 2.5, 0), (73, 25, -18), 27.1492),
+            (
+                (60.2574, -34.0099, 36.2677),
+                (60.4626, -34.1751, 39.4387),
+                1.2644,
+            ),
+        ):
+            self.assertAllClose(difference(one, other), expected, atol=1e-4)
+
+    @parameterized.parameters(*BLIND)
+    def test_each_two_colours_differ_for_the_colour_blind_too(self, blind):
+        seen = as_lab([colors.to_rgb(c) for c in plots.PALETTE], blind)
+        for one, other in itertools.combinations(seen, 2):
+            self.assertGreater(difference(one, other), 20)
+
     def test_every_entry_has_a_colour_of_its_own(self):
-        self.assertLen({plots.color(i) for i in range(10)}, 10)
-        self.assertEqual(plots.color(10), plots.color(0))
+        count = len(plots.PALETTE)
+        self.assertLen({plots.color(i) for i in range(count)}, count)
+        self.assertEqual(plots.color(count), plots.color(0))
+
+    def test_things_of_one_colour_differ_otherwise(self):
+        for style, keys in (
+            (plots.bar_style, ("color", "hatch")),
+            (plots.line_style, ("color", "marker", "linestyle")),
+        ):
+            found = {tuple(style(i)[key] for key in keys) for i in range(16)}
+            self.assertLen(found, 16)
 
     def test_bars_and_lines_have_its_colours(self):
         fig = plots.grouped_bars({"a": [[1]], "b": [[2]]}, "x", "y")
@@ -388,10 +549,11 @@ class AlphaSearchTest(parameterized.TestCase):
         }
         (ax,) = plots.alpha_search([search], "title").axes
         lines = {line.get_label(): line for line in ax.get_lines()}
+        self.assertEqual(below(ax.figure), "n = 1")
         np.testing.assert_allclose(
             lines["performance"].get_xydata(), [(1e-6, 90), (1e-5, 60)]
         )
-        np.testing.assert_allclose(lines["keep fraction"].get_ydata(), [50, 10])
+        np.testing.assert_allclose(lines["weights kept"].get_ydata(), [50, 10])
         limit = lines["90% of the network"].get_ydata()
         np.testing.assert_allclose(limit, 81)
         np.testing.assert_allclose(lines["chosen"].get_xdata(), 1e-6)
@@ -402,8 +564,11 @@ class SharesByLayerTest(tf.test.TestCase):
     def test_a_bar_is_the_share_of_a_layer_with_its_counts(self):
         fig = plots.shares_by_layer({"a": (1, 4), "b": (0, 0)}, "[%]", "set")
         (ax,) = fig.axes
-        self.assertAllClose([bar.get_height() for bar in ax.patches], [25, 0])
-        self.assertIn("1\nof 4", [text.get_text() for text in ax.texts])
+        self.assertAllClose([bar.get_width() for bar in ax.patches], [25, 0])
+        self.assertIn("1 of 4", [text.get_text() for text in ax.texts])
+        first, second = (bar.get_y() for bar in ax.patches)
+        heights = ax.transData.transform([(0, first), (0, second)])[:, 1]
+        self.assertGreater(heights[0], heights[1])  # from top to bottom
 
 
 class HeatMapsTest(tf.test.TestCase):
@@ -431,12 +596,13 @@ class PrecisionAndRecallTest(tf.test.TestCase):
         )
         one, two = panels(fig)
         self.assertAllEqual(two.lines[0].get_ydata(), [1.0, 0.25])
-        (band,) = two.collections  # t of one degree of freedom, sd / sqrt(2)
-        ends = band.get_paths()[0].get_extents()
-        self.assertAllClose(ends.height, 2 * 12.706 * 0.25, rtol=1e-3)
-        self.assertEqual(one.lines[1].get_color(), two.lines[0].get_color())
-        self.assertNotEqual(one.lines[0].get_color(), one.lines[1].get_color())
-        self.assertLen(fig.legends[0].get_texts(), 2)
+        dots = [line.get_ydata() for line in two.lines[1:]]
+        self.assertAllClose(dots, curve[1])  # few repeats: each of them
+        first, second = one.lines[0], one.lines[3]
+        self.assertEqual(second.get_color(), two.lines[0].get_color())
+        self.assertNotEqual(first.get_color(), second.get_color())
+        self.assertNotEqual(first.get_marker(), second.get_marker())
+        self.assertEqual(key(fig), ["a", "b"])
 
 
 class FatesOfWeightsTest(tf.test.TestCase):
@@ -459,19 +625,19 @@ class ValuesBesideChanceTest(tf.test.TestCase):
             {"layer": "b", "value": 0.2, "chance": 0.25, "p": 0.7},
             {"layer": "c", "value": None, "chance": None, "p": None},
         ]
-        rows[0] |= {"margin": 0.1, "n": 3}
+        rows[0] |= {"repeats": [0.4, 0.5, 0.6]}
         fig = plots.values_beside_chance({f"pair {i}": rows for i in range(4)})
         self.assertIn("n = 3 repeats", fig.get_supxlabel())
-        drawn = [ax for ax in fig.axes if ax.axison]
-        self.assertLen(drawn, 4)
-        for ax in drawn:
+        self.assertLen(fig.axes, 4)
+        for ax in fig.axes:
             heights = [bar.get_height() for bar in ax.patches]
             self.assertAllClose(heights[:2], [50, 20])
             self.assertTrue(np.isnan(heights[2]))
             (star,) = ax.texts
             self.assertEqual(star.get_position()[0], 0)
-            (bars, lines) = ax.collections
-            self.assertAllClose(bars.get_segments()[0], [[0, 40], [0, 60]])
+            (dots,) = ax.lines
+            self.assertAllClose(dots.get_ydata(), [40, 50, 60])
+            (lines,) = ax.collections
             levels = [y for (_, y), _ in lines.get_segments()[:2]]
             self.assertAllClose(levels, [25, 25])
 

@@ -4,13 +4,22 @@ import math
 
 import numpy as np
 
-from modularity_tf import plots, stats
+from modularity_tf import plots
 from reproduce.bena2021 import arms, claims, parity_mnist
 
+# What stands at an axis: the measure, and of which network it is.
+_MEASURED = {
+    "bottleneck": "bottleneck, of (b)",
+    "mask": "weight masks, of (a)",
+    "correlation": "correlation, of (a)",
+}
 _ROLES = {
     claims.answerer: ("answers less", "answers more"),
     claims.receiver: ("sender", "receiver"),
 }
+
+
+_SPAN = (-1, 1)  # of specialization
 
 
 def draw(records):
@@ -46,44 +55,34 @@ def _title(repeats):
     return ", ".join(parts)
 
 
+_NETWORKS = (
+    "(a): the network without a bottleneck before each readout, (b): that "
+    "with one."
+)
+
+
 def _panels(rows, columns, title):
-    fig = plots.new_figure(0.5 + 4.2 * columns, 0.6 + 2.8 * rows, title)
+    fig = plots.new_figure(plots.WIDTH, 1.4 + 2.4 * rows, title)
     axes = fig.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.grid(alpha=0.3)
     return fig, axes
 
 
-def _explain(fig, repeats):
-    plots.explain(
-        fig,
-        f"Mean of n = {len(repeats)} repeats"
-        + ("; shaded: its 95 % interval." if len(repeats) > 1 else "."),
-    )
+def _explain(fig, repeats, *more, axes=()):
+    """Writes the key of a figure, and below it what it shows."""
+    plots.add_key(fig, axes)
+    plots.explain(fig, " ".join([plots.in_words([len(repeats)]), *more]))
 
 
-def _band(ax, x, values, label=None, color=None, style="o-"):
-    """Draws a mean and, shaded, its 95 % interval over the repeats."""
-    values = np.asarray(values, "float64")
-    mean, color = values.mean(axis=0), color or plots.color(0)
-    ax.plot(x, mean, style, color=color, label=label, markersize=4)
-    if len(values) > 1:
-        margin = stats.mean_half_width(values)
-        low, high = mean - margin, mean + margin
-        ax.fill_between(x, low, high, color=color, alpha=0.2)
-
-
-def _level(ax, value, text):
-    """Draws a dotted line across, and what it is."""
-    ax.axhline(value, color="0.5", linestyle=":", linewidth=1)
-    ax.annotate(
-        text,
-        (0.98, value),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        fontsize=7,
-        color="0.4",
+def _level(ax, value, text, number=0):
+    """Draws a grey line across, which the key explains."""
+    ax.axhline(
+        value,
+        color="0.45",
+        linestyle=("-.", (0, (1, 1)), (0, (6, 2)))[number],
+        linewidth=1.2,
+        label=text,
     )
 
 
@@ -124,17 +123,20 @@ def _specialization(repeats, title):
 
     The module that answers and the other are drawn apart: a mean hides them.
     """
-    fig, axes = _panels(3, 3, f"{title}: specialization of the modules")
+    fig, axes = _panels(
+        3, 3, f"{title}: how far the two modules specialize, by three measures"
+    )
     p, q = _fractions(repeats), claims.structural_q(repeats[0])
     demand = repeats[0][0]["demand"]
     most = parity_mnist.ceilings(demand)
     ceilings = {
         "bottleneck": {
-            "knows its own digit alone": most["alone"],
-            "and what the other must send": most["told"],
+            "ceiling: knows its own digit alone": most["alone"],
+            "ceiling: knows what the other must send, too": most["told"],
         },
-        "correlation": {"uncorrelated codes": most["correlation"]},
+        "correlation": {"ceiling: uncorrelated codes": most["correlation"]},
     }
+    ceiling_names = [text for each in ceilings.values() for text in each]
     for row, m in zip(axes, claims.MEASURES, strict=True):
         for ax, x in zip(row, (p, q), strict=False):
             _by_role(ax, x, repeats, m, claims.answerer)
@@ -142,48 +144,65 @@ def _specialization(repeats, title):
             if not np.isnan(np.mean(level)):
                 ax.plot(x[0], np.mean(level), "xk", label="untrained")
             for text, value in ceilings.get(m, {}).items():
-                _level(ax, value, text)
+                _level(ax, value, text, ceiling_names.index(text))
         rest = [claims.normalized(sweep, m) for sweep in repeats]
-        _band(row[2], p, rest, "mean of both")
-        _level(row[2], 0.5, "half")
-        row[0].set_ylabel(f"specialization, {claims.TITLES[m]}")
+        plots.mean_line(row[2], p, rest, 0, "mean of both")
+        row[0].set_ylabel(_MEASURED[m])
         row[1].axvline(
             claims.HIGH_Q[m],
-            color="0.6",
+            color="black",
             linestyle=":",
-            label="threshold of the claim",
+            label="Q above which the paper sees specialization",
         )
         _by_q(row[1], q)
-        row[2].set_ylabel("part of the rise above p = 1")
+        row[2].axhline(0.5, color="0.45", linewidth=0.8)
         _by_p(row[0], p)
         _by_p(row[2], p)
-    axes[1, 0].legend(fontsize=8)  # where no ceiling is drawn
-    axes[0, 1].legend(axes[0, 1].lines[-1:], ["threshold of the claim"])
-    _explain(fig, repeats)
+    for ax, text in zip(
+        axes[0], ("against p", "against Q", "rise above p = 1"), strict=True
+    ):
+        ax.set_title(text, fontsize=10)
+    for row in axes[:-1]:
+        for ax in row:
+            ax.set_xlabel("")
+    _explain(
+        fig,
+        repeats,
+        "On the right: what of the rise between p = 1 and the sparsest is "
+        "there; the grey line is half of it.",
+        _NETWORKS,
+    )
     return fig
 
 
 def _raw_metrics(repeats, title):
-    fig, axes = _panels(2, 2, f"{title}: the measures M(n, k) themselves")
+    fig, axes = _panels(
+        2, 2, f"{title}: what module n has of digit k, the measures M(n, k)"
+    )
     p = [record["p"] for record in repeats[0]]
     for ax, m in zip(axes.flat, claims.TITLES, strict=True):
         both = np.array(
             [[claims.raw(r, m) for r in sweep] for sweep in repeats]
         )
-        _band(ax, p, both[..., 0], "own digit")
-        _band(ax, p, both[..., 1], "other digit", plots.color(2), "s--")
+        plots.mean_line(ax, p, both[..., 0], 0, "own digit")
+        plots.mean_line(ax, p, both[..., 1], 2, "other digit")
         ax.set_ylabel(claims.TITLES[m])
         _by_p(ax, p)
     guessed = parity_mnist.ceilings(repeats[0][0]["demand"])
-    _level(axes[0, 0], guessed["other_alone"], "other's, guessed from its own")
-    _level(axes[0, 0], guessed["other_told"], "and from what must be sent")
-    axes[0, 1].legend()  # no lines across
-    _explain(fig, repeats)
+    for i, (key, text) in enumerate(
+        (
+            ("other_alone", "other digit, guessed from the own one"),
+            ("other_told", "other digit, guessed from that and the message"),
+        )
+    ):
+        _level(axes[0, 0], guessed[key], text, i)
+    _explain(fig, repeats, _NETWORKS)
     return fig
 
 
 def _accuracy(repeats, title):
     fig, ((ax,),) = _panels(1, 1, f"{title}: accuracy of every network")
+    fig.set_figheight(4.6)
     for i, (network, label) in enumerate(claims.NETWORKS.items()):
         points = [
             (r["p"], 100 * r[network]["accuracy"])
@@ -192,17 +211,19 @@ def _accuracy(repeats, title):
         ]
         style = {"color": plots.color(2 * i), "label": label}
         ax.plot(*zip(*points, strict=True), "ox"[i], **style)
-    style = {"color": "0.6", "linestyle": ":"}
-    ax.axhline(100 * claims.GOOD, label="good networks", **style)
+    _level(ax, 100 * claims.GOOD, "networks above this are good")
     ax.set_ylabel("accuracy [%]")
     _by_p(ax, _fractions(repeats))
-    ax.legend()
+    plots.add_key(fig)
+    plots.explain(fig, f"One point for each network. {_NETWORKS}")
     return fig
 
 
 def _weighted(repeats, title):
     measures = [m for m, kind in claims.MEASURES.items() if kind == "plain"]
-    fig, (row,) = _panels(1, 2, f"{title}: against Q weighted by |w|")
+    fig, (row,) = _panels(
+        1, 2, f"{title}: specialization against Q weighted by |w|"
+    )
     for ax, m in zip(row, measures, strict=True):
         points = [
             (r["plain"]["q_weighted"], claims.specialized(r, m))
@@ -211,7 +232,8 @@ def _weighted(repeats, title):
         ]
         style = {"color": plots.color(0), "markersize": 4}
         ax.plot(*zip(*points, strict=True), "o", **style)
-        ax.set(xlabel="Q weighted by |w|", ylabel=claims.TITLES[m])
+        ax.set(xlabel="Q weighted by |w|", ylabel=_MEASURED[m])
+    plots.explain(fig, f"One point for each network. {_NETWORKS}")
     return fig
 
 
@@ -221,21 +243,24 @@ def _by_role(ax, x, repeats, measure, role):
         [[claims.by_role(r, measure, role) for r in s] for s in repeats]
     )
     names = _ROLES[role]
-    _band(ax, x, each.mean(axis=-1), "mean of both")
-    _band(ax, x, each[..., 0], names[0], plots.color(2), "^--")
-    _band(ax, x, each[..., 1], names[1], plots.color(1), "v--")
+    plots.mean_line(ax, x, each.mean(axis=-1), 0, "mean of both", _SPAN)
+    for i, name in enumerate(names):
+        plots.mean_line(ax, x, each[..., i], 3 - i, name, _SPAN)
 
 
 def _roles(repeats, title):
     """Draws the modules by what they are told."""
-    fig, (row,) = _panels(1, 3, f"{title}: by what a module is told")
+    fig, (row,) = _panels(
+        1,
+        3,
+        f"{title}: specialization of the module that is told, and that tells",
+    )
     p = _fractions(repeats)
     for ax, m in zip(row, claims.MEASURES, strict=True):
         _by_role(ax, p, repeats, m, claims.receiver)
-        ax.set_ylabel(f"specialization, {claims.TITLES[m]}")
+        ax.set_ylabel(_MEASURED[m])
         _by_p(ax, p)
-    row[0].legend(fontsize=8)
-    _explain(fig, repeats)
+    _explain(fig, repeats, _NETWORKS)
     return fig
 
 
@@ -252,42 +277,71 @@ def _answers(repeats, title):
         message = 100 * np.sort(
             [[r[network]["message"] for r in s] for s in repeats]
         )
-        _band(told, p, message[..., 1], "receiver", plots.color(1), "v--")
-        _band(told, p, message[..., 0], "sender", plots.color(2), "^--")
+        plots.mean_line(told, p, message[..., 1], 2, "receiver", (0, 100))
+        plots.mean_line(told, p, message[..., 0], 3, "sender", (0, 100))
         _level(told, 100 * most["residue"], "guessed from its own digit")
         for sweep in repeats:  # apart: the mean of 0 % and 100 % is no network
             answered = [100 * r[network]["answered"][0] for r in sweep]
-            who.plot(p, answered, "o", color=plots.color(0), alpha=0.5)
-        _level(who, 50, "each answers for its digit")
+            who.plot(
+                p,
+                answered,
+                "o",
+                color=plots.color(4),
+                mec="0.2",
+                mew=0.6,
+                label="one network",
+            )
+        _level(who, 50, "each answers for its digit", 1)
         whole = _percent(repeats, lambda r, n=network: r[n]["accuracy"])
         misled = 100 * np.array(
             [[claims.misled(r, network) for r in s] for s in repeats]
         )
-        _band(right, p, whole, "neither")
-        _band(right, p, misled[..., 0], "answers less", plots.color(2), "^--")
-        _band(right, p, misled[..., 1], "answers more", plots.color(1), "v--")
-        _level(right, 100 * most["misled"], "if it answers all, by chance")
+        plots.mean_line(right, p, whole, 0, "neither is misled", (0, 100))
+        for i, who_is in enumerate(("answers less", "answers more")):
+            plots.mean_line(
+                right,
+                p,
+                misled[..., i],
+                5 - i,
+                f"the one that {who_is} is misled",
+                (0, 100),
+            )
+        right.axhline(
+            100 * most["misled"],
+            color="black",
+            linestyle=":",
+            label="guessing by who answers all and is misled",
+        )
         right.set_ylim(0, 100)
-        told.set_title(name, fontsize=10)
-        told.set_ylabel(f"other's {what} read from states [%]")
-        who.set_ylabel("pairs that module 0 answers [%]")
-        right.set_ylabel("accuracy if misled [%]")
+        told.set_title(f"network {name}", fontsize=10)
         for ax in column:
             _by_p(ax, p)
-    axes[0, 0].legend(fontsize=8)
-    axes[2, 0].legend(
-        fontsize=7,
-        title="told of other pairs:",
-        title_fontsize=7,
-        loc="lower left",
+        for ax in column[:-1]:
+            ax.set_xlabel("")
+    for ax, text in zip(
+        axes[:, 0],
+        (
+            f"other's {what},\nread from states [%]",
+            "pairs that\nmodule 0 answers [%]",
+            "accuracy if a module\nis misled [%]",
+        ),
+        strict=True,
+    ):
+        ax.set_ylabel(text)
+    _explain(
+        fig,
+        repeats,
+        "A module is misled if it is told of other pairs.",
+        _NETWORKS,
     )
-    _explain(fig, repeats)
     return fig
 
 
 def _masks(repeats, title):
     """Draws what masks say: links always on, random modules, other sizes."""
-    fig, (row,) = _panels(1, 3, f"{title}: weight masks")
+    fig, (row,) = _panels(
+        1, 3, f"{title}: specialization by weight masks, and its controls"
+    )
     p = _fractions(repeats)
     kinds = {"mask": "links compete", "open": "links always on"}
     for i, (kind, label) in enumerate(kinds.items()):
@@ -304,40 +358,40 @@ def _masks(repeats, title):
             [claims.specialized({"plain": one}, "mask") for one in sweep]
             for sweep in found
         ]
-        _band(row[0], p, values, label, plots.color(i))
+        plots.mean_line(row[0], p, values, i, label, _SPAN)
         accuracy = [
             [100 * np.mean(one["mask_accuracy"]) for one in sweep]
             for sweep in found
         ]
-        _band(row[1], p, accuracy, label, plots.color(i))
+        plots.mean_line(row[1], p, accuracy, i, label, (0, 100))
     null = [[r["plain"]["permuted"]["mask"] for r in s] for s in repeats]
-    _band(row[0], p, null, "95 % of random modules", "0.5", "s:")
+    plots.mean_line(row[0], p, null, 3, "95 % of random modules", _SPAN)
     row[0].set_ylabel("specialization")
-    row[1].set_ylabel("accuracy of the masked network [%]")
+    row[1].set_ylabel("accuracy of the\nmasked network [%]")
     _by_p(row[0], p)
     _by_p(row[1], p)
-    row[0].legend(fontsize=8)
     if "shares" in repeats[0][0]:
         found = [sweep[0]["shares"] for sweep in repeats]
         q = [one["share"] for one in found[0]]
         own = [[np.trace(one["mask"]) / 2 for one in s] for s in found]
         good = [[np.mean(one["mask_accuracy"]) for one in s] for s in found]
-        _band(row[2], q, own, "its module's share M(n, n)")
-        _band(row[2], q, good, "accuracy", plots.color(1), "s--")
+        plots.mean_line(row[2], q, own, 4, "its module's share M(n, n)", (0, 1))
+        plots.mean_line(row[2], q, good, 5, "accuracy (of 1)", (0, 1))
         row[2].set(xscale="log", xlabel="q, share of weights kept")
         row[2].set_xticks(q, [f"{share:g}" for share in q])
         row[2].minorticks_off()
-        row[2].set_title(f"at p = {p[0]:.2g}", fontsize=10)
-        row[2].legend(fontsize=8)
+        row[2].set_title(f"other sizes, p = {p[0]:.2g}", fontsize=10)
     else:
-        row[2].set_axis_off()
+        row[2].remove()
     _explain(fig, repeats)
     return fig
 
 
 def _links(repeats, title):
     """Draws what becomes of links, and what it gains, by the rule."""
-    fig, (row,) = _panels(1, 3, f"{title}: links of (a)")
+    fig, (row,) = _panels(
+        1, 3, f"{title}: what becomes of links, by the rule that rewires them"
+    )
     sweeps = [[r for r in sweep if "controls" in r] for sweep in repeats]
     p = [r["p"] for r in sweeps[0]]
     rules = {"": "Deep-R", **arms.TITLES}
@@ -346,77 +400,74 @@ def _links(repeats, title):
             [r["controls"][control] if control else r["plain"] for r in sweep]
             for sweep in sweeps
         ]
-        style = {
-            "label": label,
-            "color": plots.color(i),
-            "style": "osv^D"[i] + "-",
-        }
         moved = [[claims.moved(one) for one in s] for s in found]
-        _band(row[0], p, moved, **style)
+        plots.mean_line(row[0], p, moved, i, label, (0, np.inf))
         kept = [[100 * one["original"] for one in s] for s in found]
-        _band(row[1], p, kept, **style)
+        plots.mean_line(row[1], p, kept, i, label, (0, 100))
         if control != "no_rewiring":
             gains = [[100 * claims.gain(r, control) for r in s] for s in sweeps]
-            _band(row[2], p, gains, **style)
-    _level(row[2], 0, "fixed links")
+            plots.mean_line(row[2], p, gains, i, label, (-100, 100))
+    row[2].axhline(0, color="0.45", linewidth=0.8)
     row[0].set_yscale("symlog", linthresh=0.1)
-    row[0].set_ylabel("links that moved in 1,000 steps")
-    row[1].set_ylabel("links that never died [%]")
-    row[2].set_ylabel("accuracy above fixed links [points]")
+    row[0].set_ylabel("links that moved\nin 1,000 steps")
+    row[1].set_ylabel("links that\nnever died [%]")
+    row[2].set_ylabel("accuracy above that with\nfixed links [points]")
     for ax in row:
         _by_p(ax, p)
-    row[0].legend(fontsize=7)
-    _explain(fig, repeats)
+    _explain(fig, repeats, "Links of network (a).")
     return fig
 
 
 def _bits(groups, title):
     """Draws specialization against the bits that a module must send."""
-    fig, axes = _panels(2, 2, f"{title}: against the bits to send")
+    fig, axes = _panels(
+        2, 2, f"{title}: specialization against the bits to send"
+    )
     x = [math.log2(demand) for demand in groups]
     seeds = set.intersection(*(set(repeats) for repeats in groups.values()))
     p = _fractions([*next(iter(groups.values())).values()])
     for i, fraction in enumerate(p):
-        style = {"label": f"p = {fraction:.2g}", "color": plots.color(i)}
+        style = {"number": i, "label": f"p = {fraction:.2g}"}
         for ax, m in zip(axes.flat, claims.MEASURES, strict=False):
             values = [
                 [claims.along(r[seed], m)[i] for r in groups.values()]
                 for seed in sorted(seeds)
             ]
-            _band(ax, x, values, **style)
-            ax.set_ylabel(f"specialization, {claims.TITLES[m]}")
+            plots.mean_line(ax, x, values, bounds=_SPAN, **style)
+            ax.set_ylabel(_MEASURED[m])
         right = [
             [100 * r[seed][i]["plain"]["accuracy"] for r in groups.values()]
             for seed in sorted(seeds)
         ]
-        _band(axes[1, 1], x, right, **style)
+        plots.mean_line(axes[1, 1], x, right, bounds=(0, 100), **style)
     axes[1, 1].set_ylabel("accuracy of (a) [%]")
     for ax in axes.flat:
         ax.set_xlabel("bits to send, log2(m)")
-    axes[0, 1].legend(fontsize=7)
-    _explain(fig, seeds)
+    _explain(fig, seeds, _NETWORKS)
     return fig
 
 
 def _demand(groups, title):
     """Draws specialization and accuracy for several demands."""
-    fig, axes = _panels(2, 2, f"{title}: bits that the modules must exchange")
+    fig, axes = _panels(
+        2, 2, f"{title}: specialization, by the bits that modules must exchange"
+    )
     for i, (demand, by_seed) in enumerate(sorted(groups.items())):
         repeats = [*by_seed.values()]
         p = [record["p"] for record in repeats[0]]
         bits = f"{math.log2(demand):.2g} bit" + "s" * (demand > 2)
         label = f"{bits} (m = {demand})"
-        style = {"label": label, "color": plots.color(i)}
+        style = {"number": i, "label": label}
         for ax, m in zip(axes.flat, claims.MEASURES, strict=False):
-            _band(ax, p, [claims.along(s, m) for s in repeats], **style)
-            ax.set_ylabel(f"specialization, {claims.TITLES[m]}")
+            values = [claims.along(s, m) for s in repeats]
+            plots.mean_line(ax, p, values, bounds=_SPAN, **style)
+            ax.set_ylabel(_MEASURED[m])
         right = [
             [100 * r["plain"]["accuracy"] for r in sweep] for sweep in repeats
         ]
-        _band(axes[1, 1], p, right, **style)
+        plots.mean_line(axes[1, 1], p, right, bounds=(0, 100), **style)
     axes[1, 1].set_ylabel("accuracy of (a) [%]")
     for ax in axes.flat:
         _by_p(ax, p)
-    axes[0, 1].legend(fontsize=7)
-    _explain(fig, repeats)
+    _explain(fig, repeats, _NETWORKS)
     return fig

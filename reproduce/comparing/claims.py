@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modularity_tf import plots, stats
+from modularity_tf import plots
 from modularity_tf.findings import comparison
 from reproduce.comparing import stages
 from reproduce.publishing import claim, titles
@@ -127,12 +127,15 @@ def draw(records):
     for title, repeats in grouped(records, "data").items():
         figures["figA_by_layer"] = plots.values_beside_chance(
             {
-                _caption(title, first, second): [
+                _caption(first, second): [
                     _mean_row(repeats, first, second, layer)
                     for layer in layers(repeats[0])
                 ]
                 for first, second in pairs(repeats[0])
-            }
+            },
+            "of the first's units [%]",
+            f"{title}: units of one finding that another marks, or that lie "
+            "in one cluster",
         )
         names = repeats[0]["class_names"]
         figures["figB_by_class"] = plots.confusion_matrices(
@@ -151,9 +154,9 @@ def draw(records):
     return figures
 
 
-def _caption(title, first, second):
+def _caption(first, second):
     first, second = map(titles.title_of, (first, second))
-    return f"{title}: {first},\n{second}"
+    return f"{first},\n{second}"
 
 
 def _mean_row(repeats, first, second, layer):
@@ -164,6 +167,5 @@ def _mean_row(repeats, first, second, layer):
         "value": value,
         "chance": chance,
         "p": None,
-        "margin": float(stats.mean_half_width(found[:, 0])),
-        "n": len(repeats),
+        "repeats": [float(each) for each in found[:, 0]],
     }

@@ -2,17 +2,16 @@
 
 import numpy as np
 
-from modularity_tf import plots, stats
+from modularity_tf import plots
 from reproduce.elbastawisy2025.claims import (
     CALIBRATION,
     METHODS,
-    QUESTIONS,
     calibration_errors,
     layers,
     ratio,
     subnetwork_accuracy,
 )
-from reproduce.publishing.records import grouped, mean
+from reproduce.publishing.records import grouped
 
 _SHARING = {  # method, question: number of the figure
     ("threshold", "specialize"): "fig01",
@@ -22,6 +21,9 @@ _SHARING = {  # method, question: number of the figure
     ("relative", "specialize"): "fig03",
     ("relative", "reuse"): "fig04",
 }
+_WHO = {"specialize": "two classes", "reuse": "two halves of a class"}
+# Whether by masking, question: what the text says is shared at most, per cent.
+_PAPERS_MOST = {(True, "specialize"): 20, (True, "reuse"): 30}
 _ABLATION = {"mnist": "fig05", "digits": "fig05", "cifar10": "fig06"}
 
 
@@ -71,28 +73,45 @@ def draw(records):
 def _sharing_bars(repeats, method, question, title):
     names = layers(repeats[0], method)
     kinds = {
-        "of the layer": ("of_layer", "expected_of_layer", False),
-        "of the layer, the text's ten": ("of_layer", "expected_of_layer", True),
-        "of the active": ("share", "expected_share", False),
+        "of all neurons of the layer": (
+            "of_layer",
+            "expected_of_layer",
+            False,
+        ),
+        "the same, over ten pairs as in the text": (
+            "of_layer",
+            "expected_of_layer",
+            True,
+        ),
+        "of the active neurons": ("share", "expected_share", False),
     }
+    most = _PAPERS_MOST.get((method != "threshold", question))
+    paper = []
+    if most:
+        text = f"paper: less than {most} % of all neurons of the layer"
+        paper = [(text, 0, most, ())]
 
     def values(key, as_in_text):
-        return 100 * np.nan_to_num(
+        return 100 * np.array(
             [
                 [
                     ratio(r, method, question, key, layer, as_in_text)
                     for layer in names
                 ]
                 for r in repeats
-            ]
+            ],
+            "float64",
         )
 
     return plots.grouped_bars(
         {label: values(key, ten) for label, (key, _, ten) in kinds.items()},
         names,
         "active neurons shared [%]",
-        f"{title}, {METHODS[method]}: {QUESTIONS[question]}",
+        f"{title}, {METHODS[method]}: active neurons that "
+        f"{_WHO[question]} have in common",
         {label: values(key, ten) for label, (_, key, ten) in kinds.items()},
+        bounds=(0, 100),
+        paper=paper,
     )
 
 
@@ -113,7 +132,8 @@ def _active_bars(repeats, title):
         },
         names,
         "active neurons [%]",
-        title,
+        f"{title}: how many neurons a class uses, by method",
+        bounds=(0, 100),
     )
 
 
@@ -128,7 +148,8 @@ def _subnetwork_bars(repeats, title):
         groups,
         repeats[0]["class_names"],
         "recognized by the subnetwork [%]",
-        title,
+        f"{title}: what the neurons of one class classify alone",
+        bounds=(0, 100),
     )
 
 
@@ -150,7 +171,8 @@ def _calibration_bars(repeats, title):
         groups,
         ["network", *(f"subnetworks, {METHODS[m]}" for m in methods)],
         "expected calibration error [%]",
-        title,
+        f"{title}: is the confidence right, before and after calibration?",
+        bounds=(0, 100),
     )
 
 
@@ -174,7 +196,8 @@ def _ablation_matrices(repeats, method, title, scale):
     return plots.confusion_matrices(
         matrices,
         names,
-        f"{title}, {METHODS[method]}: change of the confusion matrix",
+        f"{title}, {METHODS[method]}: what is predicted instead, without the "
+        "neurons of a class",
         difference=True,
         unit=unit,
         repeats=len(repeats),
@@ -183,7 +206,12 @@ def _ablation_matrices(repeats, method, title, scale):
 
 def _sweep(repeats, title):
     """Draws sharing by masking against the upper threshold, for each tau."""
-    fig = plots.new_figure(11.0, 4.0, f"{title}: masking")
+    fig = plots.new_figure(
+        plots.WIDTH,
+        4.6,
+        f"{title}, masking: neurons shared by two classes, and by two halves "
+        "of one",
+    )
     axes = fig.subplots(1, 2)
     taus = sorted({point["tau"] for point in repeats[0]["sweep"]})
     for ax, key, of in zip(
@@ -195,29 +223,26 @@ def _sweep(repeats, title):
                 for r in repeats
             ]
             x = [point["t_high"] for point in points[0]]
-            for kind, name, style in (
-                ("different", "classes", "o-"),
-                ("same", "halves", "s--"),
+            for half, (kind, name) in enumerate(
+                (("different", "classes"), ("same", "halves"))
             ):
                 values = 100 * np.array(
                     [[p[f"{kind}_{key}"] for p in own] for own in points],
                     "float64",
                 )
-                ax.errorbar(
+                plots.mean_line(
+                    ax,
                     x,
-                    mean(values, 0),
-                    stats.mean_half_width(values),
-                    fmt=style,
-                    color=plots.color(i),
-                    label=f"{name}, tau = {tau}",
-                    markersize=4,
-                    capsize=2,
+                    values,
+                    i,
+                    f"{name}, tau = {tau}",
+                    (0, 100),
+                    linestyle=("-", "--")[half],
+                    markerfacecolor=None if half else "white",
                 )
         ax.set_xscale("log")
         ax.grid(alpha=0.3)
         ax.set(xlabel="t_high", ylabel=f"shared, of {of} [%]")
-    axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    plots.explain(
-        fig, f"Mean of n = {len(repeats)} repeats, with its 95 % interval."
-    )
+    plots.add_key(fig)
+    plots.explain(fig, plots.in_words([len(repeats)]))
     return fig

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from modularity_tf import plots
 from reproduce.lange2022.figure_style import (
     COLORS,
     KIND_NAMES,
     color_range,
-    new_figure,
     symbol,
 )
 from reproduce.lange2022.summaries import (
@@ -24,16 +24,28 @@ from reproduce.publishing.records import mean
 def draw_agreement(records):
     """Draws figure 4: agreement of the measures, and what training adds."""
     networks = clustered(records["networks"])
-    fig = new_figure(11.0, 5.4, records["data"])
-    left, right = fig.subplots(1, 2)
+    fig = plots.new_figure(
+        plots.WIDTH,
+        5.6,
+        f"{records['data']}: do two measures find the same clusters?",
+    )
     if not networks:
         return fig
+    left, right = fig.subplots(1, 2)
     after, before = map(_mean_agreement, (networks, records["untrained"]))
     change = after - before
     limit = max(np.abs(change).max(), 1e-3)
-    _draw_matrix(left, after, "a) agreement of clusters", color_range(0, 1))
+    _draw_matrix(left, after, "(a) agreement of clusters", color_range(0, 1))
     _draw_matrix(
-        right, change, "b) minus untrained", color_range(-limit, limit, "PiYG")
+        right,
+        change,
+        "(b) minus that of untrained ones",
+        color_range(-limit, limit, plots.DIVERGING),
+    )
+    plots.explain(
+        fig,
+        "Black lines part upstream measures from downstream ones. Means over "
+        f"layers and n = {len(networks)} networks.",
     )
     return fig
 
@@ -42,7 +54,11 @@ def draw_agreement_by_strength(records):
     """Draws figure S5: figure 4 for each kind and strength."""
     settings = records["settings"]
     columns = max(sum(own == kind for own, _ in settings) for kind in KINDS)
-    fig = new_figure(2.2 + 1.1 * columns, 8.0, records["data"])
+    fig = plots.new_figure(
+        plots.WIDTH,
+        7.0,
+        f"{records['data']}: agreement of the measures, by kind and strength",
+    )
     axes = fig.subplots(6, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
@@ -73,7 +89,7 @@ def draw_agreement_by_strength(records):
 def _draw_matrix(ax, matrix, title, colors):
     """Draws a matrix of measures, numbers in its cells."""
     drawn = ax.imshow(matrix, **colors)
-    ax.set_title(title)
+    ax.set_title(title, fontsize=10)
     names = [symbol(MEASURES[m]) for m in BOTH]
     ax.set_xticks(range(len(names)), names, rotation=60)
     ax.set_yticks(range(len(names)), names)
@@ -93,7 +109,7 @@ def _draw_matrix(ax, matrix, title, colors):
             color="white" if dark else "black",
         )
     _draw_quadrants(ax)
-    ax.figure.colorbar(drawn, ax=ax, shrink=0.8)
+    ax.figure.colorbar(drawn, ax=ax, location="bottom", aspect=30)
 
 
 def _draw_pair(axes, networks, before):
@@ -116,7 +132,9 @@ def _draw_pair(axes, networks, before):
     after = _mean_agreement(networks)
     drawn = [
         axes[0].imshow(after, **color_range(0, 1)),
-        axes[1].imshow(after - before, **color_range(-0.5, 0.5, "PiYG")),
+        axes[1].imshow(
+            after - before, **color_range(-0.5, 0.5, plots.DIVERGING)
+        ),
     ]
     for ax in axes:
         _draw_quadrants(ax)

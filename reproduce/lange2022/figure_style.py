@@ -1,18 +1,20 @@
 """How the figures of unit_clustering look: colours, symbols, axes."""
 
-from matplotlib import colors, figure
+from matplotlib import colors
 
-# The scheme of figure 2: blue to green is upstream, red to orange downstream;
-# blue and red are moments, green and orange gradients; pale is normalised.
+from modularity_tf import plots
+
+# A measure and the same normalised have one colour; in figures that show both
+# the markers of the normalised one are empty.
 COLORS = {
-    "covariance": "#1f4fa3",
-    "normalized_covariance": "#86aee6",
-    "input_sensitivity": "#0a7d5e",
-    "normalized_input_sensitivity": "#74cbb0",
-    "output_sensitivity": "#c06000",
-    "normalized_output_sensitivity": "#f3b061",
-    "loss_hessian": "#a3123a",
-    "normalized_loss_hessian": "#e88aa4",
+    f"{prefix}{measure}": plots.color(number)
+    for number, measure in (
+        (0, "covariance"),
+        (5, "input_sensitivity"),
+        (2, "output_sensitivity"),
+        (3, "loss_hessian"),
+    )
+    for prefix in ("", "normalized_")
 }
 KIND_NAMES = {"l2": "L2", "l1": "L1", "dropout": "dropout"}
 _SHORT = {
@@ -31,12 +33,16 @@ def symbol(measure):
     return rf"${base}^{{\text{{{short}}}}}$"
 
 
-def new_figure(width, height, title):
-    """Returns an empty figure, in inches."""
-    fig = figure.Figure((width, height))
-    fig.set_layout_engine("constrained")
-    fig.suptitle(title)
-    return fig
+def point_style(measure):
+    """Returns how points of a measure look, for `Axes.plot`."""
+    order = list(_SHORT).index(measure.removeprefix("normalized_"))
+    is_normalised = measure.startswith("normalized_")
+    return {
+        "color": COLORS[measure],
+        "marker": "os^D"[order],
+        "markerfacecolor": "white" if is_normalised else COLORS[measure],
+        "linestyle": "",
+    }
 
 
 def color_range(low, high, cmap="viridis"):

@@ -8,7 +8,7 @@ from reproduce.lange2022 import agreement_figures, analysis
 from reproduce.lange2022.figure_style import (
     COLORS,
     KIND_NAMES,
-    new_figure,
+    point_style,
     symbol,
 )
 from reproduce.lange2022.summaries import (
@@ -27,6 +27,7 @@ _PANELS = tuple(  # 2 rows, not normalised and normalised
     tuple(m for m in MEASURES if m.startswith("normalized") == normalised)
     for normalised in (False, True)
 )
+_PAPERS_CLUSTERS = 2, 6
 _SCORES = {
     "accuracy": "test accuracy",
     "loss": "test cross-entropy",
@@ -43,9 +44,16 @@ def draw(records):
         "fig04_agreement": agreement_figures.draw_agreement(records),
         "figS1_scores": _scores(records),
         "figS2_searches": _searches(records),
-        "figS3_modularity_by_layer": _by_layer(records, "q", "Q", (3,)),
+        "figS3_modularity_by_layer": _by_layer(
+            records, "q", "Q", (3,), "modularity Q of each layer"
+        ),
         "figS4_clusters_by_layer": _by_layer(
-            records, "clusters", "clusters", (3, 2, 1)
+            records,
+            "clusters",
+            "clusters",
+            (3, 2, 1),
+            "number of clusters in each layer",
+            _PAPERS_CLUSTERS,
         ),
         "figS5_agreement_by_strength": (
             agreement_figures.draw_agreement_by_strength(records)
@@ -56,15 +64,19 @@ def draw(records):
 def _modularity(records):
     """Draws figure 3: example matrices, and Q against regularisation."""
     examples = records["examples"]
-    fig = new_figure(11.0, 8.6 if examples else 5.6, records["data"])
+    fig = plots.new_figure(
+        plots.WIDTH,
+        7.6 if examples else 5.2,
+        f"{records['data']}: modularity Q of the clusters, by measure and "
+        "regularisation",
+    )
     if examples:
         top, bottom = fig.subfigures(2, 1, height_ratios=(1, 2))
-        for ax, one in zip(
-            np.ravel(top.subplots(1, 4)), examples, strict=False
-        ):
+        panels = np.ravel(top.subplots(1, 4))
+        for ax, one in zip(panels, examples, strict=False):
             _draw_example(ax, one)
-        for ax in top.axes[len(examples) :]:
-            ax.set_axis_off()
+        for ax in panels[len(examples) :]:
+            ax.remove()
     else:
         bottom = fig.subfigures(1, 1)
     axes = bottom.subplots(2, 4, sharex=True, sharey="row")
@@ -84,8 +96,7 @@ def _draw_example(ax, example):
     plots.clustered_similarity(
         matrix,
         np.repeat(np.arange(len(sizes)), sizes),
-        f"dropout {example['strength']:g}, first layer\n"
-        f"{name}, Q = {example['q']:.3f}",
+        f"dropout {example['strength']:g}\n{name}, Q = {example['q']:.3f}",
         ax=ax,
     )
     ax.title.set_linespacing(1.5)
@@ -164,16 +175,21 @@ def _kind_legend(fig, bands):
     )
     fig.legend(
         handles=[*handles, band],
-        loc="outside lower center",
+        loc="outside lower left",
         ncols=4,
         frameon=False,
+        fontsize=9,
+        alignment="left",
+        title="Means over seeds and layers; bars are standard errors, as in "
+        "the paper.",
+        title_fontsize=9,
     )
 
 
-def _by_layer(records, key, ylabel, bands):
+def _by_layer(records, key, ylabel, bands, title, paper=None):
     """Draws figures S3 and S4: as figure 3, the second layer on grey."""
-    fig = new_figure(
-        11.0, 10.0, f"{records['data']}: first layer, second layer (grey)"
+    fig = plots.new_figure(
+        plots.WIDTH, 9.0, f"{records['data']}: {title}; second layer on grey"
     )
     axes = fig.subplots(4, 4, sharex=True, sharey="row")
     for layer in (0, 1):
@@ -181,14 +197,26 @@ def _by_layer(records, key, ylabel, bands):
         _against_strength(own, records, key, [layer], bands)
         for ax in own.flat if layer else ():
             ax.set_facecolor("0.93")
+        for ax in own.flat if paper else ():
+            for end in paper:
+                ax.axhline(end, color="black", linestyle=":", linewidth=1)
     _label(axes, ylabel)
     _kind_legend(fig, bands)
+    if paper:
+        low, high = paper
+        text = f"Dotted lines: the paper has on the order of {low} to {high}."
+        told = fig.legends[0].get_title().get_text()
+        fig.legends[0].set_title(f"{told} {text}", {"size": 9})
     return fig
 
 
 def _scores(records):
     """Draws figure S1: scores and weights against regularisation."""
-    fig = new_figure(10.0, 11.0, records["data"])
+    fig = plots.new_figure(
+        plots.WIDTH,
+        9.5,
+        f"{records['data']}: scores and weights against regularisation",
+    )
     axes = fig.subplots(len(_SCORES), 3, sharex="col", sharey="row")
     for row, (key, name) in zip(axes, _SCORES.items(), strict=True):
         before = np.mean([r[key] for r in records["untrained"]])
@@ -212,7 +240,7 @@ def _scores(records):
                 ax.set_xscale("log")
             if key == "accuracy":
                 least = records["min_accuracy"]
-                ax.axhline(least, color=plots.color(2), lw=0.8, linestyle=":")
+                ax.axhline(least, color=plots.color(2), lw=1.5, linestyle=":")
                 ax.set_title(KIND_NAMES[kind])
             ax.grid(alpha=0.3)
         row[0].set_ylabel(name)
@@ -228,38 +256,42 @@ def _scores(records):
             [],
             [],
             color=plots.color(2),
-            lw=0.8,
+            lw=1.5,
             ls=":",
             label="dropped below",
         ),
     ]
     fig.legend(
-        handles=handles, loc="outside lower center", ncols=4, frameon=False
+        handles=handles,
+        loc="outside lower left",
+        ncols=4,
+        frameon=False,
+        fontsize=9,
     )
     return fig
 
 
 def _searches(records):
     """Draws figure S2: Q of both steps against Q of one step alone."""
-    fig = new_figure(10.5, 5.0, records["data"])
+    fig = plots.new_figure(
+        plots.WIDTH,
+        4.8,
+        f"{records['data']}: Q of the whole search against Q of one step alone",
+    )
+    axes = fig.subplots(1, 2)
     for ax, points, name in zip(
-        fig.subplots(1, 2),
+        axes,
         searches(records["networks"]),
         ("spectral start alone", "Monte Carlo from one cluster"),
         strict=True,
     ):
         for m, measure in enumerate(MEASURES):
             own = points[points[:, 0] == m]
-            ax.plot(
-                *own[:, 1:].T,
-                ".",
-                ms=4,
-                alpha=0.6,
-                color=COLORS[measure],
-                label=symbol(measure),
-            )
+            style = {**point_style(measure), "ms": 4, "alpha": 0.7}
+            ax.plot(*own[:, 1:].T, label=symbol(measure), **style)
         ax.axline((0.1, 0.1), slope=1, color="0.4", linewidth=0.8)
         ax.set(xlabel=f"Q, {name}", ylabel="Q, both steps")
         ax.grid(alpha=0.3)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    plots.add_key(fig)
+    plots.explain(fig, "One point for each layer of each network.")
     return fig

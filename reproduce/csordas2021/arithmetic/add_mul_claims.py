@@ -160,14 +160,27 @@ def draw(records):
     }
     figures = common.sharing_figure(records, TASKS, title, "fig01")
     figures |= common.accuracy_figure(records, TASKS, title, "fig10")
+    kept = {
+        task: np.array(
+            [[*r["kept"][task], sum(r["kept"][task])] for r in records]
+        )
+        for task in TASKS
+    }
+    of_text = 3.8 * kept["add"][:, -1].mean()
     figures["fig11_weights_kept"] = plots.grouped_bars(
-        {
-            titles.title_of(task): np.array([r["kept"][task] for r in records])
-            for task in TASKS
-        },
-        layers,
+        {titles.title_of(task): values for task, values in kept.items()},
+        [*layers, "total"],
         "weights kept",
-        title,
+        f"{title}: weights that each mask keeps",
+        bounds=(0, np.inf),
+        paper=[
+            (
+                "paper: multiplication has 3.8 times those of addition",
+                of_text,
+                of_text,
+                ["total"],
+            )
+        ],
     )
     figures["fig12_performed_operation"] = plots.confusion_matrices(
         {
@@ -175,7 +188,7 @@ def draw(records):
             for mask, matrix in mean.items()
         },
         [titles.title_of(task) for task in TASKS],
-        title,
+        f"{title}: what is computed under each mask",
         predicted_names=[titles.title_of(task) for task in PERFORMED],
         kind="operation",
         repeats=len(records),

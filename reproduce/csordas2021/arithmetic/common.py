@@ -154,9 +154,10 @@ def sharing_figure(records, tasks, title, name):
         groups,
         [*records[0]["layers"], "total"],
         "weights shared [%]",
-        title,
+        f"{title}: weights that the other task's mask has, too",
         chance,
         ceiling,
+        bounds=(0, 100),
     )
     return {**figures, f"{name}_sharing": fig}
 
@@ -175,5 +176,20 @@ def accuracy_figure(records, tasks, title, name):
         for task in tasks
     }
     labels = ["no mask", *map(titles.title_of, shown)]
-    fig = plots.grouped_bars(groups, labels, "accuracy [%]", title)
+    kept = 95 * np.mean([list(r["dense"].values()) for r in records])
+    fig = plots.grouped_bars(
+        groups,
+        labels,
+        "accuracy [%]",
+        f"{title}: what each mask does",
+        bounds=(0, 100),
+        paper=[
+            (
+                "paper: the mask of all tasks keeps over 95 % of the accuracy",
+                kept,
+                kept,
+                [titles.title_of(FULL)],
+            )
+        ],
+    )
     return {f"{name}_accuracy": fig}

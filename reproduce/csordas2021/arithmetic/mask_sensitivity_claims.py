@@ -103,7 +103,8 @@ def draw(records):
     """Returns figures 7, 8 and 9, drawn from the records alone."""
     figures = {
         "fig07_keep_probabilities": plots.keep_probabilities(
-            records[0]["shown_histograms"], "expected values of the masks"
+            records[0]["shown_histograms"],
+            "how sure the masks are: keep probabilities of their weights",
         )
     }
     for letter, network in zip("ab", records[0]["beta_networks"]):
@@ -126,9 +127,11 @@ def draw(records):
         shared,
         names,
         "weights shared [%]",
-        "the mask of addition",
+        "weights of addition that multiplication needs, too, by the size of "
+        "the network",
         expected,
         ceiling,
+        bounds=(0, 100),
     )
     return figures
 

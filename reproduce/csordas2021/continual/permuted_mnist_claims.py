@@ -12,6 +12,7 @@ from reproduce.publishing import claim
 from reproduce.publishing.records import grouped
 
 NUMBERS = {2.0: "fig03", 0.0: "fig15a", -1.0: "fig15b"}
+_LAST_TASK = ("paper: the last task shares less than half", 0, 50, ["total"])
 _RANDOM = "random masks of the same sizes"
 
 
@@ -146,6 +147,16 @@ def _claims_of_start(logit, repeats, plain):
     return found
 
 
+def start_in_words(logit):
+    """Returns how masks start that free logits of this value give."""
+    if logit == OLD_LOGIT:
+        return "masks start without a preference for used or for free weights"
+    return (
+        "masks start with a preference for used weights "
+        f"(logits of {OLD_LOGIT:g}, those of free ones {logit:g})"
+    )
+
+
 def draw(records):
     """Returns figures 3 and 15, drawn from the records alone."""
     figures = {}
@@ -167,7 +178,10 @@ def draw(records):
             groups,
             labels,
             "weights shared [%]",
-            f"permuted {repeats[0]['data']}, free logits start at {logit:g}",
+            f"permuted {repeats[0]['data']}: weights of a task that earlier "
+            f"tasks use, too\n{start_in_words(logit)}",
             chance,
+            bounds=(0, 100),
+            paper=[] if logit == OLD_LOGIT else [_LAST_TASK],
         )
     return figures

@@ -237,6 +237,22 @@ def _claims_of_network(name, repeats):
     return found
 
 
+def _papers_drops(records):
+    """Returns what the paper says of the drop, as `grouped_bars` takes it."""
+    if not _is_papers(records):
+        return []
+    kinds = {kind_of(r["network"]) for r in records}
+    low, high = (100 * DROPS["cnn"][key] for key in ("at_least", "at_most"))
+    return [
+        (text, *ends, ())
+        for kind, text, ends in (
+            ("cnn", "paper, CNN with dropout: 40 to 60 %", (low, high)),
+            ("resnet", "paper, ResNet-110: almost 100 %", (100, 100)),
+        )
+        if kind in kinds
+    ]
+
+
 def draw(records):
     """Returns figures 6, 18, 19, 20 and 21, drawn from the records alone."""
     title = records[0]["data"]
@@ -255,7 +271,10 @@ def draw(records):
             },
             tasks,
             "relative drop of the class [%]",
-            f"{title}: a class without its exclusive weights",
+            f"{title}: what a class loses without the weights that it alone "
+            "needs",
+            bounds=(-np.inf, 100),
+            paper=_papers_drops(records),
         ),
         "fig06b_other_classes": plots.grouped_bars(
             {
@@ -265,7 +284,7 @@ def draw(records):
             },
             tasks,
             "largest other drop [% of the class's]",
-            f"{title}: what the other classes lose",
+            f"{title}: what the class loses most that is not left out",
         ),
     }
     for name, repeats in by_network.items():
@@ -279,6 +298,22 @@ def draw(records):
             task: np.mean([r["masks"][task]["confusion"] for r in repeats], 0)
             for task in (CONTROL, *tasks)
         }
+        figures[f"lost_classes_{name}"] = plots.confusion_matrices(
+            {
+                "": [
+                    np.diag(mean[task]) - np.diag(mean[CONTROL])
+                    for task in tasks
+                ]
+            },
+            tasks,
+            f"{of_network}: accuracy lost without the weights that one class "
+            "alone needs",
+            difference=True,
+            predicted_names=names,
+            unit="points",
+            axis_names=("weights removed: those of", "accuracy on"),
+            repeats=len(repeats),
+        )
         figures[f"fig18_confusion_control_{name}"] = plots.confusion_matrices(
             {"mask trained on all classes": mean[CONTROL]},
             names,
@@ -288,9 +323,13 @@ def draw(records):
         number = NUMBERS[kind_of(name)]
         figures[f"fig{number}_confusion_difference_{name}"] = (
             plots.confusion_matrices(
-                {f"without {t}": mean[t] - mean[CONTROL] for t in tasks},
+                {
+                    f"without the weights of {t}": mean[t] - mean[CONTROL]
+                    for t in tasks
+                },
                 names,
-                f"{of_network}: change against the control mask",
+                f"{of_network}: what is predicted instead, against the mask of "
+                "all classes",
                 difference=True,
                 repeats=len(repeats),
             )

@@ -103,6 +103,9 @@ def draw(records):
         }
 
     parts = [*grouped(records, "data")]
+    low, high = (100 * PAPERS_IOU[key] for key in ("at_least", "at_most"))
+    text = f"paper, two classes: {PAPERS_IOU['paper']}"
+    is_papers = parts[0].startswith("CIFAR-10")
     if len(by_network) == 1:  # said once, above all bars
         parts += [titles.title_of(name) for name in by_network]
         labels = [layer for _, layer in places]
@@ -113,7 +116,9 @@ def draw(records):
             percent("jaccard"),
             labels,
             "intersection over union [%]",
-            "; ".join(parts) + "\ntwo masks of one task from two seeds",
+            "; ".join(parts) + ": how alike two masks of one task are",
             percent("expected_jaccard"),
+            bounds=(0, 100),
+            paper=[(text, low, high, [ALL_LAYERS])] if is_papers else [],
         )
     }

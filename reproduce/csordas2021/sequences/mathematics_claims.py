@@ -7,7 +7,6 @@ for each module and seed.
 import textwrap
 
 import numpy as np
-from matplotlib import figure
 
 from modularity_tf import plots
 from reproduce.csordas2021.sequences import losses
@@ -156,6 +155,7 @@ def draw(records):
             [titles.title_of(module) for module in shown],
             "accuracy on hard questions [%]",
             "Mathematics: what the mask of easy questions keeps",
+            bounds=(0, 100),
         ),
         "fig17_examples": _table(by_module),
     }
@@ -172,7 +172,9 @@ def draw(records):
             groups,
             LEVELS,
             "accuracy [%]",
-            f"Mathematics, {titles.title_of(module)}",
+            f"Mathematics, {titles.title_of(module)}: questions of each level, "
+            "by mask",
+            bounds=(0, 100),
         )
         searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
         if searches:
@@ -191,20 +193,22 @@ def _table(by_module):
             example = next(
                 e for e in repeats[0]["examples"] if e["level"] == level
             )
-            question = textwrap.fill(example["question"], 60)
-            rows.append([module, *{**example, "question": question}.values()])
+            narrow = [textwrap.fill(str(x), 17) for x in example.values()]
+            narrow[1] = textwrap.fill(example["question"], 36)
+            rows.append([module, *narrow])
     names = "module", "level", "question", "answer", "no mask", "mask of easy"
-    lines = [1, *(row[2].count("\n") + 1 for row in rows)]
-    inches = 0.3 * sum(lines)
-    fig = figure.Figure((14.0, 0.6 + inches))
-    fig.set_layout_engine("constrained")
-    fig.suptitle("Mathematics: questions, answers, and what is answered")
+    lines = [1, *(max(cell.count("\n") for cell in row) + 1 for row in rows)]
+    fig = plots.new_figure(
+        plots.WIDTH,
+        0.6 + 0.22 * sum(lines),
+        "Mathematics: questions, answers, and what is answered",
+    )
     ax = fig.subplots()
     ax.set_axis_off()
     table = ax.table(
         rows,
         colLabels=names,
-        colWidths=(0.09, 0.06, 0.34, 0.17, 0.17, 0.17),
+        colWidths=(0.1, 0.08, 0.34, 0.16, 0.16, 0.16),
         bbox=(0, 0, 1, 1),
         cellLoc="left",
     )

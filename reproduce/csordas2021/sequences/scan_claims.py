@@ -15,6 +15,7 @@ from reproduce.publishing import claim, titles
 from reproduce.publishing.records import grouped
 
 JUMP = "addprim_jump"
+_JUMP = ("paper, add jump: almost half", 40, 50, ["I_JUMP"])
 _MASKS = ("mask of all", "mask of the split")
 
 
@@ -195,15 +196,19 @@ def draw(records):
             for kind in kinds
             for name in names
         }
-        return plots.grouped_bars(groups, labels, "test accuracy [%]", title)
+        return plots.grouped_bars(
+            groups, labels, "test accuracy [%]", title, bounds=(0, 100)
+        )
 
     figures = {
         "fig04a_splits": bars(
-            ("mask of all", "mask of the split"), "SCAN: what masks keep"
+            ("mask of all", "mask of the split"),
+            "SCAN: test commands of a split that each mask gets right",
         ),
         "fig16_alone": bars(
             ("trained on the split", "mask of the split"),
-            "SCAN: trained on a split, or masked for it",
+            "SCAN: test commands of a split that a network gets right, "
+            "trained on the split or masked for it",
         ),
     }
     for name, repeats in by_network.items():
@@ -220,14 +225,16 @@ def draw(records):
             )
         figures[f"fig04b_removed_{name}"] = plots.grouped_bars(
             {
-                "simple, again" if task == SIMPLE + AGAIN else title_of(task): (
+                "all, again" if task == SIMPLE + AGAIN else title_of(task): (
                     100 * np.array([r["removed"][task] for r in repeats])
                 )
                 for task in repeats[0]["removed"]
             },
             TOKENS,
             "output weights removed [%]",
-            f"SCAN, {titles.title_of(name)}: "
-            "what other masks lack of the mask of simple",
+            f"SCAN, {titles.title_of(name)}: output weights of the mask of all "
+            "commands that other masks lack",
+            bounds=(-100, 100),
+            paper=[_JUMP] if name == "lstm" and JUMP in splits else [],
         )
     return figures

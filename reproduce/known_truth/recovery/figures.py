@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modularity_tf import plots, stats
+from modularity_tf import plots
 from reproduce.known_truth.recovery import cases
 from reproduce.publishing.records import grouped, mean
 
@@ -132,8 +132,10 @@ def _of_methods(networks):
     counts = sorted({len(records) for records in networks.values()})
     n = " or ".join(map(str, counts))
     for name, fig in figures.items():
-        bands = "; shaded: 95 % intervals" if name == "figD_curves" else ""
-        plots.explain(fig, f"Means over n = {n} networks of each case{bands}.")
+        text = f"Means over n = {n} networks of each case."
+        if name == "figD_curves":
+            text = plots.in_words(counts)
+        plots.explain(fig, text)
     return figures
 
 
@@ -222,7 +224,9 @@ def _drawings(networks):
         inputs = np.argsort(~needed.any(axis=1), kind="stable")
         panels[cases.TITLES[case]] = [first[inputs][:, units], second[units]]
     return plots.fates_of_weights(
-        panels, "Weights that the first output needs, and the learned mask"
+        panels,
+        "Weights that the first output (on the left) needs, and what the "
+        "learned mask says of them",
     )
 
 
@@ -235,10 +239,7 @@ def _controls(controls):
                 {
                     "layer": name,
                     "value": mean(_answers(records, m)),
-                    "margin": float(
-                        stats.mean_half_width(_answers(records, m))
-                    ),
-                    "n": len(records),
+                    "repeats": [float(x) for x in _answers(records, m)],
                     "chance": mean(
                         [r["answers"][m]["chance"] for r in records]
                     ),
@@ -248,7 +249,8 @@ def _controls(controls):
             ]
             for case, records in controls.items()
         },
-        "units shared, or modularity Q [%]",
+        "units shared, or Q [%]",
+        "What methods say of units that are parts, and of units that are not",
     )
 
 

@@ -10,14 +10,22 @@ from reproduce.known_truth.verdicts import claims, sets, stages
 def draw(records_of_seeds: claims.Records) -> dict[str, figure.Figure]:
     """Returns the figure, drawn from the records alone."""
     sources = claims.sources(records_of_seeds)
-    fig = plots.new_figure(3.0 * len(sources), 4.0)
-    axes = fig.subplots(1, len(sources), squeeze=False, sharey=True)[0]
-    colors = {
-        "separate true": plots.PALETTE[0],
-        "shared true": plots.PALETTE[9],
-        "undetermined false": "lightgray",
-        "separate false": plots.PALETTE[6],
-        "shared false": plots.PALETTE[2],
+    columns = min(len(sources), 3)
+    rows = -(-len(sources) // columns)
+    fig = plots.new_figure(
+        plots.WIDTH,
+        1.4 + 2.9 * rows,
+        "Verdicts on pairs of sets, by what the sets have in common in truth",
+    )
+    axes = fig.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for ax in axes[len(sources) :]:
+        ax.remove()
+    styles = {
+        "separate true": ("separate, which is true", plots.bar_style(0)),
+        "shared true": ("shared, which is true", plots.bar_style(4)),
+        "undetermined false": ("undetermined", {"color": "0.85"}),
+        "separate false": ("separate, which is false", plots.bar_style(2)),
+        "shared false": ("shared, which is false", plots.bar_style(3)),
     }
     for ax, (name, get) in zip(axes, sources.items()):
         total = claims.summed([get(record) for record in records_of_seeds])
@@ -26,7 +34,7 @@ def draw(records_of_seeds: claims.Records) -> dict[str, figure.Figure]:
         shares.sort(key=known.index)
         of_share = {s: sum(c.get(s, 0) for c in total.values()) for s in shares}
         bottom = np.zeros(len(shares))
-        for key, color in colors.items():
+        for key, (label, style) in styles.items():
             heights = [
                 100 * total.get(key, {}).get(share, 0) / of_share[share]
                 for share in shares
@@ -35,16 +43,14 @@ def draw(records_of_seeds: claims.Records) -> dict[str, figure.Figure]:
                 range(len(shares)),
                 heights,
                 bottom=bottom,
-                color=color,
-                label=key,
+                label=label,
+                **style,
             )
             bottom += heights
         ax.set_xticks(range(len(shares)), shares, rotation=40, ha="right")
-        ax.set_title(name, fontsize=9)
+        ax.set_title(name, fontsize=10)
         ax.set_xlabel("in common")
-    axes[0].set_ylabel("verdicts [%]")
-    axes[0].legend(
-        [key.replace("undetermined false", "undetermined") for key in colors],
-        fontsize=7,
-    )
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel("verdicts [%]")
+    plots.add_key(fig)
     return {"figA_verdicts": fig}

@@ -85,12 +85,14 @@ class FiguresTest(tf.test.TestCase):
 
     def test_a_title_tells_the_arm_and_a_line_the_number_of_repeats(self):
         for records, arm, repeats in (
-            (sweep(arm="table1"), "digits, Table 1:", "n = 1 repeats."),
-            (sweep() + sweep(seed=1), "digits:", "n = 2 repeats; shaded"),
+            (sweep(arm="table1"), "digits, Table 1:", "(n = 1)."),
+            (sweep() + sweep(seed=1), "digits:", "n = 2 repeats; the dots"),
         ):
             drawn = figures.draw(records)["fig02_specialization"]
             self.assertStartsWith(drawn.get_suptitle(), arm)
-            self.assertIn(repeats, drawn.get_supxlabel())
+            below = drawn.legends[0].get_title().get_text()
+            self.assertIn(repeats, below)
+            self.assertIn("(b): that with one", " ".join(below.split()))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,19 @@
 from absl.testing import absltest, parameterized
-from matplotlib import colors
 
 from reproduce.lange2022 import figure_style
 
 
 class ColorsTest(parameterized.TestCase):
-    def test_a_hue_a_measure_and_pale_where_normalised(self):
-        pairs = [
-            (color, figure_style.COLORS[f"normalized_{measure}"])
-            for measure, color in figure_style.COLORS.items()
-            if not measure.startswith("normalized")
-        ]
-        self.assertLen(pairs, 4)
-        for dark, pale in pairs:
-            a, b = (colors.rgb_to_hsv(colors.to_rgb(c)) for c in (dark, pale))
-            self.assertLess(abs(a[0] - b[0]), 0.05)
-            self.assertGreater(b[2], a[2])
+    def test_a_measure_has_one_colour_and_empty_markers_where_normalised(self):
+        styles = {m: figure_style.point_style(m) for m in figure_style.COLORS}
+        self.assertLen(set(figure_style.COLORS.values()), 4)
+        self.assertLen({style["marker"] for style in styles.values()}, 4)
+        for measure, style in styles.items():
+            is_normalised = measure.startswith("normalized_")
+            self.assertEqual(style["markerfacecolor"] == "white", is_normalised)
+            same = styles[measure.removeprefix("normalized_")]
+            for name in ("color", "marker"):
+                self.assertEqual(style[name], same[name])
 
 
 class SymbolTest(parameterized.TestCase):
