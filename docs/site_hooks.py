@@ -1,11 +1,11 @@
 """What the site has beside the pages of docs/, for MkDocs and Griffe.
 
-MkDocs calls `on_files` and `on_page_markdown` before it builds the site.
-Griffe reads the docstrings without importing the library, and loads
-`Examples`. No other code imports this file.
+MkDocs calls `on_files`, `on_page_markdown`, `on_page_content` and
+`on_post_page` while it builds the site. Griffe reads the docstrings without
+importing the library, and loads `Examples`. No other code imports this file.
 """
 
-import json
+import logging
 import pathlib
 import re
 
@@ -13,29 +13,54 @@ import griffe
 from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).parents[1]
-# The pages of the reference: each a module or a room of modules.
-REFERENCE = {
-    "masking": "Which weights does a task need?",
-    "neurons": "Which neurons does a class use?",
-    "units": "Which units act alike?",
-    "structure": "Does structure force function?",
-    "layers": "Layers",
-    "soundness": "Is a finding sound?",
-    "comparing": "Do findings mark the same units?",
-    "findings": "Findings",
-    "network": "Networks taken apart",
-    "plots": "Plots",
+LIBRARY = "modularity_tf"
+MAX_BYTES = 150_000  # of a page of the reference
+# The pages of public names, in the order in which a reader meets these.
+PUBLIC = {
+    "ask": (
+        "Ask a question",
+        ("find_weights", "find_neurons", "find_units", "NoMaskError"),
+    ),
+    "masks": ("Masks: sets of weights", ("WeightMask", "MaskPath")),
+    "selections": ("Selections: sets of neurons", ("NeuronSelection",)),
+    "clusters": ("Clusters of units", ("UnitClusters", "UnitModularity")),
+    "compare": ("Compare findings", ("compare", "Comparison")),
+    "check": (
+        "Check a finding",
+        tuple(
+            f"soundness.{name}"
+            for name in ("check", "Soundness", "untrained", "sharing")
+        )
+        + ("soundness.Sharing",),
+    ),
+    "shrink": ("Smaller models", ("SmallerModel",)),
+    "scores": ("Rank weights", ("weight_scores", "mask_of_scores")),
+    "models": ("Models of masks", ("MaskedModel", "ScoredModel")),
+    "layers": (
+        "Layers",
+        tuple(
+            f"layers.{name}"
+            for name in ("MaskedDense", "MaskedConv2D", "SparseDense")
+        )
+        + ("layers.SparseRecurrent",),
+    ),
+    "deep_r": ("Deep-R", ("DeepR",)),
 }
 AT_THE_TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 # Links that leave docs/, and where they lead on the site.
 LINKS = {
     "../README.md": "index.md",
-    "../README.md#experiments": "index.md#experiments",
-    "../results": "results.md",
     **{f"../{name}": name for name in AT_THE_TOP},
 }
-MARKS = re.compile(r"<!-- (?:results: .*|end) -->\n", re.MULTILINE)
+MARKS = re.compile(r"<!-- (?:results: .*?|supported: .*?|end) -->\n?")
 EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
+PICTURE = re.compile(r'<img [^>]*src="([^"]+)"[^>]*>')
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+ROW = re.compile(r"<tr>.*?</tr>", re.DOTALL)
+CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</t[hd]>", re.DOTALL)
+TAG = re.compile(r"<[^>]*>")
+LONG = 60  # characters of a cell that is read as a sentence
+LOG = logging.getLogger("mkdocs.hooks.site")
 
 
 class Examples(griffe.Extension):
@@ -60,45 +85,138 @@ def on_files(files, config):
         files.append(File.generated(config, path, **content))
 
     start = (ROOT / "README.md").read_text("utf-8")
-    start = start.replace("](docs/", "](").replace(
-        "](results)", "](results.md)"
-    )
-    # It has no pages beside it, and a wide table.
-    add("index.md", content=f"---\nhide: [navigation]\n---\n{start}")
+    add("index.md", content=start.replace("](docs/", "]("))
     for name in AT_THE_TOP:
         add(name, abs_src_path=str(ROOT / name))
-    archives = sorted((ROOT / "results").glob("*.json"))
-    for path in archives:
+    for path in sorted((ROOT / "results").glob("*.json")):
         add(f"results/{path.name}", abs_src_path=str(path))
-    add("results.md", content=_results(archives))
-    library = griffe.load("modularity_tf", search_paths=[ROOT])
+    library = griffe.load(LIBRARY, search_paths=[ROOT])
     add("api/index.md", content=_names(library))
-    shown = set()
-    for name, title in reversed(REFERENCE.items()):  # `layers` before its rooms
-        modules = [m for m in _modules(library[name]) if m.path not in shown]
-        shown |= {module.path for module in modules}
-        add(f"api/{name}.md", content=_reference(title, library[name], modules))
+    for page, (title, names) in PUBLIC.items():
+        add(f"api/{page}.md", content=_public(library, title, names))
+    for path, content in _internals(library).items():
+        add(path, content=content)
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
     """Returns a page whose links out of docs/ lead to pages of the site."""
+    if page.file.src_uri in AT_THE_TOP:
+        markdown = markdown.replace("](docs/", "](")
     for link, target in LINKS.items():
         markdown = markdown.replace(f"]({link})", f"]({target})")
+    markdown = markdown.replace("](../results/", "](results/")
     return MARKS.sub("", markdown)
 
 
-def _modules(module):
-    """Returns the modules that a page shows: those of the names it brings."""
-    if chosen := [_target(module, name).parent for name in _exports(module)]:
-        return list({each.path: each for each in chosen}.values())
-    own = [each for each in module.modules.values() if not each.is_alias]
-    return sorted(own, key=lambda each: each.name) or [module]
+def on_page_content(html, page, config, files):
+    """Returns a page whose pictures open on a click, and tables have classes.
+
+    A column with sentences has the class `words`, and a table with such a
+    column is in a box of the class `sentences`.
+    """
+    html = PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
+    return TABLE.sub(lambda found: _table(found[0]), html)
 
 
-def _reference(title, room, modules):
-    lines = [f"# {title}", f"`{room.path}`: {room.docstring.value}"]
-    lines += [f"::: {module.path}" for module in modules]
+def on_post_page(output, page, config):
+    """Warns of pages of the reference that are too large."""
+    size = len(output.encode("utf-8"))
+    if page.url.startswith("api/") and size > MAX_BYTES:
+        LOG.warning("%s has %d bytes, over %d", page.url, size, MAX_BYTES)
+    return output
+
+
+def _table(html):
+    rows = [CELL.findall(row) for row in ROW.findall(html)]
+    longest = {}
+    for row in rows:
+        for i, (_, _, text) in enumerate(row):
+            length = len(TAG.sub("", text))
+            longest[i] = max(length, longest.get(i, 0))
+    words = {i for i, length in longest.items() if length > LONG}
+    if not words:
+        return html
+
+    def mark(row):
+        column = iter(range(len(longest)))
+
+        def cell(found):
+            kind, rest, text = found.groups()
+            name = ' class="words"' if next(column) in words else ""
+            return f"<{kind}{rest}{name}>{text}</{kind}>"
+
+        return CELL.sub(cell, row[0])
+
+    return f'<div class="sentences">{ROW.sub(mark, html)}</div>'
+
+
+def _public(library, title, names):
+    """Returns the page of some public names."""
+    lines = [f"# {title}"]
+    for name in names:
+        member = _target(library, name)
+        lines.append(
+            f"::: {member.path}\n"
+            "    options:\n"
+            f'      heading: "mtf.{name}"\n'
+            f'      toc_label: "{name}"\n'
+            "      inherited_members: true"
+        )
+    return "\n\n".join(lines)
+
+
+def _internals(library):
+    """Returns the pages of all that is not public, closed module by module."""
+    public = {
+        _target(library, name).path
+        for _, names in PUBLIC.values()
+        for name in names
+    }
+    pages, listed = {}, ["# Below the public names", _BELOW]
+    for room in sorted(library.members.values(), key=lambda each: each.name):
+        if room.is_alias or not room.is_module or room.name == "layers":
+            continue
+        modules = [m for m in room.modules.values() if not m.is_alias] or [room]
+        listed.append(f"## {room.name}\n\n{_first(room)}")
+        rows = "| module | what it has |\n|---|---|"
+        for module in sorted(modules, key=lambda each: each.name):
+            chosen = [
+                name
+                for name, member in module.members.items()
+                if not member.is_alias
+                and not name.startswith("_")
+                and member.path not in public
+                and member.docstring
+            ]
+            if not chosen:
+                continue
+            where = f"api/internals/{module.path.removeprefix(LIBRARY + '.')}"
+            pages[f"{where}.md"] = _module(module, chosen)
+            link = f"{where.removeprefix('api/')}.md"
+            rows += f"\n| [`{module.path}`]({link}) | {_first(module)} |"
+        listed.append(rows)
+    return {"api/internals.md": "\n\n".join(listed), **pages}
+
+
+_BELOW = (
+    "These modules are for those who build methods of their own. Their names "
+    "may change from one version to the next, and the CHANGELOG says so."
+)
+
+
+def _module(module, names):
+    """Returns the page of a module: each name is closed until it is clicked."""
+    lines = [f"# {module.path}", module.docstring.value]
+    for name in names:
+        first = _first(module[name]).replace('"', "'")
+        lines.append(f'??? note "`{name}`: {first}"')
+        lines.append(
+            f"    ::: {module.path}.{name}\n"
+            "        options:\n"
+            "          show_root_toc_entry: true\n"
+            "          show_bases: true"
+        )
     return "\n\n".join(lines)
 
 
@@ -106,30 +224,22 @@ def _names(library):
     """Returns the page of all public names, with a line on each."""
     lines = [
         "# Reference",
-        "These are the names that `import modularity_tf as mtf` brings. In the "
-        "examples of the reference, `model` is a small network that was "
-        "trained on `images` and `labels`, scikit-learn's digits.",
-        "| name | what it is |\n|---|---|",
+        "These are the names that `import modularity_tf as mtf` brings, in the "
+        "order in which one meets them. In the examples of the reference, "
+        "`model` is a small network that was trained on `images` and "
+        "`labels`, scikit-learn's digits. [Below these names](internals.md) "
+        "are the modules for those who build methods of their own.",
     ]
-    for name in _exports(library):
-        member = _target(library, name)
-        if member.is_module:
-            lines[-1] += f"\n| [`{name}`]({name}.md) | {_first(member)} |"
-            continue
-        lines[-1] += f"\n| [`{name}`][{member.path}] | {_first(member)} |"
-    for room in ("soundness", "layers"):
-        for name in _exports(library[room]):
-            member = _target(library[room], name)
-            lines[-1] += (
-                f"\n| [`{room}.{name}`][{member.path}] | {_first(member)} |"
-            )
-    lines.append("The modules below these names, for experts, room by room:")
-    lines.append(
-        "\n".join(
-            f"- [{title}]({name}.md): {_first(library[name])}"
-            for name, title in REFERENCE.items()
-        )
-    )
+    missing = set(_exports(library)) - {"layers", "soundness"}
+    for page, (title, names) in PUBLIC.items():
+        lines.append(f"## [{title}]({page}.md)")
+        lines.append("| name | what it is |\n|---|---|")
+        for name in names:
+            member = _target(library, name)
+            lines[-1] += f"\n| [`mtf.{name}`][{member.path}] | {_first(member)} |"
+            missing.discard(name)
+    if missing:
+        LOG.warning("no page of the reference has %s", sorted(missing))
     return "\n\n".join(lines)
 
 
@@ -138,40 +248,18 @@ def _exports(module):
     return [
         name
         for name, member in module.members.items()
-        if member.is_alias and member.target_path.startswith("modularity_tf.")
+        if member.is_alias and member.target_path.startswith(f"{LIBRARY}.")
     ]
 
 
-def _target(module, name):
-    """Returns what a module calls by a name, where it is defined."""
-    member = module[name]
-    if member.is_module and name in member.members:  # `soundness.check.check`
-        member = member[name]
+def _target(library, name):
+    """Returns what a public name is, where it is defined."""
+    room, _, last = name.rpartition(".")
+    member = (library[room] if room else library)[last]
+    if member.is_module and last in member.members:  # `soundness.check.check`
+        member = member[last]
     return member.final_target if member.is_alias else member
 
 
 def _first(member):
     return member.docstring.value.splitlines()[0]
-
-
-def _results(archives):
-    """Returns the page of the files in results/."""
-    lines = [
-        "# Results as files",
-        "Each file has what a finished run found: its configuration, seeds, "
-        "versions, records (every number that a figure shows) and claims. "
-        "`python -m reproduce.archive` writes these files, and from them the "
-        "tables of all pages.",
-        "| experiment | flags | seeds | claims | file |\n|---|---|---|---|---|",
-    ]
-    for path in archives:
-        found = json.loads(path.read_text("utf-8"))
-        cells = (
-            f"`reproduce.{found['experiment']}`",
-            f"`{found['flags']}`",
-            str(len(found["seeds"])),
-            str(len(found["claims"])),
-            f"[{path.name}](results/{path.name})",
-        )
-        lines[-1] += f"\n| {' | '.join(cells)} |"
-    return "\n\n".join(lines)

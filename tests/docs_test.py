@@ -1,5 +1,7 @@
 """What README.md and docs/ show runs as it is written."""
 
+import contextlib
+import io
 import json
 import pathlib
 import re
@@ -7,12 +9,21 @@ import re
 import tensorflow as tf
 from absl.testing import parameterized
 
+from reproduce import archive as archive_binary
 from reproduce import experiments
 from reproduce.publishing import archive
+from tests import supported_models
 from tests.pages import NOTEBOOKS, PAGES, ROOT, InAnEmptyFolder, blocks
 
 PART_OF = re.compile(r"part of (\S+\.py)")
 SMALLEST_REASON = 3  # words
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+OUTPUT = re.compile(r"^```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NUMBER = re.compile(r"\d[\d.,]*\d|\d")
+FLAG_FILE = re.compile(r"--flagfile=reproduce/flags/(\w+)\.flags")
+# A page of a question: the answer and a figure, then a story.
+STORIES = ("structure_and_function",)
+STORY_WORDS, ANSWER_WORDS = 1200, 70
 
 
 class PagesTest(InAnEmptyFolder):
@@ -26,18 +37,55 @@ class PagesTest(InAnEmptyFolder):
     def test_the_blocks_of_a_page_run_one_after_the_other(self, name):
         self.run_page(PAGES[name])
 
-    def test_the_example_finds_the_weights_of_one_class(self):
-        names, _ = self.run_page(PAGES["README"])
-        rest, test = names["rest_test"], names["blind"].evaluate
-        x, y = names["x_test"], names["y_test"]
-        self.assertGreater(test(x[rest], y[rest])[1], 0.9)
-        self.assertLess(test(x[~rest], y[~rest])[1], 0.5)
-        self.assertBetween(names["only_3"].keep_fraction, 0.001, 0.2)
-        noise = names["noise"].keep_fraction  # of what is found only once
-        self.assertLess(noise, names["only_3"].keep_fraction)
-        pictures = ("weights.png", "clusters.png", "same.png")
-        for file in ("only_3.npz", *pictures):
-            self.assertTrue(pathlib.Path(file).exists())
+    def test_the_readme_finds_the_weights_of_one_class(self):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            names, _ = self.run_page(PAGES["README"])
+        shown = OUTPUT.findall(PAGES["README"].read_text("utf-8"))
+        self.assertEqual(
+            NUMBER.sub("#", printed.getvalue()), NUMBER.sub("#", "".join(shown))
+        )
+        three, others = (
+            [int(share) for share in re.findall(r"(\d+)%", line)]
+            for line in printed.getvalue().splitlines()[2:4]
+        )
+        self.assertLess(three[0], 30)  # % of the 3s, without its weights
+        self.assertGreater(three[1], 80)
+        self.assertGreater(others[0], 80)  # without as many others
+        before, after = names["small"].parameters
+        self.assertLess(after, 0.6 * before)
+        with_all = names["model"].evaluate(names["x_test"], names["y_test"])[1]
+        small = names["small"].model.evaluate(names["x_test"], names["y_test"])
+        self.assertGreater(small[1], 0.9 * with_all)
+
+    @parameterized.parameters(
+        ("README.md", 900),
+        *((f"docs/{name}.md", STORY_WORDS) for name in STORIES),
+    )
+    def test_a_page_can_be_finished(self, name, most):
+        text = COMMENT.sub("", (ROOT / name).read_text("utf-8"))
+        self.assertLessEqual(len(text.split()), most)
+
+    @parameterized.parameters(*((name,) for name in STORIES))
+    def test_a_story_begins_with_its_answer_and_a_figure(self, name):
+        text = (ROOT / "docs" / f"{name}.md").read_text("utf-8")
+        start = COMMENT.sub("", text.partition("\n## ")[0])
+        _, answer, figure, *_ = start.split("\n\n")
+        self.assertLessEqual(len(answer.split()), ANSWER_WORDS)
+        self.assertStartsWith(figure, "![")
+
+    def test_the_table_of_models_is_that_of_the_zoo(self):
+        text = supported_models.PAGE.read_text("utf-8")
+        self.assertEqual(text, supported_models.filled(text))
+
+    def test_a_file_of_flags_that_a_page_starts_was_run(self):
+        """Or it is a demo, or the page says that it was not."""
+        archived = {path.stem for path in (ROOT / "results").glob("*.json")}
+        for path in archive_binary.documents():
+            for line in path.read_text("utf-8").splitlines():
+                for name in FLAG_FILE.findall(line):
+                    if not (name.endswith("_demo") or name in archived):
+                        self.assertIn("not run", line, f"{path}: {name}")
 
     @parameterized.parameters(*PAGES)
     def test_a_block_that_is_not_run_says_why(self, name):

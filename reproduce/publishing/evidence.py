@@ -3,14 +3,19 @@
 Between `<!-- results: KIND ARGUMENTS -->` and `<!-- end -->` stands what the
 files in results/ say, and nothing that was typed:
 
-    papers                 a row for every paper: its main claim
-    experiments            a row for every experiment and archive
+    papers FOLDER          a row for every paper: its main claim, and a link to
+                           its page in that folder (empty for pages in docs/)
+    experiments PAPER      a row for every experiment of a paper (or of ours)
+                           and each of its archives
+    reduced                how many archives are smaller than the paper's size
     tallies                how many claims of all archives have each verdict
     earlier                verdicts that changed with the rules for judging
     figures PAPER          every figure of a paper, and in what size it was run
     claims NAME            the claims of an archive, a table
     value NAME ID SUBJECT  mean and interval of a claim; SUBJECT if it has one
     mean NAME ID SUBJECT   its mean alone
+    verdict NAME ID SUBJECT  its verdict
+    cost NAME              the time that all stages of an archive took
     table NAME,... TITLE   the experiment's table of that title, the rows of
                            all of these archives
     across NAME,... TITLE  the table of that title that compares the archives
@@ -64,22 +69,32 @@ def filled(
         try:
             match kind:
                 case "papers":
-                    found = _papers_table(archives)
+                    found = _papers_table(archives, arguments)
                 case "tallies":
                     found = _tallies_table(archives)
                 case "earlier":
                     found = _earlier_table(archives)
                 case "experiments":
-                    found = _experiments_table(archives, experiments)
+                    of_paper = {
+                        name: one
+                        for name, one in experiments.items()
+                        if one.paper == arguments
+                    }
+                    found = _experiments_table(archives, of_paper)
+                case "reduced":
+                    sizes = [_size(name) for name in archives]
+                    found = f"{sizes.count('reduced')} of {len(sizes)}"
                 case "figures":
                     figures = figures_of(arguments, experiments)
                     found = _figures_table(archives, figures)
                 case "claims":
                     found = _claims_table(archives[arguments])
-                case "value" | "mean":
+                case "value" | "mean" | "verdict":
                     name, *which = arguments.split(" ", 2)
-                    say = {"value": wording.value, "mean": wording.mean}[kind]
+                    say = getattr(wording, kind)
                     found = say(_claim_of(archives[name], *which))
+                case "cost":
+                    found = cost(archives[arguments])
                 case "table":
                     names, title = arguments.split(" ", 1)
                     chosen = [archives[name] for name in names.split(",")]
@@ -140,7 +155,7 @@ def _main_of(archive):
     return next((one for one in claims if one["main"]), claims[0])
 
 
-def _papers_table(archives):
+def _papers_table(archives, folder):
     lines = [
         "| paper | its main claim | ours | the paper's number | verdict |",
         "|---|---|---|---|---|",
@@ -149,7 +164,7 @@ def _papers_table(archives):
         one = _main_of(archives[name])
         wanted = f"{one['paper']} ({wording.limits(one)} wanted)"
         null = f"{wording.value(one)}; {wording.null(one)}"
-        verdict = f"[{wording.verdict(one)}]({page})"
+        verdict = f"[{wording.verdict(one)}]({folder}{page})"
         lines.append(wording.row([paper, words, null, wanted, verdict]))
     return _block(lines)
 
@@ -200,31 +215,39 @@ def _earlier_table(archives):
 
 
 def _experiments_table(archives, experiments):
+    short = ", ".join(claim.VERDICTS)
     lines = [
-        "| experiment | figures | flags | seeds, time | verdicts | main claim "
-        "| its verdict |",
-        "|---|---|---|---|---|---|---|",
+        f"| experiment | archive | seeds | time | {short} | main claim | ours "
+        "| null | verdict |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, experiment in experiments.items():
         if not experiment.figures:
             continue
         own = {k: a for k, a in archives.items() if a["experiment"] == name}
-        first = [f"`reproduce.{name}`", ", ".join(experiment.figures)]
+        first = f"`{name}`"
         if not own:
-            rest = ["", "", "no result archived yet", "", ""]
-            lines.append(wording.row([*first, *rest]))
+            lines.append(wording.row([first, "none", *[""] * 7]))
         for key, archive in own.items():
             one = _main_of(archive)
             words = wording.cells(one)
-            said = (
-                f"{words['statement']}: **{wording.value(one)}** "
-                f"({words['null']})"
-            )
-            took = f"{len(archive['seeds'])}, {cost(archive)}"
-            verdicts = wording.tally(archive["claims"])
-            rest = [f"`{key}`", took, verdicts, said, words["verdict"]]
-            lines.append(wording.row([*first, *rest]))
-            first = ["", ""]
+            verdicts = [
+                each["verdict"] for each in wording.counted(archive["claims"])
+            ]
+            counts = [str(verdicts.count(word)) for word in claim.VERDICTS]
+            cells = [
+                first,
+                f"[`{key}`](../results/{key}.json)",
+                str(len(archive["seeds"])),
+                cost(archive),
+                ", ".join(counts),
+                words["statement"],
+                wording.value(one),
+                words["null"],
+                words["verdict"],
+            ]
+            lines.append(wording.row(cells))
+            first = ""
     return _block(lines)
 
 

@@ -17,23 +17,23 @@ PAPERS = {
 HEADLINES = {
     "Csordas et al., 2021": (
         "double_add_small_paper",
-        "docs/arithmetic.md",
+        "arithmetic.md",
         "Networks do not reuse weights: two additions share few of them.",
     ),
     "Elbastawisy & Afrin, 2025": (
         "neuron_subselection_quick",
-        "docs/neurons.md",
+        "neurons.md",
         "By neuron masking, halves of one class hardly reuse neurons.",
     ),
     "Lange et al., 2022": (
         "unit_clustering_sweep",
-        "docs/clustering_units.md",
+        "clustering_units.md",
         "Clusters agree within upstream and within downstream measures, far "
         "less across them.",
     ),
     "Bena & Goodman, 2021": (
         "structural_modularity_sweep",
-        "docs/structure_and_function.md",
+        "structure_and_function.md",
         "Modules specialize only at extreme sparsity: little is left at "
         "Q = 0.4.",
     ),

@@ -32,7 +32,7 @@ class DocumentsTest(absltest.TestCase):
             shutil.copy(archive_binary.ROOT / name, root / name)
         readme = root / "README.md"
         before = readme.read_text("utf-8")
-        start = "<!-- results: papers -->\n"
+        start = "<!-- results: papers docs/ -->\n"
         self.assertEqual(before.count(start), 1)
         readme.write_text(before.replace(start, f"{start}old"), "utf-8")
         with mock.patch.object(archive_binary, "ROOT", root):

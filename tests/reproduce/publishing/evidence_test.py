@@ -128,6 +128,10 @@ class FilledTest(parameterized.TestCase):
         )
         self.assertEqual(self.part("value toy_small one cnn"), "1.5 (n = 1)")
         self.assertEqual(self.part("value toy_small none"), "not measured")
+        self.assertEqual(self.part("verdict toy_small sharing"), "undetermined")
+
+    def test_what_an_archive_took(self):
+        self.assertEqual(self.part("cost toy_small"), "1.5 min of one core")
 
     def test_the_claims_of_an_archive(self):
         lines = self.part("claims toy_small").strip().split("\n")
@@ -169,29 +173,36 @@ class FilledTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, "no comparison has the"):
                 self.part("across a,b Apart", archives=archives)
 
-    def test_every_experiment_has_a_row(self):
+    def test_every_experiment_of_a_paper_has_a_row(self):
         archives = {"toy_big": archived(flags="toy_big")}
         archives["toy_small"] = archived()
-        _, _, big, small, other = (
-            self.part("experiments", archives=archives).strip().split("\n")
+        what = "experiments Lange et al., 2022"
+        _, _, big, small = (
+            self.part(what, archives=archives).strip().split("\n")
         )
         self.assertEqual(
             big,
-            "| `reproduce.toy` | 10, 2, 3 | `toy_big` | 3, 1.5 min of one core "
-            "| 3 claims; our threshold: 1 undetermined, 1 one seed; "
-            "not counted: 1 | sharing is low: **30 % (5.16 to 54.8)** "
-            "(random masks: 25 %) | undetermined |",
+            "| `toy` | [`toy_big`](../results/toy_big.json) | 3 | 1.5 min of "
+            "one core | 0, 0, 1, 1 | sharing is low | 30 % (5.16 to 54.8) "
+            "| random masks: 25 % | undetermined |",
         )
-        self.assertStartsWith(small, "|  |  | `toy_small` |")
+        self.assertStartsWith(small, "|  | [`toy_small`](../results/")
+        other = self.part("experiments Bena & Goodman, 2021", archives=archives)
         self.assertEqual(
-            other,
-            "| `reproduce.other` | 3 |  |  | no result archived yet |  |  |",
+            other.strip().split("\n")[2:], ["| `other` | none |" + "  |" * 7]
         )
+        own = self.part("experiments Experiments of our own", archives=archives)
+        self.assertLen(own.strip().split("\n"), 2)  # it has no figures
+
+    def test_says_how_many_archives_are_reduced(self):
+        names = ("toy_paper", "toy_quick", "toy_small_paper", "toy_sweep")
+        archives = {name: archived(flags=name) for name in names}
+        self.assertEqual(self.part("reduced", archives=archives), "2 of 4")
 
     def test_every_paper_has_a_row_with_its_main_claim(self):
-        headlines = {"A paper": ("toy_small", "docs/toy.md", "Little.")}
+        headlines = {"A paper": ("toy_small", "toy.md", "Little.")}
         with mock.patch.object(titles, "HEADLINES", headlines):
-            *_, row = self.part("papers").strip().split("\n")
+            *_, row = self.part("papers docs/").strip().split("\n")
         self.assertEqual(
             row,
             "| A paper | Little. | 30 % (5.16 to 54.8); random masks: 25 % | "
@@ -239,7 +250,8 @@ class FilledTest(parameterized.TestCase):
     def test_the_time_says_of_how_many_cores(self, cores, workers, each, text):
         one = archived(config={"workers": workers, "cpus_per_task": each})
         one["made"] = {**one["made"], "machines": [f"x86_64, {cores} cores"]}
-        table = self.part("experiments", archives={"toy_small": one})
+        what = "experiments Lange et al., 2022"
+        table = self.part(what, archives={"toy_small": one})
         self.assertIn(f"1.5 min {text} |", table)
 
     @parameterized.parameters(
