@@ -106,6 +106,7 @@ def mean_interval(
     values: npt.ArrayLike,
     level: float = 0.025,
     copies: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """Returns Student's interval of a mean; NaN for a single value.
 
@@ -114,8 +115,9 @@ def mean_interval(
         level: The chance that the mean is beyond an end, of each end.
         copies: As in `effective_count`; `None` if no two values belong to
             copies.
+        weights: As in `effective_count`.
     """
-    sums, weights = _by_example(values, copies)
+    sums, weights = _by_example(values, copies, weights)
     count, total = len(sums), weights.sum()
     if count < 2:
         return math.nan, math.nan
@@ -157,6 +159,7 @@ def bootstrap_interval(
     values: Sequence[npt.ArrayLike],
     seed: int,
     copies: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """Returns the bootstrap interval of a function of means over examples.
 
@@ -168,15 +171,16 @@ def bootstrap_interval(
         values: List of arrays `(examples,)`, with the same examples.
         seed: Int, not negative.
         copies: As in `effective_count`; `None` if there are no copies.
+        weights: As in `effective_count`.
     """
-    sums, weights = zip(*(_by_example(each, copies) for each in values))
-    count = len(weights[0])
+    sums, totals = zip(*(_by_example(each, copies, weights) for each in values))
+    count = len(totals[0])
     if count < 2:
         return math.nan, math.nan
     drawn = np.random.default_rng(seed).multinomial(
         count, np.full(count, 1 / count), RESAMPLES
     )
-    means = drawn @ np.stack(sums, axis=1) / (drawn @ weights[0])[:, None]
+    means = drawn @ np.stack(sums, axis=1) / (drawn @ totals[0])[:, None]
     low, high = np.quantile(function(*means.T), (0.025, 0.975))
     return float(low), float(high)
 
@@ -198,10 +202,13 @@ def combined_interval(
     return value - low, value + high
 
 
-def effective_count(copies: np.ndarray) -> float:
+def effective_count(
+    copies: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Returns as how many distinct examples some with copies count.
 
-    With w(i) examples that are copies of example i, each example included,
+    With w(i) examples that are copies of example i, each example included, or
+    the sum of their weights,
 
         (sum w)^2 / sum w^2.
 
@@ -211,12 +218,14 @@ def effective_count(copies: np.ndarray) -> float:
     Args:
         copies: Int array `(examples,)`: which of the distinct examples, from
             0 on, each of them is.
+        weights: Float array `(examples,)`, not negative, how much each of them
+            counts; one of weight 0 is none. `None`: all alike.
 
     References:
         - Kish, Survey Sampling, 1965, section 11.7
     """
-    weights = np.bincount(copies).astype("float64")
-    return float(weights.sum() ** 2 / np.sum(weights**2))
+    totals = np.bincount(copies, weights).astype("float64")
+    return float(totals.sum() ** 2 / np.sum(totals**2))
 
 
 def fall_test(
@@ -224,6 +233,7 @@ def fall_test(
     whole: np.ndarray | None,
     tolerance: float,
     copies: np.ndarray,
+    weights: np.ndarray | None = None,
 ) -> tuple[bool, bool]:
     """Returns what examples tell of a fall: is it small, is it large?
 
@@ -240,6 +250,7 @@ def fall_test(
             examples that are right or wrong: 1.
         tolerance: Float in [0, 1), how much of all is a small fall.
         copies: As in `effective_count`.
+        weights: As in `effective_count`.
 
     Returns:
         Two bools: the fall is surely at most `tolerance`, and surely more.
@@ -247,13 +258,16 @@ def fall_test(
     References:
         - Tango, Statistics in Medicine 17, 1998, section 2
     """
-    count = effective_count(copies)
+    count = effective_count(copies, weights)
     if whole is None and np.isin(losses, (-1, 0, 1)).all():
-        lost, gained = (count * np.mean(losses == sign) for sign in (1, -1))
+        lost, gained = (
+            count * np.average(losses == sign, weights=weights)
+            for sign in (1, -1)
+        )
         score = _score(lost, gained, count, tolerance)
         return score <= -Z, score >= Z
     allowed = tolerance if whole is None else tolerance * whole
-    low, high = mean_interval(losses - allowed, copies=copies)
+    low, high = mean_interval(losses - allowed, copies=copies, weights=weights)
     is_seen = (1 - tolerance) ** count <= 0.025
     return bool(high <= 0 and is_seen), low > 0
 
@@ -269,9 +283,13 @@ def _score(lost, gained, count, difference):
     return (lost - gained - count * difference) / math.sqrt(variance)
 
 
-def _by_example(values, copies):
-    """Returns the sums of values over copies, and how many copies there are."""
+def _by_example(values, copies, weights=None):
+    """Returns the sums of values over copies, and how much these count."""
+    values = np.asarray(values, "float64")
     if copies is None:
         copies = np.arange(len(values))
-    weights = np.bincount(copies).astype("float64")
-    return np.bincount(copies, np.asarray(values, "float64")), weights
+    if weights is not None:
+        values = values * weights
+    totals = np.bincount(copies, weights).astype("float64")
+    counted = totals > 0
+    return np.bincount(copies, values)[counted], totals[counted]

@@ -23,13 +23,14 @@ from modularity_tf.masking import (
     penalty_path,
 )
 from modularity_tf.masking.alpha_search import NoMaskError
-from modularity_tf.network import batches, evaluation, scoring, seeds
+from modularity_tf.network import batches, evaluation, seeds, task_outputs
 
 LEARNING_RATE = 3e-2
 HELD_OUT = 0.2  # of arrays, where there are no validation data
 _TYPICAL_STEPS, _TYPICAL_LEVELS = 2000, 20  # of a path
 _FIRST_ALPHA = 1e-5
 _MOST_EPOCHS = 10_000  # the path ends earlier
+_STEP_IN_PASSES = 3  # what a step takes: forward, and twice that backward
 
 
 def find_weights(
@@ -41,6 +42,7 @@ def find_weights(
     loss: Any = None,
     metrics: Any = None,
     performance: Any = None,
+    outputs: task_outputs.Chosen = None,
     layers: str | Iterable[str] | None = None,
     roles: str | Iterable[str] = "kernels",
     alpha: float | Literal["auto"] = "auto",
@@ -103,7 +105,9 @@ def find_weights(
             `None`: a fifth of the arrays, drawn at random, is not trained on.
             Score the mask on a third part.
         task: Str or `None`, for the record: what the task is.
-        loss: As in `keras.Model.compile`; `None` for that of `model`.
+        loss: As in `keras.Model.compile`; `None` for that of `model`. A dict
+            from the names of outputs, `{"head": "mse"}` say, may leave out
+            outputs that the task is not about, and so may the labels then.
         metrics: As in `keras.Model.compile`; `None` for those of `model`.
             A metric object is used as it is, and its state stays as it was.
         performance: What the mask has to keep. `None`: for each output its
@@ -112,6 +116,9 @@ def find_weights(
             `(y_true, y_pred)` of all validation data at once, NumPy arrays,
             that returns a value, or one for each example. With several outputs
             a dict from output to one of these. Higher may be better or worse.
+        outputs: Name of the output that the task is about, or names of
+            several; `None` for all outputs that have a loss. Then `loss`,
+            `metrics` and labels may be those of these outputs alone.
         layers: Names or paths of the layers whose weights have masks, or
             `None` for all.
         roles: Which weights have masks: some of "kernel", "recurrent_kernel",
@@ -120,8 +127,12 @@ def find_weights(
             "recurrent_kernel"), "all" (all but "embedding") or "transformer"
             ("kernel", "norm_scale" and "norm_offset").
         alpha: Float, the penalty on each logit at which the path ends,
-            whatever the mask then does, or "auto". To compare masks of several
-            tasks, give all the `alpha` in the provenance of the first.
+            whatever the mask then does, or "auto". It is added to the loss as
+            it is, so it is in units of the loss: where losses are a thousand
+            times as large, so is an `alpha` of the same effect. "auto" takes
+            that into account where performance is the loss (`loss_unit` in
+            the provenance). To compare masks of several tasks, give all the
+            `alpha` in the provenance of the first.
         keep: Float in (0, 1), the share of the weights to keep, whatever the
             mask then does; `None` to keep the performance.
         initial_keep_probability: Float in (0, 1), the chance that a weight is
@@ -143,7 +154,9 @@ def find_weights(
             `keep_fraction`. Batch methods are called once in an epoch
             (`steps_per_execution`).
         verbose: 0 for no progress bar. It is one of Keras's kind, with the
-            penalty, performance and size of the latest mask.
+            penalty, performance and size of the latest mask. Before the first
+            step it says how many steps and minutes are expected, from the
+            time that the model takes for a batch.
 
     Returns:
         `WeightMask`. Its `path` has the performance and size of the mask at
@@ -162,7 +175,8 @@ def find_weights(
         - `by_output` and `by_class`: performance of each output on its scale,
           and the recall of each class;
         - `health`, what `MaskHealth` says of the mask;
-        - the settings: `alpha`, `keep`, `initial_keep_probability`,
+        - the settings: `alpha`, `loss_unit`, `keep`, `outputs`,
+          `initial_keep_probability`,
           `learning_rate`, `num_samples`, `roles`, `layers`, `seed`, and
           `steps`, the training steps up to this mask;
         - `path`, what `WeightMask.path` shows;
@@ -204,6 +218,7 @@ def find_weights(
         loss=loss,
         metrics=metrics,
         performance=performance,
+        outputs=outputs,
         alpha=alpha,
         keep=keep,
         batch_size=batch_size,
@@ -227,6 +242,7 @@ def learned(
     loss: Any,
     metrics: Any,
     performance: Any,
+    outputs: task_outputs.Chosen,
     alpha: float | Literal["auto"],
     keep: float | None,
     batch_size: int,
@@ -248,6 +264,7 @@ def learned(
         loss: As there.
         metrics: As there.
         performance: As there.
+        outputs: As there.
         alpha: As there.
         keep: As there.
         batch_size: As there.
@@ -284,7 +301,11 @@ def learned(
     optimizer = keras.optimizers.Adam(
         learning_rate, epsilon=1e-12, global_clipnorm=1.0
     )
-    objective = scoring.objective(model, loss, metrics)
+    asked = task_outputs.task(model, loss, metrics, outputs)
+    objective = asked.objective
+    data = asked.data("data", data, model)
+    if validation_data is not None:
+        validation_data = asked.data("validation_data", validation_data, model)
     block = min(steps or penalty_path.BLOCK, penalty_path.BLOCK)
     masked.compile(
         optimizer, **objective, steps_per_execution=_steps_at_once(block)
@@ -298,23 +319,21 @@ def learned(
         batch_size=batch_size,
         seed=seed,
     )
-    bar = keras.utils.Progbar(
-        None,
-        verbose=1 if verbose else 0,
-        stateful_metrics=["alpha", "on_scale", "keep_fraction"],
-    )
     with _unchanged(objective["metrics"]), seeds.generators_of(model, seed):
         doubts = judge.measure_whole(is_auto)
         first_alpha = judge.loss_unit * _FIRST_ALPHA
+        bar = _Bar(
+            expected_steps(steps, first_alpha, last),
+            judge.batch_seconds,
+            verbose,
+        )
         path = penalty_path.PenaltyPath(
             judge,
             first_alpha,
             last=last,
             keep=keep,
             blocks=steps and math.ceil(steps / block),
-            show=lambda level: bar.update(
-                level.steps, _shown(level), finalize=False
-            ),
+            show=bar.show,
         )
         with batches.training_batches(
             data, batch_size, masked.smallest_batch, seed
@@ -325,6 +344,7 @@ def learned(
                 epochs=_MOST_EPOCHS,
                 callbacks=[
                     path,
+                    bar,
                     mask_callbacks.FitHealth(warns=False),
                     *keras.tree.flatten(callbacks),
                 ],
@@ -334,7 +354,7 @@ def learned(
         level = path.found
         if level is None:
             raise NoMaskError(_why_none(judge, masked, path.best))
-        bar.update(level.steps, _shown(level), finalize=True)
+        bar.end(level)
         masked.set_logits(level.logits)
         masked.alpha = level.alpha if last is None else last
         if masked.groups is None:
@@ -352,6 +372,8 @@ def learned(
         **record,
         "health": health,
         "alpha": level.alpha if last is None else last,
+        "loss_unit": judge.loss_unit,
+        "outputs": [*asked.chosen] or None,
         "steps": level.steps,
         "keep": keep,
         "initial_keep_probability": masked.initial_keep_probability,
@@ -372,13 +394,51 @@ def _at(mask, scores, keep):
     return type(mask)(chosen.values, mask.provenance | told)
 
 
-def _shown(level):
-    """Returns what a progress bar shows of a level."""
-    return [
-        ("alpha", level.alpha),
-        ("on_scale", level.judged.share),
-        ("keep_fraction", level.keep_fraction),
-    ]
+class _Bar(keras.callbacks.Callback):
+    """Shows what the path is expected to take, and then how far it is.
+
+    Args:
+        expected: Int, the training steps that are expected.
+        batch_seconds: Float, how long the model takes for a batch.
+        verbose: 0 for no bar.
+    """
+
+    def __init__(self, expected, batch_seconds, verbose):
+        super().__init__()
+        self._expected, self._level = expected, []
+        self._bar = keras.utils.Progbar(
+            None,
+            verbose=1 if verbose else 0,
+            stateful_metrics=[
+                "expected_steps",
+                "expected_minutes",
+                *("alpha", "on_scale", "keep_fraction"),
+            ],
+        )
+        minutes = expected * _STEP_IN_PASSES * batch_seconds / 60
+        told = [("expected_steps", expected), ("expected_minutes", minutes)]
+        self._bar.update(0, told, finalize=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        block = (self.params or {}).get("steps", penalty_path.BLOCK)
+        done = (epoch + 1) * block
+        # With a target, the bar tells the time that is left.
+        self._bar.target = max(self._expected, done + block)
+        self._bar.update(done, self._level, finalize=False)
+
+    def show(self, level):
+        """Notes what is shown of a level from now on."""
+        self._level = [
+            ("alpha", level.alpha),
+            ("on_scale", level.judged.share),
+            ("keep_fraction", level.keep_fraction),
+        ]
+
+    def end(self, level):
+        """Shows the level that was found."""
+        self.show(level)
+        self._bar.target = None
+        self._bar.update(level.steps, self._level, finalize=True)
 
 
 def _told(level):
@@ -440,6 +500,22 @@ def typical_steps(steps: int = 0) -> int:
         steps: Int, those at each penalty; 0 for the default.
     """
     return _TYPICAL_LEVELS * steps or _TYPICAL_STEPS
+
+
+def expected_steps(
+    steps: int | None, first_alpha: float, last: float | None
+) -> int:
+    """Returns how many training steps a path is expected to take.
+
+    Args:
+        steps: Positive int, those at each penalty; `None` for the default.
+        first_alpha: Float, the first penalty.
+        last: Float, the penalty at which the path ends; `None` where
+            performance decides.
+    """
+    if last is None:
+        return typical_steps(steps or 0)
+    return penalty_path.steps_between(first_alpha, last, steps)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,6 +80,7 @@ class Judge:
         loss_unit: Float, in what unit a penalty is: what the model explains of
             the loss, or 1.
         scale: `Scale` of performance.
+        batch_seconds: Float, how long the model took for a batch.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Judge:
         self.model_name = masked.model.name
         self.name, self.reference, self.loss_unit = "", math.nan, 1.0
         self.scale: Any = None
+        self.batch_seconds = math.nan
         self._wholes: list[list[measurement.Measured]] = []
 
     def __call__(self, kept: Mapping[str, np.ndarray]) -> Judged:
@@ -152,9 +155,13 @@ class Judge:
         Raises:
             ValueError: If it does not perform, or no penalty can be chosen.
         """
-        whole, nothing = (
-            self._measured(self._all(stay)) for stay in (True, False)
+        whole = self._measured(self._all(True))
+        start, counted_batches = time.monotonic(), []
+        nothing = self._measured(  # by what is traced by now
+            self._all(False), _noted(self._batches(), counted_batches)
         )
+        taken = time.monotonic() - start
+        self.batch_seconds = taken / max(len(counted_batches), 1)
         chance = self._asked.measure.chance(self._batches(), whole)
         zeros = [
             float(np.fmax(nothing_of.value, always))
@@ -379,6 +386,13 @@ class Judge:
         """Returns what a mask does, on validation data if no rows are given."""
         weights = self._masked.weights_under(kept)
         return self._asked.measure(weights, rows or self._batches(), most)
+
+
+def _noted(items, seen):
+    """Yields items, and adds an entry to a list for each of them."""
+    for item in items:
+        seen.append(None)
+        yield item
 
 
 @dataclasses.dataclass(frozen=True)

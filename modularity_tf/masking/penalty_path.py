@@ -25,6 +25,26 @@ _LEVELS_AT_FIRST = 12  # that need not perform: a smaller mask may generalize
 _NEAR = 0.8  # of the size that was asked for
 
 
+def steps_between(first: float, last: float, steps: int | None) -> int:
+    """Returns the training steps of a path that ends at a given penalty.
+
+    If every mask on the way performs.
+
+    Args:
+        first: Float, the penalty at which the path would begin.
+        last: Float, the penalty at which it ends.
+        steps: Positive int, those at each penalty; `None` for six blocks at
+            the first and one at the others.
+    """
+    more = 0
+    if last > first:
+        more = math.ceil(_PER_DECADE * math.log10(last / first) - 0.02)
+    if steps is None:
+        return BLOCK * (_WARM_UP + more)
+    block = min(steps, BLOCK)
+    return math.ceil(steps / block) * block * (1 + more)
+
+
 @dataclasses.dataclass(frozen=True)
 class Level:
     """A mask of the path.

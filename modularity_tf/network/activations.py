@@ -67,16 +67,18 @@ def choose_layers(
 def neuron_layers(
     model: keras.Model, layers: Names = None, *, outputs: bool = False
 ) -> dict[str, keras.layers.Layer]:
-    """Returns the hidden Conv and Dense layers of a model, keyed by path.
+    """Returns layers with neurons, keyed by path.
 
-    `Conv1D` to `Conv3D` and `Dense`, and what is derived from them; no
-    depthwise, separable or transposed convolutions.
+    `Conv1D` to `Conv3D` and `Dense`, and what is derived from them. Where they
+    are named, also separable and transposed convolutions, LSTM, GRU and
+    SimpleRNN layers; no depthwise convolutions, which have no units of their
+    own.
 
     Args:
         model: Built `keras.Model`.
         layers: Names or paths, as in `choose_layers`. An activation layer
             means the Conv or Dense layers that it activates. `None` for all
-            but those that return the model's outputs.
+            Conv and Dense layers but those that return the model's outputs.
         outputs: Bool. Whether `None` means these, too.
 
     Returns:
@@ -88,11 +90,14 @@ def neuron_layers(
     """
     found = unit_layers(model, layers, outputs=outputs)
     for path, layer in found.items():
-        if not is_neuronal(layer):
+        if not is_neuronal(layer) and not isinstance(
+            layer, layer_kinds.WITH_UNITS
+        ):
             raise ValueError(
                 f"`layers` names {path!r}, a {type(layer).__name__}; only "
-                "Conv1D to Conv3D and Dense layers have neurons (an activation "
-                "layer means the one whose output goes to it alone)."
+                "Dense layers, convolutions (no depthwise ones) and LSTM, GRU "
+                "and SimpleRNN layers have neurons (an activation layer means "
+                "the one whose output goes to it alone)."
             )
     refuse_channels_first(found)
     return found
@@ -200,6 +205,25 @@ def warn_of_other_units(model: keras.Model, stacklevel: int = 2) -> None:
         model: Built `keras.Model`.
         stacklevel: Int, as in `warnings.warn`, from the caller's view.
     """
+    others = other_units(model)
+    if others:
+        warnings.warn(
+            f"{model.name!r} has units that are not looked at, in layers other "
+            f"than Conv1D to Conv3D and Dense: {_told(others)}. Name `layers` "
+            "to silence this.",
+            stacklevel=stacklevel + 1,
+        )
+
+
+def other_units(model: keras.Model) -> dict[str, str]:
+    """Returns the layers whose units `neuron_layers` leaves out.
+
+    Args:
+        model: Built `keras.Model`.
+
+    Returns:
+        Dict from layer path to the name of its kind.
+    """
     weights = model_weights.model_weights(model)  # refuses what is no model
     known, others = layers_of(model), {}
     for path, weight in weights.items():
@@ -212,14 +236,24 @@ def warn_of_other_units(model: keras.Model, stacklevel: int = 2) -> None:
             ]
             owner = (*whole, around[-1])[0]
             others[owner] = type(known[owner]).__name__
-    if others:
-        named = ", ".join(f"{p!r} ({kind})" for p, kind in others.items())
-        warnings.warn(
-            f"{model.name!r} has units that are not looked at, in layers other "
-            f"than Conv1D to Conv3D and Dense: {named}. Name `layers` to "
-            "silence this.",
-            stacklevel=stacklevel + 1,
-        )
+    return others
+
+
+def none_to_look_at(model: keras.Model) -> str:
+    """Returns that a model has no hidden Conv or Dense layer, as a message.
+
+    Args:
+        model: Built `keras.Model`.
+    """
+    others = _told(other_units(model))
+    return (
+        f"{model.name!r} has no hidden Conv or Dense layer; name other layers "
+        f"with `layers`{f', of {others}' if others else ''}."
+    )
+
+
+def _told(layers):
+    return ", ".join(f"{p!r} ({kind})" for p, kind in layers.items())
 
 
 def is_neuronal(layer: keras.layers.Layer) -> bool:
@@ -550,10 +584,7 @@ class ActivationModel(keras.Model):
         self.model = model
         self.neuron_layers = neuron_layers(model, layers, outputs=outputs)
         if not self.neuron_layers:
-            raise ValueError(
-                f"{model.name!r} has no hidden Conv or Dense layer to look at; "
-                "name other layers with `layers`."
-            )
+            raise ValueError(none_to_look_at(model))
         self._in_graph = tf.function(
             self._activations, autograph=False, reduce_retracing=True
         )
@@ -607,9 +638,9 @@ def activations_in_graph(
         model: Built `keras.Model`, called in inference mode.
         layers: Dict from path to `keras.layers.Layer`.
         inputs: What the model takes.
-        after: Bool. Of a linear Conv or Dense layer what the activation after
-            it makes of its output, as in `ActivationModel`; else all layers'
-            own outputs.
+        after: Bool. Of a linear Dense layer or convolution what the activation
+            after it makes of its output, as in `ActivationModel`; else all
+            layers' own outputs.
 
     Returns:
         What the model returns, a dict from path to a list of tensors, one for
@@ -652,7 +683,7 @@ def activations_in_graph(
         if any(_lies_first(out, made) for out in own):
             _refuse_channels_first(path)
         found[path] = own
-        if after and is_neuronal(layer):
+        if after and isinstance(layer, layer_kinds.WITH_ACTIVATION):
             after_own = _activated(layer, own, calls, ends)
             found[path] = [out for _, out in after_own]
         masks_found[path] = [

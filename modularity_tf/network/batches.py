@@ -303,7 +303,7 @@ def _endless(data, smallest, seed):
         for batch in _one_pass("data", data, rng):
             if count_rows(batch[1]) >= smallest:
                 is_empty = False
-                yield _without_lists(batch)
+                yield without_lists(batch)
     raise ValueError(_TOO_SMALL.format(smallest))
 
 
@@ -342,7 +342,7 @@ def _for_keras(found):
 def _shuffled(data, batch_size, seed):
     """Returns a `tf.data.Dataset` of arrays, in random order without end."""
     rows = count_rows(data[1])
-    tensors = _without_lists(as_tensors(data))
+    tensors = without_lists(as_tensors(data))
     batch_size = min(batch_size, rows)
     if any(isinstance(x, tf.SparseTensor) for x in keras.tree.flatten(data)):
         examples = tf.data.Dataset.from_tensor_slices(tensors)
@@ -362,12 +362,16 @@ def _shuffled(data, batch_size, seed):
     )
 
 
-def _without_lists(data):
-    """Returns arrays with tuples for lists, which `tf.data` would stack."""
+def without_lists(data: Any) -> Any:
+    """Returns arrays with tuples for lists, which `tf.data` would stack.
+
+    Args:
+        data: Nest of arrays.
+    """
     if isinstance(data, (list, tuple)):
-        return tuple(map(_without_lists, data))
+        return tuple(map(without_lists, data))
     if isinstance(data, dict):
-        return {key: _without_lists(value) for key, value in data.items()}
+        return {key: without_lists(value) for key, value in data.items()}
     return data
 
 

@@ -18,11 +18,12 @@ from modularity_tf.network import (
     keras_private,
     measurement,
     scoring,
+    task_outputs,
 )
 
 Tensors: TypeAlias = Mapping[str, tf.Tensor]
 Flags: TypeAlias = Mapping[str, np.ndarray]  # True for weights that stay
-Examples: TypeAlias = list[tuple[Any, Any]]
+Examples: TypeAlias = list[tuple[Any, ...]]
 _BATCH_SIZE = 1024  # of examples in one call
 _SMALLER = (2.0**10, 1.0, 2.0**-10, 2.0**-20)  # losses, till float16 holds
 
@@ -79,12 +80,14 @@ class Evaluation:
         """Returns the accuracy, or the loss, of each example.
 
         The accuracy, if that is one of the metrics and the only such one, and
-        there is one output; else the loss, summed over outputs.
+        the task is about one output; else the loss, summed over outputs with
+        their weights.
 
         Args:
             kept: Dict from weight path to boolean array; always the same
                 paths.
-            examples: List of `(inputs, targets)`, tensors.
+            examples: List of `(inputs, targets)` or of `(inputs, targets,
+                sample weights)`, tensors.
 
         Returns:
             Float64 array `(examples,)`.
@@ -103,7 +106,7 @@ class Evaluation:
         """
         own = self._call.variables  # of float16, say
         values = {p: tf.cast(x, own[p].dtype) for p, x in values.items()}
-        return self._of_each(self._objective["loss"], values, inputs, targets)
+        return self._of_each(self._losses, values, inputs, targets)
 
     def mean(
         self, function: Callable[[Any, Any], Any], data: batches.Data
@@ -182,35 +185,115 @@ class Evaluation:
     @functools.cached_property
     def _step(self):
         @tf.function(autograph=False, reduce_retracing=True)
-        def step(kept, inputs, targets):
+        def step(kept, inputs, targets, *weights):
             values = self._call.kept(kept)
-            function = self._accuracy or self._objective["loss"]
-            if _is_several(targets):
-                function = self._objective["loss"]
-            return self._of_each(function, values, inputs, targets)
+            functions = self._accuracy or self._losses
+            return self._of_each(functions, values, inputs, targets, *weights)
 
         return step
 
     @functools.cached_property
-    def _accuracy(self):
-        found = scoring.accuracies(self._objective["metrics"])
-        return found[0] if len(found) == 1 else None
+    def _names(self):
+        try:
+            return task_outputs.names_of(self._model)
+        except ValueError:  # a subclassed model that can't be followed
+            return ("output",)
 
-    def _of_each(self, function, values, inputs, targets):
-        """Returns a loss or an accuracy of each example, a tensor."""
-        outputs = keras.tree.flatten(self._call(values, inputs))
-        return tf.add_n(
-            [
-                scoring.by_example(function, y, _in_float(x))
-                for y, x in zip(
-                    keras.tree.flatten(targets), outputs, strict=True
-                )
-            ]
+    @functools.cached_property
+    def _losses(self):
+        """A dict from each output of the task to its loss and its weight."""
+        losses, weights = (
+            task_outputs.by_output(name, self._objective.get(name), self._names)
+            for name in ("loss", "loss_weights")
         )
+        return {
+            name: (loss, 1.0 if weights[name] is None else weights[name])
+            for name, loss in losses.items()
+            if loss is not None
+        }
+
+    @functools.cached_property
+    def _accuracy(self):
+        """The same for the accuracy; `None` where that is not performance."""
+        if len(self._losses) != 1:
+            return None
+        ((name, _),) = self._losses.items()
+        metrics = self._objective["metrics"]
+        if len(self._names) > 1:
+            metrics = task_outputs.by_output("metrics", metrics, self._names)
+            metrics = metrics[name]
+        found = scoring.accuracies(metrics)
+        return {name: (found[0], 1.0)} if len(found) == 1 else None
+
+    def _of_each(self, functions, values, inputs, targets, weights=None):
+        """Returns a loss or an accuracy of each example, a tensor.
+
+        Args:
+            functions: Dict from output to a function and its weight.
+            values: As in `losses`.
+            inputs: Likewise.
+            targets: Likewise.
+            weights: Sample weights, or `None`.
+        """
+        outputs, targets, weights = (
+            self._flat(each)
+            for each in (self._call(values, inputs), targets, weights)
+        )
+        # Those of one output are left to `OnExamples`: they count examples.
+        is_scaled = len(functions) > 1 and weights[0] is not None
+        found = []
+        for name, x, y, w in zip(
+            self._names, outputs, targets, weights, strict=True
+        ):
+            if name not in functions:
+                continue
+            function, factor = functions[name]
+            value = scoring.by_example(function, y, _in_float(x), w)
+            if is_scaled:
+                value *= tf.cast(_of_example(w), value.dtype)
+            found.append(factor * value)
+        return tf.add_n(found)
+
+    def _flat(self, values):
+        """Returns outputs, targets or weights as a list, by output."""
+        if values is None:
+            return [None] * len(self._names)
+        if isinstance(values, dict) and {*values} == {*self._names}:
+            return [values[name] for name in self._names]
+        return keras.tree.flatten(values)
+
+    def weights_of(self, examples: Examples) -> np.ndarray | None:
+        """Returns how much each example counts; `None` for all alike.
+
+        Where positions of examples have weights, these are sums. Where the
+        task is about several outputs, each has its own weights, which are in
+        what `by_example` returns.
+
+        Args:
+            examples: As in `by_example`.
+        """
+        if len(examples[0]) < 3 or len(self._losses) > 1:
+            return None
+        ((name, _),) = self._losses.items()
+        i = self._names.index(name)
+        found = [
+            _of_example(self._flat(each[2])[i]).numpy() for each in examples
+        ]
+        return np.concatenate(found).astype("float64")
+
+
+def _of_example(weights):
+    """Returns the sums of sample weights of each example, a tensor."""
+    return tf.reduce_sum(weights, [*range(1, weights.shape.rank)])
 
 
 def check_one_loss(model: keras.Model, loss: Any) -> None:
-    """Raises `ValueError` unless there is one loss for all outputs."""
+    """Raises `ValueError` unless there is one loss for all outputs.
+
+    Args:
+        model: `keras.Model`.
+        loss: What was given.
+    """
     if loss is None or isinstance(loss, (dict, list, tuple)):
         raise ValueError(
             "`loss` must be one loss for all outputs, or None for that of "
@@ -223,21 +306,23 @@ class OnExamples(Evaluation):
 
     Args:
         model: Built `keras.Model`.
-        examples: List of `(inputs, targets)`, tensors, as `examples_of`
-            returns it.
+        examples: List of `(inputs, targets)`, tensors, with sample weights or
+            without, as `examples_of` returns it.
         objective: As `scoring.objective` returns it.
         nothing: Dict as `kept` of `values`, with which nothing is left.
         scale: Another `OnExamples`, whose scale of the loss is taken; `None`
             for one from `nothing` to the whole model.
+        argument: Str, the argument that the examples were given as.
 
     Attributes:
         name: Str, what performance is.
         whole: What `values` returns of the whole model.
         copies: Which of the distinct examples each of them is, an int array.
+        weights: How much each of them counts, a float array; `None` where all
+            count alike.
 
     Raises:
-        ValueError: If `model` itself does not perform, or there is not one
-            loss for all outputs.
+        ValueError: If `model` itself does not perform.
     """
 
     def __init__(
@@ -247,11 +332,12 @@ class OnExamples(Evaluation):
         objective: Mapping[str, Any],
         nothing: Flags,
         scale: "OnExamples | None" = None,
+        argument: str = "data",
     ) -> None:
-        check_one_loss(model, objective["loss"])
         super().__init__(model, objective)
         self._examples, self.copies = examples, copies_of(examples)
-        is_loss = self._accuracy is None or _is_several(examples[0][1])
+        self.weights = self.weights_of(examples)
+        is_loss = self._accuracy is None
         self.name = scoring.LOSS_EXPLAINED if is_loss else "accuracy"
         self.whole = self.values(
             {path: np.ones_like(value) for path, value in nothing.items()}
@@ -262,12 +348,14 @@ class OnExamples(Evaluation):
         elif is_loss:
             self._scale = self.whole, self.values(nothing)
         if scale is None:
-            self._check_performs(model)
+            self._check_performs(model, argument)
 
     @property
     def count(self) -> int:
-        """Int, the number of examples."""
-        return len(self.whole)
+        """Int, the number of examples, without those of weight 0."""
+        if self.weights is None:
+            return len(self.whole)
+        return int(np.count_nonzero(self.weights))
 
     def values(self, kept: Flags) -> np.ndarray:
         """Returns the accuracy, or the loss, of each example.
@@ -283,7 +371,7 @@ class OnExamples(Evaluation):
 
     def performance(self, values: np.ndarray) -> float:
         """Returns the performance of what `values` returned, a float."""
-        return float(self._of_means(*(x.mean() for x in self._parts(values))))
+        return float(self._of_means(*self._means(values)))
 
     def interval(self, values: np.ndarray, seed: int) -> tuple[float, float]:
         """Returns the 95 % interval of the performance, over examples.
@@ -296,10 +384,15 @@ class OnExamples(Evaluation):
             seed: Int, not negative, of the bootstrap.
         """
         if self._scale is None and np.isin(values, (0, 1)).all():
-            count = stats.effective_count(self.copies)
-            return stats.share_interval(values.mean() * count, count)
+            count = stats.effective_count(self.copies, self.weights)
+            (mean,) = self._means(values)
+            return stats.share_interval(mean * count, count)
         return stats.bootstrap_interval(
-            self._of_means, self._parts(values), seed, self.copies
+            self._of_means,
+            self._parts(values),
+            seed,
+            self.copies,
+            self.weights,
         )
 
     def is_fall(
@@ -318,7 +411,9 @@ class OnExamples(Evaluation):
         losses, whole = before - after, None
         if self._scale is not None:  # of a loss
             losses, whole = -losses, self._scale[1] - self._scale[0]
-        return stats.fall_test(losses, whole, tolerance, self.copies)
+        return stats.fall_test(
+            losses, whole, tolerance, self.copies, self.weights
+        )
 
     def notice(self, paths: Iterable[str], seed: int) -> dict[str, np.ndarray]:
         """Returns which weights any output notices, on any example.
@@ -357,7 +452,7 @@ class OnExamples(Evaluation):
             )
 
         found = {path: np.array(False) for path in paths}
-        for inputs, _ in self._examples:
+        for inputs, *_ in self._examples:
             for path, slope in slopes(inputs).items():
                 found[path] = found[path] | (
                     (slope * weights[path]).numpy() != 0
@@ -367,11 +462,16 @@ class OnExamples(Evaluation):
     def _parts(self, values):
         return [values, *(self._scale or ())]
 
+    def _means(self, values):
+        return [
+            np.average(x, weights=self.weights) for x in self._parts(values)
+        ]
+
     def _of_means(self, value, *scale):
         return scoring.share_explained(value, *scale) if scale else value
 
-    def _check_performs(self, model):
-        means = [x.mean() for x in self._parts(self.whole)]
+    def _check_performs(self, model, argument):
+        means = self._means(self.whole)
         good = math.isfinite(sum(means)) and (
             means[1] < means[2] if self._scale else means[0] > 0
         )
@@ -382,7 +482,7 @@ class OnExamples(Evaluation):
                 else "accuracy {0:.4g}"
             )
             raise ValueError(
-                f"{model.name!r} itself does not perform on `data` "
+                f"{model.name!r} itself does not perform on `{argument}` "
                 f"({told.format(*means)}): there is nothing to check. Is it "
                 "trained, are these its data?"
             )
@@ -393,6 +493,7 @@ def examples_of(
     most: int,
     seed: int,
     model: keras.Model | None = None,
+    argument: str = "data",
 ) -> Examples:
     """Returns some examples of users' data, as tensors, in batches.
 
@@ -402,23 +503,19 @@ def examples_of(
             first.
         seed: Int, not negative.
         model: `keras.Model` that the data are for, or `None`.
+        argument: Str, the argument that the data were given as.
 
     Returns:
-        List of `(inputs, targets)`.
+        List of `(inputs, targets)`, with sample weights if there are any.
     """
     if batches.is_arrays(data, model):
-        data = batches.checked_arrays("data", data)
+        data = batches.checked_arrays(argument, data)
         rows = batches.count_rows(data[1])
         if rows > most:
             order = np.random.default_rng(seed).permutation(rows)
             data = batches.take(data, np.sort(order[:most]))
     found, left = [], most
-    for batch in batches.read("data", data, _BATCH_SIZE, True, model):
-        if len(batch) > 2:
-            raise ValueError(
-                "`data` must have no sample weights: every example counts as "
-                "much as any other here."
-            )
+    for batch in batches.read(argument, data, _BATCH_SIZE, True, model):
         batch = batches.take(batch, slice(0, left))
         left -= batches.count_rows(batch[1])
         found.append(batch)
@@ -459,10 +556,6 @@ def _digests(tensor):
         else:
             rows = [row.tobytes() for row in array]
     return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
-
-
-def _is_several(targets):
-    return len(keras.tree.flatten(targets)) != 1
 
 
 def _in_float(outputs):

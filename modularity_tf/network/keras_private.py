@@ -118,6 +118,15 @@ def input_structure(model: keras.Model) -> Any:
     return getattr(model, "_inputs_struct", model.inputs[0])
 
 
+def output_structure(model: keras.Model) -> Any:
+    """Returns the symbolic outputs in the structure that a model returns.
+
+    `Function._outputs_struct`: the public `outputs` are a flat list. `None` for
+    a model without it. Checked with Keras 3.15.
+    """
+    return getattr(model, "_outputs_struct", None)
+
+
 def get_keras_mask(tensor: Any) -> Any:
     """Returns the mask that Keras hangs on a layer's output, or `None`.
 

@@ -151,6 +151,10 @@ TRANSPOSED = (
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
+# Those that have units on the last axis of what they put out.
+WITH_UNITS = (*NEURONAL, *SEPARABLE, *TRANSPOSED, *GATES)
+# Those whose units put out what an activation behind makes of them.
+WITH_ACTIVATION = (*NEURONAL, *DEPTHWISE, *SEPARABLE, *TRANSPOSED)
 SOFTMAXES = (keras.activations.softmax, keras.activations.log_softmax)
 
 

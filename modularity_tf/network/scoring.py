@@ -115,7 +115,10 @@ def share_explained(loss: Number, whole: Number, nothing: Number) -> Number:
 
 
 def by_example(
-    function: Any, targets: tf.Tensor, outputs: tf.Tensor
+    function: Any,
+    targets: tf.Tensor,
+    outputs: tf.Tensor,
+    weights: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Returns a loss or an accuracy of each example, a float32 tensor.
 
@@ -124,6 +127,12 @@ def by_example(
             output, or an accuracy, see `accuracies`.
         targets: Tensor, the batch its first axis.
         outputs: Tensor, likewise, what the model puts out.
+        weights: Tensor `(batch, ...)`, how much each position of an example
+            counts in its mean, or `None`. Those of shape `(batch,)` change no
+            mean of an example.
+
+    Raises:
+        ValueError: If there are weights of positions, and no values of such.
     """
     function = _function(function, targets, outputs)
     values = function(*_same_rank(targets, outputs))
@@ -132,7 +141,7 @@ def by_example(
             lambda pair: function(*_same_rank(*(x[None] for x in pair))),
             (targets, outputs),
         )
-    return _means(values, outputs)
+    return _means(values, outputs, weights)
 
 
 def losses_by_example(
@@ -144,21 +153,40 @@ def losses_by_example(
     return _means(values, outputs) if values.shape.rank else None
 
 
-def _means(values, outputs):
+def _means(values, outputs, weights=None):
     """Returns the mean of each example's values, without its padding."""
     values = tf.cast(values, tf.float32)
     axes = [*range(1, values.shape.rank)]
-    keras_mask = keras_private.get_keras_mask(outputs)
-    if axes and keras_mask is not None:  # padding does not count
-        weights = tf.cast(keras_mask, tf.float32)
-        for _ in range(values.shape.rank - weights.shape.rank):
-            weights = weights[..., None]  # whose sizes may be unknown
-        weights *= tf.ones_like(values)
-        return tf.math.divide_no_nan(
-            tf.reduce_sum(weights * values, axes),
-            tf.reduce_sum(weights, axes),
-        )
-    return tf.reduce_mean(values, axes)
+    counted = [keras_private.get_keras_mask(outputs)]  # padding does not count
+    if weights is not None and of_positions(weights):
+        if weights.shape.rank > values.shape.rank:
+            raise ValueError(
+                f"Sample weights of shape {weights.shape} are one for each "
+                "position, and the loss or accuracy has one value for an "
+                "example."
+            )
+        counted.append(weights)
+    counted = [each for each in counted if each is not None]
+    if not axes or not counted:
+        return tf.reduce_mean(values, axes)
+    total = tf.ones_like(values)
+    for each in counted:
+        each = tf.cast(each, tf.float32)
+        for _ in range(values.shape.rank - each.shape.rank):
+            each = each[..., None]  # whose sizes may be unknown
+        total *= each
+    return tf.math.divide_no_nan(
+        tf.reduce_sum(total * values, axes), tf.reduce_sum(total, axes)
+    )
+
+
+def of_positions(weights: Any) -> bool:
+    """Returns whether sample weights are those of positions of examples.
+
+    Args:
+        weights: Tensor or array `(batch,)`, `(batch, 1)` or `(batch, ...)`.
+    """
+    return len(weights.shape) > 1 and any(n != 1 for n in weights.shape[1:])
 
 
 def loss_object(loss: Any, targets: Any, outputs: Any) -> keras.losses.Loss:

@@ -18,8 +18,9 @@ from modularity_tf.network import (
     example_inputs,
     model_weights,
     progress,
+    task_outputs,
 )
-from modularity_tf.neurons import rules, statistics
+from modularity_tf.neurons import class_positions, rules, statistics
 
 METHODS = ("threshold", "bayesian", "mask")
 
@@ -32,7 +33,9 @@ def find_neurons(
     *,
     layers: str | Iterable[str] | None = None,
     method: Literal["threshold", "bayesian"] = "threshold",
+    outputs: str | None = None,
     percentile: float = 70.0,
+    against: Literal["rest"] | None = None,
     t_high: float | Mapping[str, float] = 0.55,
     t_low: float | Mapping[str, float] = 1e-5,
     tau: float | Mapping[str, float] = 0.8,
@@ -51,6 +54,7 @@ def find_neurons(
     loss: Any = None,
     metrics: Any = None,
     performance: Any = None,
+    outputs: task_outputs.Chosen = None,
     layers: str | Iterable[str] | None = None,
     alpha: float | Literal["auto"] = "auto",
     keep: float | None = None,
@@ -81,9 +85,21 @@ def find_neurons(
     one pass over the examples of the class. A neuron is a unit of a Dense
     layer or a channel of a convolution; how active it is, is the mean of its
     activation's magnitude, over positions that no Keras mask hides (padding).
+    Where labels are one for each position, it is the mean over the positions
+    of the class, and an example counts if it has one.
 
     >>> threes = mtf.find_neurons(model, (images, labels), label=3)
     >>> blind = threes.remove_from(model)  # a plain Keras model
+
+    Neurons that a class uses may be those that every class uses: this is the
+    paper's rule, and it does not ask. `against="rest"` does: it takes the
+    neurons that are more active for the class than for other examples.
+
+    >>> own = mtf.find_neurons(
+    ...     model, (images, labels), label=3, against="rest"
+    ... )
+    >>> own.provenance["against"]
+    'rest'
 
     Which neurons does a task *need*? Method "mask" learns gates, as
     `find_weights` learns a mask over weights: one logit for each unit, and all
@@ -102,22 +118,34 @@ def find_neurons(
         model: Built `keras.Model`, trained. It is not changed.
         data: Arrays `(x, y)`, or batches of them: a list, a
             `tf.data.Dataset`, a `PyDataset` or another iterable. y are class
-            numbers, and what is not of the class is left out; with "mask" they
-            are the task, with sample weights if there are any.
+            numbers, one for each example; or shaped as the outputs are: one
+            for each position (a step, a pixel, a character), or one-hot. What
+            is not of the class is left out. With "mask" y are the task, with
+            sample weights if there are any.
         label: Int, the class. Not with "mask": `data` say what the task is.
         method: "threshold": active are the neurons above a percentile of
             their layer. "bayesian": each neuron is surely on, surely off, or
             neither. "mask": needed are the neurons whose gates stay open.
-        layers: Names or paths of Conv or Dense layers, or of the activation
-            layers after them; `None` for the hidden Conv and Dense
+        layers: Names or paths of Dense layers, of convolutions (separable and
+            transposed ones, too), of LSTM, GRU and SimpleRNN layers, or of the
+            activation layers after such; `None` for the hidden Conv and Dense
             layers, with a `UserWarning` if the model has units in others. With
             "mask" layers of any kind that has units, or of blocks with such
             inside; `None` for all hidden ones.
         verbose: 0 for no progress bar. That of the batches begins after 5
             seconds.
-        **settings: Those of the method. Of "threshold":
+        **settings: Those of the method. Of "threshold" and "bayesian":
 
-            - `percentile`: Float in [0, 100], 70 by default.
+            - `outputs`: name of the output whose labels y has, where the model
+              has several and y is a list or a dict of labels.
+
+            Of "threshold":
+
+            - `percentile`: float in [0, 100], 70 by default.
+            - `against`: "rest" for the neurons that are more active for the
+              class than for other examples of `data`: scores are these
+              contrasts then, see `neurons.rules.contrast_neurons`. `None`, the
+              default, for the paper's rule.
 
             Of "bayesian", each a float or a dict of floats by layer path:
 
@@ -136,8 +164,9 @@ def find_neurons(
             - `loss`, `metrics`: of the task; `None` for those of `model`.
             - `performance`: what has to be kept; `None` for the accuracy, or
               else the loss. Or the name of a metric, a metric, or a function.
+            - `outputs`: as in `find_weights`.
             - `alpha`: float, the penalty on each gate at which the path ends,
-              or "auto".
+              in units of the loss, or "auto".
             - `keep`: float in (0, 1), the share of the units to keep; `None`
               to keep 95 % of the performance.
             - `initial_keep_probability`: float in (0, 1), 0.9 by default.
@@ -154,7 +183,8 @@ def find_neurons(
         `NeuronSelection`. Its `scores` are the mean magnitudes; with "bayesian"
         it has also the neurons that are surely `off`. Its provenance has
         `method` and its settings, `label`, `examples` (how many are of the
-        class), `model` (its name) and `model_fingerprint`.
+        class, or have a position of it; with `against` also
+        `examples_against`), `model` (its name) and `model_fingerprint`.
 
         With "mask" `scores`, `path` and provenance are those of
         `find_weights`, for units instead of weights. The provenance has also
@@ -199,22 +229,32 @@ def _used(
     method,
     layers,
     *,
+    outputs=None,
     percentile=70.0,
+    against=None,
     t_high=0.55,
     t_low=1e-5,
     tau=0.8,
     verbose,
 ):
     """Returns the neurons that a class activates."""
-    found = statistics.class_statistics(
-        model, _of_class(model, data, label, verbose), 1, layers=layers
-    )
-    if method == "bayesian" and found.counts[0] < 2:
+    if against not in (None, "rest"):
+        raise ValueError(f"`against` must be 'rest' or None, got {against!r}.")
+    if against and method != "threshold":
+        raise ValueError(
+            f"`against` is for `method`='threshold', got {method!r}."
+        )
+    read = _of_class(model, data, label, outputs, bool(against), verbose)
+    found = statistics.statistics_of(model, read, 2, layers)
+    examples, others = (int(count) for count in found.counts)
+    if method == "bayesian" and examples < 2:
         raise ValueError(
             f"`data` has one example of class {label}; `method`='bayesian' "
             "needs two or more."
         )
-    if method == "threshold":
+    if against:
+        chosen = rules.contrast_neurons(found, 0, 1, percentile=percentile)
+    elif method == "threshold":
         chosen = rules.threshold_neurons(found, 0, percentile=percentile)
     else:
         chosen = rules.bayesian_neurons(
@@ -223,7 +263,8 @@ def _used(
     provenance = {
         **chosen.provenance,
         "label": label,
-        "examples": int(found.counts[0]),
+        "examples": examples,
+        **({"examples_against": others} if against else {}),
         "model": model.name,
         "model_fingerprint": model_weights.fingerprint(model),
     }
@@ -240,6 +281,7 @@ def _needed(
     loss=None,
     metrics=None,
     performance=None,
+    outputs=None,
     alpha="auto",
     keep=None,
     initial_keep_probability=0.9,
@@ -268,6 +310,7 @@ def _needed(
         loss=loss,
         metrics=metrics,
         performance=performance,
+        outputs=outputs,
         alpha=alpha,
         keep=keep,
         batch_size=batch_size,
@@ -327,18 +370,69 @@ def _constants(model, masked, found):
     return constants
 
 
-def _of_class(model, data, label, verbose):
-    """Yields the inputs of a class, with labels of 0."""
-    seen = set()
+def _of_class(model, data, label, output, with_rest, verbose):
+    """Yields inputs with 0 for the class and 1 for the rest.
+
+    Examples that have neither are left out, and so is the rest if it is not
+    asked for.
+    """
+    seen, rest = set(), 1 if with_rest else class_positions.NONE
+    shape = None
     read = batches.read("data", data, model=model)
-    for inputs, labels in progress.shown(read, "batch", verbose=verbose):
-        labels = checks.class_labels("labels", labels, np.inf)
-        seen |= {*labels.tolist()}
-        (rows,) = np.nonzero(labels == label)
+    for inputs, targets in progress.shown(read, "batch", verbose=verbose):
+        if shape is None:
+            output = _named_output(model, output, targets)
+            shape = task_outputs.shape_of(model, output)
+        labels = class_positions.class_numbers(
+            "labels", _labels_of(targets, output, model), shape
+        )
+        seen |= {*np.unique(labels).tolist()}
+        numbers = np.where(labels == label, 0, rest)
+        numbers[labels == class_positions.NONE] = class_positions.NONE
+        positions = tuple(range(1, numbers.ndim))
+        (rows,) = np.nonzero((numbers >= 0).any(axis=positions))
         if rows.size:
-            yield batches.take(inputs, rows), np.zeros(len(rows), int)
+            yield batches.take(inputs, rows), numbers[rows]
+    seen.discard(class_positions.NONE)
     if label not in seen:
         raise ValueError(
             f"No example in `data` is of class {label}; there are "
             f"{sorted(seen)}."
         )
+    if with_rest and len(seen) < 2:
+        raise ValueError(
+            f"`data` has no example of another class than {label}, which "
+            "`against`='rest' needs."
+        )
+
+
+def _named_output(model, output, targets):
+    """Returns the name of the output that labels are for, `None` for one."""
+    if output is not None and not isinstance(output, str):
+        raise ValueError(
+            f"`outputs` must be the name of one output, got {output!r}."
+        )
+    is_several = isinstance(targets, (list, tuple, dict))
+    if output is None and not is_several:
+        return None
+    names = task_outputs.names_of(model)
+    if output is None:
+        raise ValueError(
+            f"`data` has labels for several outputs, {[*names]}: say with "
+            "`outputs` which of them have the classes."
+        )
+    if output not in names:
+        raise ValueError(
+            f"`outputs` must be one of {[*names]}, the outputs of "
+            f"{model.name!r}, got {output!r}."
+        )
+    return output
+
+
+def _labels_of(targets, output, model):
+    """Returns the labels of one output."""
+    if not isinstance(targets, (list, tuple, dict)):
+        return targets
+    names = task_outputs.names_of(model)
+    asked = task_outputs.Task(names, (output,), {})
+    return asked.labels("data", targets)[output]

@@ -7,7 +7,7 @@ References:
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -20,7 +20,9 @@ from modularity_tf.network import (
     batches,
     keras_private,
     model_weights,
+    task_outputs,
 )
+from modularity_tf.neurons import class_positions
 
 # Operations whose results need no `tf.abs`, which takes time on whole images.
 _NOT_NEGATIVE = ("Relu", "Relu6", "Sigmoid", "Softmax", "Softplus")
@@ -88,10 +90,48 @@ def magnitudes(values: Any) -> tf.Tensor:
         Float64 tensor `(batch, units)`.
     """
     keras_mask = keras_private.get_keras_mask(values)
+    return tf.cast(
+        activations.unit_means([_absolute(values)], [keras_mask]), tf.float64
+    )
+
+
+def _absolute(values):
     is_symbolic = hasattr(values, "graph")
-    if not is_symbolic or values.op.type not in _NOT_NEGATIVE:
-        values = tf.abs(values)
-    return tf.cast(activations.unit_means([values], [keras_mask]), tf.float64)
+    if is_symbolic and values.op.type in _NOT_NEGATIVE:
+        return values
+    return tf.abs(values)
+
+
+def magnitudes_by_class(values: Any, member: tf.Tensor) -> tf.Tensor:
+    """Returns how active each neuron is at the positions of each class.
+
+    As `magnitudes`, over the positions of a class alone. An example that has
+    none has an activity of 0.
+
+    Args:
+        values: Float tensor `(batch, ..., units)`, of an `ActivationModel`.
+        member: Float tensor `(batch, ..., classes)`, which share of each of
+            these positions is of each class.
+
+    Returns:
+        Float64 tensor `(batch, classes, units)`.
+    """
+    keras_mask = keras_private.get_keras_mask(values)
+    values = activations.in_float(_absolute(values))
+    member = tf.cast(member, values.dtype)
+    if keras_mask is not None:
+        counted = tf.cast(keras_mask, values.dtype)
+        for _ in range(member.shape.rank - counted.shape.rank):
+            counted = counted[..., None]
+        values = tf.where(counted > 0, values, tf.zeros_like(values))
+        member *= counted
+    rows = tf.shape(values)[0]
+    member, values = (
+        tf.reshape(x, (rows, -1, x.shape[-1])) for x in (member, values)
+    )
+    sums = tf.matmul(member, values, transpose_a=True)
+    counts = tf.reduce_sum(member, axis=1)[..., None]
+    return tf.cast(tf.math.divide_no_nan(sums, counts), tf.float64)
 
 
 def merge_groups(
@@ -161,7 +201,11 @@ def class_statistics(
         model: Built `keras.Model`.
         data: Arrays `(inputs, labels)` or batches of them, as in
             `network.batches`; labels are ints in [0, num_classes), of shape
-            `(examples,)`.
+            `(examples,)`, or shaped as the outputs are: one for each position
+            of an example, or one-hot. An example counts then for each class
+            that one of its positions has; its activity is the mean over
+            these. `class_positions.aligned` says which positions of a layer
+            these are.
         num_classes: Positive int. Any grouping will do, not classes alone.
         layers: Names or paths of Conv or Dense layers, or of the activation
             layers after them, as in `activations.neuron_layers`; `None` for
@@ -178,29 +222,79 @@ def class_statistics(
             there is no data.
     """
     num_classes = checks.integer("num_classes", num_classes, least=1)
+
+    def read():
+        shape = task_outputs.shape_of(model)
+        for inputs, labels in batches.read("data", data, model=model):
+            numbers = class_positions.class_numbers("labels", labels, shape)
+            if (numbers >= num_classes).any():
+                raise ValueError(
+                    f"`labels` must be whole numbers in [0, {num_classes}), "
+                    f"got {numbers.max()}."
+                )
+            yield inputs, numbers
+
+    return statistics_of(model, read(), num_classes, layers, outputs)
+
+
+def statistics_of(
+    model: keras.Model,
+    read: Iterable[tuple[Any, np.ndarray]],
+    num_classes: int,
+    layers: activations.Names = None,
+    outputs: bool = False,
+) -> ClassStatistics:
+    """Returns what `class_statistics` does, of batches that are read already.
+
+    Args:
+        model: As there.
+        read: Iterable of `(inputs, labels)`, labels as
+            `class_positions.class_numbers` returns them.
+        num_classes: As there.
+        layers: As there.
+        outputs: As there.
+
+    Raises:
+        ValueError: As there.
+    """
     watch = activations.ActivationModel(model, layers, outputs=outputs)
     if layers is None:
-        activations.warn_of_other_units(model)
+        activations.warn_of_other_units(model, stacklevel=3)
     model_weights.check_finite(model)
     _refuse_stateful(model)
+    cropped = class_positions.croppings(model)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def summarize(inputs, labels):
         member = tf.one_hot(labels, num_classes, dtype=tf.float64)
+        of_examples = labels.shape.rank == 1
+        present = member
+        if not of_examples:
+            positions = [*range(1, labels.shape.rank)]
+            present = tf.reduce_max(member, axis=positions)
         sums = {}
         for path, values in watch(inputs).items():
-            values = magnitudes(values)
-            sums[path] = tf.stack(
-                [
-                    tf.matmul(member, power, transpose_a=True)
-                    for power in (values, tf.square(values))
-                ]
-            )
-        return tf.reduce_sum(member, axis=0), sums
+            if of_examples or values.shape.rank == 2:
+                means = magnitudes(values)
+                powers = (
+                    tf.matmul(present, power, transpose_a=True)
+                    for power in (means, tf.square(means))
+                )
+            else:
+                here = class_positions.aligned(
+                    member, values.shape[1:-1], path, cropped
+                )
+                means = magnitudes_by_class(values, here)
+                means *= present[..., None]
+                powers = (
+                    tf.reduce_sum(power, axis=0)
+                    for power in (means, tf.square(means))
+                )
+            sums[path] = tf.stack([*powers])
+        return tf.reduce_sum(present, axis=0), sums
 
     counts, totals = np.zeros(num_classes), dict[str, np.ndarray]()
-    for inputs, labels in batches.read("data", data, model=model):
-        labels = checks.class_labels("labels", labels, num_classes)
+    for inputs, labels in read:
         _check_finite_inputs(inputs)
         count, sums = summarize(inputs, tf.constant(labels, tf.int32))
         counts += count.numpy()

@@ -10,7 +10,7 @@ import numpy as np
 
 from modularity_tf import checks, stats
 from modularity_tf.findings import part_set
-from modularity_tf.network import evaluation, scoring, seeds
+from modularity_tf.network import evaluation, seeds, task_outputs
 from modularity_tf.network.batches import Data
 from modularity_tf.soundness import (
     arguments,
@@ -36,6 +36,8 @@ def check(
     *,
     loss: Any = None,
     metrics: Any = None,
+    outputs: task_outputs.Chosen = None,
+    elsewhere: Data | None = None,
     untrained: keras.Model | None = None,
     scores: Mapping[str, np.ndarray] | None = None,
     repeats: Sequence[_Parts] = (),
@@ -77,6 +79,10 @@ def check(
       what it shares matters to it. Parts that no output notices (weights that
       are zero, units that never fire) don't count.
 
+    - Elsewhere: with `elsewhere`, the same of other data than the task's. A
+      part holds for the data that it was found on: one that finds faces
+      among faces may find them everywhere.
+
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, on a scale from 0, the model without any part that
     the finding could have, to 1, the model as it is: that of `find_weights`.
@@ -97,12 +103,18 @@ def check(
     Args:
         finding: `WeightMask` or `NeuronSelection` with a member or more.
         model: Built `keras.Model` in which it was found. It is not changed.
-        data: The task: arrays `(x, y)` or batches of them, as in
-            `network.batches`; other examples than those that the finding
-            was made from.
-        loss: As in `keras.Model.compile`, one for all outputs; `None` for
-            that of `model`.
-        metrics: As in `keras.Model.compile`; `None` for those of `model`.
+        data: The task: arrays `(x, y)` or `(x, y, sample_weight)`, or batches
+            of them, as in `network.batches`; other examples than those that
+            the finding was made from. An example counts as much as its
+            weight; where positions have weights, as much as their sum. Those
+            of weight 0 count for nothing.
+        loss: As in `find_weights`; `None` for that of `model`. With several
+            outputs the sum of their losses is what performance is.
+        metrics: As in `find_weights`; `None` for those of `model`.
+        outputs: As in `find_weights`: name of the output that the task is
+            about, or names of several.
+        elsewhere: Data like `data` for which the part was *not* found: other
+            classes, another kind of input; or `None`.
         untrained: `keras.Model` of the same shape that was not trained, or
             `None`.
         scores: Dict from the paths of the finding to arrays of their shapes,
@@ -151,21 +163,44 @@ def check(
         scores = arguments.checked_scores(scores, finding)
     if untrained is not None:
         arguments.check_finding("finding", finding, untrained, is_twin=True)
-    objective = scoring.objective(model, loss, metrics)
+    asked = task_outputs.task(model, loss, metrics, outputs)
     parts = kept_parts.KeptParts(finding, model, incoming)
-    data = evaluation.examples_of(data, int(examples), seed, model)
+    drawn = {
+        name: evaluation.examples_of(
+            asked.data(name, given, model), int(examples), seed, model, name
+        )
+        for name, given in (("data", data), ("elsewhere", elsewhere))
+        if given is not None
+    }
     with (
         seeds.generators_of(model, seed),
         seeds.generators_of(untrained or model, seed),
     ):
-        network = evaluation.OnExamples(model, data, objective, parts.nothing)
+        network = evaluation.OnExamples(
+            model, drawn["data"], asked.objective, parts.nothing
+        )
         checker = _Check(finding, parts, network, settings)
         twin = None
         if untrained is not None:
             twin = evaluation.OnExamples(
-                untrained, data, objective, parts.nothing, network
+                untrained,
+                drawn["data"],
+                asked.objective,
+                parts.nothing,
+                network,
             )
         alone, rest = checker.faithfulness(twin), checker.completeness()
+        there = None
+        if elsewhere is not None:
+            there = checker.elsewhere(
+                evaluation.OnExamples(
+                    model,
+                    drawn["elsewhere"],
+                    asked.objective,
+                    parts.nothing,
+                    argument="elsewhere",
+                )
+            )
         minimality = checker.minimality()
         curve = () if scores is None else tuple(checker.curve(scores))
         shared = {
@@ -173,7 +208,11 @@ def check(
             for name, extracted in others.items()
         }
     if _is_like_random(alone.random) and _is_like_random(rest.random):
-        reason = "the finding does no better than random parts"
+        reason = (
+            "the finding is not shown to do better than random parts: "
+            f"{alone.random.as_well} of {alone.random.n} do as well alone, and "
+            f"the removal of {rest.random.as_well} hurts as much"
+        )
         shared = {
             name: dataclasses.replace(
                 each, verdict="undetermined", reason=reason
@@ -182,7 +221,7 @@ def check(
         }
     distinct = int(network.copies.max()) + 1
     if distinct <= _DISTINCT * network.count:
-        effective = stats.effective_count(network.copies)
+        effective = stats.effective_count(network.copies, network.weights)
         warnings.warn(
             f"`data` has {distinct} distinct examples of {network.count}. "
             "Copies say nothing new: the intervals are those of "
@@ -196,7 +235,7 @@ def check(
         "model": model.name,
         "distinct_examples": distinct,
     }
-    return result.Soundness(alone, rest, minimality, curve, shared, told)
+    return result.Soundness(alone, rest, minimality, curve, shared, told, there)
 
 
 def _is_like_random(random):
@@ -244,6 +283,29 @@ class _Check:
             random=self._of_random(
                 self._parts.without, self._random, lambda x: x <= left
             ),
+        )
+
+    def elsewhere(self, network):
+        """Returns what the part does on data that it was not found for.
+
+        Args:
+            network: `OnExamples` of these data.
+        """
+        alone, without = (
+            network.values(kept(self._finding.values))
+            for kept in (self._parts.alone, self._parts.without)
+        )
+        reached = network.performance(alone)
+        return result.Elsewhere(
+            whole=self._estimate(network.whole, network),
+            alone=self._estimate(alone, network),
+            random=self._of_random(
+                self._parts.alone,
+                self._random,
+                lambda x: x >= reached,
+                network,
+            ),
+            without=self._estimate(without, network),
         )
 
     def minimality(self):
@@ -384,13 +446,14 @@ class _Check:
     def _is_fall(self, values):
         return self._network.is_fall(self._values, values, self._tolerance)
 
-    def _estimate(self, values):
-        """Returns the performance of what `values` returned."""
-        low, high = self._network.interval(values, self._seed)
-        value = self._network.performance(values)
-        return result.Estimate(value, low, high, "examples", len(values))
+    def _estimate(self, values, network=None):
+        """Returns the performance of what `values` of a network returned."""
+        network = network or self._network
+        low, high = network.interval(values, self._seed)
+        value = network.performance(values)
+        return result.Estimate(value, low, high, "examples", network.count)
 
-    def _of_random(self, kept, random, does_as_well=None):
+    def _of_random(self, kept, random, does_as_well=None, network=None):
         """Returns what random parts do in the mean.
 
         Args:
@@ -398,14 +461,16 @@ class _Check:
             random: List of such values, one for each random part.
             does_as_well: Function from their performance, an array, to which
                 do as well as the finding; or `None`.
+            network: `OnExamples`, `None` for that of the task.
         """
-        found = [self._network.values(kept(values)) for values in random]
-        each = np.array([self._network.performance(values) for values in found])
+        network = network or self._network
+        found = [network.values(kept(values)) for values in random]
+        each = np.array([network.performance(values) for values in found])
         value, n, p = float(each.mean()), len(each), None
         low, high = stats.combined_interval(
             value,
             stats.mean_interval(each),
-            self._network.interval(np.mean(found, axis=0), self._seed),
+            network.interval(np.mean(found, axis=0), self._seed),
         )
         if does_as_well is not None:
             p = float((1 + does_as_well(each).sum()) / (1 + n))

@@ -26,6 +26,12 @@ _NAMES = {
         "without": "without the part",
         "random": "without random parts",
     },
+    "elsewhere": {
+        "whole": "elsewhere: the whole model",
+        "alone": "elsewhere: the part alone",
+        "random": "elsewhere: random parts alone",
+        "without": "elsewhere: without the part",
+    },
 }
 
 
@@ -89,6 +95,23 @@ class Completeness:
 
 
 @dataclasses.dataclass(frozen=True)
+class Elsewhere:
+    """Performance on other data than those that a part was found for.
+
+    Attributes:
+        whole: The whole model.
+        alone: The finding alone.
+        random: The mean of random parts with as many members in each layer.
+        without: The model without the finding.
+    """
+
+    whole: Estimate
+    alone: Estimate
+    random: Estimate
+    without: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
 class CurvePoint:
     """Performance of the parts with the highest scores, and of the rest.
 
@@ -132,6 +155,8 @@ class Soundness(finding.Result):
         settings: Dict: `name`, what performance is, and the arguments;
             `examples` and `distinct_examples`, how many examples there were,
             with and without copies.
+        elsewhere: Performance on other data: `whole`, `alone`, `random` and
+            `without`. `None` without `elsewhere`.
     """
 
     faithfulness: Faithfulness
@@ -140,6 +165,7 @@ class Soundness(finding.Result):
     curve: tuple[CurvePoint, ...]
     sharing: dict[str, sharing_of_sets.Sharing]
     settings: dict[str, str | int | float]
+    elsewhere: Elsewhere | None = None
 
     KIND = "a check of soundness"
 
@@ -178,13 +204,22 @@ class Soundness(finding.Result):
             else f"One by one, {_percent(one.value)} of its members "
             f"({_interval(one)}) are redundant.",
         ]
+        if self.elsewhere is not None:
+            there = self.elsewhere
+            sentences.append(
+                f"On other data the part alone reaches "
+                f"{_percent(there.alone.value)}, the whole model "
+                f"{_percent(there.whole.value)} and the model without the part "
+                f"{_percent(there.without.value)}."
+            )
         sentences += [f"{k}: {each}" for k, each in self.sharing.items()]
         return " ".join(sentences)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the numbers as a dict of JSON values, `None` for NaN.
 
-        `rows` has faithfulness, completeness and minimality, each number with
+        `rows` has faithfulness, completeness, minimality and what the part
+        does elsewhere, each number with
         its `quantity` and `what` it is; `curve` has the value and the ends of
         the interval for each number; `sharing` has a dict for each other task.
         """
@@ -265,7 +300,8 @@ class Soundness(finding.Result):
     def _rows(self):
         """Yields quantity, name and `Estimate` of what is not a curve."""
         for quantity, names in _NAMES.items():
-            for key, estimate in vars(getattr(self, quantity)).items():
+            found = getattr(self, quantity)
+            for key, estimate in vars(found).items() if found else ():
                 if estimate is not None:
                     yield quantity, names[key], estimate
         for size, estimate in self.minimality.items():
@@ -292,6 +328,9 @@ class Soundness(finding.Result):
                 for name, each in config["sharing"]
             },
             config["settings"],
+            Elsewhere(**_estimates(there))
+            if (there := config.get("elsewhere"))
+            else None,
         )
 
 

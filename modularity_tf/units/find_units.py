@@ -82,10 +82,7 @@ def find_units(
     search = {name: int(value) for name, value in search.items()}
     chosen = activations.unit_layers(model, layers)
     if not chosen:
-        raise ValueError(
-            f"{model.name!r} has no hidden Conv or Dense layer; name other "
-            "layers with `layers`."
-        )
+        raise ValueError(activations.none_to_look_at(model))
     for path, layer in chosen.items():
         units = getattr(layer, "units", getattr(layer, "filters", 0))
         if not isinstance(units, int):  # of an own layer

@@ -138,6 +138,16 @@ class KerasPrivateTest(parameterized.TestCase, tf.test.TestCase):
         found = keras_private.input_structure(single)
         self.assertEqual(found.shape, (None, 2), message)
 
+    def test_the_outputs_have_the_structure_that_the_model_returns(self):
+        message = dropped("Function._outputs_struct", "output_structure")
+        inputs = keras.Input((2,))
+        both = {name: layers.Dense(1)(inputs) for name in "ba"}
+        model = keras.Model(inputs, both)
+        found = keras_private.output_structure(model)
+        self.assertEqual({*found}, {"a", "b"}, message)
+        single = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+        self.assertIsNone(keras_private.output_structure(single))
+
     def test_the_mask_of_a_tensor_is_what_keras_layers_read_and_write(self):
         message = dropped("_keras_mask", "get_keras_mask, set_keras_mask")
         steps = tf.constant([[[1.0], [0.0]]])

@@ -7,7 +7,7 @@ from absl.testing import parameterized
 
 from modularity_tf.neurons import rules, statistics
 from modularity_tf.neurons.find_neurons import find_neurons
-from tests import small_models
+from tests import shipped_networks, small_models
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(30, 6, 6, 2)).astype("float32")
@@ -88,7 +88,12 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
         ("class", {"label": 3}, r"is of class 3; there are \[0, 1, 2\]"),
         ("negative", {"label": -1}, "`label` must be an int at least 0"),
         ("method", {"method": "mean"}, "`method` must be one of"),
-        ("one_hot", {"data": (IMAGES, np.eye(3)[LABELS])}, "not one-hot"),
+        ("wide", {"data": (IMAGES, np.eye(3)[LABELS])}, r"the shape .30, 3"),
+        (
+            "several_at_once",
+            {"data": (IMAGES, np.ones((30, 2)))},
+            "several classes at once",
+        ),
         ("percentile", {"percentile": 101}, "`percentile` must be"),
         ("layer", {"layers": "pool"}, "'pool'"),
         ("no_model", {"model": None}, "`model` must be a keras.Model, got"),
@@ -96,7 +101,7 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
         (
             "a_label_for_each_token",
             {"data": (IMAGES, np.ones((len(IMAGES), 6), int))},
-            r"nor one for each token, got the shape \(\d+, 6\)",
+            r"of shape \(examples,\) .* got the shape \(\d+, 6\)",
         ),
     )
     def test_refuses(self, changes, message):
@@ -104,6 +109,106 @@ class FindNeuronsTest(parameterized.TestCase, tf.test.TestCase):
         arguments = {"model": self.model, "data": data, "label": 1, **changes}
         with self.assertRaisesRegex(ValueError, message):
             find_neurons(**arguments)
+
+
+class OwnNeuronsTest(parameterized.TestCase, tf.test.TestCase):
+    """A contrast, several outputs, other kinds of layers."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        keras.utils.set_random_seed(0)
+        cls.rng = np.random.default_rng(0)
+
+    def test_against_the_rest_is_what_the_class_alone_activates(self):
+        # Units 0 to 3 fire for both classes, 4 for class 0, and 5 for class 1.
+        model = keras.Sequential(
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(6, "relu", name="units"),
+                keras.layers.Dense(2, name="out"),
+            ]
+        )
+        kernel = np.zeros((3, 6), "float32")
+        kernel[2, :4] = 5.0
+        kernel[0, 4] = kernel[1, 5] = 1.0
+        model.layers[0].set_weights([kernel, np.zeros(6)])
+        y = np.arange(40) % 2
+        x = np.column_stack([np.eye(2)[y], np.ones(40)])
+        x = (x + 0.1 * self.rng.normal(size=x.shape)).astype("float32")
+        paper = find_neurons(model, (x, y), 0, percentile=50.0)
+        self.assertNotIn(4, np.flatnonzero(paper.values["units"]))
+        own = find_neurons(
+            model, (x, np.eye(2)[y]), 0, percentile=50.0, against="rest"
+        )
+        self.assertTrue(own.values["units"][4])
+        self.assertFalse(own.values["units"][5])
+        h = np.abs(model.layers[0](x)).astype("float64")
+        one, rest = h[y == 0], h[y == 1]
+        spread = np.sqrt((one.var(0, ddof=1) + rest.var(0, ddof=1)) / 2)
+        contrast = (one.mean(0) - rest.mean(0)) / spread
+        self.assertAllClose(own.scores["units"], contrast, rtol=1e-4)
+        expected = (contrast > np.percentile(contrast, 50)) & (contrast > 0)
+        self.assertAllEqual(own.values["units"], expected)
+        told = own.provenance
+        self.assertEqual(told["against"], "rest")
+        self.assertEqual(told["examples_against"], 20)
+        with self.assertRaisesRegex(ValueError, "no example of another class"):
+            find_neurons(model, (x[y == 0], y[y == 0]), 0, against="rest")
+        with self.assertRaisesRegex(ValueError, "`against` must be 'rest'"):
+            find_neurons(model, (x, y), 0, against=1)
+        with self.assertRaisesRegex(ValueError, "`against` is for"):
+            find_neurons(model, (x, y), 0, method="bayesian", against="rest")
+
+    def test_positions_of_one_class_are_told_from_the_rest(self):
+        model = shipped_networks.splice_sites()
+        x = self.rng.normal(size=(6, 16, 4)).astype("float32")
+        y = self.rng.integers(0, 3, (6, 10))
+        found = find_neurons(model, (x, np.eye(3)[y]), 2, against="rest")
+        has = (y == 2).any(axis=1)
+        self.assertEqual(found.provenance["examples"], has.sum())
+        self.assertIn("conv11", found.values)
+        found.check_fits(model)
+
+    def test_labels_of_several_outputs_are_named(self):
+        model = shipped_networks.faces()
+        x = self.rng.normal(size=(8, 8, 8, 2)).astype("float32")
+        boxes, y = np.zeros((8, 4)), np.arange(8) % 2
+        alone = find_neurons(model, (x, y), 1)
+        for labels in ([boxes, y], {"out_box": boxes, "out_face": y}):
+            self.assertEqual(
+                find_neurons(model, (x, labels), 1, outputs="out_face"), alone
+            )
+            with self.assertRaisesRegex(
+                ValueError, "several outputs, .'out_box', 'out_face'.*`outputs`"
+            ):
+                find_neurons(model, (x, labels), 1)
+        with self.assertRaisesRegex(ValueError, "`outputs` must be one of"):
+            find_neurons(model, (x, [boxes, y]), 1, outputs="nose")
+
+    @parameterized.named_parameters(
+        ("lstm", shipped_networks.words_as_vectors, (5, 5), "first", "first"),
+        # Activated behind its normalization.
+        ("conv", shipped_networks.emotions, (8, 8, 1), "separable0", "relu"),
+    )
+    def test_units_of_other_layers_have_activities_where_named(
+        self, build, shape, layer, activated
+    ):
+        model = build()
+        x = self.rng.normal(size=(8, *shape)).astype("float32")
+        y = np.arange(8) % 2
+        found = find_neurons(model, (x, y), 1, layers=layer, percentile=50.0)
+        inner = keras.Model(model.inputs, model.get_layer(activated).output)
+        means = np.abs(inner(x[y == 1])).reshape(-1, 6).mean(axis=0)
+        self.assertAllClose(found.scores[layer], means, rtol=1e-4)
+        alone = found.apply(model)
+        changed = np.abs(np.array(alone(x)) - np.array(model(x))).max()
+        self.assertGreater(changed, 1e-4)
+
+    def test_a_model_of_other_layers_alone_says_which_to_name(self):
+        model = shipped_networks.words_as_vectors()
+        with self.assertRaisesRegex(ValueError, r"of 'first' \(LSTM\)"):
+            find_neurons(model, (np.ones((2, 5, 5)), [0, 1]), 1)
 
 
 class NeededTest(parameterized.TestCase, tf.test.TestCase):

@@ -149,19 +149,9 @@ class ClassStatisticsTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertAllEqual(found.counts, [2, 2])
 
-    @parameterized.named_parameters(
-        ("no_data", [], "no batch"),
-        (
-            "one_hot",
-            [(np.zeros((2, 6, 6, 2), "float32"), np.eye(2))],
-            r"not one-hot .* got the shape \(2, 2\)",
-        ),
-    )
-    def test_refuses(self, batches, message):
-        with self.assertRaisesRegex(ValueError, message):
-            statistics.class_statistics(
-                small_models.cnn(), batches, 2, outputs=True
-            )
+    def test_refuses_no_data(self):
+        with self.assertRaisesRegex(ValueError, "no batch"):
+            statistics.class_statistics(small_models.cnn(), [], 2, outputs=True)
 
     @parameterized.parameters(0, 2.5, "2", None)
     def test_refuses_as_a_number_of_classes(self, num_classes):
@@ -293,9 +283,77 @@ class TextTest(parameterized.TestCase, tf.test.TestCase):
         expected = (units[0, :2].mean(0) + units[2, 0]) / 2
         self.assertAllClose(found.mean["d"][0], expected)
 
-    def test_a_label_for_each_token_is_refused(self):
-        model = keras.Sequential([keras.Input((5, 3)), layers.Dense(2)])
-        with self.assertRaisesRegex(ValueError, "each token.* shape .6, 5"):
-            statistics.class_statistics(
-                model, (ROWS, np.ones((6, 5), int)), 2, outputs=True
-            )
+
+class PositionsTest(parameterized.TestCase, tf.test.TestCase):
+    """A label for each step: the mean is one over the steps of the class."""
+
+    @parameterized.parameters("numbers", "column", "one_hot")
+    def test_the_mean_is_over_the_positions_of_the_class(self, kind):
+        keras.utils.set_random_seed(0)
+        rng = np.random.default_rng(0)
+        model = keras.Sequential(
+            [
+                keras.Input((8, 2)),
+                layers.Conv1D(3, 3, padding="same", name="full"),
+                layers.Cropping1D((1, 1)),
+                layers.Dense(4, "tanh", name="cropped"),
+                layers.MaxPooling1D(2),
+                layers.Dense(2, name="pooled"),
+                layers.UpSampling1D(2),
+                layers.Dense(3, "softmax", name="out"),
+            ]
+        )
+        x = rng.normal(size=(7, 8, 2)).astype("float32")
+        labels = rng.integers(0, 3, (7, 6))
+        labels[:2] = 0  # examples without a position of class 1
+        given = {
+            "numbers": labels,
+            "column": labels[..., None],
+            "one_hot": np.eye(3)[labels],
+        }[kind]
+        found = statistics.class_statistics(model, (x, given), 3)
+        has = (labels == 1).any(axis=1)
+        self.assertEqual(found.counts[1], has.sum())
+        values = {
+            path: np.abs(keras.Sequential(model.layers[:count])(x))
+            for path, count in (("full", 1), ("cropped", 3), ("pooled", 5))
+        }
+        here = (labels == 1).astype(float)
+        shares = {
+            "full": np.pad(here, ((0, 0), (1, 1))),
+            "cropped": here,
+            "pooled": here.reshape(7, 3, 2).mean(axis=-1),
+        }
+        for path, share in shares.items():
+            each = np.einsum("bs,bsu->bu", share, values[path])
+            each = each[has] / share[has].sum(axis=1, keepdims=True)
+            self.assertAllClose(found.mean[path][1], each.mean(axis=0))
+            error = each.std(axis=0, ddof=1) / has.sum() ** 0.5
+            self.assertAllClose(found.standard_error[path][1], error)
+
+    def test_padding_is_of_no_class(self):
+        model = keras.Sequential(
+            [
+                keras.Input((4, 2)),
+                layers.Masking(),
+                layers.Dense(3, name="units"),
+                layers.Dense(2, name="out"),
+            ]
+        )
+        x = np.ones((2, 4, 2), "float32")
+        x[0, 2:] = 0.0
+        x[0, 1] = 3.0
+        found = statistics.class_statistics(model, (x, np.ones((2, 4), int)), 2)
+        unit = np.abs(model.layers[1](x[1]))[0]
+        self.assertAllClose(found.mean["units"][1], (2 * unit + unit) / 2)
+
+    def test_a_layer_of_other_positions_is_refused_by_its_path(self):
+        inputs = keras.Input((9, 2))
+        x = layers.Dense(4, name="before")(inputs)
+        x = layers.Conv1D(3, 3, name="valid")(x)
+        model = keras.Model(inputs, layers.Dense(2, name="out")(x))
+        data = np.ones((3, 9, 2), "float32"), np.ones((3, 7), int)
+        found = statistics.class_statistics(model, data, 2, layers="valid")
+        self.assertEqual(found.counts[1], 3)
+        with self.assertRaisesRegex(ValueError, "'before' has 9 .* 7 labels"):
+            statistics.class_statistics(model, data, 2)

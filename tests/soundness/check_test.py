@@ -10,6 +10,7 @@ import modularity_tf
 from modularity_tf import NeuronSelection, WeightMask, soundness
 from modularity_tf.network import model_weights
 from modularity_tf.planted import make_boolean, parity
+from tests import shipped_networks
 
 THREE = (0, parity(3)), (1, parity(3)), (2, parity(3))
 NOT = tuple(1 - value for value in parity(3))
@@ -282,6 +283,157 @@ class NeuronsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found.minimality[1].n, min(hidden, 9))
 
 
+class TasksTest(parameterized.TestCase, tf.test.TestCase):
+    """Sample weights, several outputs, labels of positions, other data."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        keras.utils.set_random_seed(0)
+        cls.rng = np.random.default_rng(0)
+
+    def test_a_weight_counts_as_so_many_copies_do(self):
+        planted = network()
+        truth = finding(planted).shuffled(3)  # right by chance alone
+        rows = self.rng.permutation(512)[:60]
+        x, y = planted.inputs[rows], planted.labels[rows]
+        counts = self.rng.integers(0, 4, 60)
+        copies = tuple(np.repeat(each, counts, axis=0) for each in (x, y))
+        loss, accuracy = planted.objective(0)
+        for metrics in ([accuracy], []):
+            kwargs = {"loss": loss, "metrics": metrics, **QUICK}
+            weighted = soundness.check(
+                truth, planted.model, (x, y, counts.astype("float32")), **kwargs
+            )
+            with self.assertWarnsRegex(UserWarning, "distinct examples"):
+                copied = soundness.check(truth, planted.model, copies, **kwargs)
+            self.assertEqual(
+                weighted.settings["examples"], np.count_nonzero(counts)
+            )
+            pairs = [
+                (weighted.faithfulness.alone, copied.faithfulness.alone),
+                (weighted.completeness.without, copied.completeness.without),
+                (weighted.minimality[1], copied.minimality[1]),
+            ]
+            for one, other in pairs:
+                self.assertAllClose(one.value, other.value, rtol=1e-5)
+                if metrics:  # else the bootstrap draws others
+                    self.assertAllClose(one.low, other.low, rtol=1e-5)
+                    self.assertAllClose(one.high, other.high, rtol=1e-5)
+
+    def test_labels_and_weights_may_be_of_positions(self):
+        model = shipped_networks.splice_sites()
+        x = self.rng.normal(size=(20, 16, 4)).astype("float32")
+        y = np.argmax(model(x), axis=-1)
+        chosen = NeuronSelection({"conv00": np.arange(6) < 3})
+        loss, metrics = "sparse_categorical_crossentropy", ["accuracy"]
+        kwargs = {"loss": loss, "metrics": metrics, "removals": 2}
+        right = np.argmax(chosen.apply(model)(x), axis=-1) == y
+        found = soundness.check(chosen, model, (x, y), **kwargs)
+        self.assertAllClose(found.faithfulness.alone.value, right.mean())
+        one_hot = soundness.check(
+            chosen,
+            model,
+            (x, np.eye(3)[y]),
+            **{**kwargs, "loss": "categorical_crossentropy"},
+        )
+        self.assertEqual(one_hot.faithfulness.alone, found.faithfulness.alone)
+        of_class = (y == y[0, 0]).astype("float32")
+        found = soundness.check(chosen, model, (x, y, of_class), **kwargs)
+        self.assertAllClose(
+            found.faithfulness.alone.value,
+            (right * of_class).sum() / of_class.sum(),
+        )
+
+    @parameterized.named_parameters(
+        ("by_name", {"outputs": "out_face"}),
+        ("by_loss", {"loss": {"out_face": "sparse_categorical_crossentropy"}}),
+    )
+    def test_a_task_may_be_about_one_output(self, given):
+        model = shipped_networks.faces()
+        x = self.rng.normal(size=(30, 8, 8, 2)).astype("float32")
+        y = np.argmax(model(x)[1], axis=-1)
+        chosen = NeuronSelection({"dense": np.arange(7) < 3})
+        kwargs = {"loss": "sparse_categorical_crossentropy", "removals": 2}
+        kwargs |= {"metrics": {"out_face": ["accuracy"]}, **given}
+        found = soundness.check(chosen, model, (x, y), **kwargs)
+        right = np.argmax(chosen.apply(model)(x)[1], axis=-1) == y
+        self.assertAllClose(found.faithfulness.alone.value, right.mean())
+        self.assertEqual(found.settings["name"], "accuracy")
+
+    def test_of_several_outputs_it_is_the_sum_of_their_losses(self):
+        model = shipped_networks.faces()
+        x = self.rng.normal(size=(30, 8, 8, 2)).astype("float32")
+        boxes, faces = (np.array(each) for each in model(x))
+        y = {"out_face": np.argmax(faces, axis=-1), "out_box": boxes}
+        chosen = NeuronSelection({"dense": np.arange(7) < 3})
+        model.compile(
+            loss={
+                "out_box": "mse",
+                "out_face": "sparse_categorical_crossentropy",
+            },
+            loss_weights={"out_box": 2.0, "out_face": 0.5},
+        )
+        weights = self.rng.random(30).astype("float32")
+        nothing = NeuronSelection({"dense": np.zeros(7, bool)})
+
+        def loss_of(part):
+            box, face = (np.array(each) for each in part(x))
+            each = 2.0 * np.mean((box - boxes) ** 2, axis=-1)
+            each -= 0.5 * np.log(face[np.arange(30), y["out_face"]])
+            return np.average(each, weights=weights)
+
+        whole, alone, none = map(
+            loss_of, (model, chosen.apply(model), nothing.apply(model))
+        )
+        found = soundness.check(chosen, model, (x, y, weights), removals=2)
+        self.assertAllClose(
+            found.faithfulness.alone.value,
+            (none - alone) / (none - whole),
+            rtol=1e-4,
+        )
+
+    def test_elsewhere_shows_what_the_part_says_of_other_data(self):
+        # Unit 0 puts out "face" for all; unit 1 alone takes it back.
+        model = keras.Sequential(
+            [
+                keras.Input((1,)),
+                layers.Dense(2, "relu", name="units"),
+                layers.Dense(1, name="out"),
+            ]
+        )
+        kernel = np.array([[0.0, 4.0]], "float32")
+        model.layers[0].set_weights([kernel, np.array([1.0, 0.0])])
+        down = np.array([[1.0], [-1.0]], "float32")
+        model.layers[1].set_weights([down, np.array([-0.5])])
+        faces = np.full((30, 1), -1.0, "float32"), np.ones(30, int)
+        others = np.full((40, 1), 1.0, "float32"), np.zeros(40, int)
+        accuracy = keras.metrics.BinaryAccuracy(threshold=0.0)
+        kwargs = {"loss": keras.losses.BinaryCrossentropy(from_logits=True)}
+        kwargs |= {"metrics": [accuracy], "removals": 2, "examples": 25}
+        part = NeuronSelection({"units": np.array([True, False])})
+        with self.assertWarnsRegex(UserWarning, "distinct"):
+            found = soundness.check(
+                part, model, faces, elsewhere=others, **kwargs
+            )
+        self.assertEqual(found.faithfulness.alone.value, 1.0)
+        self.assertEqual(found.elsewhere.whole.value, 1.0)
+        self.assertEqual(found.elsewhere.alone.value, 0.0)
+        self.assertEqual(found.elsewhere.without.value, 1.0)
+        self.assertEqual(found.elsewhere.alone.n, 25)
+        self.assertIn("On other data the part alone reaches 0.0%", str(found))
+        rows = {row["what"]: row for row in found.as_dict()["rows"]}
+        self.assertEqual(rows["elsewhere: the part alone"]["value"], 0.0)
+        self.assertEqual(rows["the part alone"]["value"], 1.0)
+        self.assertIn("elsewhere: the whole model", found._repr_html_())
+        file = f"{self.get_temp_dir()}/found.npz"
+        found.save(file)
+        self.assertEqual(soundness.Soundness.load(file), found)
+        wrong = others[0], 1 - others[1]
+        with self.assertRaisesRegex(ValueError, "not perform on `elsewhere`"):
+            soundness.check(part, model, faces, elsewhere=wrong, **kwargs)
+
+
 class SharingTest(parameterized.TestCase, tf.test.TestCase):
     def both(self, make, *kinds, count=3, other=1, **kwargs):
         planted = network(make)
@@ -322,7 +474,7 @@ class SharingTest(parameterized.TestCase, tf.test.TestCase):
         found = check(planted, random, repeats=again, others={"other": others})
         shared = found.sharing["other"]
         self.assertEqual(shared.verdict, "undetermined")
-        self.assertIn("no better than random", shared.reason)
+        self.assertIn("better than random parts: ", shared.reason)
         self.assertIn("The part is not shown to be more", found.summary())
 
     def test_few_examples_can_not_tell_that_parts_matter(self):
@@ -408,7 +560,7 @@ class RefusesTest(parameterized.TestCase, tf.test.TestCase):
         ("removals", 0, "`removals` must be a positive int"),
         ("tolerance", 1, "`tolerance` must be in"),
         ("seed", -1, "`seed` must be an int in"),
-        ("loss", {"out": "mse"}, "`loss` must be one loss for all outputs"),
+        ("loss", {"there": "mse"}, "`loss` has .'there'., which are none of"),
     )
     def test_arguments_out_of_their_range(self, name, value, message):
         self.refuses(message, **{name: value})
