@@ -63,7 +63,8 @@ def claims(records: Records) -> claim.Claims:
     if own := of_network(records, stages.DEEPCUT):
         _weight_claims(found, own)
         _other_words(found, own)
-        _unit_claims(found, own)
+        if own := [one for one in own if "units" in one]:
+            _unit_claims(found, own)
     if own := of_network(records, stages.CHARS2VEC):
         _vector_claims(found, own)
     return found
@@ -284,12 +285,10 @@ def tables(records: Records) -> list[Table]:
     found = []
     if own := of_network(records, stages.DEEPCUT):
         found.append(_accuracy_table("accuracy", "Weights", own))
-        found += [
-            _accuracy_table("units_accuracy", "Units", own),
-            _size_table(own),
-            _smaller_table(own),
-            _reading_table(own),
-        ]
+        if some := [one for one in own if "units" in one]:
+            found.append(_accuracy_table("units_accuracy", "Units", some))
+            found.append(_smaller_table(some))
+        found += [_size_table(own), _reading_table(own)]
     if own := of_network(records, stages.CHARS2VEC):
         found.append(_vector_table(own))
     return found

@@ -14,7 +14,8 @@ def draw(records: claims.Records) -> dict[str, figure.Figure]:
     found = {}
     if own := claims.of_network(records, stages.DEEPCUT):
         found["figA_weights"] = _accuracies(own, "accuracy", "weights")
-        found["figB_units"] = _accuracies(own, "units_accuracy", "units")
+        if some := [one for one in own if "units" in one]:
+            found["figB_units"] = _accuracies(some, "units_accuracy", "units")
     if own := claims.of_network(records, stages.CHARS2VEC):
         found["figC_rows"] = _rows(own)
     return found
@@ -35,6 +36,7 @@ def _accuracies(own, key, what):
         [*texts.KINDS.values()],
         "balanced accuracy (0.5 is guessing)",
         title=f"deepcut: {some} of {size:,} {what}, found for English words",
+        bounds=(0.0, 1.0),
     )
 
 
@@ -51,4 +53,5 @@ def _rows(own):
         ["letters", "digits", "other characters"],
         "kept weights of the first kernel's rows [%]",
         title="chars2vec: what a task never shows is not kept",
+        bounds=(0.0, 100.0),
     )

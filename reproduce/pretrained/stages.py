@@ -70,8 +70,9 @@ class Config(configuration.Config):
     )
     controls: int = field(
         2,
-        "In how many seeds, the first ones, to do the same with the randomly "
-        "initialised network.",
+        "In how many seeds, the first ones, to find the units of deepcut that "
+        "are needed, too, and to do the same with the randomly initialised "
+        "network.",
         part=True,
         at_least=0,
     )
@@ -113,21 +114,23 @@ def _plan_deepcut(run, seed):
 
     learned = functools.partial(stage, steps=steps, phase=DEEPCUT)
     weights = learned("weights", weights_of_english)
-    units = learned("units", units_of_english)
     record = {
         "weights": run.combine(record_of, weights),
         "accuracy": stage("accuracy", accuracy_of, weights),
         "soundness": stage("soundness", soundness_of, weights),
-        "units": run.combine(record_of, units),
-        "units_accuracy": stage("units_accuracy", accuracy_of, units),
-        "smaller": stage("smaller", smaller_of, units),
     }
     if seed in run.config.seeds[: run.config.controls]:
+        units = learned("units", units_of_english)
         control = learned("control", weights_of_untrained, weights)
-        record["control"] = run.combine(record_of, control)
-        record["control_accuracy"] = stage(
-            "control_accuracy", accuracy_of_untrained, control
-        )
+        record |= {
+            "units": run.combine(record_of, units),
+            "units_accuracy": stage("units_accuracy", accuracy_of, units),
+            "smaller": stage("smaller", smaller_of, units),
+            "control": run.combine(record_of, control),
+            "control_accuracy": stage(
+                "control_accuracy", accuracy_of_untrained, control
+            ),
+        }
     return record
 
 

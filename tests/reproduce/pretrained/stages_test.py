@@ -1,0 +1,88 @@
+import types
+
+import numpy as np
+from absl.testing import absltest, parameterized
+
+import modularity_tf as mtf
+from reproduce.pretrained import stages
+from tests.reproduce.pretrained import tiny
+
+
+def a_stage():
+    config = stages.Config(examples=50, checked=50, random_parts=2)
+    return types.SimpleNamespace(
+        seed=0, config=config, derive_seed=lambda *purpose: len(str(purpose))
+    )
+
+
+class StagesTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        for patch in tiny.replaced():
+            self.enterContext(patch)
+
+    def test_words_of_each_kind_are_held_out(self):
+        for kind in stages.texts.KINDS:
+            found, held = stages.words_of(kind, 3)
+            self.assertNotEmpty(held)
+            self.assertEmpty(set(found) & set(held))
+
+    def test_a_part_that_sees_spaces_is_balanced_right_on_english(self):
+        stage = a_stage()
+        model = stages.deepcut.load()
+        values = {
+            path: np.zeros(w.shape, bool)
+            for path, w in mtf.MaskedModel(model).mask_logits.items()
+        }
+        kernel = model.get_layer("hidden").kernel.numpy()
+        values["hidden/kernel"] = kernel > 0.5
+        values["begins/kernel"][0] = True
+        scores = {p: v.astype("float32") for p, v in values.items()}
+        mask = mtf.WeightMask(values, {}, scores)
+        found = stages.accuracy_of(stage, mask)
+        self.assertEqual([*found], [*stages.texts.KINDS])
+        english = found["latin"]
+        self.assertEqual(english["whole"], 1.0)
+        self.assertEqual(english["alone"], 1.0)
+        self.assertEqual(english["alone_242"], 1.0)
+        self.assertEqual(english["without"], 0.5)
+        self.assertEqual(english["random_alone"], 0.5)
+        self.assertEqual(found["digits"]["alone"], 1.0)
+        self.assertLess(found["thai"]["alone"], 0.6)
+
+    def test_a_layer_without_units_keeps_its_best(self):
+        selection = mtf.NeuronSelection(
+            {
+                "a": np.array([False, False, False]),
+                "b": np.array([True, False]),
+            },
+            {},
+            {"a": np.array([0.1, 0.3, 0.2]), "b": np.array([1.0, 0.0])},
+        )
+        found, count = stages.with_a_unit_each(selection)
+        self.assertEqual(count, 1)
+        self.assertEqual(found.values["a"].tolist(), [False, True, False])
+        self.assertEqual(found.values["b"].tolist(), [True, False])
+
+    def test_what_is_kept_of_a_kernel_is_counted_by_kind_of_character(self):
+        model = stages.chars2vec.load()
+        logits = mtf.MaskedModel(model).mask_logits
+        values = {path: np.ones(v.shape, bool) for path, v in logits.items()}
+        first = next(p for p, v in values.items() if v.shape[0] == 59)
+        values[first][15:25] = False  # the rows of digits
+        told = {"alpha": 1e-4, "steps": 9, "warnings": []}
+        mask = mtf.WeightMask(values, told)
+        found = stages.checked_strings(a_stage(), mask, stages.WORDS)
+        self.assertEqual(
+            found["rows"],
+            {"letters": [416, 416], "digits": [0, 160], "others": [368, 368]},
+        )
+        self.assertEqual(found["kept"] + 160, found["size"])
+        explained = found["explained"]
+        self.assertAlmostEqual(explained["words"]["alone"], 1.0)
+        self.assertLess(explained["numbers"]["alone"], 0.999)
+        self.assertLess(explained["words"]["random"], 1.0)
+
+
+if __name__ == "__main__":
+    absltest.main()

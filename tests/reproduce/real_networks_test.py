@@ -1,0 +1,63 @@
+import dataclasses
+
+import tensorflow as tf
+from absl.testing import parameterized
+
+from reproduce import real_networks
+from reproduce.pretrained import deepcut, packages, stages
+from tests.reproduce import run_test_case
+from tests.reproduce.pretrained import tiny
+
+TINY = stages.Config(
+    seeds=(0,),
+    examples=60,
+    checked=50,
+    mask_steps=10,
+    controls=1,
+    random_parts=2,
+)
+
+
+class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
+    def test_records_figures_and_claims_of_a_small_run(self):
+        for patch in tiny.replaced():
+            self.enterContext(patch)
+        run, results = self.run_tiny(
+            real_networks, TINY, ["figA_weights", "figB_units", "figC_rows"]
+        )
+        (record,) = results["records"]
+        found = record["deepcut"]
+        self.assertBetween(found["weights"]["kept"], 1, 1000)
+        self.assertLen(found["weights"]["members"], found["weights"]["kept"])
+        before, after = found["smaller"]["parameters"]
+        self.assertLess(after, before)
+        self.assertLess(found["smaller"]["difference"], 1e-4)
+        self.assertNotEmpty(found["soundness"]["rows"])
+        self.assertIn("control", found)
+        rows = record["chars2vec"]["words"]["rows"]
+        self.assertEqual(rows["digits"], [0, 160])
+        logs = run / "logs/seed0/deepcut/weights"
+        self.assertNotEmpty([*logs.rglob("events.*")])  # of TensorBoard
+
+    @parameterized.named_parameters(
+        ("network", {"networks": ("bert",)}, "--networks must be one value"),
+        ("examples", {"examples": 3}, "--examples must be at least 50"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            dataclasses.replace(TINY, **changes)
+
+    def test_a_package_that_is_not_there_is_refused_before_any_work(self):
+        def read(package, member):
+            raise ValueError(f"put {package.file} there")
+
+        self.enterContext(
+            tf.test.mock.patch.object(packages.Package, "read", read)
+        )
+        deepcut.thai_words.cache_clear()
+        with self.assertRaisesRegex(ValueError, "put deepcut-0.7.0.0.* there"):
+            self.run_tiny(real_networks, TINY, [])
+
+
+if __name__ == "__main__":
+    tf.test.main()
