@@ -1,5 +1,5 @@
 PYTHON ?= python3
-TF_CPP_MIN_LOG_LEVEL ?= 2
+TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 
 .PHONY: demo docs lint lock test wheel

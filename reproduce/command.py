@@ -1,28 +1,46 @@
-"""The command `modularity`: python -m reproduce, and the experiments by name.
+"""The command `modularity`: what python -m reproduce lists, by name.
 
 modularity
 modularity cifar_ablation --flagfile=cifar_ablation_demo.flags
 """
 
+import difflib
 import pathlib
 import runpy
 import sys
 
 _HERE = pathlib.Path(__file__).parent
 _FLAGFILE = "--flagfile="
+_HELP = ("-h", "-help", "--help", "--helpshort", "help")
+_NO_NAMES = ("__init__", "__main__", "command", "experiments")
 
 
-def main():
-    """Runs the experiment that the first argument names, or lists them all.
+def names() -> list[str]:
+    """Returns what `modularity` can be followed by."""
+    found = sorted(path.stem for path in _HERE.glob("*.py"))
+    return [name for name in found if name not in _NO_NAMES]
+
+
+def main() -> None:
+    """Runs the binary that the first argument names, or lists them all.
 
     A flag file that is not there is looked for among those of the package, so
     that they are found without a clone.
     """
     name = "__main__"
-    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in _HELP:
+        del sys.argv[1:]
+    elif arguments and not arguments[0].startswith("-"):
         name = sys.argv.pop(1)
-        if not (_HERE / f"{name}.py").is_file():
-            sys.exit(f"Error: `modularity` lists no experiment {name!r}.")
+        known = names()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            sys.exit(
+                f"Error: `modularity` has no {name!r}.{hint} It has: "
+                f"{', '.join(known)}."
+            )
     sys.argv[1:] = [_found(argument) for argument in sys.argv[1:]]
     runpy.run_module(f"reproduce.{name}", run_name="__main__", alter_sys=True)
 

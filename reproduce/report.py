@@ -18,9 +18,7 @@ import rich.progress
 from absl import app, flags
 
 from reproduce import experiments
-from reproduce.publishing import report
-
-ROOT = pathlib.Path(__file__).parents[1]
+from reproduce.publishing import commands, report
 
 
 def _watched(each):
@@ -71,6 +69,8 @@ if __name__ == "__main__":
         "compare", False, "Whether to show two runs side by side."
     )
     flags.DEFINE_string(
-        "results_dir", str(ROOT / "results"), "Folder of the archives."
+        "results_dir",
+        str(commands.results_folder()),
+        "Folder of the archives.",
     )
     app.run(main)

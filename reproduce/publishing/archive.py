@@ -10,11 +10,12 @@ from absl import flags
 from matplotlib import pyplot
 
 from modularity_tf import plots
+from reproduce.publishing import commands
 from reproduce.publishing.experiment import Experiment
 from reproduce.running import configuration
 from reproduce.running.run import PART, Run, read_results
 
-FLAGS_FOLDER = pathlib.Path(__file__).parents[1] / "flags"
+FLAGS_FOLDER = commands.FLAGS_FOLDER
 MAX_BYTES = 320_000
 _KEYS = (
     "experiment",

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import app, logging
 from matplotlib import figure
 
-from reproduce.publishing import claim, results, titles
+from reproduce.publishing import claim, commands, results, titles
 from reproduce.publishing.table import Table
 from reproduce.running import configuration, engine, training
 from reproduce.running.run import Run
@@ -19,6 +19,7 @@ _DISK_ERRORS = (
     tf.errors.ResourceExhaustedError,
     tf.errors.PermissionDeniedError,
 )
+HELP = frozenset({"--help", "-help", "-h", "--helpshort", "-helpshort"})
 LONG_RUN_STEPS = 50_000  # longer runs begin with an estimate
 
 
@@ -63,6 +64,13 @@ class Experiment:
     paper: str = titles.OWN
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    def in_words(self) -> str:
+        """Returns what it asks, whose question that is, and its figures."""
+        told = self.paper
+        if self.figures:
+            told += f", figures {', '.join(self.figures)}"
+        return f"{self.title} ({told})"
+
 
 def carry_out(
     experiment: Experiment, config: configuration.Config
@@ -82,7 +90,7 @@ def carry_out(
         with run:
             _show(experiment, run)
         return run
-    run.console.print(config.text(), highlight=False, soft_wrap=True)
+    run.console.print(experiment.in_words(), highlight=False)
     records = experiment.plan(run)
     is_shared = config.workers > 1 or config.address
     if is_shared:
@@ -101,6 +109,19 @@ def carry_out(
         results.write(run, run.carry_out(records), experiment.claims)
         _show(experiment, run)
     return run
+
+
+def help_text(experiment: Experiment) -> str:
+    """Returns what an experiment asks, how to start it, and its flags."""
+    demo = f"{experiment.name}_demo.flags"
+    how = commands.command(experiment.name)
+    if (commands.FLAGS_FOLDER / demo).exists():
+        how = (
+            f"{commands.command(experiment.name, demo)}\n"
+            "A small run; _quick.flags is larger, _paper.flags the paper's."
+        )
+    flags = configuration.help_text(experiment.config)
+    return f"{experiment.in_words()}\n\n{how}\n\n{flags}"
 
 
 def _show(experiment, run):
@@ -140,6 +161,9 @@ def main(
             )
             sys.exit(130)
 
+    if HELP & {*sys.argv[1:]}:
+        sys.stdout.write(help_text(experiment))
+        sys.exit()
     configuration.define_flags(experiment.config)
     try:
         arguments = configuration.with_flag_files(sys.argv)

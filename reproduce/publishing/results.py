@@ -71,7 +71,7 @@ def show(
     path = run.check_results()
     folder, results = path.parent, read_results(path)
     console, checked = run.console, claims(results["records"]).checked()
-    logs = folder / "logs" / "figures"
+    logs, pictures = folder / "logs" / "figures", []
     with tf.summary.create_file_writer(str(logs)).as_default(step=0):
         _write_texts(results, checked)
         for name, fig in draw(results["records"]).items():
@@ -80,16 +80,20 @@ def show(
             # Upper case comes before the curves of the training.
             tf.summary.image(f"Figures/{name}", _on_screen(file))
             console.print(f"drawn: {name}.png", highlight=False)
+            pictures.append(file)
     for each in tables(results["records"]):
         console.print(each.as_rich())
     if checked:
         console.print(wording.table(checked))
         console.print(wording.tally(checked), highlight=False)
     console.print(
-        f"{path}; tensorboard --logdir {run.folder}, or for figures and "
-        f"claims alone --logdir {logs}",
+        f"All numbers: {path}; curves: tensorboard --logdir {run.folder}",
         soft_wrap=True,
     )
+    told = [wording.conclusion(checked)] if checked else []
+    told += [f"Picture: {pictures[0]}"] if pictures else []
+    for line in told:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _write_texts(results, claims):

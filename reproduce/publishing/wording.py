@@ -4,13 +4,14 @@ The claims are dicts, as `Claims.checked` returns them and archives hold them.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import rich.table
 
 from reproduce.publishing import claim, titles
 
+_COUNTED = {"one seed": "without a verdict (one seed)"}
 FEW = 5  # so many seeds are shown one by one, beside their interval
 _TALLIES = {
     "paper": "the paper's number",
@@ -132,6 +133,29 @@ def _numbers(one):
     )
 
 
+_MEANING = {
+    "agrees": "This agrees with what was wanted.",
+    "differs": "This differs from what was wanted.",
+    "undetermined": "This decides nothing: the interval contains the end of "
+    "what was wanted, or the null does as well.",
+    "one seed": "One seed gives no verdict: start it again with --seeds=0,1,2.",
+    claim.NOT_MEASURED: "It was not measured.",
+}
+
+
+def conclusion(claims: Sequence[dict[str, Any]]) -> str:
+    """Returns what the first claim, the main one, says, in a few sentences."""
+    one = claims[0]
+    statement = titles.in_statement(one["statement"])
+    paper = one["paper"]
+    told = "" if paper == claim.NO_NUMBER else f" (paper: {paper})"
+    return (
+        f"Found: {statement}: {value(one)}; {one['null_is']}: "
+        f"{number(one, one['null'])}. Wanted: {limits(one)}{told}. "
+        f"{_MEANING[one['verdict']]}"
+    )
+
+
 def counted(claims: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the claims that tallies count: measured, and without a mark."""
     return [
@@ -152,7 +176,7 @@ def tally(claims: Iterable[dict[str, Any]]) -> str:
         )
         if verdicts:
             words = [
-                f"{verdicts[word]} {word}"
+                f"{verdicts[word]} {_COUNTED.get(word, word)}"
                 for word in claim.VERDICTS
                 if verdicts[word]
             ]

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import pathlib
-import sys
+import textwrap
 import typing
 
 from absl import flags
@@ -172,15 +172,26 @@ class Config:
             if f.metadata["part"]
         )
 
-    def text(self):
-        """Returns the configuration as flags, on one line."""
-        flags_ = [
+    def flags(self):
+        """Returns the configuration as flags, a list of str."""
+        return [
             f"--{name}={','.join(map(str, value))}"
             if isinstance(value, tuple)
             else f"--{name}={value}"
             for name, value in dataclasses.asdict(self).items()
         ]
-        return " ".join(flags_)
+
+    def text(self):
+        """Returns the configuration as flags, on one line."""
+        return " ".join(self.flags())
+
+
+def flag_of(f):
+    """Returns the name of a field's flag: without a "_" at the end.
+
+    A field that were a word of Python has one: `import_` is --import.
+    """
+    return f.name.rstrip("_")
 
 
 def define_flags(config_class, flag_values=flags.FLAGS):
@@ -195,19 +206,54 @@ def define_flags(config_class, flag_values=flags.FLAGS):
         default = f.default
         if isinstance(default, tuple):
             default = [str(item) for item in default]
-        help = f.metadata["help"]
-        rules = [_limits(f)] if _limits(f) else []
-        if f.metadata["multiple_of"]:
-            rules.append(f"a multiple of --{f.metadata['multiple_of']}")
-        if f.metadata["distinct"]:
-            rules.append("distinct")
-        if rules:
-            help = f"{help} Must be {', '.join(rules)}."
-        define(f.name, default, help, flag_values=flag_values)
-        # `--help` shows the flags of the binary's own module alone.
-        flag_values.register_key_flag_for_module(
-            sys.argv[0], flag_values[f.name]
-        )
+        define(f.name, default, _help(f), flag_values=flag_values)
+
+
+def help_text(config_class):
+    """Returns what the flags are for: those of the experiment come first.
+
+    Args:
+        config_class: Subclass of `Config`.
+    """
+    common = {f.name for f in dataclasses.fields(Config)}
+    fields = dataclasses.fields(config_class)
+    own = [f for f in fields if f.name not in common]
+    shared = [f for f in fields if f.name in common]
+    parts = []
+    for title, group in (
+        ("Flags of this experiment", own),
+        ("Flags of all experiments", shared),
+    ):
+        if group:
+            parts += [f"{title}:", *map(_flag_in_words, group), ""]
+    return "\n".join(parts)
+
+
+def _flag_in_words(f):
+    """Returns a flag, what it is for and its default, some lines."""
+    default = f.default
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    given = f" Default: {default}." if default != "" else ""
+    about = textwrap.fill(
+        _help(f) + given,
+        76,
+        initial_indent="      ",
+        subsequent_indent="      ",
+        break_on_hyphens=False,
+    )
+    return f"  --{f.name}\n{about}"
+
+
+def _help(f):
+    """Returns the help of a field, with its limits."""
+    rules = [_limits(f)] if _limits(f) else []
+    if f.metadata["multiple_of"]:
+        rules.append(f"a multiple of --{f.metadata['multiple_of']}")
+    if f.metadata["distinct"]:
+        rules.append("distinct")
+    rule = f" Must be {', '.join(rules)}." if rules else ""
+    return f.metadata["help"] + rule
 
 
 def with_flag_files(arguments):
@@ -261,14 +307,14 @@ def config_from_flags(config_class, flag_values=flags.FLAGS):
     """
     values = {}
     for f in dataclasses.fields(config_class):
-        value = flag_values[f.name].value
+        value = flag_values[flag_of(f)].value
         if isinstance(f.default, tuple):
             kind = typing.get_args(f.type)[0]
             try:
                 value = tuple(kind(item) for item in value)
             except ValueError:
                 raise ValueError(
-                    f"--{f.name} must be {kind.__name__}s, got "
+                    f"--{flag_of(f)} must be {kind.__name__}s, got "
                     f"{','.join(value)!r}."
                 ) from None
         values[f.name] = value
@@ -297,9 +343,9 @@ def _check_limits(config, f):
     is_list = isinstance(f.default, tuple)
     is_valid = all(_is_allowed(item, limits) for item in items)
     if not is_valid or (is_list and not items and f.default):
-        raise ValueError(f"--{f.name} must be {_limits(f)}, got {shown!r}.")
+        raise ValueError(f"--{flag_of(f)} must be {_limits(f)}, got {shown!r}.")
     if limits["distinct"] and len(set(items)) < len(items):
-        raise ValueError(f"--{f.name} must be distinct, got {shown!r}.")
+        raise ValueError(f"--{flag_of(f)} must be distinct, got {shown!r}.")
 
 
 def _check_multiple(config, f):
@@ -312,7 +358,7 @@ def _check_multiple(config, f):
         # A field that is smaller is one part of its own.
         if any(item % min(step, item) for item in items):
             raise ValueError(
-                f"--{f.name} must be a multiple of --{part}={step}, got "
+                f"--{flag_of(f)} must be a multiple of --{part}={step}, got "
                 f"{shown}."
             )
 

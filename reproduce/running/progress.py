@@ -1,7 +1,22 @@
 """One bar for a whole run: training steps done, by whom, and the time left."""
 
+import re
+
 import rich.console
 import rich.progress
+
+
+def in_words(name):
+    """Returns the name of a stage in words.
+
+    That is "mask 0 (cnn, seed 1)" for cnn/seed1/mask_0.
+
+    Args:
+        name: Str, a path in the run folder without suffix.
+    """
+    *places, what = name.replace("_", " ").split("/")
+    places = [re.sub(r"^seed(\d+)$", r"seed \1", place) for place in places]
+    return f"{what} ({', '.join(places)})" if places else what
 
 
 class Progress:
@@ -15,9 +30,11 @@ class Progress:
         # Paths may hold brackets, which are no markup.
         self.console = console or rich.console.Console(markup=False)
         self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description:<32}", markup=False),
-            rich.progress.BarColumn(),
-            rich.progress.MofNCompleteColumn(),
+            rich.progress.TextColumn("{task.description:<28}", markup=False),
+            rich.progress.BarColumn(bar_width=None),
+            rich.progress.TextColumn(
+                "{task.completed:,.0f} of {task.total:,.0f} steps"
+            ),
             rich.progress.TimeElapsedColumn(),
             rich.progress.TextColumn("left"),
             rich.progress.TimeRemainingColumn(elapsed_when_finished=False),
@@ -43,7 +60,7 @@ class Progress:
 
     def begin(self, name):
         """Says which stage is worked on."""
-        self._bar.update(self._task, description=name)
+        self._bar.update(self._task, description=in_words(name))
 
     def advance(self, steps):
         """Counts steps of the stage that is worked on."""
@@ -65,7 +82,7 @@ class Progress:
         Args:
             working: Dict from stage to steps done.
         """
-        names = ", ".join(name.rpartition("/")[2] for name in sorted(working))
+        names = ", ".join(in_words(name) for name in sorted(working))
         self._bar.update(
             self._task,
             description=f"{len(working)} at work: {names}",

@@ -6,6 +6,7 @@ runs/NAME-DATASET-DIGEST/      DIGEST: of the configuration
     logs/                      TensorBoard
     figNN_what.png             drawn from results.json alone
     results.json               configuration, versions, time, records, claims
+    run.flags                  the flags of the last start, as a flag file
     part-DIGEST/               results of a part of what results.json has
 """
 
@@ -21,10 +22,11 @@ import time
 from typing import Any
 
 from reproduce.running import artefacts, provenance, training
-from reproduce.running.progress import Progress
+from reproduce.running.progress import Progress, in_words
 from reproduce.running.stage import Stage, resolve
 
 PART = "part-"
+_FLAGS = "run.flags"
 
 
 class Run:
@@ -95,7 +97,13 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         self.results_folder()  # refuses damaged results before any work
-        self.console.print(f"Run folder: {self.folder}", soft_wrap=True)
+        (self.folder / _FLAGS).write_text(
+            "\n".join([*self.config.flags(), ""]), "utf-8"
+        )
+        self.console.print(
+            f"Run folder: {self.folder} (all flags are in {_FLAGS})",
+            soft_wrap=True,
+        )
         return self
 
     def __exit__(self, *exception):
@@ -162,7 +170,9 @@ class Run:
 
     def tell_done(self, name, seconds):
         """Prints that a stage is finished."""
-        self.console.print(f"{name}: done in {seconds:.1f} s", highlight=False)
+        self.console.print(
+            f"{in_words(name)}: done in {seconds:.1f} s", highlight=False
+        )
 
     def checkpoint(self, name):
         """Returns the path of the checkpoint of a stage."""

@@ -20,7 +20,9 @@ class ListingTest(parameterized.TestCase):
         self.assertEqual(listing.state(folder, "x"), ["not run yet"])
         archive = {"experiment": "x", "claims": claims("agrees")}
         (folder / "x_quick.json").write_text(json.dumps(archive))
-        with mock.patch.object(listing, "RESULTS", folder):
+        with mock.patch.object(
+            listing.commands, "results_folder", lambda: folder
+        ):
             told = listing.state(folder, "x")
             self.assertEqual(listing.state(folder, "y"), ["not run yet"])
         tally = "1 claims; our threshold: 1 agrees"
@@ -32,7 +34,9 @@ class ListingTest(parameterized.TestCase):
         (folder / "x-2" / "results.json").write_text(text)
         unfinished, finished = listing.state(folder, "x")
         self.assertRegex(unfinished, "x-1: unfinished$")
-        tally = "3 claims; our threshold: 2 agrees, 1 one seed"
+        tally = (
+            "3 claims; our threshold: 2 agrees, 1 without a verdict (one seed)"
+        )
         self.assertEndsWith(finished, f"x-2: {tally}")
 
     @parameterized.parameters(

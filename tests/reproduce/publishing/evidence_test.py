@@ -129,6 +129,9 @@ class FilledTest(parameterized.TestCase):
         self.assertEqual(self.part("value toy_small one cnn"), "1.5 (n = 1)")
         self.assertEqual(self.part("value toy_small none"), "not measured")
         self.assertEqual(self.part("verdict toy_small sharing"), "undetermined")
+        self.assertEqual(
+            self.part("null toy_small sharing"), "random masks: 25 %"
+        )
 
     def test_what_an_archive_took(self):
         self.assertEqual(self.part("cost toy_small"), "1.5 min of one core")

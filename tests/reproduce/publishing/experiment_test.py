@@ -48,9 +48,20 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertEqual(results["claims"][0]["values"], [2.5, 3.5])
         self.assertLen([*self.folder.glob("*/fig01_nothing.png")], 1)
-        self.assertIn("--seeds=2,3 ", printed)
+        self.assertStartsWith(printed, toy.EXPERIMENT.in_words())
+        self.assertNotIn("--", printed.split("All numbers")[0])
         self.assertIn(f"Run folder: {self.folder}", printed)
-        self.assertIn("seed2/work: done in ", printed)
+        self.assertIn("work (seed 2): done in ", printed)
+        (run,) = self.folder.iterdir()
+        flags = (run / "run.flags").read_text().splitlines()
+        self.assertIn("--seeds=2,3", flags)  # the dump is in a file
+        found, picture = (
+            line
+            for line in printed.splitlines()
+            if line.startswith(("Found: ", "Picture: "))
+        )
+        self.assertStartsWith(found, "Found: ")
+        self.assertEqual(picture, f"Picture: {run / 'fig01_nothing.png'}")
         self.assertNotIn("Estimate", printed)
 
     def test_brackets_in_a_path_are_no_markup(self):
@@ -62,8 +73,8 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
     def test_a_run_goes_on_with_what_it_lacks(self):
         self.carry_out()
         printed = self.carry_out(seeds=(0, 1))
-        self.assertNotIn("seed0/work: done", printed)
-        self.assertIn("seed1/work: done", printed)
+        self.assertNotIn("work (seed 0): done", printed)
+        self.assertIn("work (seed 1): done", printed)
 
     def test_a_dry_run_estimates_and_makes_no_folder(self):
         printed = self.carry_out(dry_run=True, seeds=(0, 1, 2))
@@ -92,7 +103,10 @@ class CarryOutTest(parameterized.TestCase, tf.test.TestCase):
         plan.assert_not_called()
         self.assertTrue(picture.exists())
         self.assertIn("drawn: fig01_nothing.png", printed)
-        self.assertIn("1 claims; our threshold: 1 one seed", printed)
+        self.assertIn(
+            "1 claims; our threshold: 1 without a verdict (one seed)", printed
+        )
+        self.assertIn("One seed gives no verdict", printed)
 
     def test_figures_without_a_run_make_no_folder(self):
         with self.assertRaisesRegex(ValueError, "run without --stage=figures"):
@@ -171,9 +185,12 @@ class MainTest(parameterized.TestCase):
         self.assertNotIn("Traceback", out + err)
 
     def test_help_shows_the_flags_of_the_binary(self):
-        _, out, _ = self.ended["help"]
-        self.assertIn("--size: An int. Must be at least 1, at most 9.", out)
-        self.assertIn("--seeds: Seeds of all random numbers;", out)
+        status, out, err = self.ended["help"]
+        self.assertEqual((status, err), (0, ""))
+        self.assertStartsWith(out, toy.EXPERIMENT.in_words())
+        words = " ".join(out.split())
+        self.assertIn("--size An int. Must be at least 1, at most 9.", words)
+        self.assertIn("--seeds Seeds of all random numbers;", words)
 
     def test_a_dry_run_succeeds_and_leaves_nothing(self):
         status, out, err = self.ended["dry"]

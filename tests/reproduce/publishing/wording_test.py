@@ -66,9 +66,22 @@ class TableTest(parameterized.TestCase):
         self.assertEqual(
             wording.tally(checked),
             "6 claims; the paper's number: 1 agrees; our threshold: 1 differs, "
-            "1 one seed; our questions: 1 agrees; not counted: 2",
+            "1 without a verdict (one seed); our questions: 1 agrees; "
+            "not counted: 2",
         )
         self.assertEqual(wording.tally([]), "0 claims")
+
+    def test_the_conclusion_says_what_was_found_and_what_that_means(self):
+        for values, meaning in (
+            ([0.5, 0.51], "This agrees with"),
+            ([0.1, 0.11], "This differs from"),
+            ([0.5], "One seed gives no verdict: start it again"),
+        ):
+            one = made(values, 0.2, 0.1, paper="40 %").checked()
+            told = wording.conclusion([one])
+            self.assertStartsWith(told, f"Found: it is: {wording.value(one)};")
+            self.assertIn("nothing: 10 %. Wanted: ≥ 20 % (paper: 40 %)", told)
+            self.assertIn(meaning, told)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,18 @@ class ProgressTest(absltest.TestCase):
         self.progress.begin("seed0/network")
         self.progress.advance(7)
         self.progress.advance(3)
-        self.assertEqual(self.shown(), ("seed0/network", 10, 100))
+        self.assertEqual(self.shown(), ("network (seed 0)", 10, 100))
+        with self.progress._bar.console.capture() as printed:
+            self.progress._bar.console.print(self.progress._bar)
+        self.assertIn("10 of 100 steps", printed.get())
+
+    def test_stages_are_named_in_words(self):
+        for name, words in (
+            ("network", "network"),
+            ("cnn/seed1/mask_0", "mask 0 (cnn, seed 1)"),
+            ("seeded_2/a_b", "a b (seeded 2)"),
+        ):
+            self.assertEqual(progress.in_words(name), words)
 
     def test_a_finished_stage_counts_whole_whatever_it_told(self):
         self.progress.start(100, 20)
@@ -44,7 +55,7 @@ class ProgressTest(absltest.TestCase):
         self.progress.start(100, 20)
         self.progress.show({"a/mask_1": 5, "a/mask_0": 9})
         text, completed, _ = self.shown()
-        self.assertEqual(text, "2 at work: mask_0, mask_1")
+        self.assertEqual(text, "2 at work: mask 0 (a), mask 1 (a)")
         self.assertEqual(completed, 34)
         self.progress.finish(10)
         self.progress.show({"a/mask_1": 6})
