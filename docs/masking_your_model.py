@@ -130,7 +130,7 @@ for name, change in changes.items():
 
 # --- Keep it.
 
-only_3.save("only_3.npz")  # a bit a weight, with its provenance
+only_3.save("only_3.npz")  # one bit for each weight
 mask = modularity_tf.WeightMask.load("only_3.npz", model)  # refused if unfit
 subnetwork = mask.apply(model)  # a plain Keras model
 masked.save("masked.keras")  # to go on training

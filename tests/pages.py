@@ -4,6 +4,7 @@ import ast
 import os
 import pathlib
 import re
+import sys
 import tempfile
 
 from absl.testing import parameterized
@@ -62,3 +63,13 @@ class InAnEmptyFolder(parameterized.TestCase):
                 code = compile(ast.Expression(last.value), path, "eval")
                 shown.append(eval(code, names))
         return names, shown
+
+
+def main(paths):
+    """Runs pages in this folder, where they leave the files that they write."""
+    for path in paths:
+        InAnEmptyFolder().run_page(pathlib.Path(path))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -14,6 +14,7 @@ files in results/ say, and nothing that was typed:
     claims NAME            the claims of an archive, a table
     value NAME ID SUBJECT  mean and interval of a claim; SUBJECT if it has one
     mean NAME ID SUBJECT   its mean alone
+    null NAME ID SUBJECT   what its null is, and the null's value
     verdict NAME ID SUBJECT  its verdict
     cost NAME              the time that all stages of an archive took
     table NAME,... TITLE   the experiment's table of that title, the rows of
@@ -89,7 +90,7 @@ def filled(
                     found = _figures_table(archives, figures)
                 case "claims":
                     found = _claims_table(archives[arguments])
-                case "value" | "mean" | "verdict":
+                case "value" | "mean" | "null" | "verdict":
                     name, *which = arguments.split(" ", 2)
                     say = getattr(wording, kind)
                     found = say(_claim_of(archives[name], *which))
