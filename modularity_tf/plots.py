@@ -308,14 +308,17 @@ def confusion_matrices(
         drawn = ax.imshow(percent, cmap, vmin=low, vmax=most, aspect="auto")
         ax.set_title(caption, fontsize=10)
         ticks = range(len(predicted_names))
-        ax.set_xticks(ticks, predicted_names, rotation=45, ha="right")
+        is_long = max(map(len, predicted_names)) > 2
+        turn = {"rotation": 45, "ha": "right"} if is_long else {}
+        ax.set_xticks(ticks, predicted_names, **turn)
         ax.set_yticks(range(len(class_names)), class_names)
         ax.set(xlabel=axis_names[1], ylabel=axis_names[0])
         for (row, column), value in np.ndenumerate(percent):
             text = f"{value:+.0f}" if difference else f"{value:.0f}"
             if text.strip("+-") == "0":
                 continue
-            _write_cell(ax, column, row, text, drawn.to_rgba(value))
+            size = 10 if is_single else 8
+            _write_cell(ax, column, row, text, drawn.to_rgba(value), size)
         if not is_single:
             ax.label_outer()
     _label_ends(axes)
@@ -342,9 +345,9 @@ def _label_ends(axes):
             ax.xaxis.label.set_visible(True)
 
 
-def _write_cell(ax, column, row, text, background):
+def _write_cell(ax, column, row, text, background, size=8):
     """Writes a number into a cell, readable on its colour."""
-    style = {"ha": "center", "va": "center", "fontsize": 8}
+    style = {"ha": "center", "va": "center", "fontsize": size}
     dark = _is_dark(background[:3])
     ax.text(column, row, text, color="white" if dark else "black", **style)
 

@@ -37,6 +37,7 @@ class MainTest(run_test_case.RunTestCase):
                     "fig06b_other_classes",
                     "fig18_confusion_control_cnn",
                     "fig19_confusion_difference_cnn",
+                    "lost_classes_cnn",
                     "alpha_search_cnn",
                 ],
             )

@@ -306,8 +306,8 @@ def draw(records):
                 ]
             },
             tasks,
-            f"{of_network}: accuracy lost without the weights that one class "
-            "alone needs",
+            "accuracy lost when the weights that one class alone needs are "
+            f"removed\n{of_network}",
             difference=True,
             predicted_names=names,
             unit="points",

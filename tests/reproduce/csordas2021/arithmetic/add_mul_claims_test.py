@@ -112,7 +112,7 @@ class DrawTest(absltest.TestCase):
         )
         bars = figures["fig11_weights_kept"].axes[0].patches
         np.testing.assert_allclose(
-            [bar.get_height() for bar in bars], [100, 0, 0, 300, 0, 0]
+            [bar.get_height() for bar in bars], [100, 0, 0, 100, 300, 0, 0, 300]
         )
 
 

@@ -44,6 +44,11 @@ def checked(records):
     return checking.checked(cifar_ablation_claims.claims(records))
 
 
+def key(fig):
+    """Returns the entries of the key below a figure."""
+    return [text.get_text() for text in fig.legends[0].get_texts()]
+
+
 class ClaimsTest(parameterized.TestCase):
     def test_drops_are_those_of_the_confusion_matrices(self):
         target, other = cifar_ablation_claims.target_and_other_drops(
@@ -157,10 +162,8 @@ class DrawTest(absltest.TestCase):
     def test_legends_have_titles_and_no_code_names(self):
         records = [record("cnn"), record("cnn_nodropout", target=0.3)]
         fig = cifar_ablation_claims.draw(records)["fig06a_relative_drop"]
-        texts = fig.axes[0].get_legend().get_texts()
         self.assertEqual(
-            [text.get_text() for text in texts],
-            ["CNN with dropout", "CNN without dropout"],
+            key(fig)[-2:], ["CNN with dropout", "CNN without dropout"]
         )
 
     def test_figures_are_numbered_as_in_the_paper(self):
@@ -175,10 +178,12 @@ class DrawTest(absltest.TestCase):
                 "fig18_confusion_control_cnn_nodropout",
                 "fig19_confusion_difference_cnn",
                 "fig20_confusion_difference_cnn_nodropout",
+                "lost_classes_cnn",
+                "lost_classes_cnn_nodropout",
             },
         )
         title = figures["fig19_confusion_difference_cnn"].get_suptitle()
-        self.assertStartsWith(title, "CIFAR-10, CNN with dropout: change")
+        self.assertStartsWith(title, "CIFAR-10, CNN with dropout: what is")
         bars = figures["fig06a_relative_drop"].axes[0].patches
         np.testing.assert_allclose(
             [bar.get_height() for bar in bars], [50] * 3 + [30] * 3
@@ -186,8 +191,19 @@ class DrawTest(absltest.TestCase):
         panels = figures["fig19_confusion_difference_cnn"].axes
         titles = [ax.get_title() for ax in panels if ax.get_title()]
         self.assertEqual(
-            titles, ["without cat", "without dog", "without truck"]
+            titles,
+            [f"without the weights of {n}" for n in ("cat", "dog", "truck")],
         )
+        lost = figures["lost_classes_cnn"].axes[0].images[0].get_array()
+        masks = records[0]["masks"]
+        before, after = (
+            np.diag(masks[task]["confusion"]) for task in ("control", "dog")
+        )
+        np.testing.assert_allclose(lost[1], 100 * (after - before))
+        self.assertLess(lost[1][records[0]["class_names"].index("dog")], 0)
+        first, second, *_ = key(figures["fig06a_relative_drop"])
+        self.assertEqual(first, "paper, CNN with dropout: 40 to 60 %")
+        self.assertEqual(second, "CNN with dropout")
 
     def test_residual_networks_are_told_by_their_depth(self):
         depths = {"8": "8", "110": "110", "110_recalibrated": "110, recal"}
@@ -199,10 +215,14 @@ class DrawTest(absltest.TestCase):
             for figure in (difference, control):
                 title = figure.get_suptitle()
                 self.assertStartsWith(title, f"CIFAR-10, ResNet-{words}")
-        legend = figures["fig06a_relative_drop"].axes[0].get_legend()
         self.assertEqual(
-            [text.get_text() for text in legend.get_texts()],
-            ["ResNet-8", "ResNet-110", "ResNet-110, recalibrated"],
+            key(figures["fig06a_relative_drop"]),
+            [
+                "paper, ResNet-110: almost 100 %",
+                "ResNet-8",
+                "ResNet-110",
+                "ResNet-110, recalibrated",
+            ],
         )
 
 

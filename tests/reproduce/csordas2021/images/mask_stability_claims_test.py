@@ -95,7 +95,8 @@ class DrawTest(absltest.TestCase):
         ]
         (figure,) = mask_stability_claims.draw(records).values()
         (ax,) = figure.axes
-        self.assertIn("n = 2", figure.get_supxlabel())
+        (below,) = figure.legends
+        self.assertIn("n = 2", below.get_title().get_text())
         self.assertEqual(
             [tick.get_text() for tick in ax.get_xticklabels()],
             [
@@ -108,7 +109,7 @@ class DrawTest(absltest.TestCase):
         np.testing.assert_allclose(
             heights, [99, np.nan, 94] * 2 + [70, 50, 80] * 2
         )
-        legend = [text.get_text() for text in ax.get_legend().get_texts()]
+        legend = [text.get_text() for text in below.get_texts()]
         self.assertCountEqual(
             legend, ["random", "a part of the task", "the whole task"]
         )

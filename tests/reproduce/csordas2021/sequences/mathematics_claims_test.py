@@ -103,7 +103,7 @@ class DrawTest(absltest.TestCase):
         ]
         self.assertEqual(texts.count("collect"), 2)
         self.assertEqual(texts.count("6*b"), 4)
-        self.assertLess(max(len(t.split("\n")[0]) for t in texts), 62)
+        self.assertLess(max(len(t.split("\n")[0]) for t in texts), 38)
 
 
 if __name__ == "__main__":
