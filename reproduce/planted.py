@@ -7,7 +7,7 @@ truth. No paper has this experiment; docs/known_truth.md has the results.
 python -m reproduce.planted --flagfile=reproduce/flags/planted_demo.flags
 """
 
-from reproduce.known_truth.recovery import claims, figures, stages
+from reproduce.known_truth.recovery import claims, figures, stages, tables
 from reproduce.publishing import experiment
 
 EXPERIMENT = experiment.Experiment(
@@ -27,6 +27,7 @@ EXPERIMENT = experiment.Experiment(
     phases=stages.phases,
     claims=claims.claims,
     draw=figures.draw,
+    tables=tables.tables,
 )
 
 if __name__ == "__main__":

@@ -459,10 +459,10 @@ class _Output:
             self._given_loss, self._accuracy, targets, outputs
         )
         if found is None:
-            if self._loss is None:
-                return {}
-            losses = scoring.losses_by_example(self._loss, targets, outputs)
+            losses = self._losses_by_example(outputs, targets)
             return {} if losses is None else {"losses": losses}
+        if found["losses"] is None and found["labels"].shape.rank == 1:
+            found["losses"] = self._losses_by_example(outputs, targets)
         self._columns = found.pop("columns")
         labels = found["labels"]
         keep = _keep(outputs, weights, labels.shape.rank)
@@ -471,6 +471,11 @@ class _Output:
         if found["losses"] is None:
             del found["losses"]
         return found
+
+    def _losses_by_example(self, outputs, targets):
+        if self._loss is None:
+            return None
+        return scoring.losses_by_example(self._loss, targets, outputs)
 
 
 def _keep(outputs, weights, rank):

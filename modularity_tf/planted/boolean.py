@@ -26,7 +26,7 @@ from modularity_tf import checks
 from modularity_tf.planted.planted_network import KINDS, Planted
 
 Function: TypeAlias = Sequence[int]  # 0 or 1 for each number of set bits
-LOGIT = 8.0  # outputs are beyond +-LOGIT / 2, twice as much with a copy
+LOGIT = 8.0  # outputs are 4 or more from 0
 MOST_BITS = 16  # that are enumerated
 _NEEDED = [KINDS.index("needed"), KINDS.index("copy")]
 
@@ -54,6 +54,7 @@ def make_boolean(
     silent: int = 0,
     pairs: int = 0,
     decoy_scale: float = 1.0,
+    logit: float = LOGIT,
     inputs: int | None = None,
     rows: int | None = None,
     seed: int = 0,
@@ -84,6 +85,8 @@ def make_boolean(
         pairs: Number of pairs of like units that every output reads with
             opposite weights.
         decoy_scale: Positive float, the size of the weights of these.
+        logit: Positive float, how far the logits of the answers 0 and 1 are
+            apart, twice as far with copies: how sure the network is.
         inputs: Number of inputs; `None` for the bits of the modules. Inputs
             beyond these bits are read by decoys alone.
         rows: Number of examples, drawn at random; `None` for all there are.
@@ -99,11 +102,12 @@ def make_boolean(
     total = own
     if inputs is not None:
         total = checks.integer("inputs", inputs, least=own)
+    logit = checks.number("logit", logit, above=True)
     rng = np.random.default_rng(checks.seed(seed))
     places = dict(zip(bits, np.cumsum([0, *bits.values()]).tolist()))
-    units = _module_units(outputs, copies, bits, places, total)
+    units = _module_units(outputs, copies, bits, places, total, logit)
     units += _decoys(
-        len(outputs), total, rng, unread, silent, pairs, decoy_scale
+        len(outputs), total, rng, unread, silent, pairs, decoy_scale, logit
     )
     reads = 2.0 if copies else 1.0
 
@@ -117,7 +121,7 @@ def make_boolean(
             for count, (_, function) in zip(counts, outputs, strict=True)
         ]
 
-    starts = [reads * f[0] - reads / 2 for _, f in outputs]
+    starts = [logit * (reads * f[0] - reads / 2) for _, f in outputs]
     return _hidden(units, starts, answers, rng, _rows(total, rows, seed))
 
 
@@ -130,6 +134,7 @@ def make_parities(
     silent: int = 0,
     pairs: int = 0,
     decoy_scale: float = 1.0,
+    logit: float = LOGIT,
     seed: int = 0,
 ) -> Planted:
     """Returns a network whose outputs are parities of different bits.
@@ -149,6 +154,7 @@ def make_parities(
         silent: As in `make_boolean`.
         pairs: As in `make_boolean`.
         decoy_scale: As in `make_boolean`.
+        logit: As in `make_boolean`.
         seed: As in `make_boolean`.
 
     Raises:
@@ -164,6 +170,7 @@ def make_parities(
         silent=silent,
         pairs=pairs,
         decoy_scale=decoy_scale,
+        logit=logit,
         seed=seed,
     )
 
@@ -238,12 +245,12 @@ def make_rare_rule(
             ((places >= 5).astype(float), bits - 1.0),
         )
     ]
-    units += _decoys(1, total, rng, unread, silent, pairs, 1.0)
+    units += _decoys(1, total, rng, unread, silent, pairs, 1.0, LOGIT)
 
     def answers(values):
         return [(values[:, :5].sum(1) >= 3) | values[:, 5:].all(1)]
 
-    return _hidden(units, [-0.5], answers, rng, _rows(total, None, seed))
+    return _hidden(units, [-LOGIT / 2], answers, rng, _rows(total, None, seed))
 
 
 def _rows(total, rows, seed):
@@ -307,7 +314,7 @@ def _hidden(
             kernels["hidden/kernel"],
             -thresholds[order],
             kernels["output/kernel"],
-            LOGIT * np.array(starts),
+            np.array(starts),
         ]
     )
     labels = np.stack(answers(inputs[:, np.argsort(bit_order)]), axis=1)
@@ -400,7 +407,7 @@ def _unit(name, count, incoming, threshold, outgoing):
     }
 
 
-def _module_units(outputs, copies, bits, places, total):
+def _module_units(outputs, copies, bits, places, total, logit):
     """Returns the units of all modules, a list of dicts."""
     units = []
     for module, size in bits.items():
@@ -411,7 +418,7 @@ def _module_units(outputs, copies, bits, places, total):
             for own, f in outputs
         ]
         for j in range(size):
-            outgoing = np.array([LOGIT * c[j] for c in reads])
+            outgoing = np.array([logit * c[j] for c in reads])
             if not outgoing.any():
                 continue
             names = ["needed" if c[j] else "other" for c in reads]
@@ -427,7 +434,7 @@ def _module_units(outputs, copies, bits, places, total):
     return units
 
 
-def _decoys(count, total, rng, unread, silent, pairs, size):
+def _decoys(count, total, rng, unread, silent, pairs, size, logit):
     """Returns the units that do nothing, a list of dicts."""
     unread, silent, pairs = (
         checks.integer(name, value)
@@ -453,7 +460,7 @@ def _decoys(count, total, rng, unread, silent, pairs, size):
             _unit("silent", count, incoming, most + size, weights(count))
         )
     for _ in range(pairs):
-        incoming, outgoing = weights(total), LOGIT * weights(count)
+        incoming, outgoing = weights(total), logit * weights(count)
         units.append(_unit("pair", count, incoming, 0.0, outgoing))
         units.append(_unit("pair", count, incoming, 0.0, -outgoing))
     return units

@@ -112,6 +112,27 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(found.name, scoring.LOSS_EXPLAINED)
             self.assertTrue(np.isnan(chance))
 
+    def test_losses_of_a_function_are_known_by_example(self):
+        def loss(labels, outputs):
+            return keras.losses.binary_crossentropy(labels, outputs)
+
+        def accuracy(labels, outputs):
+            return (outputs[:, 0] > 0.5) == (labels[:, 0] > 0.5)
+
+        (found,), _ = measure(
+            identity((1,)), BITS, ONE, loss=loss, metrics=[accuracy]
+        )
+        (own,), _ = measure(
+            identity((1,)),
+            BITS,
+            ONE,
+            loss="binary_crossentropy",
+            metrics=["accuracy"],
+        )
+        self.assertAllEqual(found.labels, own.labels)
+        self.assertAllEqual(found.right, own.right)
+        self.assertAllClose(found.losses, own.losses)
+
     def test_padding_by_keras_or_by_the_metric_does_not_count(self):
         embedding = keras.layers.Embedding(4, 3, mask_zero=True)
         model = keras.Sequential(

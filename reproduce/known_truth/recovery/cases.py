@@ -1,6 +1,7 @@
 """What is planted: cases from easy to hard."""
 
 import functools
+import math
 
 from modularity_tf import planted
 from modularity_tf.planted import Planted, at_least, between, parity
@@ -42,11 +43,37 @@ OTHERS = {
     "trained_shared": functools.partial(planted.make_gated_mlp, shared=0.5),
     "recurrent": planted.make_recurrent_modules,
 }
+# Further kinds, at the default settings of find_weights and with nothing held
+# out for it. With wrong labels a network is as sure as these let it be, but for
+# the last one.
+_noisy = functools.partial(_parities, bits=4, unread=5, silent=5, pairs=2)
+
+
+def _with_noise(share, seed, *, sure=False):
+    logit = {} if sure else {"logit": 2 * math.log((1 - share) / share)}
+    return _noisy(**logit)(seed=seed).with_label_noise(share, seed=seed)
+
+
+MORE = {
+    "detectors": planted.make_detectors,
+    "residual": planted.make_residual,
+    "two_grus": planted.make_two_grus,
+    "two_heads": planted.make_two_heads,
+    "labels": planted.make_sequence_labels,
+    "labels_rare": functools.partial(planted.make_sequence_labels, rare=True),
+    "rare_rule": planted.make_rare_rule,
+    "noise_30": functools.partial(_with_noise, 0.3),
+    "noise_45": functools.partial(_with_noise, 0.45),
+    "noise_30_sure": functools.partial(_with_noise, 0.3, sure=True),
+    "rows_225": functools.partial(planted.make_few_rows, 225),
+    "rows_600": functools.partial(planted.make_few_rows, 600),
+    "rows_3000": functools.partial(planted.make_few_rows, 3000),
+}
 CONTROLS = {
     "aligned": functools.partial(planted.make_rotated, rotated=False),
     "rotated": planted.make_rotated,
 }
-ALL = (*CASES, *OTHERS, *CONTROLS)
+ALL = (*CASES, *OTHERS, *MORE, *CONTROLS)
 TITLES = {
     "simple": "three parities",
     "robust": "majority and window",
@@ -64,6 +91,19 @@ TITLES = {
     "trained_apart": "trained supports",
     "trained_shared": "trained, half shared",
     "recurrent": "recurrent modules",
+    "detectors": "convolution detectors",
+    "residual": "residual blocks, pairs across",
+    "two_grus": "two GRUs",
+    "two_heads": "LayerNorm, two heads",
+    "labels": "labels of steps",
+    "labels_rare": "labels, 11 % positive",
+    "rare_rule": "rule for 1 of 128",
+    "noise_30": "30 % wrong labels",
+    "noise_45": "45 % wrong labels",
+    "noise_30_sure": "30 % wrong, network too sure",
+    "rows_225": "60 inputs, 225 rows",
+    "rows_600": "60 inputs, 600 rows",
+    "rows_3000": "60 inputs, 3,000 rows",
     "aligned": "units that are parts",
     "rotated": "rotated units",
 }
@@ -76,7 +116,7 @@ def build(case: str, seed: int) -> Planted:
         case: One of `ALL`.
         seed: Int, not negative.
     """
-    return {**CASES, **OTHERS, **CONTROLS}[case](seed=seed)
+    return {**CASES, **OTHERS, **MORE, **CONTROLS}[case](seed=seed)
 
 
 @functools.lru_cache(maxsize=1)

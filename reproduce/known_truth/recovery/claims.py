@@ -14,7 +14,7 @@ NEVER_LEARNED = "random scores"
 # Where weights are natural or cancel each other, and compiled heads.
 _HARDER = ("pairs", *cases.OTHERS)
 # Where other scores fail: weights that cancel each other, loud decoys.
-_MAIN = ("silent_32", "pairs", "attention_pairs")
+_MAIN = ("silent_32", "pairs", "attention_pairs", "residual")
 # Weights that were trained are redundant: the truth are those in use, and how
 # many of them a task could do without is not known.
 _REDUNDANT = ("trained", "recurrent")

@@ -4,6 +4,7 @@ The functions take the `Config` of `stages`.
 """
 
 import functools
+import time
 import warnings
 
 import keras
@@ -56,7 +57,25 @@ def applies(planted, method):
     return bool(planted.kinds[0])
 
 
-def find(config, planted, task, method, seed, settings=None):
+def examples(config, planted, task, seed, whole):
+    """Returns what a method may see, and what to choose a mask by.
+
+    Args:
+        config: `Config`.
+        planted: `Planted`.
+        task: Int.
+        seed: Int, of the examples.
+        whole: Bool. Whether nothing is held out to choose a mask by, so that
+            `find_weights` does so itself. Else half of all examples are left.
+    """
+    if not whole:
+        return planted.split(task, config.examples, seed)
+    data = planted.data[task]
+    order = np.random.default_rng(seed).permutation(len(data[1]))
+    return batches.take(data, order[: config.examples]), None
+
+
+def find(config, planted, task, method, seed, settings=None, whole=False):
     """Returns what a method says of each weight.
 
     Args:
@@ -67,20 +86,27 @@ def find(config, planted, task, method, seed, settings=None):
         seed: Int, of the examples and the method.
         settings: Dict with the `SETTINGS` of masks, or `None` to have them
             chosen.
+        whole: Bool, as in `examples`. Time and warnings of masks are told.
 
     Returns:
         `WeightMask` with scores, or for methods without a threshold of their
         own a dict from weight path to scores; and a dict with what else is
         known.
     """
-    data, validation = planted.split(task, config.examples, seed)
+    data, validation = examples(config, planted, task, seed, whole)
     if method in MASKS:
         settings = dict(settings or {})
         if method == "mask_paper":
             settings |= PAPER
-        return find_mask(
+        start = time.process_time()
+        mask, told = find_mask(
             config, planted, task, data, validation, settings, seed
         )
+        if whole:
+            told["seconds"] = round(time.process_time() - start, 1)
+        else:
+            del told["warned"]
+        return mask, told
     loss, _ = planted.objective(task)
     if method == "edge_popup":
         return find_by_popup(config, planted, task, data, loss, seed)
@@ -136,9 +162,8 @@ def _found_or_not(config, planted, task, find):
         steps=config.mask_steps or None,
         verbose=0,
     )
-    with warnings.catch_warnings():
-        # Whether a mask is sound is measured, not told.
-        warnings.simplefilter("ignore", UserWarning)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
         try:
             found = find()
             told = {
@@ -148,10 +173,11 @@ def _found_or_not(config, planted, task, find):
         except mtf.NoMaskError:
             found = find(**PERFORMS_NOT)
             told = {"performs": False}
+    told["warned"] = any(x.category is UserWarning for x in caught)
     return found, told
 
 
-def find_units(config, planted, task, method, seed):
+def find_units(config, planted, task, method, seed, whole=False):
     """Returns what a method says of the units that a task may need.
 
     Args:
@@ -160,13 +186,14 @@ def find_units(config, planted, task, method, seed):
         task: Int.
         method: One of `UNITS`.
         seed: Int, of the examples and the method.
+        whole: Bool, as in `examples`.
 
     Returns:
         `NeuronSelection` with scores, or for methods without a threshold a
         dict from layer to scores `(units,)`; and a dict with what else is
         known.
     """
-    data, validation = planted.split(task, config.examples, seed)
+    data, validation = examples(config, planted, task, seed, whole)
     layers = [*planted.units[task]]
     if method == "gates":
         found, told = _found_or_not(
@@ -183,6 +210,7 @@ def find_units(config, planted, task, method, seed):
                 seed=seed,
             ),
         )
+        del told["warned"]
         return _without_provenance(found), told
     units, _ = unit_weights.hidden_units(planted.model, layers)
     if method == "unit_random":

@@ -108,7 +108,7 @@ def plan_network(run, case, seed):
         first = masks("mask", look_for_mask, case)
         parts.append(run.combine(lambda found: found["told"], first))
         # The others have its settings, found without another search.
-        if config.controls:
+        if config.controls and case not in cases.MORE:
             record["controls"] = {
                 name: run.combine(
                     without_curve,
@@ -198,10 +198,11 @@ def look(stage, case, method):
     """
     planted = cases.network(case, stage.seed)
     seed = stage.derive_seed(method)
-    return find_and_score(stage.config, planted, method, seed)
+    whole = case in cases.MORE
+    return find_and_score(stage.config, planted, method, seed, whole)
 
 
-def find_and_score(config, planted, method, seed):
+def find_and_score(config, planted, method, seed, whole=False):
     """Does the work of `look`."""
     if not finders.applies(planted, method):
         return {}
@@ -214,7 +215,9 @@ def find_and_score(config, planted, method, seed):
         }
         return records.without_nan({method: found})
     if method in finders.UNITS:
-        finding, told = finders.find_units(config, planted, 0, method, seed)
+        finding, told = finders.find_units(
+            config, planted, 0, method, seed, whole
+        )
         found = {**scored(planted, finding), **told}
         return records.without_nan({"neurons": {method: found}})
     if method == "clusters":
@@ -226,7 +229,7 @@ def find_and_score(config, planted, method, seed):
             for measure, clusters in of_layer.items()
         }
         return records.without_nan({method: found})
-    finding, told = finders.find(config, planted, 0, method, seed)
+    finding, told = finders.find(config, planted, 0, method, seed, whole=whole)
     found = {**scored(planted, finding), **told}
     return records.without_nan({"scores": {method: found}})
 
@@ -255,9 +258,8 @@ def look_for_mask(stage, case):
         drawing of what was found and missed for the first seed.
     """
     config, planted = stage.config, cases.network(case, stage.seed)
-    mask, told = finders.find(
-        config, planted, 0, "mask", stage.derive_seed("mask")
-    )
+    seed, whole = stage.derive_seed("mask"), case in cases.MORE
+    mask, told = finders.find(config, planted, 0, "mask", seed, whole=whole)
     found = {"scores": {"mask": {**scored(planted, mask), **told}}}
     if case in cases.CASES and stage.seed == config.seeds[0]:
         found["drawing"] = drawing(planted, mask.scores, mask.values)
