@@ -95,7 +95,7 @@ class NotebooksTest(InAnEmptyFolder):
             self.assertLess(secret.sharing(found[name]), 0.8)
         self.assertLess(secret.sharing(found["|weight|"]), 0.4)
         self.assertLess(secret.sharing(names["nothing"]), 0.3)
-        self.assertLess(names["scored"]["average_precision"], 0.3)
+        self.assertLess(names["scored"].average_precision, 0.3)
 
     def test_sparse_training_says_that_connections_find_the_digit(self):
         names = self.run_notebook("sparse_training")
