@@ -21,6 +21,7 @@ from modularity_tf.network import (
     model_weights,
     shrinking,
     surgery,
+    unit_flow,
 )
 
 # Keys of provenance in files of version 1, and today's.
@@ -290,6 +291,57 @@ class WeightMask(part_set.PartSet):
         shrinking.check_can_shrink(model)
         applied = self.apply(model, inputs=inputs)
         return smaller_model.shrunk(applied, None, round_to, inputs)
+
+    def edges(self, model: keras.Model) -> dict[tuple[str, str], int]:
+        """Returns how many kept weights lead from layer to layer.
+
+        The graph of what the mask keeps: which layer still hears which. An
+        edge's weights are those with which the one layer weighs units of the
+        other, if the mask keeps some incoming weight of these. A unit is
+        followed through activations, pooling, sums with other branches, and
+        whatever else leaves it a unit; in a sum a layer reads all the branches.
+        What mixes units, such as LayerNormalization, ends the way. Weights that
+        are zero in the model lead nowhere, and weights that the mask does not
+        cover count as kept.
+
+        >>> kernel = model.get_layer("hidden").kernel.numpy()
+        >>> some = mtf.WeightMask({"hidden/kernel": abs(kernel) > 0.1})
+        >>> some.edges(model)
+        {('hidden', 'output'): 320}
+
+        Args:
+            model: Built `keras.Model` that the mask fits.
+
+        Returns:
+            Dict from the paths of two layers, Conv or Dense the first, to the
+            number of kept weights, 0 included. An edge is there for each layer
+            that reads units of another, in the model's order.
+
+        Raises:
+            ValueError: If the mask does not fit, `model` does not know its
+                inputs, or a layer reads other units in another call.
+        """
+        self.check_fits(model)
+        weights = model_weights.model_weights(model)
+        kept = {
+            path: weight.variable.numpy() != 0
+            for path, weight in weights.items()
+        }
+        for path, flags in self.values.items():
+            kept[path] = kept[path] & flags
+        kernels = activations.kernel_paths(model)
+        paths = {id(x): p for p, x in activations.layers_of(model).items()}
+        found: dict[tuple[str, str], int] = {}
+        flow = unit_flow.follow(model, activations.trace(model))
+        for reading in flow.readings:
+            sources = {p for call in reading.calls for p, _ in call.pairs}
+            for source in [p for p in kernels if p in sources]:
+                units = kept[kernels[source]]
+                units = units.reshape(-1, units.shape[-1]).any(axis=0)
+                edge = source, paths[id(reading.layer)]
+                count = np.sum(kept[reading.path] & reading.of({source: units}))
+                found[edge] = found.get(edge, 0) + int(count)
+        return found
 
     def units(
         self,

@@ -1,0 +1,1 @@
+"""Known truth on other people's ground: what others have published."""
