@@ -816,6 +816,14 @@ def in_float(x: tf.Tensor) -> tf.Tensor:
     return x if x.dtype in (tf.float32, tf.float64) else tf.cast(x, tf.float32)
 
 
+def with_mask_in_float(x: tf.Tensor) -> tf.Tensor:
+    """Returns `in_float(x)` with the Keras mask of x."""
+    wide, keras_mask = in_float(x), keras_private.get_keras_mask(x)
+    if keras_mask is not None and wide is not x:
+        keras_private.set_keras_mask(wide, keras_mask)
+    return wide
+
+
 def unit_sums(
     calls: Sequence[tf.Tensor], keras_masks: Sequence[Any]
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -15,7 +15,6 @@ from modularity_tf.network import (
     activations,
     batches,
     functional_call,
-    keras_private,
     measurement,
     scoring,
     task_outputs,
@@ -248,7 +247,9 @@ class Evaluation:
             if name not in functions:
                 continue
             function, factor = functions[name]
-            value = scoring.by_example(function, y, _in_float(x), w)
+            value = scoring.by_example(
+                function, y, activations.with_mask_in_float(x), w
+            )
             if is_scaled:
                 value *= tf.cast(_of_example(w), value.dtype)
             found.append(factor * value)
@@ -556,12 +557,3 @@ def _digests(tensor):
         else:
             rows = [row.tobytes() for row in array]
     return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
-
-
-def _in_float(outputs):
-    """Returns outputs in float32 at least, with their Keras mask."""
-    wide = activations.in_float(outputs)
-    keras_mask = keras_private.get_keras_mask(outputs)
-    if keras_mask is not None and wide is not outputs:
-        keras_private.set_keras_mask(wide, keras_mask)
-    return wide

@@ -175,9 +175,16 @@ def task(
     if outputs is None and is_plain:
         return Task((), (), objective)
     names = names_of(model)
-    if len(names) < 2 and outputs is None:
-        return Task((), (), objective)
-    losses = by_output("loss", given, names)
+    if len(names) == 1:
+        for part in ("loss", "metrics"):
+            if isinstance(objective[part], dict):
+                by_name = by_output(part, objective[part], names)
+                objective[part] = by_name[names[0]]
+        if isinstance(given, (list, tuple)):
+            objective["loss"] = by_output("loss", given, names)[names[0]]
+        if outputs is None:
+            return Task((), (), objective)
+    losses = by_output("loss", objective["loss"], names)
     known = tuple(outputs) if outputs is not None else names
     wrong = [key for key in known if key not in names]
     if wrong or not known:

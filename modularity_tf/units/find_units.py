@@ -8,7 +8,7 @@ import keras
 
 from modularity_tf import checks
 from modularity_tf.findings.unit_clusters import UnitClusters
-from modularity_tf.network import activations
+from modularity_tf.network import activations, task_outputs
 from modularity_tf.network.batches import Data
 from modularity_tf.units import clustering, similarity, unit_modularity
 
@@ -22,6 +22,7 @@ def find_units(
     layers: str | Iterable[str] | None = None,
     measure: str = "covariance",
     loss: Any = None,
+    outputs: task_outputs.Chosen = None,
     steps: int = 1000,
     restarts: int = 10,
     seed: int | None = 0,
@@ -51,8 +52,10 @@ def find_units(
             "output_sensitivity" or "loss_hessian", or one of these with
             "normalized_" before it. Positions that a Keras mask hides, such as
             padding, count in none of them.
-        loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
-            of `model`.
+        loss: As in `find_weights`, for a loss Hessian; `None` for that of
+            `model`.
+        outputs: As in `find_weights`, for a loss Hessian and the output
+            sensitivity: name of the output that counts, or names of several.
         steps: Int, not negative, number of Monte Carlo steps of the search for
             clusters.
         restarts: Int, not negative, how often the search starts again from
@@ -98,6 +101,7 @@ def find_units(
         model,
         layers=[*chosen],
         loss=loss,
+        outputs=outputs,
         measures=[measure],
         activated=True,
     )

@@ -30,6 +30,7 @@ from modularity_tf.network import (
     layer_names,
     model_weights,
     progress,
+    task_outputs,
 )
 from modularity_tf.units import graph_paths, relu_similarity
 
@@ -54,6 +55,7 @@ def unit_similarities(
     *,
     layers: activations.Names = None,
     loss: Any = None,
+    outputs: task_outputs.Chosen = None,
     measures: str | Sequence[str] = MEASURES,
 ) -> Similarities:
     """Returns how alike the units of each layer are, by up to eight measures.
@@ -83,9 +85,12 @@ def unit_similarities(
         layers: Names or paths of layers, of any kind (a `ReLU`, say), as in
             `activations.choose_layers`; `None` for the Conv and Dense layers
             but those that return the model's outputs.
-        loss: What `model.compile` takes as loss, one for all outputs; a
-            function returns a loss for each example, or each of its
-            positions. `None` for the compiled one.
+        loss: What `model.compile` takes as loss: one for all outputs, or a
+            dict or a list of one for each, whose sum counts. A function
+            returns a loss for each example, or each of its positions. `None`
+            for the compiled one.
+        outputs: Name of the output that is y, or names of several; `None` for
+            all, or those that have a loss.
         measures: Names in `MEASURES`; those left out cost nothing.
 
     Returns:
@@ -99,9 +104,9 @@ def unit_similarities(
     References:
         - Lange et al., 2022, equations 1 to 5
     """
-    return UnitSimilarities(model, layers=layers, loss=loss, measures=measures)(
-        data
-    )
+    return UnitSimilarities(
+        model, layers=layers, loss=loss, outputs=outputs, measures=measures
+    )(data)
 
 
 class UnitSimilarities:
@@ -116,6 +121,7 @@ class UnitSimilarities:
         model: As in `unit_similarities`, and the following.
         layers: Names or paths of layers.
         loss: A loss, or `None` for the compiled one.
+        outputs: Names of outputs, or `None`.
         measures: Names in `MEASURES`.
         activated: Bool. Of a linear Conv or Dense layer compare what the
             activation after it makes of its units, as `find_units` does.
@@ -137,6 +143,7 @@ class UnitSimilarities:
         *,
         layers: activations.Names = None,
         loss: Any = None,
+        outputs: task_outputs.Chosen = None,
         measures: str | Sequence[str] = MEASURES,
         activated: bool = False,
     ):
@@ -150,6 +157,7 @@ class UnitSimilarities:
             layers = layer_names.as_names(layers, "layers")
         self._model, self._layers = model, layers
         self._activated = activated
+        self._outputs, self._asked = outputs, None
         self._loss, self._measures = loss, measures
         self._summarize, self._is_traced = None, False
         self._parts: list[
@@ -161,6 +169,8 @@ class UnitSimilarities:
         model_weights.check_finite(self._model)
         count = 0
         totals: dict[str, Any] = {}
+        if self._asked is not None:
+            data = self._asked.data("data", data, self._model)
         read = batches.read("data", data, model=self._model)
         for inputs, targets in progress.shown(read, "batch", verbose=verbose):
             rows = batches.count_rows(inputs)
@@ -184,14 +194,22 @@ class UnitSimilarities:
         chosen = activations.choose_layers(model, self._layers)
         kinds = {name.removeprefix("normalized_") for name in self._measures}
         parts = [*keras_private.all_layers(model), *model.weights]
-        if "loss_hessian" in kinds:
-            loss = _loss_of_examples(model, self._loss)
+        has_loss = "loss_hessian" in kinds
+        if has_loss or self._outputs is not None:
+            # Without a Hessian the loss says nothing but which outputs count.
+            given = self._loss if has_loss else "mse"
+            asked = task_outputs.task(model, given, None, self._outputs)
+            self._asked = asked if asked.names else None
             parts.append(getattr(model, "loss", None))
+            if has_loss:
+                loss = _Losses(asked)
         if [*map(id, parts)] == [*map(id, self._parts)]:
             return
+        ends = self._asked
         self._summarize = tf.function(
             lambda inputs, targets: _summary(
                 model,
+                ends,
                 chosen,
                 hidden_only,
                 activated,
@@ -368,23 +386,69 @@ def _finish(sums, count, measures):
     return found
 
 
-def _loss_of_examples(model, loss):
-    """Returns a function from targets and outputs to losses, not reduced."""
-    if loss is None:
-        loss = getattr(model, "loss", None)
-    if loss is None or isinstance(loss, (dict, list, tuple)):
-        raise ValueError(
-            "`loss` must be one loss for all outputs, or None for that of a "
-            f"compiled model; for {model.name!r} it is {loss!r}."
+class _Losses:
+    """The loss of a task, summed over examples and outputs.
+
+    Args:
+        asked: `Task`.
+    """
+
+    def __init__(self, asked):
+        self._asked = asked
+        given = asked.objective["loss"]
+        if not asked.names:  # one loss for all
+            self._functions = {None: _function(given)}
+            return
+        losses, weights = (
+            task_outputs.by_output(name, asked.objective.get(name), asked.names)
+            for name in ("loss", "loss_weights")
         )
+        self._functions = {
+            name: _function(losses[name]) for name in asked.chosen
+        }
+        self._weights = weights
+
+    def __call__(self, targets, outputs, keras_mask):
+        """Returns a number of a batch.
+
+        Args:
+            targets: Nest of tensors.
+            outputs: Likewise.
+            keras_mask: The Keras mask of a single output, or `None`.
+        """
+        if None in self._functions:
+            values = self._functions[None](targets, outputs)
+            return _total_loss(values, keras_mask)
+        total = 0.0
+        for name, function in self._functions.items():
+            y, x = (
+                _of_output(v, name, self._asked) for v in (targets, outputs)
+            )
+            value = _total_loss(function(y, x), keras_private.get_keras_mask(x))
+            weight = self._weights[name]
+            total += value if weight is None else weight * value
+        return total
+
+
+def _function(loss):
     loss = keras.losses.get(loss)
     return loss.call if isinstance(loss, keras.losses.Loss) else loss
 
 
+def _of_output(values, name, asked):
+    """Returns that of one output, of a nest with an item for each."""
+    if isinstance(values, dict):
+        return values[name]
+    return keras.tree.flatten(values)[asked.names.index(name)]
+
+
 def _summary(
-    model, chosen, hidden_only, activated, loss, kinds, inputs, targets
+    model, asked, chosen, hidden_only, activated, loss, kinds, inputs, targets
 ):
-    """Returns what is finite, and a dict from layer to sums over a batch."""
+    """Returns what is finite, and a dict from layer to sums over a batch.
+
+    Of all outputs, or those that a `Task` is about.
+    """
     outputs, shifted, keras_masks = activations.activations_in_graph(
         model, chosen, inputs, activated
     )
@@ -395,17 +459,22 @@ def _summary(
             for name, tensors in shifted.items()
             if not any(x is y for x in tensors for y in ends)
         }
-    counted = _counted_outputs(keras.tree.flatten(outputs))
     keras_mask = keras_private.get_keras_mask(outputs)  # of a single one
-    outputs = keras.tree.map_structure(activations.in_float, outputs)
     leaves = keras.tree.flatten(outputs)
+    if asked is not None:
+        leaves = [_of_output(outputs, name, asked) for name in asked.chosen]
+    counted = _counted_outputs(leaves)
+    outputs = keras.tree.map_structure(activations.with_mask_in_float, outputs)
+    leaves = keras.tree.flatten(outputs)
+    if asked is not None:
+        leaves = [_of_output(outputs, name, asked) for name in asked.chosen]
     flat = _side_by_side(leaves)
     total_loss = None
     if "loss_hessian" in kinds:
         targets = keras.tree.map_structure(
             lambda target: tf.cast(target, flat.dtype), targets
         )
-        total_loss = _total_loss(loss(targets, outputs), keras_mask)
+        total_loss = loss(targets, outputs, keras_mask)
     inputs, dependent = keras.tree.flatten(inputs), None
     if kinds != {"covariance"}:
         _refuse_without_slopes(inputs)

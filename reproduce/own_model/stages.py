@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.masking import callbacks, find_weights, penalty_path
+from modularity_tf.masking import callbacks, find_weights
 from modularity_tf.network import copying
 from modularity_tf.units import similarity
 from reproduce.own_model.subject import Subject, file_digest
@@ -18,7 +18,7 @@ from reproduce.running.configuration import field
 
 QUESTIONS = ("weights", "neurons", "units")
 ALL = "all"  # the mask of the whole task
-_CALL_STEPS = penalty_path.BLOCK  # that `find_weights` takes at once
+REFUSED = "refused"  # key of an artefact: why there is no answer
 # Of `find_weights`, by their names in records.
 _SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
 _MOST_UNITS = 256  # of a similarity matrix that is drawn
@@ -40,6 +40,21 @@ class Config(configuration.Config):
         "",
         "File of arrays x and y (x0, x1, ... for several inputs), "
         "`np.savez(FILE, x=x, y=y)`; best data that it was not trained on.",
+    )
+    import_: tuple[str, ...] = field(
+        (),
+        "Modules to import before the model is read: those of its own layers "
+        "and losses, registered with keras.saving.",
+        names_run=False,
+    )
+    loss: tuple[str, ...] = field(
+        (),
+        "Loss of the task, by its name in Keras, in place of the model's own; "
+        "the file is read without how it was trained then. With "
+        "cross-entropies, performance is the accuracy.",
+    )
+    output: str = field(
+        "", "Name of the output that y is for, of a model with several."
     )
     questions: tuple[str, ...] = field(
         QUESTIONS,
@@ -83,6 +98,11 @@ class Config(configuration.Config):
         "Measure of how alike two units are.",
         one_of=similarity.MEASURES,
     )
+    incoming: bool = field(
+        False,
+        "Remove the incoming weights of neurons, where it can't be followed "
+        "which layers weigh them.",
+    )
     random_parts: int = field(
         20,
         "Number of random parts that each finding is compared with.",
@@ -105,35 +125,46 @@ class Config(configuration.Config):
         return configuration.Config.digest(dataclasses.replace(self, **held))
 
 
+def load(config):
+    """Returns the `Subject` that a configuration names."""
+    return Subject.load(
+        config.model,
+        config.data,
+        imports=config.import_,
+        loss=config.loss,
+        output=config.output,
+    )
+
+
 def plan(run):
     """Plans the questions, and returns the records, one a seed."""
     report.import_packages()  # the page comes last
     config = run.config
-    subject = Subject.load(config.model, config.data)
+    subject = load(config)
     labels = subject.check_labels(config.task_label, config.questions)
     return [_plan_seed(run, seed, subject, labels) for seed in config.seeds]
 
 
 def phases(config):
     """Returns what the estimate times: steps of a mask."""
-    subject = Subject.load(config.model, config.data)
+    subject = load(config)
     masked = mtf.MaskedModel(subject.model, num_samples=None, alpha=1e-5)
-    masked.compile(
-        "adam", loss=subject.model.loss, steps_per_execution=_CALL_STEPS
-    )
+    masked.compile("adam", **subject.task.objective)
     rows, _ = subject.parts(config.checked, 0)
-    x, y = subject.data(rows[:128])
-    batch = tf.data.Dataset.from_tensors((_as_tuple(x), y))
+    x, y, *_ = subject.task.data(
+        "data", subject.data(rows[:128]), subject.model
+    )
+    batch = tf.data.Dataset.from_tensors((_as_tuple(x), _as_tuple(y)))
     batches = batch.repeat()
 
     def work(count):
-        masked.fit(batches, steps_per_epoch=count * _CALL_STEPS, verbose=0)
+        masked.fit(batches, steps_per_epoch=count, verbose=0)
 
-    return {"mask": training.Phase(work, _CALL_STEPS)}
+    return {"mask": training.Phase(work)}
 
 
 def _as_tuple(x):
-    """Returns several inputs as a tuple: `tf.data` would stack a list."""
+    """Returns several arrays as a tuple: `tf.data` would stack a list."""
     return tuple(x) if isinstance(x, list) else x
 
 
@@ -144,6 +175,7 @@ def _plan_seed(run, seed, subject, labels):
         "seed": seed,
         "model": subject.model.name,
         "examples": {"found": len(found), "checked": len(checked)},
+        "not_asked": subject.not_asked(config.questions),
     }
     stage = functools.partial(run.stage, seed=seed)
 
@@ -172,7 +204,7 @@ def _plan_seed(run, seed, subject, labels):
             phase="mask",
         )
         add("weights", ALL, everything)
-        for label in labels:
+        for label in () if subject.is_binary else labels:
             rest = stage(
                 f"seed{seed}/weights/without_{label}",
                 _mask,
@@ -213,6 +245,29 @@ def _plan_seed(run, seed, subject, labels):
     return record
 
 
+def is_refused(artefact):
+    """Returns whether a question had no answer."""
+    return isinstance(artefact, dict) and REFUSED in artefact
+
+
+def _answered_or_refused(function):
+    """Lets a stage return why there is no answer, and the others go on."""
+
+    @functools.wraps(function)
+    def answer(stage, *needed):
+        for artefact in needed:
+            if is_refused(artefact):
+                return artefact
+        try:
+            return function(stage, *needed)
+        except ValueError as error:
+            told = " ".join(str(error).split())
+            return {REFUSED: told.replace("`incoming=True`", "--incoming")}
+
+    return answer
+
+
+@_answered_or_refused
 def _mask(stage, subject, everything, label):
     """Returns the mask of the task, or of the task without a class."""
     config = stage.config
@@ -228,6 +283,7 @@ def _mask(stage, subject, everything, label):
             subject.model,
             subject.data(rows, without=label),
             task=task,
+            outputs=config.output or None,
             steps=config.mask_steps or None,
             seed=stage.derive_seed("mask"),
             callbacks=[_progress(stage)],
@@ -239,6 +295,7 @@ def _mask(stage, subject, everything, label):
     return dataclasses.replace(mask, provenance=provenance)
 
 
+@_answered_or_refused
 def _only(stage, everything, rest, label):
     """Returns the weights that a class alone needs."""
     own = everything - rest
@@ -246,19 +303,22 @@ def _only(stage, everything, rest, label):
     return dataclasses.replace(own, provenance=provenance)
 
 
+@_answered_or_refused
 def _neurons(stage, subject, label):
     """Returns the hidden neurons of a class."""
     config = stage.config
     rows, _ = subject.parts(config.checked, stage.seed)
     return mtf.find_neurons(
         subject.model,
-        subject.data(rows),
+        subject.data(rows)[:2],
         label,
+        outputs=config.output or None,
         percentile=config.percentile,
         verbose=0,
     )
 
 
+@_answered_or_refused
 def _units(stage, subject, is_trained):
     """Returns the clusters of each hidden layer's units, by name."""
     config = stage.config
@@ -268,30 +328,44 @@ def _units(stage, subject, is_trained):
         return {}
     return mtf.find_units(
         model,
-        subject.data(rows),
+        subject.data(rows)[:2],
         measure=config.measure,
         loss=subject.model.loss,
+        outputs=config.output or None,
         seed=stage.derive_seed("units"),
         verbose=0,
     )
 
 
+@_answered_or_refused
 def _check(stage, subject, finding, label):
-    """Returns what `soundness.check` says; `None` of an empty finding."""
+    """Returns what `soundness.check` says; `None` of an empty finding.
+
+    Of a class also what its part says about the other classes.
+    """
     if not finding.keep_fraction > 0:
         return None
     config = stage.config
     _, rows = subject.parts(config.checked, stage.seed)
-    found = mtf.soundness.check(
+    check = functools.partial(
+        mtf.soundness.check,
         finding,
         subject.model,
         subject.data(rows, label),
+        outputs=config.output or None,
         untrained=_untrained(stage, subject),
+        incoming=config.incoming,
         random_parts=config.random_parts,
         removals=config.removals,
         seed=stage.derive_seed("check"),
     )
-    return found.as_dict()
+    if label is None:
+        return check().as_dict()
+    others = subject.data(rows, without=label)
+    try:
+        return check(elsewhere=others).as_dict()
+    except ValueError:  # the model is right about none of the others, say
+        return check().as_dict()
 
 
 def _untrained(stage, subject):
@@ -305,7 +379,10 @@ def _untrained(stage, subject):
 
 
 def _record_of_set(finding, soundness):
+    if is_refused(finding):
+        return dict(finding)
     told = finding.provenance
+    is_checked = not is_refused(soundness)
     return {
         "layers": {
             path: [int(value.sum()), value.size]
@@ -316,11 +393,14 @@ def _record_of_set(finding, soundness):
             for key, name in {**_SETTINGS, "warnings": "warnings"}.items()
             if key in told
         },
-        "soundness": soundness,
+        "soundness": soundness if is_checked else None,
+        **({} if is_checked else {"not_checked": soundness[REFUSED]}),
     }
 
 
 def _record_of_units(clusters):
+    if is_refused(clusters):
+        return dict(clusters)
     found = {}
     # Runs that began before `UnitClusters` had layers hold one for each layer.
     layers = [

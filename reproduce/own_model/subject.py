@@ -1,17 +1,24 @@
 """The model and the data that a user brings, read and refused early."""
 
+import functools
 import hashlib
+import importlib
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
 
-from modularity_tf.network import batches
+from modularity_tf.network import batches, task_outputs
+from modularity_tf.neurons import class_positions
 
 Inputs = np.ndarray | list[np.ndarray]
+_NO_CLASSES = (
+    "needs class numbers: y in --data must be integers, one for each example "
+    "or as the outputs are shaped, or one-hot."
+)
 _INPUT = re.compile(r"x(\d+)")
 
 
@@ -24,37 +31,104 @@ class Subject:
         model: Built and compiled `keras.Model`.
         x: Array, or a list of such for several inputs.
         y: Array, the targets.
+        output: Name of the output that they are of, or `None`.
     """
 
-    def __init__(self, model: keras.Model, x: Inputs, y: np.ndarray):
-        self.model, self._x, self._y = model, x, y
+    def __init__(
+        self,
+        model: keras.Model,
+        x: Inputs,
+        y: np.ndarray,
+        output: str | None = None,
+    ):
+        self.model, self._x, self._y, self._output = model, x, y, output
+        self._numbers = self._class_numbers()
+
+    @functools.cached_property
+    def task(self) -> task_outputs.Task:
+        """What is asked of the model, a `Task`."""
+        return task_outputs.task(self.model, outputs=self._output)
+
+    @property
+    def loss(self) -> Any:
+        """The loss of the output that `y` is for."""
+        names = task_outputs.names_of(self.model)
+        by_name = task_outputs.by_output("loss", self.model.loss, names)
+        return by_name[self._output or names[0]]
+
+    @property
+    def width(self) -> int | None:
+        """Int, how many numbers that output has, or `None`."""
+        shape = task_outputs.shape_of(self.model, self._output)
+        return shape[-1] if shape else None
+
+    def _class_numbers(self):
+        """Returns classes of examples or positions, `None` if there are none.
+
+        Numbers, one-hot labels, and floats that are all 0 or 1.
+        """
+        y = np.asarray(self._y)  # text is a tensor
+        is_01 = y.dtype.kind == "f" and np.isin(y, (0, 1)).all()
+        if y.dtype.kind not in "iub" and not is_01:
+            return None
+        shape = None
+        try:
+            if self.model is not None:
+                shape = task_outputs.shape_of(self.model, self._output)
+            # Those below 0 are of no class: some losses ignore them.
+            found = class_positions.class_numbers("y", abs(y), shape)
+        except ValueError:
+            return None
+        if found.size == y.size:
+            found[y.reshape(found.shape) < 0] = class_positions.NONE
+        return found
+
+    @property
+    def given(self) -> list[int]:
+        """List of int, the classes in `y`, with those below 0."""
+        y = np.asarray(self._y)
+        is_hot = self._numbers is None or self._numbers.size < y.size
+        if is_hot or y.dtype.kind not in "iu":
+            return self.classes
+        return np.unique(y).tolist()
 
     @property
     def classes(self) -> list[int]:
         """List of int, the classes in `y`; empty if it has no class numbers."""
-        y = np.asarray(self._y)  # text is a tensor
-        if y.ndim > 1 or y.dtype.kind not in "iu":
+        if self._numbers is None:
             return []
-        return np.unique(self._y).tolist()
+        return [c for c in np.unique(self._numbers).tolist() if c >= 0]
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether there are two classes: without one there is no task."""
+        return len(self.classes) == 2
+
+    def _has(self, label):
+        """Returns which examples are of a class, or have a position of it."""
+        found = self._numbers == label
+        return found.any(axis=tuple(range(1, found.ndim)))
 
     def parts(self, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the rows to find on, and those to check on.
 
         Args:
             share: Float in (0, 1), of the examples that are for checks. Of
-                each class at least one is on either side.
+                each class at least one is on either side, where an example has
+                one class.
             seed: Int.
         """
         rng = np.random.default_rng(seed)
         groups = [np.arange(len(self._y))]
-        if self.classes:
-            groups = [np.flatnonzero(self._y == c) for c in self.classes]
+        if self.classes and self._numbers.ndim == 1:
+            groups = [np.flatnonzero(self._numbers == c) for c in self.classes]
+            groups += [np.flatnonzero(self._numbers < 0)]
         found, checked = [], []
         for group in groups:
             order = rng.permutation(group)
             count = min(max(1, round(share * len(order))), len(order) - 1)
-            checked.append(order[:count])
-            found.append(order[count:])
+            checked.append(order[: max(count, 0)])
+            found.append(order[max(count, 0) :])
         return np.sort(np.concatenate(found)), np.sort(np.concatenate(checked))
 
     def data(
@@ -62,38 +136,80 @@ class Subject:
         rows: np.ndarray,
         label: int | None = None,
         without: int | None = None,
-    ) -> tuple[Inputs, np.ndarray]:
+    ) -> tuple[Any, ...]:
         """Returns arrays `(x, y)` of some rows.
+
+        Where positions have labels, those that are left out have a sample
+        weight of 0, and the third item has the weights.
 
         Args:
             rows: Int array.
             label: Int, the only class, or `None`.
             without: Int, a class that is left out, or `None`.
         """
-        if label is not None:
-            rows = rows[self._y[rows] == label]
+        if label is None and without is None:
+            return batches.take((self._x, self._y), rows)
+        stays = self._numbers == label
         if without is not None:
-            rows = rows[self._y[rows] != without]
-        return batches.take((self._x, self._y), rows)
+            stays = (self._numbers != without) & (self._numbers >= 0)
+        rows = rows[stays[rows].any(axis=tuple(range(1, stays.ndim)))]
+        found = batches.take((self._x, self._y), rows)
+        if stays.ndim == 1:
+            return found
+        return (*found, stays[rows].astype("float32"))
 
     @classmethod
-    def load(cls, model: str, data: str) -> Self:
+    def load(
+        cls,
+        model: str,
+        data: str,
+        *,
+        imports: Sequence[str] = (),
+        loss: Sequence[str] = (),
+        output: str = "",
+    ) -> Self:
         """Returns the `Subject` of two files.
 
         Args:
             model: Str, path of a `.keras` file.
             data: Str, path of an `.npz` file with `x` and `y`, or with `x0`,
                 `x1` and so on for several inputs.
+            imports: Names of modules to import first.
+            loss: Name of the loss of the task, or one for each output; empty
+                for the model's own.
+            output: Name of the output that `y` is for; "" for the only one.
 
         Raises:
-            ValueError: If a file is missing or holds something else, the
-                model has no loss, or `y` has classes that it has no output
-                for.
+            ValueError: If a file is missing or holds something else, there is
+                no such module, loss or output, the model has no loss, or `y`
+                has classes that it has no output for.
         """
         for flag, path in (("model", model), ("data", data)):
             check_file(flag, path)
+        for name in imports:
+            try:
+                importlib.import_module(name)
+            except Exception as error:  # whatever the user's code may raise
+                raise ValueError(
+                    f"--import={name} can't be imported: {error}"
+                ) from error
         x, y = _arrays(data)
-        subject = cls(_model(model), x, y)
+        loaded = _model(model, [*loss])
+        names = task_outputs.names_of(loaded)
+        if output and output not in names:
+            raise ValueError(
+                f"--output={output} is none of the outputs {', '.join(names)}."
+            )
+        if len(names) > 1 and not output:
+            raise ValueError(
+                f"--model={model} has the outputs {', '.join(names)}: say with "
+                "--output which of them y is for."
+            )
+        subject = cls(loaded, x, y, output or None)
+        try:
+            subject.task  # noqa: B018
+        except ValueError as error:
+            raise ValueError(f"--loss: {error}") from error
         _check_range(subject, data)
         return subject
 
@@ -107,16 +223,14 @@ class Subject:
             questions: Tuple of str.
 
         Raises:
-            ValueError: If one is no class, or has a single example.
+            ValueError: If one is no class, or has a single example; or if
+                nothing is asked but what needs classes, and there are none.
         """
         classes = self.classes
         if not classes:
-            if labels or "neurons" in questions:
+            if labels or {*questions} == {"neurons"}:
                 asked = "--task_label" if labels else "--questions=neurons"
-                raise ValueError(
-                    f"{asked} needs class numbers: y in --data must be "
-                    "integers, one for each example."
-                )
+                raise ValueError(f"{asked} {_NO_CLASSES}")
             return []
         for label in labels:
             if label not in classes:
@@ -126,13 +240,32 @@ class Subject:
                 )
         chosen = [*labels] or classes
         for label in chosen:
-            if len(self.data(np.arange(len(self._y)), label)[1]) < 2:
+            if self._has(label).sum() < 2:
                 raise ValueError(
                     f"--data has one example of class {label}, and a class "
                     "needs two: one to find on, one to check on. --task_label "
                     "chooses other classes."
                 )
         return chosen
+
+    def not_asked(self, questions: Sequence[str]) -> list[list[str]]:
+        """Returns the questions that make no sense here, each with the reason.
+
+        Args:
+            questions: Tuple of str.
+        """
+        found = []
+        if "weights" in questions and self.is_binary:
+            found.append(
+                [
+                    "weights of a class alone",
+                    "there are two classes, and without one of them there is "
+                    "nothing to tell apart",
+                ]
+            )
+        if "neurons" in questions and not self.classes:
+            found.append(["neurons of a class", f"this question {_NO_CLASSES}"])
+        return found
 
 
 def check_file(flag: str, path: str) -> None:
@@ -149,37 +282,75 @@ def file_digest(flag: str, path: str) -> str:
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
-def _model(path):
+def _model(path, loss):
+    """Returns the model of a file, compiled.
+
+    Args:
+        path: Str.
+        loss: List of names of losses; with any, how the model was trained is
+            not read.
+    """
     try:
-        model = keras.saving.load_model(path)
+        model = keras.saving.load_model(path, compile=not loss)
     except Exception as error:  # a damaged or strange file can raise anything
         reason = " ".join(str(error).split())[:200]
+        if not loss and _can_be_read(path):
+            raise ValueError(
+                f"--model={path}: how it was trained can't be read ({reason}). "
+                "Give its --loss, sparse_categorical_crossentropy say."
+            ) from error
         raise ValueError(
             f"--model={path} can't be loaded ({reason}). Layers of your own "
-            "must be registered: keras.saving.register_keras_serializable."
+            "must be registered, keras.saving.register_keras_serializable, and "
+            "their module be imported: --import=MODULE."
         ) from error
+    if loss:
+        try:
+            for name in loss:
+                keras.losses.get(name)
+            is_one = len(loss) == 1
+            model.compile(
+                loss=loss[0] if is_one else loss,
+                metrics=_metrics(loss[0]) if is_one else [*map(_metrics, loss)],
+            )
+        except ValueError as error:
+            told = " ".join(str(error).split())[:200]
+            raise ValueError(f"--loss={','.join(loss)}: {told}") from error
     if getattr(model, "loss", None) is None:
         raise ValueError(
             f"--model={path} has no loss: call `compile` with loss and metrics "
-            "before `save`."
+            "before `save`, or give --loss."
         )
     return model
 
 
+def _can_be_read(path):
+    try:
+        keras.saving.load_model(path, compile=False)
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _metrics(loss):
+    """Returns the metrics that go with a loss of a given name."""
+    return ["accuracy"] if loss.endswith("crossentropy") else []
+
+
 def _check_range(subject, path):
     """Raises `ValueError` if `y` has classes for which there is no output."""
-    loss = subject.model.loss
+    loss = subject.loss
     is_sparse = (
         isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
         or loss == "sparse_categorical_crossentropy"
     )
-    width = subject.model.output_shape[-1]
+    width = subject.width
     if not is_sparse or not isinstance(width, int):
         return
     ignored = getattr(loss, "ignore_class", None)
     wrong = [
         label
-        for label in subject.classes
+        for label in subject.given
         if label != ignored and not 0 <= label < width
     ]
     if wrong:

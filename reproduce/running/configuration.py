@@ -174,12 +174,13 @@ class Config:
 
     def flags(self):
         """Returns the configuration as flags, a list of str."""
-        return [
-            f"--{name}={','.join(map(str, value))}"
-            if isinstance(value, tuple)
-            else f"--{name}={value}"
-            for name, value in dataclasses.asdict(self).items()
-        ]
+        found = []
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, tuple):
+                value = ",".join(map(str, value))
+            found.append(f"--{flag_of(f)}={value}")
+        return found
 
     def text(self):
         """Returns the configuration as flags, on one line."""
@@ -206,7 +207,7 @@ def define_flags(config_class, flag_values=flags.FLAGS):
         default = f.default
         if isinstance(default, tuple):
             default = [str(item) for item in default]
-        define(f.name, default, _help(f), flag_values=flag_values)
+        define(flag_of(f), default, _help(f), flag_values=flag_values)
 
 
 def help_text(config_class):
@@ -242,7 +243,7 @@ def _flag_in_words(f):
         subsequent_indent="      ",
         break_on_hyphens=False,
     )
-    return f"  --{f.name}\n{about}"
+    return f"  --{flag_of(f)}\n{about}"
 
 
 def _help(f):

@@ -110,7 +110,7 @@ def estimate(phases, steps):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the few steps
-            work(2)  # traces
+            work(1)  # traces
             step = _seconds_a_step(work) / unit
         seconds = step * steps[name]
         total += seconds
@@ -127,8 +127,11 @@ def duration(seconds):
 
 
 def _seconds_a_step(work):
-    """Returns what one more step takes: the start-up is left out."""
-    few, many = 2, 12
+    """Returns what one more step takes: the start-up is left out.
+
+    One step is timed, then two: where a step takes long, no more are.
+    """
+    few, many = 1, 2
     while True:
         more = _seconds(work, many) - _seconds(work, few)
         if more > 0.2 or many > 1000:  # less is noise

@@ -163,6 +163,18 @@ class TaskTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             asked.data("data", (X, labels), self.model)
 
+    def test_a_single_output_may_be_named(self):
+        model = shipped_networks.emotions()
+        (name,) = task_outputs.names_of(model)
+        for arguments in (
+            {"loss": {name: LOSS}, "metrics": {name: ["acc"]}},
+            {"loss": [LOSS], "metrics": ["acc"], "outputs": name},
+        ):
+            found = task_outputs.task(model, **arguments)
+            self.assertEqual(found.objective["loss"], LOSS)
+            self.assertEqual(found.objective["metrics"], ["acc"])
+            self.assertTrue(found.is_whole)
+
     def test_one_array_for_several_outputs_is_refused(self):
         inputs = keras.Input((2,))
         ends = [keras.layers.Dense(1, name=name)(inputs) for name in "abc"]

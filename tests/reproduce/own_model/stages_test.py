@@ -1,17 +1,20 @@
+import time
 from unittest import mock
 
+import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
 from reproduce.own_model import stages
 from reproduce.publishing import experiment
+from reproduce.running import training
 from tests.reproduce.own_model.brought import BroughtTestCase
 
 
 class StagesTest(BroughtTestCase):
     def test_the_estimate_times_steps_of_a_mask(self):
         phase = stages.phases(self.config())["mask"]
-        self.assertEqual(phase.unit, 50)
+        self.assertEqual(phase.unit, 1)
         counter = mock.Mock()
         fit = mtf.MaskedModel.fit
 
@@ -21,7 +24,40 @@ class StagesTest(BroughtTestCase):
 
         with mock.patch.object(mtf.MaskedModel, "fit", counted):
             phase.work(2)
-        counter.assert_called_once_with(100)
+        counter.assert_called_once_with(2)
+
+    def test_one_step_is_timed_and_then_two(self):
+        taken = []
+
+        def work(count):
+            taken.append(count)
+            time.sleep(0.3 * count)
+
+        _, seconds = training.estimate(
+            {"mask": training.Phase(work)}, {"mask": 1000}
+        )
+        self.assertBetween(seconds, 250, 600)
+        self.assertEqual({*taken}, {1, 2})
+        self.assertLessEqual(sum(taken), 20)
+
+    def test_what_is_refused_has_a_reason_and_the_others_go_on(self):
+        @stages._answered_or_refused
+        def question(stage, *needed):
+            raise ValueError("Can't follow 'a'.\nUse `incoming=True`.")
+
+        found = question(None)
+        self.assertEqual(
+            found, {stages.REFUSED: "Can't follow 'a'. Use --incoming."}
+        )
+        answer = stages._answered_or_refused(lambda stage, *needed: 1)
+        self.assertEqual(answer(None, found), found)
+        self.assertEqual(answer(None, {"rows": []}), 1)
+        self.assertEqual(stages._record_of_set(found, found), found)
+        self.assertEqual(stages._record_of_units(found), found)
+        some = mtf.NeuronSelection({"a": np.ones(2, bool)})
+        record = stages._record_of_set(some, found)
+        self.assertEqual(record["not_checked"], found[stages.REFUSED])
+        self.assertIsNone(record["soundness"])
 
     def test_progress_counts_a_search_that_is_longer_than_planned(self):
         run = experiment.Run(self.config(), "inspect")

@@ -1,9 +1,15 @@
+import importlib
+import sys
+from unittest import mock
+
+import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from reproduce.own_model import stages, subject
 from reproduce.own_model.subject import Subject
+from tests import shipped_networks
 from tests.reproduce.own_model.brought import BroughtTestCase, blobs, network
 
 
@@ -43,6 +49,89 @@ class SubjectTest(BroughtTestCase):
         network(is_compiled=False).save(self.model)
         with self.assertRaisesRegex(ValueError, "has no loss: call `compile`"):
             Subject.load(self.model, self.data)
+        loss = "sparse_categorical_crossentropy"
+        user = Subject.load(self.model, self.data, loss=(loss,))
+        self.assertEqual(user.model.loss, loss)
+        with self.assertRaisesRegex(ValueError, "^--loss=mist: .*mist"):
+            Subject.load(self.model, self.data, loss=("mist",))
+
+    def test_a_module_is_imported_and_a_missing_loss_is_asked_for(self):
+        name = "layers_of_a_user"
+        (self.folder / f"{name}.py").write_text(
+            "import keras\n\n\n"
+            "@keras.saving.register_keras_serializable(package='users')\n"
+            "class Twice(keras.layers.Layer):\n"
+            "    def call(self, x):\n"
+            "        return 2 * x\n\n\n"
+            "def own_loss(y, x):\n"
+            "    return keras.losses.sparse_categorical_crossentropy(y, x)\n"
+        )
+        self.enterContext(mock.patch.object(sys, "path", [*sys.path]))
+        sys.path.insert(0, str(self.folder))
+        module = importlib.import_module(name)
+        model = keras.Sequential(
+            [keras.Input((3,)), module.Twice(), keras.layers.Dense(3)]
+        )
+        model.compile("adam", module.own_loss)
+        model.save(self.model)
+        registered = keras.saving.get_custom_objects()
+        registered.pop("users>Twice")
+        del sys.modules[name]
+        with self.assertRaisesRegex(ValueError, "--import=MODULE"):
+            Subject.load(self.model, self.data)
+        with self.assertRaisesRegex(ValueError, "trained can't be read .*--lo"):
+            Subject.load(self.model, self.data, imports=(name,))
+        loss = "sparse_categorical_crossentropy"
+        user = Subject.load(
+            self.model, self.data, imports=(name,), loss=(loss,)
+        )
+        self.assertEqual(type(user.model.layers[0]).__name__, "Twice")
+        with self.assertRaisesRegex(ValueError, "^--import=nowhere can't"):
+            Subject.load(self.model, self.data, imports=("nowhere",))
+
+    def test_one_output_of_several_is_named(self):
+        model = shipped_networks.faces()
+        model.compile(
+            loss={
+                "out_box": "mse",
+                "out_face": "sparse_categorical_crossentropy",
+            }
+        )
+        model.save(self.model)
+        y = np.arange(10) % 2
+        np.savez(self.data, x=np.zeros((10, 8, 8, 2)), y=y)
+        user = Subject.load(self.model, self.data, output="out_face")
+        self.assertEqual(user.classes, [0, 1])
+        self.assertTrue(user.is_binary)
+        self.assertEqual(user.task.chosen, ("out_face",))
+        with self.assertRaisesRegex(ValueError, "out_box, out_face: say with"):
+            Subject.load(self.model, self.data)
+        with self.assertRaisesRegex(ValueError, "^--output=nose is none of"):
+            Subject.load(self.model, self.data, output="nose")
+
+    def test_labels_of_positions_are_left_out_by_weight(self):
+        model = shipped_networks.splice_sites()
+        x, y = np.zeros((4, 16, 4)), np.zeros((4, 10), int)
+        y[:2, 3], y[1, 4] = 2, 1
+        for labels in (y, np.eye(3)[y]):
+            user = Subject(model, x, labels)
+            self.assertEqual(user.classes, [0, 1, 2])
+            rows = np.arange(4)
+            own, targets, weights = user.data(rows, label=2)
+            self.assertLen(own, 2)
+            self.assertAllEqual(targets, labels[:2])
+            self.assertAllEqual(weights, y[:2] == 2)
+            *_, weights = user.data(rows, without=2)
+            self.assertAllEqual(weights, y != 2)
+
+    def test_a_task_of_two_classes_has_no_weights_of_one_alone(self):
+        x, y = blobs()
+        user = Subject(None, x, np.float32(y > 0))
+        self.assertEqual(user.classes, [0, 1])
+        ((question, reason),) = user.not_asked(stages.QUESTIONS)
+        self.assertIn("weights of a class", question)
+        self.assertIn("two classes", reason)
+        self.assertEmpty(Subject(None, x, y).not_asked(stages.QUESTIONS))
 
     @parameterized.parameters(-1, 3)
     def test_a_class_that_the_model_has_no_output_for_is_named(self, label):
@@ -85,6 +174,10 @@ class SubjectTest(BroughtTestCase):
         ):
             user.check_labels((1,), ("weights",))
         self.assertEqual(user.check_labels((), ("weights",)), [])
+        self.assertEqual(user.check_labels((), stages.QUESTIONS), [])
+        ((question, reason),) = user.not_asked(stages.QUESTIONS)
+        self.assertEqual(question, "neurons of a class")
+        self.assertIn("class numbers", reason)
 
 
 if __name__ == "__main__":
