@@ -361,6 +361,7 @@ def grouped_bars(
     ceiling: Mapping[str, ArrayLike] | None = None,
     *,
     bounds: tuple[float, float] = (-np.inf, np.inf),
+    ends: Mapping[str, ArrayLike] | None = None,
     paper: Sequence[tuple[str, float, float, Sequence[str]]] = (),
 ) -> figure.Figure:
     """Draws bars side by side: means over the repeats.
@@ -381,6 +382,8 @@ def grouped_bars(
         ceiling: The same for what the set of one task and seed has in common
             with the set of the same task from another seed, a dashed line.
         bounds: Between which the bars lie whatever happens, as in `intervals`.
+        ends: Of a single repeat, dict from legend entry to float array
+            `(2, labels)`: the 95 % intervals of its numbers over examples.
         paper: What a paper says: tuples of a legend entry, the lower and the
             upper end of a range (or twice a number), and the labels that it is
             about (all, if there are none). They are drawn as grey bands.
@@ -408,7 +411,10 @@ def grouped_bars(
             ]
             width = 0.8 / len(groups)
             x = np.arange(len(own)) + (i - (len(groups) - 1) / 2) * width
-            _bars(ax, x, width, values[:, part], i, name, bounds, marks)
+            own_ends = _ends(values[:, part], bounds)
+            if ends is not None:
+                own_ends = np.asarray(ends[name], "float64")[:, part]
+            _bars(ax, x, width, values[:, part], i, name, own_ends, marks)
         ax.set_xticks(range(len(own)), own, rotation=30, ha="right")
         ax.set_xlim(-0.6, most - 0.4)
         ax.axhline(0, color="black", linewidth=0.8)
@@ -418,20 +424,25 @@ def grouped_bars(
         _write_what_is_not_seen(ax, arrays)
     add_key(fig)
     text = in_words({len(values) for values in arrays.values()})
+    if ends is not None:
+        text = "Bars: 95 % intervals over examples."
     if any(np.isnan(values).all(axis=0).any() for values in arrays.values()):
         text += " \N{EN DASH}: not measured."
     explain(fig, text)
     return fig
 
 
-def _bars(ax, x, width, values, number, name, bounds, marks):
+def _ends(values, bounds):
+    """Returns the ends of bars' intervals; `None` for few repeats."""
+    return None if len(values) <= _FEW else intervals(values, bounds)
+
+
+def _bars(ax, x, width, values, number, name, ends, marks):
     """Draws the bars of one group, and black lines across them."""
-    is_few = len(values) <= _FEW
     mean = _mean(values)
     margin = None
-    if not is_few:
-        low, high = intervals(values, bounds)
-        margin = np.maximum([mean - low, high - mean], 0)
+    if ends is not None:
+        margin = np.maximum([mean - ends[0], ends[1] - mean], 0)
     ax.bar(
         x,
         mean,
@@ -442,7 +453,7 @@ def _bars(ax, x, width, values, number, name, bounds, marks):
         **bar_style(number),
     )
     outline = [patheffects.withStroke(linewidth=4, foreground="white")]
-    if is_few and len(values) > 1:
+    if 1 < len(values) <= _FEW:
         style = {"ms": 3.5, "mfc": "0.25", "mec": "white", "mew": 0.6}
         ax.plot(x, values.T, "o", zorder=3, **style)
     for label, levels, line in marks:

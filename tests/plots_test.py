@@ -262,6 +262,15 @@ class GroupedBarsTest(tf.test.TestCase):
             (_, (_, top)) = lines.get_segments()[0]
             self.assertEqual(top > 1, is_beyond)
 
+    def test_a_single_repeat_may_have_intervals_over_examples(self):
+        ends = {"a": [[0.0, 20], [15, 60]]}
+        fig = plots.grouped_bars({"a": [[10.0, 50]]}, "xy", "y", ends=ends)
+        (bars,) = fig.axes[0].containers[1:]
+        (lines,) = bars.errorbar.lines[2]
+        found = [segment[:, 1] for segment in lines.get_segments()]
+        self.assertAllClose(found, np.transpose(ends["a"]))
+        self.assertIn("over examples", below(fig))
+
     def test_what_is_not_seen_is_written(self):
         groups = {"a": [[0.0, 100, np.nan]], "b": [[np.nan, 0.02, 3]]}
         fig = plots.grouped_bars(groups, CLASSES, "y")

@@ -169,35 +169,36 @@ class Soundness(finding.Result):
 
     KIND = "a check of soundness"
 
-    def summary(self) -> str:
-        """Returns what the numbers mean, in a few sentences."""
+    @property
+    def verdict(self) -> str:
+        """Str, what the numbers mean, a sentence."""
         whole, alone = self.faithfulness.whole, self.faithfulness.alone
-        random, one = self.faithfulness.random, self.minimality[1]
-        without, rest = self.completeness.without, self.completeness.random
+        random, rest = self.faithfulness.random, self.completeness.random
+        without = self.completeness.without
         does = _is_rare(random) and alone.low > random.high
         hurts = _is_rare(rest) and without.high < rest.low
-        told = {
-            (True, True): "The task needs this part more than random parts of "
-            "its size.",
-            (True, False): "The part does more alone than random parts of its "
-            "size, but its removal is not shown to hurt more than theirs.",
-            (False, True): "The removal of the part hurts more than that of "
-            "random parts of its size, but the part is not shown to do more "
-            "alone than they do.",
-            (False, False): "The part is not shown to be more than random "
-            "parts of its size.",
+        head = {
+            (True, True): "Sound",
+            (True, False): "Enough alone, but not shown to be needed",
+            (False, True): "Needed, but not shown to be enough alone",
+            (False, False): "Not shown to be more than random parts",
         }
+        return (
+            f"{head[does, hurts]}: alone the part reaches "
+            f"{_percent(alone.value)} of {_percent(whole.value)} "
+            f"({self.settings['name']}), better than {_beaten(random)}; "
+            f"without it the model reaches {_percent(without.value)}, worse "
+            f"than without {_beaten(rest)}."
+        )
+
+    def summary(self) -> str:
+        """Returns what the numbers mean, in a few sentences."""
+        one, random = self.minimality[1], self.faithfulness.random
+        least = 1 / (1 + random.n)
         sentences = [
-            f"The part alone reaches {_percent(alone.value)} "
-            f"({self.settings['name']}), the whole model "
-            f"{_percent(whole.value)} and random parts "
-            f"{_percent(random.value)}: {random.as_well} of {random.n} random "
-            "parts do as well.",
-            "Without the part the model reaches "
-            f"{_percent(without.value)}, without random parts "
-            f"{_percent(rest.value)}: the removal of {rest.as_well} of "
-            f"{rest.n} random parts hurts as much.",
-            told[does, hurts],
+            self.verdict,
+            f"p counts the random parts that do as well: with {random.n} of "
+            f"them it is {least:.2g} at least.",
             "How many of its members are redundant can't be told from these "
             f"examples: between {_interval(one)}."
             if one.high - one.low > _WIDE
@@ -218,12 +219,13 @@ class Soundness(finding.Result):
     def as_dict(self) -> dict[str, Any]:
         """Returns the numbers as a dict of JSON values, `None` for NaN.
 
-        `rows` has faithfulness, completeness, minimality and what the part
-        does elsewhere, each number with
-        its `quantity` and `what` it is; `curve` has the value and the ends of
-        the interval for each number; `sharing` has a dict for each other task.
+        `verdict` is the sentence. `rows` has faithfulness, completeness,
+        minimality and what the part does elsewhere, each number with its
+        `quantity` and `what` it is; `curve` has the value and the ends of the
+        interval for each number; `sharing` has a dict for each other task.
         """
         found = {
+            "verdict": self.verdict,
             "rows": [
                 {"quantity": quantity, "what": what, **vars(estimate)}
                 for quantity, what, estimate in self._rows()
@@ -306,7 +308,7 @@ class Soundness(finding.Result):
                     yield quantity, names[key], estimate
         for size, estimate in self.minimality.items():
             what = "one member" if size == 1 else f"{size} members at once"
-            yield "minimality", f"needless: {what}", estimate
+            yield "minimality", f"redundant: {what}", estimate
 
     def _packed(self):
         found = dataclasses.asdict(self)
@@ -345,6 +347,13 @@ def _estimates(values):
 def _is_rare(random):
     """Returns whether few random parts do as well as the finding."""
     return random.p is not None and random.p <= _LEVEL
+
+
+def _beaten(random):
+    """Returns how many random parts a finding outdoes, in words."""
+    if random.as_well is None:
+        return f"{random.n} random parts on average"
+    return f"{random.n - random.as_well} of {random.n} random parts"
 
 
 def _numbers(estimate):
