@@ -30,6 +30,7 @@ _WORDS = 12  # of a text
 _THAI_AROUND = 3  # words between two English ones that are run in
 _LETTERS = (2, 10)  # of a random string, from and below
 _DIGITS = (1, 7)  # of a number, likewise
+_PATIENCE = 100  # texts without a new window
 Windows = tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -138,12 +139,17 @@ def windows(kind: str, words: Sequence[str], count: int, seed: int) -> Windows:
     Returns:
         Tuple `((characters, types), begins)`: int32 arrays `(count, 21)`, and
         a float32 array `(count, 1)`, 1 where a word begins.
+
+    Raises:
+        ValueError: If the words are too few for so many windows.
     """
     rng = np.random.default_rng(seed)
     alphabet = deepcut.alphabet()
     seen: set[bytes] = set()
     parts: list[list[np.ndarray]] = [[], [], []]
+    stale = 0
     while len(seen) < count:
+        before = len(seen)
         tokens = draw_tokens(kind, words, rng)
         text = "".join(tokens)
         characters, types = alphabet.windows(text)
@@ -156,5 +162,11 @@ def windows(kind: str, words: Sequence[str], count: int, seed: int) -> Windows:
                     parts, (row, types[i], [begins[i]]), strict=True
                 ):
                     part.append(value)
+        stale = 0 if len(seen) > before else stale + 1
+        if stale > _PATIENCE:
+            raise ValueError(
+                f"`words` have about {len(seen)} windows, no {count}: "
+                f"{[*words][:5]}."
+            )
     inputs = np.array(parts[0]), np.array(parts[1])
     return inputs, np.array(parts[2], "float32")

@@ -27,7 +27,7 @@ def record(
 
     Args:
         seed: Int; it moves each number a little.
-        is_controlled: Bool, whether it has the units and the randomly initialised
+        is_controlled: Bool, whether it has units and the randomly initialised
             network.
         **changes: From arm to its accuracy, of every kind of text.
     """

@@ -59,6 +59,10 @@ class TextsTest(parameterized.TestCase):
         expected = (itself == space) | (before == space)
         np.testing.assert_array_equal(begins[:, 0] == 1, expected)
 
+    def test_refuses_words_that_have_too_few_windows(self):
+        with self.assertRaisesRegex(ValueError, "`words` have about .*, no 60"):
+            texts.windows("thai", ["ab"], 60, 0)
+
     def test_english_that_is_run_in_is_asked_about_at_letters_alone(self):
         (characters, _), begins = texts.windows("run_in", ["ab", "bb"], 40, 0)
         letters = {2, 3}  # and others of the Thai words, in ASCII

@@ -11,6 +11,7 @@ CHANNELS, READERS, HIDDEN = 4, 2, 5
 WIDTHS = (1, 2, 3)
 CHARACTERS = ["\n", " ", "a", "b", "other", "\u0e01"]
 KINDS = {"ab": "s_e", " ": "p", "\u0e01": "c"}
+THAI_WORDS = tuple("\u0e01" * count + "x" for count in range(1, 11))
 TYPES = ["c", "o", "p", "s_e"]
 
 
@@ -93,11 +94,7 @@ def replaced() -> list[Any]:
             deepcut, "load", lambda: deepcut.build(spaces_weights())
         ),
         mock.patch.object(deepcut, "alphabet", alphabet),
-        mock.patch.object(
-            deepcut,
-            "thai_words",
-            lambda: ("\u0e01\u0e01", "\u0e01x", "\u0e01?a"),
-        ),
+        mock.patch.object(deepcut, "thai_words", lambda: THAI_WORDS),
         mock.patch.object(
             chars2vec, "load", lambda: chars2vec.build(chars2vec_weights())
         ),
