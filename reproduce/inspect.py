@@ -29,7 +29,7 @@ def write_report(run):
     """Writes the page of a run into its folder, and says where."""
     folder = run.check_results().parent
     known = {EXPERIMENT.name: EXPERIMENT}
-    page = report.page([report.load(folder, folder, known)])
+    page = report.page([report.load(folder, folder, known)], folder=folder)
     report.write(page, folder / "report.html")
     run.console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
 

@@ -55,7 +55,12 @@ def main(argv):
             for argument in arguments
         ]
         with futures.ProcessPoolExecutor() as pool:
-            page = report.page(runs, values.compare, _watched(pool.map))
+            page = report.page(
+                runs,
+                values.compare,
+                _watched(pool.map),
+                output.absolute().parent,
+            )
         report.write(page, output)
     except (ValueError, OSError) as error:
         sys.exit("Error: " + " ".join(str(error).split()))

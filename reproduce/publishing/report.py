@@ -7,7 +7,9 @@ from the experiments' own functions.
 
 import base64
 import dataclasses
+import datetime
 import io
+import os
 import pathlib
 import re
 import types
@@ -23,9 +25,11 @@ from reproduce.publishing.experiment import Experiment
 from reproduce.running import configuration
 from reproduce.running.run import PART, read_results
 
-_DPI, _COLORS = 80, 128  # of pictures: a page has hundreds
+_DPI, _COLORS = 80, 64  # of pictures: a page has hundreds
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
-_FIDELITY = pathlib.Path(__file__).parents[2] / "docs" / "fidelity.md"
+_ROOT = pathlib.Path(__file__).parents[2]
+_FIDELITY = "docs/fidelity.md"
+PROJECT = "modularity_tf"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +133,7 @@ def page(
     runs: Sequence[Reported],
     compare: bool = False,
     each: Callable[..., Iterable[Any]] = map,
+    folder: pathlib.Path | None = None,
 ) -> str:
     """Returns the page of some runs, HTML.
 
@@ -137,6 +142,8 @@ def page(
         compare: Whether it shows two runs of one experiment side by side.
         each: Applies a function to each run; that of a pool of processes
             draws the figures of several runs at once.
+        folder: Where the page will lie, for its links to the documents;
+            `None` for the working folder.
 
     Raises:
         ValueError: If two runs to compare are not two, or not of one
@@ -155,11 +162,36 @@ def page(
     environment.filters["unbroken"] = _unbroken
     template = "compare.html" if compare else "report.html"
     sections = [*each(_section, runs)]
+    start = pathlib.Path(os.path.relpath(_ROOT, folder or pathlib.Path.cwd()))
+    for run, section in zip(runs, sections, strict=True):
+        document = titles.PAGES.get(run.experiment.name, "")
+        section["page"] = _link(document, start)
+    content = {
+        "project": PROJECT,
+        "date": f"{datetime.date.today():%-d %B %Y}",
+        "verdicts": claim.VERDICTS,
+    }
     if compare:
-        content = {"pair": _pair(runs, sections)}
+        content["pair"] = _pair(runs, sections)
     else:
-        content = {"papers": _papers(runs, sections)}
+        content["papers"] = _papers(runs, sections, start)
     return environment.get_template(template).render(**content)
+
+
+def _link(document, start):
+    """Returns the address of a document as a page has it; "" without one.
+
+    That is its page on the site, where that was built.
+
+    Args:
+        document: Str, "docs/NAME.md".
+        start: Path from the page's folder to the root of the repository.
+    """
+    built = f"site/{pathlib.Path(document).stem}.html"
+    for file in (built, document):
+        if document and (_ROOT / file).is_file():
+            return (start / file).as_posix()
+    return ""
 
 
 def write(text: str, file: pathlib.Path) -> None:
@@ -180,23 +212,40 @@ def _check_pair(runs):
         )
 
 
-def _papers(runs, sections):
+def _papers(runs, sections, start):
     """Returns the runs by paper, as the template takes them."""
     order = [titles.OWN_MODEL, *titles.PAPERS, titles.OWN]
     by_paper = {paper: [] for paper in order}
     for run, section in zip(runs, sections, strict=True):
         by_paper[run.experiment.paper].append(section)
-    deviations = _deviations()
+    deviations = _deviations(start)
     return [
         {
             "name": paper,
             "id": _id(paper),
             "runs": sections,
             "deviations": deviations.get(paper, ""),
+            **_headline(paper, runs, start),
         }
         for paper, sections in by_paper.items()
         if sections
     ]
+
+
+def _headline(paper, runs, start):
+    """Returns what a paper says mainly and what we found, and its page."""
+    if paper not in titles.HEADLINES:
+        return {"says": "", "found": "", "page": ""}
+    name, document, words = titles.HEADLINES[paper]
+    found = ""
+    for run in runs:
+        if run.name == name:
+            one = next(c for c in run.results["claims"] if c["main"])
+            found = (
+                f"Ours: {wording.value(one)}, wanted {wording.limits(one)}; "
+                f"{wording.null(one)}. Verdict: {one['verdict']}."
+            )
+    return {"says": words, "found": found, "page": _link(document, start)}
 
 
 def _section(run):
@@ -399,6 +448,10 @@ def _encoded(fig: figure.Figure) -> str:
 
     As SVG most figures would be three times as large.
     """
+    if (engine := fig.get_layout_engine()) is not None:
+        fig.set_dpi(_DPI)
+        engine.execute(fig)
+        fig.set_layout_engine("none")  # which else places all a second time
     whole = Image.open(io.BytesIO(plots.as_png(fig, _DPI))).convert("RGB")
     small = whole.quantize(
         _COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
@@ -408,23 +461,27 @@ def _encoded(fig: figure.Figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _deviations():
+def _deviations(start):
     """Returns the tables of docs/fidelity.md, HTML by paper.
 
     Empty where the documents are not installed.
+
+    Args:
+        start: Path from the page's folder to the root of the repository.
     """
-    if not _FIDELITY.exists():
+    if not (_ROOT / _FIDELITY).exists():
         return {}
     import markdown_it
 
     parser = markdown_it.MarkdownIt("commonmark", {"html": False})
     parser.enable("table")
     found = {}
-    for part in _FIDELITY.read_text("utf-8").split("\n## ")[1:]:
+    for part in (_ROOT / _FIDELITY).read_text("utf-8").split("\n## ")[1:]:
         heading, _, text = part.partition("\n")
         for paper in titles.PAPERS:
             if heading.startswith(paper):
-                found[paper] = parser.render(text.replace("](", "](docs/"))
+                docs = (start / "docs").as_posix()
+                found[paper] = parser.render(text.replace("](", f"]({docs}/"))
     return found
 
 

@@ -23,6 +23,7 @@ class ExperimentsTest(absltest.TestCase):
         for one in experiments.ALL.values():
             self.assertRegex(one.title, r"[?.]$", one.name)
             self.assertIn(one.paper, known, one.name)
+        self.assertEqual(titles.PAGES.keys(), experiments.ALL.keys())
 
     def test_every_figure_of_a_paper_is_drawn_once_and_listed_in_order(self):
         found = {

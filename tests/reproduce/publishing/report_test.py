@@ -1,13 +1,15 @@
 import dataclasses
+import datetime
 import html.parser
 import json
 import pathlib
+import re
 import tempfile
 from unittest import mock
 
 from absl.testing import absltest
 
-from reproduce.publishing import archive, claim, report, wording
+from reproduce.publishing import archive, claim, report, titles, wording
 from reproduce.publishing.table import Table
 from tests.reproduce.running import toy
 
@@ -40,7 +42,7 @@ class Reader(html.parser.HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.text, self.fetched, self.tags = [], [], []
+        self.text, self.fetched, self.tags, self.links = [], [], [], []
         self._skip = False
         self.feed(page)
 
@@ -50,7 +52,8 @@ class Reader(html.parser.HTMLParser):
         for name, value in attrs:
             is_inside = value and value.startswith(("data:", "#"))
             if name in ("src", "href", "srcset") and not is_inside:
-                self.fetched.append(value)
+                where = self.links if tag == "a" else self.fetched
+                where.append(value)
 
     def handle_endtag(self, tag):
         self._skip = False
@@ -129,6 +132,43 @@ class ReportTest(absltest.TestCase):
             self.assertIn(text, found.words)
         self.assertIn("30\N{NO-BREAK SPACE}%", page)  # no line breaks there
         self.assertNotIn("<2>", page)  # escaped
+
+    def test_the_title_has_project_and_date(self):
+        self.archived()
+        today = f"{datetime.date.today():%-d %B %Y}"
+        words = Reader(self.page("toy_small")).words
+        self.assertIn("modularity_tf: what was found", words)
+        self.assertIn(f"Report of {today}", words)
+
+    def test_a_paper_has_a_sentence_what_we_found_and_its_page(self):
+        self.archived()
+        headline = ("toy_small", "docs/verdicts.md", "All is one.")
+        paper = toy.EXPERIMENT.paper
+        with (
+            mock.patch.dict(titles.HEADLINES, {paper: headline}),
+            mock.patch.dict(titles.PAGES, {"toy": "docs/figures.md"}),
+        ):
+            run = report.load("toy_small", self.folder, TOY)
+            found = Reader(report.page([run], folder=report._ROOT / "docs"))
+        self.assertIn(
+            f"{paper} says: All is one. Ours: 30 % (30 to 30), wanted ≥ 20 %; "
+            "nothing: 0 %. Verdict: agrees. Read more",
+            found.words.replace("\N{NO-BREAK SPACE}", " "),
+        )
+        for link in found.links:  # all of them are there
+            if not link.startswith("http"):
+                path = report._ROOT / "docs" / link.partition("#")[0]
+                self.assertTrue(path.is_file(), path)
+        names = {pathlib.Path(link).stem for link in found.links}
+        self.assertLessEqual({"verdicts", "figures"}, names)
+
+    def test_claims_are_filtered_by_their_verdicts(self):
+        self.archived()
+        page = self.page("toy_small")
+        boxes = re.findall(r'<input type="checkbox" value="([^"]+)"', page)
+        self.assertEqual(boxes, [*claim.VERDICTS])
+        rows = re.findall(r'<tr data-verdict="([^"]+)"', page)
+        self.assertCountEqual(rows, ["agrees", "differs", "undetermined"])
 
     def test_what_differs_is_said_in_sentences_and_settings(self):
         self.archived()
