@@ -32,7 +32,8 @@ def compare(
 ) -> Comparison:
     """Returns how far findings of a network mark the same units.
 
-    Every finding is read as marks on the units of each hidden layer. A set of
+    Every finding is read as marks on the units of each hidden layer: neurons,
+    channels and units of recurrent layers. A set of
     neurons marks its members, a `WeightMask` the units of which it keeps many
     incoming weights (`WeightMask.units`), and clusters give each unit a label.
     Each pair of findings is compared in each layer that both know, by the
@@ -79,8 +80,8 @@ def compare(
     seed = checks.seed(seed)
     rng = np.random.default_rng(seed)
     _warn_of_others(findings, model)
-    every = activations.unit_layers(model, outputs=True)
-    ends = {*every} - {*activations.unit_layers(model)}
+    every = activations.layers_with_units(model)
+    ends = {*every} - {*activations.hidden_layers(model, every)}
     marks = {
         name: _marks(name, found, model, ends, at_least)
         for name, found in findings.items()

@@ -6,6 +6,7 @@ from absl.testing import parameterized
 from modularity_tf import NeuronSelection, WeightMask, compare
 from modularity_tf.findings.comparison import ALL
 from modularity_tf.findings.unit_clusters import LayerClusters, UnitClusters
+from tests import shipped_networks
 
 FIRST = np.arange(12) < 6  # of the units of "a"
 
@@ -232,6 +233,35 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
     def test_refuses(self, findings, message):
         with self.assertRaisesRegex(ValueError, message):
             compare(findings, self.model)
+
+    def test_units_of_recurrent_layers_are_marked_by_their_weights(self):
+        words = shipped_networks.words_as_vectors()
+        kept = np.zeros((6, 4, 6), bool)  # units, gates, units of before
+        kept[:2] = True
+        columns = np.moveaxis(kept, 0, -1).reshape(4, -1, 6)
+        recurrent = np.moveaxis(columns, 0, 1).reshape(6, 24)
+        mask = WeightMask(
+            {
+                "first/lstm_cell/kernel": np.zeros((5, 24), bool),
+                "first/lstm_cell/recurrent_kernel": recurrent,
+                "out/lstm_cell/kernel": np.ones((6, 16), bool),
+                "out/lstm_cell/recurrent_kernel": np.ones((4, 16), bool),
+            }
+        )
+        first = NeuronSelection({"first": np.arange(6) < 2})
+        labels = np.array([0, 0, 1, 1, 1, 1])
+        both = {
+            "mask": mask,
+            "neurons": first,
+            "units": clusters(labels, "first"),
+        }
+        found = compare(both, words, permutations=9)
+        row = found.of("mask", "neurons")["first"]
+        self.assertEqual((row.value, row.marked), (1.0, (2, 2)))
+        self.assertEqual(found.of("mask", "units")["first"].value, 1.0)
+        self.assertNotIn("out", found.of("mask", "neurons"))
+        self.assertEqual(mask.units(words), first)
+        self.assertIn("out", mask.units(words, outputs=True).values)
 
 
 if __name__ == "__main__":

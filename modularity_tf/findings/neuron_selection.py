@@ -203,6 +203,9 @@ class NeuronSelection(part_set.PartSet):
         """
         surgery.check_fits(model, self.values)
 
+    def _shapes_in(self, model):
+        return {path: (n,) for path, n in surgery.sizes(model).items()}
+
     def summary(self) -> str:
         told = super().summary()
         if self.off is None:

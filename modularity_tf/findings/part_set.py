@@ -8,6 +8,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+import keras
 import numpy as np
 import rich.table
 
@@ -214,6 +215,64 @@ class PartSet(finding.Finding):
         values = top_scores(scores, round(keep * self.size))
         provenance = {**told_alike(self), "method": "at", "keep": keep}
         return type(self)(values, provenance, scores)
+
+    def for_model(self, model: keras.Model) -> Self:
+        """Returns the set for a model inside of its own, or around it.
+
+        A model that is a layer of another has the same paths there, behind its
+        name: "dense/kernel" is "encoder/dense/kernel" in a model with it as
+        its layer "encoder". The names in front are added or left out, and so
+        are parts that `model` does not have.
+
+        >>> inputs = keras.Input((64,))
+        >>> wrapper = keras.Model(inputs, model(inputs))
+        >>> some = mtf.NeuronSelection({"hidden": np.arange(32) < 8})
+        >>> around = some.for_model(wrapper)
+        >>> [*around.values] == [f"{model.name}/hidden"]
+        True
+        >>> around.for_model(model) == some
+        True
+
+        Args:
+            model: Built `keras.Model`.
+
+        Returns:
+            A set of this type. Its provenance has `model`, its name, and no
+            `model_fingerprint`: whether the weights are the same is not known.
+
+        Raises:
+            ValueError: If there are no such names, or several that would do.
+        """
+        shapes = self._shapes_in(model)
+        own = {path: value.shape for path, value in self.values.items()}
+        if all(shapes.get(path) == shape for path, shape in own.items()):
+            return self
+        found = {
+            tuple(pairs.items())
+            for pairs in (*_inside(own, shapes), *_around(own, shapes))
+            if pairs
+        }
+        if len(found) != 1:
+            what = "no names" if not found else "several ways to take names"
+            raise ValueError(
+                f"The set is not of a part of {model.name!r}, nor of a model "
+                f"around it: there are {what} in front of {[*own]} that make "
+                f"them some of {[*shapes]}."
+            )
+        (pairs,) = found
+        fields = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, types.MappingProxyType):
+                fields[field.name] = {new: value[old] for old, new in pairs}
+        provenance = dict(self.provenance)
+        provenance.pop("model_fingerprint", None)
+        fields["provenance"] = {**provenance, "model": model.name}
+        return dataclasses.replace(self, **fields)
+
+    def _shapes_in(self, model):
+        """Returns the shapes of the parts that a model has, by path."""
+        raise NotImplementedError
 
     def summary(self) -> str:
         """Returns how many of how many parts are in the set, and where."""
@@ -425,6 +484,32 @@ def top_scores(
         found[path] = chosen[begin : begin + values.size].reshape(values.shape)
         begin += values.size
     return found
+
+
+def _inside(own, shapes):
+    """Yields which of own paths are which of a model inside, by front names."""
+    fronts = {
+        path[: i + 1] for path in own for i, c in enumerate(path) if c == "/"
+    }
+    for front in sorted(fronts):
+        pairs = {
+            path: path.removeprefix(front)
+            for path in own
+            if path.startswith(front)
+        }
+        if all(shapes.get(new) == own[old] for old, new in pairs.items()):
+            yield pairs
+
+
+def _around(own, shapes):
+    """Yields the same of a model around."""
+    fronts = {
+        path[: i + 1] for path in shapes for i, c in enumerate(path) if c == "/"
+    }
+    for front in sorted(fronts):
+        pairs = {path: front + path for path in own}
+        if all(shapes.get(new) == own[old] for old, new in pairs.items()):
+            yield pairs
 
 
 def told_alike(found: PartSet) -> dict[str, Any]:

@@ -162,7 +162,9 @@ class WeightMask(part_set.PartSet):
             if path not in weights:
                 raise ValueError(
                     f"The mask does not fit the model {model.name!r}: it has "
-                    f"no weight {path!r}. Its weights: {list(weights)}."
+                    f"no weight {path!r}. Its weights: {list(weights)}. "
+                    "(`for_model` takes a mask to a model that is a part of "
+                    "its own, or has it as a part.)"
                 )
             shape = tuple(weights[path].variable.shape)
             if shape != value.shape:
@@ -352,6 +354,9 @@ class WeightMask(part_set.PartSet):
     ) -> neuron_selection.NeuronSelection:
         """Returns the neurons whose incoming weights the mask keeps.
 
+        A unit of a recurrent layer has those of all its gates, from the inputs
+        and from the units of the step before.
+
         Args:
             model: Built `keras.Model` that the mask fits.
             at_least: Float in (0, 1], the share of a neuron's incoming weights
@@ -360,8 +365,8 @@ class WeightMask(part_set.PartSet):
             outputs: Bool. Whether the output layers are looked at, too.
 
         Returns:
-            `NeuronSelection` over the hidden Conv and Dense layers whose
-            kernels are in the mask.
+            `NeuronSelection` over the hidden Dense and recurrent layers and
+            convolutions whose kernels are in the mask.
 
         Raises:
             ValueError: If the mask does not fit or has no such kernel, a layer
@@ -370,29 +375,52 @@ class WeightMask(part_set.PartSet):
         self.check_fits(model)
         if at_least is not None:
             at_least = checks.number("at_least", at_least, above=True, most=1)
+        kernels = {
+            layer: found
+            for layer, found in activations.incoming_kernels(model).items()
+            if all(path in self.values for path, _ in found)
+        }
+        layers = activations.layers_of(model)
+        looked_at = {layer: layers[layer] for layer in kernels}
+        if not outputs:
+            looked_at = activations.hidden_layers(model, looked_at)
         chosen = {}
-        looked_at = activations.unit_layers(model, outputs=outputs)
-        for layer, path in activations.kernel_paths(model).items():
-            if path not in self.values or layer not in looked_at:
-                continue
-            kept = self.values[path]
-            shares = kept.reshape(-1, kept.shape[-1]).mean(axis=0)
+        for layer, own in looked_at.items():
+            units = _units_of(own)
+            kept = np.concatenate(
+                [
+                    np.moveaxis(self.values[path], axis, -1).reshape(-1, units)
+                    for path, axis in kernels[layer]
+                ]
+            )
+            shares = kept.mean(axis=0)
             if at_least is None:
                 chosen[layer] = shares > kept.mean()
             else:
                 chosen[layer] = shares >= at_least
         if not chosen:
             raise ValueError(
-                f"The mask has no kernel of a hidden Conv or Dense layer of "
+                "The mask has no kernel of a hidden layer with units of "
                 f"{model.name!r}; it is over {[*self.values]}."
             )
-        activations.refuse_channels_first({p: looked_at[p] for p in chosen})
+        activations.refuse_channels_first(looked_at)
         provenance = {
             **part_set.told_alike(self),
             "method": "units of weights",
             "at_least": at_least,
         }
         return neuron_selection.NeuronSelection(chosen, provenance)
+
+    def _shapes_in(self, model):
+        return {
+            path: tuple(weight.variable.shape)
+            for path, weight in model_weights.model_weights(model).items()
+        }
+
+
+def _units_of(layer):
+    """Returns how many units a layer has."""
+    return getattr(layer, "units", None) or layer.filters
 
 
 def task_record(task: Any) -> Any:

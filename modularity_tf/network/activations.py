@@ -169,12 +169,85 @@ def unit_layers(
         chosen = _with_activated(model, chosen)
     if layers is not None or outputs:
         return chosen
+    return hidden_layers(model, chosen)
+
+
+def layers_with_units(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """Returns all layers with units of their own, keyed by path.
+
+    Dense layers, convolutions but depthwise ones, LSTM, GRU and SimpleRNN
+    layers; those that return the model's outputs, too.
+
+    Args:
+        model: Built `keras.Model`.
+    """
+    return {
+        path: layer
+        for path, layer in layers_of(model).items()
+        if is_neuronal(layer)
+        or isinstance(
+            layer,
+            (
+                *layer_kinds.SEPARABLE,
+                *layer_kinds.TRANSPOSED,
+                *layer_kinds.GATES,
+            ),
+        )
+    }
+
+
+def incoming_kernels(
+    model: keras.Model,
+) -> dict[str, list[tuple[str, int]]]:
+    """Returns the kernels that lead to the units of each layer.
+
+    Args:
+        model: Built `keras.Model`.
+
+    Returns:
+        Dict from layer path to a list of pairs: the path of a weight, and its
+        axis for units. A recurrent layer has two kernels, with the units of
+        one gate behind those of the other. Without layers whose kernel is
+        quantized, and no weight.
+    """
+    paths = {
+        id(weight.variable): path
+        for path, weight in model_weights.model_weights(model).items()
+    }
+    found = {}
+    for path, layer in layers_with_units(model).items():
+        if isinstance(layer, (*layer_kinds.GATES,)):
+            cell = layer.cell
+            kernels = [(cell.kernel, -1), (cell.recurrent_kernel, -1)]
+        elif isinstance(layer, layer_kinds.SEPARABLE):
+            kernels = [(layer.pointwise_kernel, -1)]
+        elif isinstance(layer, layer_kinds.TRANSPOSED):
+            kernels = [(layer.kernel, -2)]
+        else:
+            kernels = [(keras_private.kernel(layer), -1)]
+        known = [(paths[id(k)], axis) for k, axis in kernels if id(k) in paths]
+        if len(known) == len(kernels):
+            found[path] = known
+    return found
+
+
+def hidden_layers(
+    model: keras.Model, layers: Mapping[str, keras.layers.Layer]
+) -> dict[str, keras.layers.Layer]:
+    """Returns those of some layers that do not return the model's outputs.
+
+    All of them where outputs can't be told from others.
+
+    Args:
+        model: Built `keras.Model`.
+        layers: Dict from path to a layer with an `activation`.
+    """
     try:
         traced = trace(model)
-    except ValueError:  # outputs can't be told from others
-        return chosen
+    except ValueError:
+        return dict(layers)
     ends, found = {id(x) for x in traced.outputs}, {}
-    for path, layer in chosen.items():
+    for path, layer in layers.items():
         own = [out for owner, _, out in traced.calls if owner is layer]
         after = _activated(layer, own, traced.calls, traced.outputs)
         if not any(id(out) in ends for _, out in after):

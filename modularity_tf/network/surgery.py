@@ -7,7 +7,7 @@ References:
 
 import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -166,6 +166,28 @@ def remove(
     return made
 
 
+def sizes(
+    model: keras.Model, wanted: Iterable[str] | None = None
+) -> dict[str, int]:
+    """Returns how many units the layers of a model have, by path.
+
+    Args:
+        model: Built `keras.Model`.
+        wanted: Paths of layers that are asked for. Where all are Conv and
+            Dense layers, no others are looked for. `None` for all.
+    """
+    found = {
+        path: layer.kernel.shape[-1]
+        for path, layer in activations.neuron_layers(
+            model, outputs=True
+        ).items()
+    }
+    if wanted is None or not {*wanted} <= {*found}:
+        others = unit_weights.model_units(model)
+        found = {p: units.size for p, units in others.layers.items()} | found
+    return found
+
+
 def check_fits(model: keras.Model, neurons: Neurons) -> None:
     """Raises `ValueError` with the first layer that `model` has otherwise.
 
@@ -173,22 +195,14 @@ def check_fits(model: keras.Model, neurons: Neurons) -> None:
         model: Built `keras.Model`.
         neurons: Dict from layer path to bool array `(units,)`.
     """
-    sizes = {
-        path: layer.kernel.shape[-1]
-        for path, layer in activations.neuron_layers(
-            model, outputs=True
-        ).items()
-    }
-    if not {*neurons} <= {*sizes}:
-        found = unit_weights.model_units(model)
-        sizes = {p: units.size for p, units in found.layers.items()} | sizes
+    known = sizes(model, neurons)
     for path, value in neurons.items():
-        if path not in sizes:
+        if path not in known:
             raise ValueError(
                 f"The selection does not fit {model.name!r}: it has no "
-                f"layer {path!r} of neurons. Its layers: {list(sizes)}."
+                f"layer {path!r} of neurons. Its layers: {list(known)}."
             )
-        units = sizes[path]
+        units = known[path]
         if value.shape != (units,):
             raise ValueError(
                 f"The selection does not fit {model.name!r}: {path!r} has "

@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from keras import layers
 
-from modularity_tf.findings import weight_mask
+from modularity_tf.findings import neuron_selection, weight_mask
 from modularity_tf.network import model_weights
 
 SHAPES = {"a/kernel": (5, 3), "a/bias": (3,), "b/kernel": (3, 7)}
@@ -530,6 +530,69 @@ class CheckFitsTest(tf.test.TestCase):
             random_mask(0).check_fits(model)
 
 
+class EdgesTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        inputs = keras.Input((4,))
+        stem = keras.layers.Dense(3, name="stem")(inputs)
+        hidden = keras.layers.Dense(2, name="branch")(keras.ops.relu(stem))
+        back = keras.layers.Dense(3, name="back")(hidden)
+        both = keras.layers.Add()([stem, back])
+        outputs = keras.layers.Dense(1, name="end")(both)
+        self.model = keras.Model(inputs, outputs)
+        shapes = {"stem": (4, 3), "branch": (3, 2), "back": (2, 3)}
+        shapes["end"] = (3, 1)
+        for name, shape in shapes.items():
+            layer = self.model.get_layer(name)
+            layer.kernel.assign(np.ones(shape))
+        self.kept = {f"{n}/kernel": np.ones(s, bool) for n, s in shapes.items()}
+
+    def edges(self, **changes):
+        kept = {**self.kept}
+        for name, (index, value) in changes.items():
+            kept[f"{name}/kernel"] = kept[f"{name}/kernel"].copy()
+            kept[f"{name}/kernel"][index] = value
+        return weight_mask.WeightMask(kept).edges(self.model)
+
+    def test_a_layer_reads_every_branch_of_a_sum(self):
+        self.assertEqual(
+            self.edges(),
+            {
+                ("stem", "branch"): 6,
+                ("branch", "back"): 6,
+                ("stem", "end"): 3,
+                ("back", "end"): 3,
+            },
+        )
+
+    def test_a_removed_weight_leads_nowhere_on_either_side(self):
+        # The first unit of the stem has no incoming weight left, and the end
+        # does not read the last place of the sum.
+        found = self.edges(stem=((slice(None), 0), False), end=((2, 0), False))
+        self.assertEqual(found["stem", "branch"], 4)
+        self.assertEqual(found["stem", "end"], 1)
+        self.assertEqual(found["back", "end"], 2)
+
+    def test_an_edge_without_weights_is_there_with_none(self):
+        found = self.edges(back=((slice(None),), False))
+        self.assertEqual(found["branch", "back"], 0)
+        self.assertEqual(found["back", "end"], 0)
+        self.assertEqual(found["stem", "end"], 3)
+
+    def test_a_weight_of_zero_is_none_and_one_without_a_mask_is_kept(self):
+        kernel = self.model.get_layer("branch").kernel
+        kernel.assign(np.array([[1, 0], [0, 0], [1, 1]]))
+        some = {"stem/kernel": self.kept["stem/kernel"]}
+        found = weight_mask.WeightMask(some).edges(self.model)
+        self.assertEqual(found["stem", "branch"], 3)
+        self.assertEqual(found["branch", "back"], 6)
+
+    def test_refuses_a_model_that_the_mask_does_not_fit(self):
+        mask = weight_mask.WeightMask({"other/kernel": np.ones((2, 2), bool)})
+        with self.assertRaisesRegex(ValueError, "no weight 'other/kernel'"):
+            mask.edges(self.model)
+
+
 class FileTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self):
         super().setUp()
@@ -684,6 +747,80 @@ class FileTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIsInstance(loaded, weight_mask.WeightMask)
         self.assertEqual(loaded, mask)
         self.assertEqual(loaded.provenance, {**provenance, "classes": [1, 2]})
+
+
+class PartOfAModelTest(parameterized.TestCase, tf.test.TestCase):
+    """A model that is a layer of another has names in front of its paths."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        keras.utils.set_random_seed(0)
+        cls.inner = keras.Sequential(
+            [
+                keras.Input((4,)),
+                layers.Dense(6, "relu", name="hidden"),
+                layers.Dense(3, name="code"),
+            ],
+            name="encoder",
+        )
+        inputs = keras.Input((4,))
+        head = layers.Dense(2, name="head")
+        cls.outer = keras.Model(inputs, head(cls.inner(inputs)))
+        cls.x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+
+    def test_a_mask_of_the_wrapper_fits_the_inner_model_and_back(self):
+        rng = np.random.default_rng(0)
+        values = {
+            path: rng.random(weight.variable.shape) < 0.5
+            for path, weight in model_weights.model_weights(self.outer).items()
+        }
+        told = {"task": "t", "model_fingerprint": "a"}
+        mask = weight_mask.WeightMask(values, told, values_as_scores(values))
+        inside = mask.for_model(self.inner)
+        self.assertEqual(
+            [*inside.values],
+            ["hidden/kernel", "hidden/bias", "code/kernel", "code/bias"],
+        )
+        self.assertEqual(inside.provenance, {"task": "t", "model": "encoder"})
+        self.assertAllEqual(
+            inside.scores["code/bias"], mask.scores["encoder/code/bias"]
+        )
+        part = mask.apply(self.outer).get_layer("encoder")
+        self.assertAllClose(inside.apply(self.inner)(self.x), part(self.x))
+        around = inside.for_model(self.outer)
+        self.assertEqual(around, mask.select("encoder"))
+        self.assertIs(mask.for_model(self.outer), mask)
+
+    def test_a_selection_goes_there_and_back(self):
+        some = neuron_selection.NeuronSelection({"hidden": np.arange(6) < 2})
+        around = some.for_model(self.outer)
+        self.assertEqual([*around.values], ["encoder/hidden"])
+        self.assertEqual(around.for_model(self.inner), some)
+        with self.assertRaisesRegex(ValueError, "no layer 'encoder/hidden'"):
+            around.apply(self.inner)
+
+    def test_what_is_of_no_part_is_refused(self):
+        mask = random_mask(0)
+        with self.assertRaisesRegex(ValueError, "there are no names in front"):
+            mask.for_model(self.inner)
+        with self.assertRaisesRegex(ValueError, "`for_model` takes a mask"):
+            mask.apply(self.inner)
+        inputs = keras.Input((4,))
+        twice = [
+            keras.Sequential(
+                [keras.Input((4,)), layers.Dense(3, name="code")], name=name
+            )
+            for name in "ab"
+        ]
+        both = keras.Model(inputs, [twice[0](inputs), twice[1](inputs)])
+        code = neuron_selection.NeuronSelection({"code": np.ones(3, bool)})
+        with self.assertRaisesRegex(ValueError, "several ways"):
+            code.for_model(both)
+
+
+def values_as_scores(values):
+    return {path: value.astype("float32") for path, value in values.items()}
 
 
 if __name__ == "__main__":
