@@ -104,7 +104,7 @@ def make_two_grus(
     signs = [rng.choice((-1.0, 1.0), layer.size) for layer in (first, second)]
     model = _network(first.size, second.size)
     weights = {w.path: w for w in model.weights}
-    kernels = {"output/kernel": output}
+    kernels = {}
     same = np.arange(_TOKENS), np.ones(_TOKENS)
     for name, layer, before, own in (
         ("count", first, same, (orders[0], signs[0])),
@@ -115,6 +115,7 @@ def make_two_grus(
         kernels[f"{name}/gru_cell/recurrent_kernel"] = again
         weights[f"{name}/gru_cell/bias"].assign(bias)
     output.change(-2, orders[1], signs[1])
+    kernels["output/kernel"] = output
     for path, each in kernels.items():
         weights[path].assign(each.values)
     tokens = _sequences(rng, examples)

@@ -99,6 +99,49 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
             found = np.einsum("blw,whs->blhs", embedded.numpy(), values)
             self.assertEqual(bool(np.abs(found).max() > 0.1), fires)
 
+    def test_of_edges_a_task_needs_all_that_are_said_and_no_other(self):
+        for task in range(len(TASKS)):
+            edges = self.planted.needed[task].edges
+            self.assertEqual(self.right_with(edges, task), 1.0)
+            for edge in edges:
+                found = self.right_with(edges - {edge}, task)
+                self.assertLess(found, 0.95, edge)
+
+    def right_with(self, edges, task):
+        """Returns how many answers are right with some edges, in NumPy."""
+        planted, weights = self.planted, {}
+        for w in planted.model.weights:
+            weights[w.path] = w.numpy()
+        inputs, labels = planted.data[task]
+        stream = {"embed": weights["embed/embeddings"][inputs]}
+
+        def read(name):
+            none = np.zeros_like(stream["embed"])
+            return none + sum(
+                x for n, x in stream.items() if (n, name) in edges
+            )
+
+        for layer in ("attend0", "attend1"):
+            kernels = {
+                part: weights[f"{layer}/{part}/kernel"]
+                for part in ("query", "key", "value", "attention_output")
+            }
+            written = {}
+            for head in range(kernels["query"].shape[1]):
+                q, k, v = (
+                    read(f"{layer}/{head}/{part}") @ kernels[part][:, head]
+                    for part in ("query", "key", "value")
+                )
+                logits = q @ k.swapaxes(1, 2) / q.shape[-1] ** 0.5
+                attended = np.exp(logits - logits.max(axis=2, keepdims=True))
+                attended /= attended.sum(axis=2, keepdims=True)
+                output = kernels["attention_output"][head]
+                written[f"{layer}/{head}"] = attended @ v @ output
+            stream |= written
+        logits = read("readout")[:, -1] @ weights["readout/kernel"]
+        own = logits[:, planted.columns[task]].argmax(axis=1)
+        return np.mean(own == labels[:, task])
+
     def test_before_and_follower_share_a_head(self):
         heads = [
             self.planted.weights(task, "needed")["attend0/value/kernel"].any(

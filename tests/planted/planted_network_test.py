@@ -1,8 +1,11 @@
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+import modularity_tf as mtf
 from modularity_tf.planted import planted_network
 from modularity_tf.planted.planted_network import KINDS
 
@@ -83,6 +86,73 @@ class PlantedTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllEqual(np.sort(one.ravel()), np.sort(other.ravel()))
         self.assertNotAllEqual(one, other)
         self.assertAllEqual(one, small().model.get_weights()[0])
+
+    def test_needed_is_a_finding_of_each_task(self):
+        planted = small()
+        first, second = planted.needed
+        self.assertIsInstance(first.weights, mtf.WeightMask)
+        self.assertEqual(first.weights.values["out/kernel"].sum(), 1)
+        self.assertEqual(second.weights.values["out/kernel"].sum(), 2)
+        self.assertIsNone(first.units)
+        units = [{"out": np.array([True, False, False])}] * 2
+        found = dataclasses.replace(planted, units=units).needed[1]
+        self.assertEqual(found.units.keep_fraction, 1 / 3)
+        self.assertIsNone(found.heads)
+
+    def test_data_are_the_examples_of_each_task(self):
+        first, second = small().data
+        self.assertEqual([len(x) for x, _ in (first, second)], [3, 4])
+        self.assertEqual(first[1].shape, (3, 2))
+
+    def test_wrong_labels_are_other_ones_and_as_many_as_said(self):
+        n = 4000
+        planted = dataclasses.replace(
+            small(),
+            inputs=np.zeros((n, 2), "float32"),
+            labels=np.stack([np.ones(n), np.arange(n) % 2], 1),
+            rows=None,
+        )
+        noisy = planted.with_label_noise(0.3, seed=1)
+        self.assertAllEqual(np.unique(noisy.labels), [0, 1])
+        wrong = np.mean(noisy.labels != planted.labels, axis=0)
+        # One seed in 1e8 is off by six standard deviations.
+        self.assertAllClose(wrong, [0.3, 0.3], atol=6 * (0.21 / n) ** 0.5)
+        again = planted.with_label_noise(0.3, seed=1)
+        self.assertAllEqual(again.labels, noisy.labels)
+        none = planted.with_label_noise(0, seed=1)
+        self.assertAllEqual(none.labels, planted.labels)
+        every = planted.with_label_noise(1.0, seed=1)
+        self.assertFalse(np.any(every.labels == planted.labels))
+
+    def test_of_several_classes_every_wrong_one_is_drawn(self):
+        planted = dataclasses.replace(
+            small(),
+            columns=[slice(0, 1), slice(0, 3)],
+            labels=np.zeros((300, 2)),
+        )
+        every = planted.with_label_noise(1.0).labels[:, 1]
+        self.assertAllEqual(np.unique(every), [1, 2])
+
+    def test_is_drawn_with_a_panel_for_each_kernel(self):
+        fig = small().plot(1)
+        (ax,) = fig.axes
+        self.assertEqual(ax.get_title(), "out/kernel")
+        self.assertAllEqual(
+            ax.images[0].get_array(), small().kinds[1]["out/kernel"]
+        )
+
+    @parameterized.named_parameters(
+        ("kind", lambda p: p.weights(0, "useless"), "`kinds` must be some of"),
+        ("noise", lambda p: p.with_label_noise(2), r"`share` must be in \["),
+        (
+            "seed",
+            lambda p: p.with_label_noise(0.1, seed=-1),
+            "`seed` must be an int",
+        ),
+    )
+    def test_refuses(self, ask, message):
+        with self.assertRaisesRegex(ValueError, message):
+            ask(small())
 
 
 if __name__ == "__main__":
