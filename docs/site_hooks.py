@@ -27,22 +27,25 @@ PUBLIC = {
     "compare": ("Compare findings", ("compare", "Comparison")),
     "check": (
         "Check a finding",
-        tuple(
-            f"soundness.{name}"
-            for name in ("check", "Soundness", "untrained", "sharing")
-        )
-        + ("soundness.Sharing",),
+        (
+            "soundness.check",
+            "soundness.Soundness",
+            "soundness.untrained",
+            "soundness.sharing",
+            "soundness.Sharing",
+        ),
     ),
     "shrink": ("Smaller models", ("SmallerModel",)),
     "scores": ("Rank weights", ("weight_scores", "mask_of_scores")),
     "models": ("Models of masks", ("MaskedModel", "ScoredModel")),
     "layers": (
         "Layers",
-        tuple(
-            f"layers.{name}"
-            for name in ("MaskedDense", "MaskedConv2D", "SparseDense")
-        )
-        + ("layers.SparseRecurrent",),
+        (
+            "layers.MaskedDense",
+            "layers.MaskedConv2D",
+            "layers.SparseDense",
+            "layers.SparseRecurrent",
+        ),
     ),
     "deep_r": ("Deep-R", ("DeepR",)),
 }
@@ -59,6 +62,7 @@ TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 ROW = re.compile(r"<tr>.*?</tr>", re.DOTALL)
 CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</t[hd]>", re.DOTALL)
 TAG = re.compile(r"<[^>]*>")
+WIDE = ("_numbers.md", "results.md", "figures.md")  # their tables need room
 LONG = 60  # characters of a cell that is read as a sentence
 LOG = logging.getLogger("mkdocs.hooks.site")
 
@@ -106,14 +110,16 @@ def on_page_markdown(markdown, page, config, files):
     for link, target in LINKS.items():
         markdown = markdown.replace(f"]({link})", f"]({target})")
     markdown = markdown.replace("](../results/", "](results/")
+    if page.file.src_uri.endswith(WIDE):
+        page.meta["hide"] = ["toc"]
     return MARKS.sub("", markdown)
 
 
 def on_page_content(html, page, config, files):
     """Returns a page whose pictures open on a click, and tables have classes.
 
-    A column with sentences has the class `words`, and a table with such a
-    column is in a box of the class `sentences`.
+    A column with sentences has the class `words`, and a table of several
+    columns with such a one is in a box of the class `sentences`.
     """
     html = PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
     return TABLE.sub(lambda found: _table(found[0]), html)
@@ -236,7 +242,9 @@ def _names(library):
         lines.append("| name | what it is |\n|---|---|")
         for name in names:
             member = _target(library, name)
-            lines[-1] += f"\n| [`mtf.{name}`][{member.path}] | {_first(member)} |"
+            lines[-1] += (
+                f"\n| [`mtf.{name}`][{member.path}] | {_first(member)} |"
+            )
             missing.discard(name)
     if missing:
         LOG.warning("no page of the reference has %s", sorted(missing))

@@ -216,39 +216,36 @@ def _earlier_table(archives):
 
 
 def _experiments_table(archives, experiments):
-    short = ", ".join(claim.VERDICTS)
+    verdicts = ", ".join(claim.VERDICTS)
     lines = [
-        f"| experiment | archive | seeds | time | {short} | main claim | ours "
-        "| null | verdict |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| archive | main claim | ours | null | verdict | {verdicts} | seeds "
+        "| time |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, experiment in experiments.items():
         if not experiment.figures:
             continue
         own = {k: a for k, a in archives.items() if a["experiment"] == name}
-        first = f"`{name}`"
         if not own:
-            lines.append(wording.row([first, "none", *[""] * 7]))
+            cells = [f"none yet of `{name}`", *[""] * 7]
+            lines.append(wording.row(cells))
         for key, archive in own.items():
             one = _main_of(archive)
             words = wording.cells(one)
-            verdicts = [
+            counts = Counter(
                 each["verdict"] for each in wording.counted(archive["claims"])
-            ]
-            counts = [str(verdicts.count(word)) for word in claim.VERDICTS]
+            )
             cells = [
-                first,
                 f"[`{key}`](../results/{key}.json)",
-                str(len(archive["seeds"])),
-                cost(archive),
-                ", ".join(counts),
                 words["statement"],
                 wording.value(one),
                 words["null"],
                 words["verdict"],
+                ", ".join(str(counts[word]) for word in claim.VERDICTS),
+                str(len(archive["seeds"])),
+                cost(archive),
             ]
             lines.append(wording.row(cells))
-            first = ""
     return _block(lines)
 
 

@@ -185,14 +185,15 @@ class FilledTest(parameterized.TestCase):
         )
         self.assertEqual(
             big,
-            "| `toy` | [`toy_big`](../results/toy_big.json) | 3 | 1.5 min of "
-            "one core | 0, 0, 1, 1 | sharing is low | 30 % (5.16 to 54.8) "
-            "| random masks: 25 % | undetermined |",
+            "| [`toy_big`](../results/toy_big.json) | sharing is low "
+            "| 30 % (5.16 to 54.8) | random masks: 25 % | undetermined "
+            "| 0, 0, 1, 1 | 3 | 1.5 min of one core |",
         )
-        self.assertStartsWith(small, "|  | [`toy_small`](../results/")
+        self.assertStartsWith(small, "| [`toy_small`](../results/")
         other = self.part("experiments Bena & Goodman, 2021", archives=archives)
         self.assertEqual(
-            other.strip().split("\n")[2:], ["| `other` | none |" + "  |" * 7]
+            other.strip().split("\n")[2:],
+            ["| none yet of `other` |" + "  |" * 7],
         )
         own = self.part("experiments Experiments of our own", archives=archives)
         self.assertLen(own.strip().split("\n"), 2)  # it has no figures
