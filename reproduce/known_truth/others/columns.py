@@ -43,12 +43,12 @@ def judge(
         seed: Int, of random masks, as large.
 
     Returns:
-        List with a dict for each network. `features` counts those that are
-        represented. Over these are means of `precision` and `recall`, which
-        count weights of W, `cosine`, of what is kept with the column, `mmcs`,
-        of column j of what is kept alone, as others have it, and the same of
-        random masks under `random`; `lowest` is the lowest cosine. Then there
-        is `broken`.
+        List with a dict for each network that represents a feature. `features`
+        counts those that it represents. Over these are means of `precision`
+        and `recall`, which count weights of W, `cosine`, of what is kept with
+        the column, `mmcs`, of column j of what is kept alone, as others have
+        it, and the same of random masks under `random`; `lowest` is the lowest
+        cosine. Then there is `broken`.
     """
     columns = weights["columns"][found.network]
     own = found.feature[:, None] == np.arange(kind.features)
@@ -61,6 +61,8 @@ def judge(
     networks = []
     for network in np.unique(found.network):
         rows = (found.network == network) & is_represented
+        if not rows.any():
+            continue
 
         def means(name, rows=rows):
             return {k: float(v[rows].mean()) for k, v in scores[name].items()}

@@ -11,7 +11,8 @@ from reproduce.publishing.records import grouped, mean
 from reproduce.publishing.table import Table
 
 NAMES = {
-    methods.MASK: "learned mask",
+    methods.MASK: "learned mask over weights",
+    methods.EDGES: "learned mask over edges",
     methods.GATES: "learned gates",
     "gradient": "|weight x gradient|",
     "ablation": "single ablation",
@@ -81,6 +82,8 @@ def _decoys(records):
     rows = [
         (methods.MASK, "edges"),
         (methods.MASK, "nodes"),
+        (methods.EDGES, "edges"),
+        (methods.EDGES, "nodes"),
         (methods.GATES, "nodes"),
     ]
     rows = [row for row in rows if row[0] in records[0]["found"]]

@@ -14,14 +14,17 @@ from modularity_tf.network import batches
 from reproduce.known_truth.others import circuits, transformer
 from reproduce.known_truth.others.programs import Program
 
-MASK, GATES = "mask", "gates"
+MASK, EDGES, GATES = "mask", "edges", "gates"
 SCORES = ("gradient", "ablation", "magnitude", "random")
-METHODS = (MASK, GATES, *SCORES)
+METHODS = (MASK, EDGES, GATES, *SCORES)
 # Of the mask to score where no penalty leaves one that performs.
 _PERFORMS_NOT = {"alpha": 1e-5}
 _EXAMPLES = 256  # of scores
 _LOSS = "mean_squared_error"
-KEEP_PROBABILITY = 0.9
+# The steps in compiled MLPs are a hundred times as steep as their weights: soft
+# masks that start at .9, the default, answer nothing right, and `find_weights`
+# says to start higher.
+KEEP_PROBABILITY = 0.9975
 
 
 def look(
@@ -30,6 +33,8 @@ def look(
     own: Mapping[str, np.ndarray],
     method: str,
     ablation: str,
+    *,
+    steps: int | None,
     seed: int,
 ) -> dict[str, Any]:
     """Returns what a method finds of a program.
@@ -41,6 +46,7 @@ def look(
             are no decoys.
         method: One of `METHODS`.
         ablation: One of `transformer.ABLATIONS`.
+        steps: As in `find_weights`.
         seed: Int, not negative.
 
     Returns:
@@ -50,7 +56,7 @@ def look(
         and `recall`, of the weights that are needed one by one; and of
         `performs`. Gates know no edges.
     """
-    model = transformer.build(program, ablation)
+    model = transformer.build(program, ablation, edges=method == EDGES)
     data, validation = transformer.data(program, ablation, seed)
     if method == GATES:
         layers = [path for path in program.kernels if path.endswith("_out")]
@@ -63,6 +69,7 @@ def look(
                 method="mask",
                 validation_data=validation,
                 layers=layers,
+                steps=steps,
                 seed=seed,
             ),
         )
@@ -72,7 +79,7 @@ def look(
         )
         nodes = _judged(truth.nodes, scores, kept)
         return {"nodes": nodes, "performs": performs}
-    if method != MASK:
+    if method in SCORES:
         return _judged_scores(
             program,
             truth,
@@ -85,6 +92,10 @@ def look(
                 seed=seed,
             ),
         )
+    readers = [*dict.fromkeys(reader for _, reader in truth.edges)]
+    layers = [*program.kernels]
+    if method == EDGES:
+        layers = [transformer.edge_layer(reader) for reader in readers]
     mask, performs = _found(
         program,
         functools.partial(
@@ -92,11 +103,23 @@ def look(
             model,
             data,
             validation,
-            layers=[*program.kernels],
+            layers=layers,
             initial_keep_probability=KEEP_PROBABILITY,
+            steps=steps,
             seed=seed,
         ),
     )
+    if method == EDGES:
+        scores, kept = (
+            _of_edges(truth.edges, readers, values)
+            for values in (mask.scores, mask.values)
+        )
+        nodes = (_writers(truth.nodes, each) for each in (scores, kept))
+        return {
+            "nodes": _judged(truth.nodes, *nodes),
+            "edges": _judged(truth.edges, scores, kept),
+            "performs": performs,
+        }
     kept = _of_kernels(program, mask.values)
     return {
         **_judged_scores(
@@ -119,6 +142,23 @@ def _judged_scores(program, truth, scores, nodes=None, edges=None):
     return {
         "nodes": _judged(truth.nodes, of_nodes, nodes),
         "edges": _judged(truth.edges, of_edges, edges),
+    }
+
+
+def _of_edges(edges, readers, values):
+    """Returns the values of edges, of a kernel for each reader."""
+    of_readers = {
+        reader: iter(values[f"{transformer.edge_layer(reader)}/kernel"][:, 0])
+        for reader in readers
+    }  # the writers of a reader are in the order of `circuits.edges`
+    return {edge: next(of_readers[edge[1]]) for edge in edges}
+
+
+def _writers(nodes, of_edges):
+    """Returns of each node the highest value of an edge from it."""
+    return {
+        node: max(v for (writer, _), v in of_edges.items() if writer == node)
+        for node in nodes
     }
 
 

@@ -10,7 +10,6 @@ two on one network.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 
 import keras
@@ -101,7 +100,7 @@ def find(
     weights: Mapping[str, np.ndarray],
     *,
     seed: int,
-    steps: int = penalty_path.BLOCK,
+    steps: int = 0,
 ) -> Found:
     """Returns the mask of each feature of each network.
 
@@ -109,8 +108,8 @@ def find(
         kind: `superposition.Kind`.
         weights: Dict from name to array; the first axis is the network.
         seed: Int, not negative, of the examples.
-        steps: Int, training steps at each penalty, up to 50 or a multiple of
-            it.
+        steps: Int, training steps at each penalty, up to 50; 0 for the
+            default of `find_weights`.
     """
     count = len(next(iter(weights.values())))
     network, feature = (
@@ -147,16 +146,13 @@ def find(
     masked.compile(
         keras.optimizers.Adam(find_weights.LEARNING_RATE, epsilon=1e-12),
         loss,
-        steps_per_execution=min(steps, penalty_path.BLOCK),
+        steps_per_execution=steps or penalty_path.BLOCK,
     )
-    block = min(steps, penalty_path.BLOCK)
     path = penalty_path.PenaltyPath(
         lambda kept: _PERFORMS,
         FIRST_ALPHA,
         last=LAST_ALPHA,
-        blocks=None
-        if steps == penalty_path.BLOCK
-        else math.ceil(steps / block),
+        blocks=1 if steps else None,
     )
 
     def batches():
@@ -166,7 +162,7 @@ def find(
 
     masked.fit(
         batches(),
-        steps_per_epoch=block,
+        steps_per_epoch=steps or penalty_path.BLOCK,
         epochs=10_000,  # the path ends earlier
         callbacks=[path, callbacks.FitHealth(warns=False)],
         shuffle=False,

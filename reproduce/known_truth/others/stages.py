@@ -71,8 +71,9 @@ class Config(configuration.Config):
     )
     methods: tuple[str, ...] = field(
         methods.METHODS,
-        "Who looks for nodes and edges: `mask` is `find_weights`, `gates` is "
-        "`find_neurons` with learned gates, the others are `weight_scores`.",
+        "Who looks for nodes and edges: `mask` is `find_weights`, `edges` the "
+        "same where each edge has a weight, `gates` is `find_neurons` with "
+        "learned gates, the others are `weight_scores`.",
         part=True,
         one_of=methods.METHODS,
         distinct=True,
@@ -88,6 +89,12 @@ class Config(configuration.Config):
         0,
         "Networks of each kind of toy model; 0 for as many as others "
         "published.",
+        at_least=0,
+    )
+    mask_steps: int = field(
+        0,
+        "Training steps of a mask at each penalty; 0 for the default of "
+        "find_weights.",
         at_least=0,
     )
     training_steps: int = field(
@@ -130,8 +137,10 @@ def _plan_program(run, name):
                         ablation,
                         method,
                         seed=seed,
-                        steps=_steps(method),
-                        phase="masks" if _steps(method) > 1 else "scores",
+                        steps=_steps(config, method),
+                        phase="masks"
+                        if _steps(config, method) > 1
+                        else "scores",
                     )
                     for method in config.methods
                 }
@@ -149,9 +158,9 @@ def _plan_program(run, name):
     return found
 
 
-def _steps(method):
-    if method in (methods.MASK, methods.GATES):
-        return _TRACING_STEPS + find_weights.typical_steps()
+def _steps(config, method):
+    if method not in methods.SCORES:
+        return _TRACING_STEPS + find_weights.typical_steps(config.mask_steps)
     return 1
 
 
@@ -172,7 +181,7 @@ def _plan_kind(run, name):
         name,
         networks,
         seed=seed,
-        steps=find_weights.typical_steps(),
+        steps=find_weights.typical_steps(config.mask_steps),
         phase="masks",
     )
     return {"ground": SUPERPOSITION, "kind": name, "networks": masks}
@@ -245,10 +254,16 @@ def look(
         program, truth, own = decoys.with_decoys(
             program, truth, stage.derive_seed("decoys")
         )
-    seed = stage.derive_seed(method)
-    return records.without_nan(
-        methods.look(program, truth, own, method, ablation, seed)
+    found = methods.look(
+        program,
+        truth,
+        own,
+        method,
+        ablation,
+        steps=stage.config.mask_steps or None,
+        seed=stage.derive_seed(method),
     )
+    return records.without_nan(found)
 
 
 def train_networks(stage: Stage, name: str) -> dict[str, Any]:
@@ -270,7 +285,9 @@ def find_columns(
     """Returns what `columns` says of the masks of each network."""
     kind = superposition.KINDS[name]
     weights = {k: np.array(v, "float32") for k, v in networks.items()}
-    find = functools.partial(stacked_masks.find, kind, weights)
+    find = functools.partial(
+        stacked_masks.find, kind, weights, steps=stage.config.mask_steps
+    )
     found = find(seed=stage.derive_seed("masks"))
     if kind.form == "residual":
         again = find(seed=stage.derive_seed("masks", "again"))

@@ -10,6 +10,10 @@ layer computes
 
 which is x @ kernel as long as the kernel is whole. So every method runs on
 both.
+
+A mask over *edges* is a mask over weights, too, in a third model: what reads
+the stream adds up what was written by a kernel of ones, with one weight for
+each writer.
 """
 
 import keras
@@ -26,6 +30,7 @@ from reproduce.known_truth.others.programs import (
 
 ABLATIONS = ("zero", "resample")
 _OTHER = "other_"  # layers that see the other list, in the whole program
+_EDGES = "edges_"
 _FAR = -1e9  # logit of attention to padding
 
 
@@ -49,12 +54,17 @@ class Attend(keras.layers.Layer):
         return ops.matmul(ops.softmax(logits, axis=-1), value)
 
 
-def build(program: Program, ablation: str = "zero") -> keras.Model:
+def build(
+    program: Program, ablation: str = "zero", *, edges: bool = False
+) -> keras.Model:
     """Returns a Keras model of a program.
 
     Args:
         program: `Program`.
         ablation: One of `ABLATIONS`.
+        edges: Bool. Whether each edge has a weight, of 1. Those that lead to a
+            reader are the kernel of a `Dense` layer, of the name that
+            `edge_layer` gives.
 
     Returns:
         Functional model. Its inputs are the list `(places, tokens)` and the
@@ -71,12 +81,14 @@ def build(program: Program, ablation: str = "zero") -> keras.Model:
     if ablation == "resample":
         inputs.append(keras.Input(shape, name="other"))
         other = _Stream(program, inputs[-1], positions, _OTHER)
-    stream = _Stream(program, tokens, positions, "", other)
+    stream = _Stream(program, tokens, positions, "", other, edges)
     for node in program.nodes:
         if other is not None:
             other.add(node)
         stream.add(node)
-    answers = stream.read("end")
+    if other is not None:
+        other.read(circuits.END)
+    answers = stream.read(circuits.END)
     own = ops.sum(
         ops.take(tokens, np.flatnonzero(_is_own(program)), axis=-1),
         axis=-1,
@@ -86,31 +98,39 @@ def build(program: Program, ablation: str = "zero") -> keras.Model:
     end = np.zeros((program.width, len(program.output)))
     end[list(program.output), range(len(program.output))] = 1
     known = {**program.embeddings, **program.kernels}
-    known["end"] = end / np.array(program.scales)
+    known[circuits.END] = end / np.array(program.scales)
     for layer in model.layers:
-        if layer.weights:
+        if layer.weights and not layer.name.startswith(_EDGES):
             layer.set_weights([known[layer.name.removeprefix(_OTHER)]])
     return model
+
+
+def edge_layer(reader: str) -> str:
+    """Returns the name of the layer whose kernel are the edges to a reader."""
+    return f"{_EDGES}{reader}"
 
 
 class _Stream:
     """The residual stream on one list."""
 
-    def __init__(self, program, tokens, positions, prefix, other=None):
+    def __init__(
+        self, program, tokens, positions, prefix, other=None, edges=False
+    ):
         self._program, self._prefix, self._other = program, prefix, other
+        self._has_edges = edges
         pad = program.tokens.index(PAD)
         self._padding = tokens[..., pad : pad + 1]
         self._dense = lambda path, **kwargs: keras.layers.Dense(
             self._size(path), use_bias=False, name=prefix + path, **kwargs
         )
-        self._now = self._dense("embed")(tokens)
-        self._now = self._now + self._dense("positions")(positions)
-        self._front, self._layer = self._now, ""
+        start = self._dense("embed")(tokens)
+        self.written = [start + self._dense("positions")(positions)]
+        self._front, self._layer = 1, ""  # how many were written in front
         self.read_by, self.hidden = {}, {}
 
     def _size(self, path):
         known = {**self._program.embeddings, **self._program.kernels}
-        if path == "end":
+        if path == circuits.END:
             return len(self._program.output)
         return known[path].shape[1]
 
@@ -118,9 +138,9 @@ class _Stream:
         """Adds what a node writes."""
         layer = node.partition("h")[0]
         if layer != self._layer:
-            self._front, self._layer = self._now, layer
+            self._front, self._layer = len(self.written), layer
         read = [
-            self._weighed(path, self._front)
+            self._weighed(path, *self._added(path, self._front))
             for path in circuits.readers(self._program, node)
         ]
         if len(read) == 1:
@@ -129,21 +149,35 @@ class _Stream:
             hidden = Attend(name=f"{self._prefix}{node}")(
                 [*read, self._padding]
             )
-        written = self._weighed(f"{node}_out", hidden)
-        self._now = self._now + written
+        path = f"{node}_out"
+        there = None if self._other is None else self._other.read_by[path]
+        self.written.append(self._weighed(path, hidden, there))
 
     def read(self, path):
         """Returns what a layer reads from the stream at its end."""
-        return self._weighed(path, self._now)
+        return self._weighed(path, *self._added(path, len(self.written)))
 
-    def _weighed(self, path, taken):
-        self.read_by[path] = taken
+    def _added(self, path, count):
+        """Returns the sum of what was written, and that on the other list."""
+        there = None if self._other is None else self._other.read_by[path]
+        written = self.written[:count]
+        if not self._has_edges:
+            return sum(written[1:], start=written[0]), there
+        layer = keras.layers.Dense(
+            1, use_bias=False, kernel_initializer="ones", name=edge_layer(path)
+        )
+        both = ops.stack(written, axis=-1)
         if self._other is None:
+            return layer(both)[..., 0], None
+        others = ops.stack(self._other.written[:count], axis=-1)
+        # The kernel of the reader itself is whole, and has no other list.
+        return layer(both - others)[..., 0] + there, None
+
+    def _weighed(self, path, taken, there=None):
+        self.read_by[path] = taken
+        if there is None or self._has_edges:
             self.hidden[path] = self._dense(path)(taken)
             return self.hidden[path]
-        if path not in self._other.read_by:  # the end
-            self._other.read(path)
-        there = self._other.read_by[path]
         return self._dense(path)(taken - there) + self._other.hidden[path]
 
 

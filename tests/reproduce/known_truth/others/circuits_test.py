@@ -1,7 +1,7 @@
 import numpy as np
 from absl.testing import absltest
 
-from reproduce.known_truth.others import circuits, decoys, programs
+from reproduce.known_truth.others import circuits, programs
 from tests.reproduce.known_truth.others import programs_by_hand
 
 NEEDED = {
@@ -58,53 +58,6 @@ class TruthTest(absltest.TestCase):
         self.assertEqual(edges["a1h0", "end"], 3.0)
         self.assertEqual(nodes["a0h0"], -np.inf)
         self.assertEqual(edges["start", "a1h0_value"], -np.inf)
-
-
-class DecoysTest(absltest.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.program = programs_by_hand.proportion()
-        self.truth = circuits.truth(self.program)
-        self.found, self.told, self.own = decoys.with_decoys(
-            self.program, self.truth, 0
-        )
-
-    def test_a_program_with_decoys_answers_the_same(self):
-        tokens = programs.numbers(self.program)
-        np.testing.assert_allclose(
-            circuits.answers(self.found, tokens),
-            circuits.answers(self.program, tokens),
-            atol=1e-5,
-        )
-
-    def test_what_was_needed_is_and_nothing_else(self):
-        needed = {e for e, is_in in self.told.edges.items() if is_in}
-        self.assertEqual(needed, NEEDED)
-        again = circuits.truth(self.program)
-        for path, flags in self.told.weights.items():
-            count = again.weights[path].sum() if path in again.weights else 0
-            self.assertEqual(flags.sum(), count, path)
-            self.assertTrue(np.all(self.own[path][flags]))
-
-    def test_most_weights_that_are_not_zero_are_decoys(self):
-        own = sum(int(v.sum()) for v in self.own.values())
-        there = sum(int((v != 0).sum()) for v in self.found.kernels.values())
-        self.assertGreater(there, 4 * own)
-
-    def test_without_its_own_parts_nothing_of_the_answer_is_left(self):
-        tokens = programs.numbers(self.program)
-        kernels = {
-            path: np.where(self.own[path], 0, kernel)
-            for path, kernel in self.found.kernels.items()
-        }
-        found = circuits.answers(self.found, tokens, kernels=kernels)
-        np.testing.assert_allclose(found, 0, atol=1e-4)
-
-    def test_another_seed_makes_another_network(self):
-        other, _, _ = decoys.with_decoys(self.program, self.truth, 1)
-        self.assertFalse(
-            np.array_equal(other.kernels["m0_in"], self.found.kernels["m0_in"])
-        )
 
 
 if __name__ == "__main__":

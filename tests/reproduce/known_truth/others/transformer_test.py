@@ -2,11 +2,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
-from modularity_tf import WeightMask
 from reproduce.known_truth.others import (
     circuits,
     decoys,
-    methods,
     programs,
     transformer,
 )
@@ -26,6 +24,36 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
         (inputs, right, weights), _ = transformer.data(program, ablation, 0)
         self.assertAllClose(model(inputs), right, rtol=0, atol=1e-5)
         self.assertAllEqual(right[weights == 0], 0 * right[weights == 0])
+
+    @parameterized.parameters(*transformer.ABLATIONS)
+    def test_with_a_weight_for_each_edge_it_is_the_program_less_cut_edges(
+        self, ablation
+    ):
+        program = programs_by_hand.proportion()
+        model = transformer.build(program, ablation, edges=True)
+        tokens = programs.numbers(program)[::5]
+        others = tokens[::-1]
+        inputs = transformer.arrays(
+            program, tokens, others if ablation == "resample" else None
+        )
+        right = circuits.answers(program, tokens)
+        self.assertAllClose(model(inputs), right, rtol=0, atol=1e-5)
+        layer = model.get_layer(transformer.edge_layer("a1h0_value"))
+        writers = [w for w, r in circuits.edges(program) if r == "a1h0_value"]
+        kernel = layer.get_weights()[0]
+        self.assertAllEqual(kernel, np.ones((len(writers), 1)))
+        kernel[writers.index("m0")] = 0
+        layer.set_weights([kernel])
+        found = model(inputs)
+        if ablation == "zero":
+            cut = [("m0", "a1h0_value")]
+            expected = circuits.answers(program, tokens, cut=cut)
+            self.assertAllClose(found, expected, rtol=0, atol=1e-5)
+        else:  # what is x is that of the other list, where both go on
+            both = circuits.is_token(program, tokens)
+            both &= circuits.is_token(program, others)
+            expected = circuits.answers(program, others)
+            self.assertAllClose(found[both], expected[both], rtol=0, atol=1e-5)
 
     def test_by_resample_ablation_nothing_is_what_the_other_list_gives(self):
         program = programs_by_hand.proportion()
@@ -50,24 +78,6 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
             own, _, others = ({r.tobytes() for r in each} for each in inputs)
             self.assertEqual(own, others)
             self.assertNotAllEqual(inputs[0], inputs[2])
-
-
-class EdgesTest(parameterized.TestCase, tf.test.TestCase):
-    @parameterized.parameters(*transformer.ABLATIONS)
-    def test_edges_of_a_mask_are_those_above_a_threshold(self, ablation):
-        program = programs_by_hand.proportion()
-        truth = circuits.truth(program)
-        program, _, own = decoys.with_decoys(program, truth, 0)
-        model = transformer.build(program, ablation)
-        rng = np.random.default_rng(0)
-        scores = {p: rng.random(k.shape) for p, k in program.kernels.items()}
-        for kept in (own, {p: v > 0.9 for p, v in scores.items()}):
-            mask = WeightMask({f"{p}/kernel": v for p, v in kept.items()})
-            found = methods.edges_of(program, mask, model)
-            _, expected = circuits.scores_of_parts(
-                program, {p: v.astype(float) for p, v in kept.items()}
-            )
-            self.assertEqual(found, {e: s > 0.5 for e, s in expected.items()})
 
 
 if __name__ == "__main__":

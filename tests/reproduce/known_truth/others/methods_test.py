@@ -1,0 +1,90 @@
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+
+from modularity_tf import WeightMask
+from reproduce.known_truth.others import (
+    circuits,
+    decoys,
+    methods,
+    transformer,
+)
+from tests.reproduce.known_truth.others import programs_by_hand
+
+
+class EdgesTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(*transformer.ABLATIONS)
+    def test_edges_of_a_mask_are_those_above_a_threshold(self, ablation):
+        program = programs_by_hand.proportion()
+        truth = circuits.truth(program)
+        program, _, own = decoys.with_decoys(program, truth, 0)
+        model = transformer.build(program, ablation)
+        rng = np.random.default_rng(0)
+        scores = {p: rng.random(k.shape) for p, k in program.kernels.items()}
+        for kept in (own, {p: v > 0.9 for p, v in scores.items()}):
+            mask = WeightMask({f"{p}/kernel": v for p, v in kept.items()})
+            found = methods.edges_of(program, mask, model)
+            _, expected = circuits.scores_of_parts(
+                program, {p: v.astype(float) for p, v in kept.items()}
+            )
+            self.assertEqual(found, {e: s > 0.5 for e, s in expected.items()})
+
+
+class LookTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.program = programs_by_hand.proportion()
+        self.truth = circuits.truth(self.program)
+
+    def looked(self, method, ablation="zero", steps=None, program=None):
+        program, truth, own = program or (
+            self.program,
+            self.truth,
+            {p: v != 0 for p, v in self.program.kernels.items()},
+        )
+        return methods.look(
+            program, truth, own, method, ablation, steps=steps, seed=0
+        )
+
+    def test_a_mask_is_exactly_the_circuit(self):
+        found = self.looked(methods.MASK)
+        self.assertTrue(found["performs"])
+        for parts in ("nodes", "edges"):
+            self.assertTrue(found[parts]["exact"], parts)
+            self.assertEqual(found[parts]["auc"], 1.0, parts)
+        self.assertEqual(found["weights"]["precision"], 1.0)
+        self.assertEqual(found["weights"]["recall"], 1.0)
+
+    def test_gates_know_nodes(self):
+        found = self.looked(methods.GATES, steps=2)
+        self.assertEqual({*found}, {"nodes", "performs"})
+        self.assertBetween(found["nodes"]["auc"], 0.0, 1.0)
+
+    @parameterized.product(
+        method=["gradient", "magnitude", "random"],
+        ablation=transformer.ABLATIONS,
+    )
+    def test_scores_have_no_threshold(self, method, ablation):
+        found = self.looked(method, ablation)
+        self.assertEqual({*found["edges"]}, {"auc"})
+        # What is not there scores lowest: without decoys, nearly all.
+        self.assertGreater(found["edges"]["auc"], 0.9)
+
+    def test_with_decoys_random_scores_say_little(self):
+        program = decoys.with_decoys(self.program, self.truth, 0)
+        found = self.looked("random", program=program)
+        self.assertLess(found["edges"]["auc"], 0.9)
+
+    def test_areas_are_those_of_ranks(self):
+        needed = {"a": True, "b": True, "c": False, "d": False}
+        scores = {"a": np.inf, "b": 1.0, "c": 2.0, "d": -np.inf}
+        found = methods._judged(needed, scores, None)
+        self.assertEqual(found, {"auc": 0.75})  # one pair of four is wrong
+        found = methods._judged(needed, scores, {**needed, "b": 0, "c": 1})
+        self.assertEqual(found["precision"], 0.5)
+        self.assertEqual(found["recall"], 0.5)
+        self.assertFalse(found["exact"])
+
+
+if __name__ == "__main__":
+    absltest.main()
