@@ -5,6 +5,7 @@ MkDocs calls `on_files`, `on_page_markdown`, `on_page_content` and
 importing the library, and loads `Examples`. No other code imports this file.
 """
 
+import fnmatch
 import logging
 import pathlib
 import re
@@ -38,16 +39,10 @@ PUBLIC = {
     "shrink": ("Smaller models", ("SmallerModel",)),
     "scores": ("Rank weights", ("weight_scores", "mask_of_scores")),
     "models": ("Models of masks", ("MaskedModel", "ScoredModel")),
-    "layers": (
-        "Layers",
-        (
-            "layers.MaskedDense",
-            "layers.MaskedConv2D",
-            "layers.SparseDense",
-            "layers.SparseRecurrent",
-        ),
-    ),
+    "layers": ("Layers", ("layers.*",)),
     "deep_r": ("Deep-R", ("DeepR",)),
+    "planted": ("Networks with a known answer", ("planted.make_*",)),
+    "known": ("Score a method on them", ("planted.[!m]*",)),
 }
 AT_THE_TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 # Links that leave docs/, and where they lead on the site.
@@ -157,11 +152,24 @@ def _table(html):
     return f'<div class="sentences">{ROW.sub(mark, html)}</div>'
 
 
+def _named(library, names):
+    """Yields public names and what they are; "ROOM.*" is all of a room."""
+    for name in names:
+        room, _, last = name.rpartition(".")
+        found = [last]
+        if "*" in last:
+            found = fnmatch.filter(_exports(library[room]), last)
+        for each in found:
+            full = f"{room}.{each}".lstrip(".")
+            member = _target(library, full)
+            if member.docstring:
+                yield full, member
+
+
 def _public(library, title, names):
     """Returns the page of some public names."""
     lines = [f"# {title}"]
-    for name in names:
-        member = _target(library, name)
+    for name, member in _named(library, names):
         lines.append(
             f"::: {member.path}\n"
             "    options:\n"
@@ -175,13 +183,13 @@ def _public(library, title, names):
 def _internals(library):
     """Returns the pages of all that is not public, closed module by module."""
     public = {
-        _target(library, name).path
+        member.path
         for _, names in PUBLIC.values()
-        for name in names
+        for _, member in _named(library, names)
     }
     pages, listed = {}, ["# Below the public names", _BELOW]
     for room in sorted(library.members.values(), key=lambda each: each.name):
-        if room.is_alias or not room.is_module or room.name == "layers":
+        if room.is_alias or not room.is_module:
             continue
         modules = [m for m in room.modules.values() if not m.is_alias] or [room]
         listed.append(f"## {room.name}\n\n{_first(room)}")
@@ -236,16 +244,15 @@ def _names(library):
         "`labels`, scikit-learn's digits. [Below these names](internals.md) "
         "are the modules for those who build methods of their own.",
     ]
-    missing = set(_exports(library)) - {"layers", "soundness"}
+    missing = set(_exports(library))
     for page, (title, names) in PUBLIC.items():
         lines.append(f"## [{title}]({page}.md)")
         lines.append("| name | what it is |\n|---|---|")
-        for name in names:
-            member = _target(library, name)
+        missing -= {name.partition(".")[0] for name in names}
+        for name, member in _named(library, names):
             lines[-1] += (
                 f"\n| [`mtf.{name}`][{member.path}] | {_first(member)} |"
             )
-            missing.discard(name)
     if missing:
         LOG.warning("no page of the reference has %s", sorted(missing))
     return "\n\n".join(lines)
