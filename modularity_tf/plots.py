@@ -308,7 +308,7 @@ def confusion_matrices(
         drawn = ax.imshow(percent, cmap, vmin=low, vmax=most, aspect="auto")
         ax.set_title(caption, fontsize=10)
         ticks = range(len(predicted_names))
-        is_long = max(map(len, predicted_names)) > 2
+        is_long = max(len(str(name)) for name in predicted_names) > 2
         turn = {"rotation": 45, "ha": "right"} if is_long else {}
         ax.set_xticks(ticks, predicted_names, **turn)
         ax.set_yticks(range(len(class_names)), class_names)
@@ -979,6 +979,8 @@ def values_beside_chance(
                 continue
             repeats = 100 * np.asarray(row["repeats"], "float64")
             counts.add(len(repeats))
+            if not np.isfinite(repeats).any():
+                continue
             if len(repeats) > _FEW:
                 low, high = intervals(repeats[:, None], (-100, 100))
                 ends = np.maximum([value[i] - low, high - value[i]], 0)

@@ -73,6 +73,7 @@ class ConfusionMatricesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLen(places, 10)
 
     def test_ticks_are_the_names_of_the_classes(self):
+        plots.confusion_matrices({"a": np.eye(3)}, range(3))  # no words
         fig = plots.confusion_matrices({"a": np.eye(3)}, CLASSES)
         (ax,) = panels(fig)
         for axis in (ax.xaxis, ax.yaxis):
@@ -634,6 +635,7 @@ class ValuesBesideChanceTest(tf.test.TestCase):
             {"layer": "b", "value": 0.2, "chance": 0.25, "p": 0.7},
             {"layer": "c", "value": None, "chance": None, "p": None},
         ]
+        rows[2] |= {"repeats": [None, None, None]}
         rows[0] |= {"repeats": [0.4, 0.5, 0.6]}
         fig = plots.values_beside_chance({f"pair {i}": rows for i in range(4)})
         self.assertIn("n = 3 repeats", fig.get_supxlabel())
