@@ -23,7 +23,8 @@ lock: .venv/stamp
 
 # The site, in site; a broken link is an error. To look at it:
 # python3 -m http.server --directory site
-docs: .venv-docs/stamp
+docs: .venv-docs/stamp .venv/stamp
+	.venv/bin/python -m docs.run_notebooks
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
 
 # The wheel, in dist/, tried out in an environment and a folder of its own.

@@ -5,17 +5,22 @@ import tensorflow as tf
 from absl.testing import parameterized
 from matplotlib import figure
 
-from tests.pages import NOTEBOOKS, InAnEmptyFolder
+from docs import run_notebooks
+from tests.pages import NOTEBOOKS
 
 
-class NotebooksTest(InAnEmptyFolder):
+class NotebooksTest(parameterized.TestCase):
     def run_notebook(self, name):
         """Runs a notebook, which must show figures, and returns its names."""
-        names, shown = self.run_page(NOTEBOOKS[name])
-        figures = [x for x in shown if isinstance(x, figure.Figure)]
+        text = NOTEBOOKS[name].read_text("utf-8")
+        cells, names = run_notebooks.run(text, str(NOTEBOOKS[name]))
+        figures = [x for x in cells if isinstance(x.value, figure.Figure)]
         self.assertNotEmpty(figures)
-        for each in figures:  # drawn as a notebook draws it
-            self.assertStartsWith(each._repr_png_(), b"\x89PNG")
+        page, pictures = run_notebooks.as_page(cells, name)
+        self.assertLen(pictures, len(figures))
+        for file, png in pictures.items():  # drawn as a notebook draws it
+            self.assertStartsWith(png, b"\x89PNG")
+            self.assertIn(f"]({file})", page)
         return names
 
     def test_there_is_a_test_for_each_notebook(self):

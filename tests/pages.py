@@ -1,6 +1,5 @@
 """The pages of the documentation, and how their blocks run."""
 
-import ast
 import os
 import pathlib
 import re
@@ -8,6 +7,8 @@ import sys
 import tempfile
 
 from absl.testing import parameterized
+
+from docs import run_notebooks
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(
@@ -35,10 +36,6 @@ NOTEBOOKS = {
 }
 
 
-def is_expression(statement):
-    return isinstance(statement, ast.Expr)
-
-
 class InAnEmptyFolder(parameterized.TestCase):
     def setUp(self):
         super().setUp()
@@ -56,12 +53,9 @@ class InAnEmptyFolder(parameterized.TestCase):
         for reason, source, line in blocks(path):
             if reason is not None:
                 continue
-            tree = ast.parse("\n" * line + source)  # lines as on the page
-            last = tree.body.pop() if is_expression(tree.body[-1]) else None
-            exec(compile(tree, path, "exec"), names)
-            if last is not None:
-                code = compile(ast.Expression(last.value), path, "eval")
-                shown.append(eval(code, names))
+            value = run_notebooks.run_code(source, names, str(path), line)
+            if value is not None:
+                shown.append(value)
         return names, shown
 
 
