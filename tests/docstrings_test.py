@@ -12,14 +12,14 @@ from absl.testing import parameterized
 from sklearn import datasets
 
 import modularity_tf as mtf
-from modularity_tf import layers, soundness
+from modularity_tf import layers, planted, soundness
 from tests.pages import InAnEmptyFolder
 
 # The names that the reference lists, by how a user writes them.
 LAYERS = [f"modularity_tf.layers.{name}" for name in layers.__all__]
 NAMES = {
     f"{module.__name__}.{name}": value
-    for module in (mtf, soundness, layers)
+    for module in (mtf, planted, soundness, layers)
     for name, value in vars(module).items()
     if name[0] != "_"
     and getattr(value, "__module__", "").startswith("modularity_tf")

@@ -71,7 +71,7 @@ def make_induction(*, pairs: int = 0, seed: int = 0) -> Planted:
     >>> planted.needed[0].heads.keep_fraction  # 2 of 9 heads
     0.2222222222222222
     >>> len(planted.needed[0].edges)
-    8
+    7
 
     Args:
         pairs: Number of pairs of heads in the second layer that cancel.

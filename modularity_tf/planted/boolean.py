@@ -32,17 +32,41 @@ _NEEDED = [KINDS.index("needed"), KINDS.index("copy")]
 
 
 def parity(bits: int) -> tuple[int, ...]:
-    """Returns whether the number of set bits is odd, for 0 to `bits`."""
+    """Returns whether the number of set bits is odd, for 0 to `bits`.
+
+    >>> mtf.planted.parity(3)
+    (0, 1, 0, 1)
+
+    Args:
+        bits: Number of bits.
+    """
     return tuple(s % 2 for s in range(bits + 1))
 
 
 def at_least(bits: int, least: int) -> tuple[int, ...]:
-    """Returns whether `least` bits are set or more, for 0 to `bits` of them."""
+    """Returns whether `least` bits are set or more, for 0 to `bits` of them.
+
+    >>> mtf.planted.at_least(3, 2)
+    (0, 0, 1, 1)
+
+    Args:
+        bits: Number of bits.
+        least: Smallest number of set bits.
+    """
     return tuple(int(s >= least) for s in range(bits + 1))
 
 
 def between(bits: int, least: int, most: int) -> tuple[int, ...]:
-    """Returns whether `least` to `most` bits are set, for 0 to `bits`."""
+    """Returns whether `least` to `most` bits are set, for 0 to `bits`.
+
+    >>> mtf.planted.between(3, 1, 2)
+    (0, 1, 1, 0)
+
+    Args:
+        bits: Number of bits.
+        least: Smallest number of set bits.
+        most: Largest number of set bits.
+    """
     return tuple(int(least <= s <= most) for s in range(bits + 1))
 
 
@@ -149,13 +173,16 @@ def make_parities(
     Args:
         count: Number of parities, which are tasks.
         bits: Number of bits of each; all together at most 16.
-        copies: As in `make_boolean`.
-        unread: As in `make_boolean`.
-        silent: As in `make_boolean`.
-        pairs: As in `make_boolean`.
-        decoy_scale: As in `make_boolean`.
-        logit: As in `make_boolean`.
-        seed: As in `make_boolean`.
+        copies: Whether every unit of a module is there twice, and either copy
+            will do.
+        unread: Number of units that fire and that no output reads.
+        silent: Number of units that outputs read and that never fire.
+        pairs: Number of pairs of like units that every output reads with
+            opposite weights.
+        decoy_scale: Positive float, the size of the weights of these.
+        logit: Positive float, how far the logits of the answers 0 and 1 are
+            apart, twice as far with copies: how sure the network is.
+        seed: Int, not negative: of orders, scales and decoys.
 
     Raises:
         ValueError: If there are too many bits, or an argument is out of its
@@ -226,10 +253,11 @@ def make_rare_rule(
 
     Args:
         bits: Number of bits of the second rule, at most 11.
-        unread: As in `make_boolean`.
-        silent: As in `make_boolean`.
-        pairs: As in `make_boolean`.
-        seed: As in `make_boolean`.
+        unread: Number of units that fire and that no output reads.
+        silent: Number of units that outputs read and that never fire.
+        pairs: Number of pairs of like units that every output reads with
+            opposite weights.
+        seed: Int, not negative: of orders, scales and decoys.
 
     Raises:
         ValueError: If an argument is out of its range.

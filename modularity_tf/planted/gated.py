@@ -28,7 +28,9 @@ EPOCHS = 20
 _LAYERS = ("hidden0", "hidden1")
 
 
-def make_gated_mlp(*, shared: float = 0.0, seed: int = 0) -> Planted:
+def make_gated_mlp(
+    *, shared: float = 0.0, epochs: int = EPOCHS, seed: int = 0
+) -> Planted:
     """Returns a network of two tasks with known supports, trained.
 
     It takes some seconds. The inputs are pixels `(examples, 64)` from 0 to 1,
@@ -36,7 +38,7 @@ def make_gated_mlp(*, shared: float = 0.0, seed: int = 0) -> Planted:
     is all that it uses: it could do without some of that, so recall says
     little.
 
-    >>> planted = mtf.planted.make_gated_mlp(shared=0.5, seed=1)
+    >>> planted = mtf.planted.make_gated_mlp(shared=0.5, epochs=1)
     >>> first, second = (needed.units for needed in planted.needed)
     >>> first.overlap(second).share
     0.5
@@ -44,10 +46,11 @@ def make_gated_mlp(*, shared: float = 0.0, seed: int = 0) -> Planted:
     Args:
         shared: Share of a task's units, from 0 to 1, that are open for the
             other task, too.
+        epochs: Number of epochs of training.
         seed: Int, not negative: of units, pixels and training.
 
     Raises:
-        ValueError: If `shared` is out of its range.
+        ValueError: If an argument is out of its range.
 
     References:
         - Masse, Grant and Freedman, 2018, "Alleviating catastrophic forgetting
@@ -56,6 +59,7 @@ def make_gated_mlp(*, shared: float = 0.0, seed: int = 0) -> Planted:
     from sklearn import datasets  # which takes a while
 
     shared = checks.number("shared", shared, most=1)
+    epochs = checks.integer("epochs", epochs, least=1)
     rng = np.random.default_rng(checks.seed(seed))
     pixels, digits = datasets.load_digits(return_X_y=True)
     pixels = (pixels / 16).astype("float32")
@@ -74,7 +78,7 @@ def make_gated_mlp(*, shared: float = 0.0, seed: int = 0) -> Planted:
         [values[order] for values in inputs],
         labels[order],
         batch_size=64,
-        epochs=EPOCHS,
+        epochs=epochs,
         shuffle=False,
         verbose=0,
     )

@@ -38,6 +38,11 @@ KINDS = (
 class Needed:
     """What a task needs of a network.
 
+    >>> planted = mtf.planted.make_parities(2, bits=3, seed=1)
+    >>> needed = planted.needed[0]
+    >>> needed.weights.size, needed.units.size
+    (48, 6)
+
     Attributes:
         weights: `WeightMask` of the weights that are looked at. Of two copies
             of a part it has both, though either will do; `score` knows.
@@ -75,7 +80,8 @@ class Planted:
         inputs: Array of all examples, or a list of such.
         labels: Array `(examples, ..., tasks)` of numbers of classes.
         kinds: List with a dict from weight path to an int array for each
-            task: indices into `KINDS`. All weights that are looked at.
+            task, what each weight is: 0 needed, 1 other, 2 copy, 3 unread,
+            4 silent, 5 pair, 6 absent. All weights that are looked at.
         columns: List of slices, the logits of each task, or `None` for one
             logit a task. One logit is of a bit, several are of classes.
         rows: List of int arrays, the examples of each task, or `None` for all.
@@ -120,7 +126,7 @@ class Planted:
 
         Args:
             task: Number of the task.
-            *kinds: Names in `KINDS`.
+            *kinds: Names of kinds, as "needed".
 
         Raises:
             ValueError: If there is no such kind.

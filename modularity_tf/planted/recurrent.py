@@ -28,7 +28,9 @@ NOISE = 0.2  # standard deviation; bits are -1 and 1
 LAYERS = ("module0", "module1", "readout0", "readout1")
 
 
-def make_recurrent_modules(*, links: int = 2, seed: int = 0) -> Planted:
+def make_recurrent_modules(
+    *, links: int = 2, epochs: int = EPOCHS, seed: int = 0
+) -> Planted:
     """Returns two recurrent modules joined by links, trained.
 
     It takes some seconds. Task 0 needs nothing of the second module. Which of
@@ -36,19 +38,21 @@ def make_recurrent_modules(*, links: int = 2, seed: int = 0) -> Planted:
     says little. The links themselves are not looked at: give `planted.layers`
     to whatever looks. The inputs are two arrays `(examples, 5, 1)`.
 
-    >>> planted = mtf.planted.make_recurrent_modules(links=1, seed=1)
+    >>> planted = mtf.planted.make_recurrent_modules(links=1, epochs=1)
     >>> kept = planted.needed[0].weights.select("module1")
     >>> kept.keep_fraction
     0.0
 
     Args:
         links: Number of active links in each direction.
+        epochs: Number of epochs of training.
         seed: Int, not negative: of weights, links, examples and training.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
     links = checks.integer("links", links, least=1)
+    epochs = checks.integer("epochs", epochs, least=1)
     rng = np.random.default_rng(checks.seed(seed))
     bits = rng.integers(0, 2, (EXAMPLES, 3))
     shown = np.zeros((2, EXAMPLES, STEPS, 1))  # module, example, time
@@ -71,7 +75,7 @@ def make_recurrent_modules(*, links: int = 2, seed: int = 0) -> Planted:
         steps_per_execution=8,
     )
     model.fit(
-        inputs, labels, batch_size=64, epochs=EPOCHS, shuffle=False, verbose=0
+        inputs, labels, batch_size=64, epochs=epochs, shuffle=False, verbose=0
     )
     weights = model_weights.select_roles(
         model_weights.select_layers(model_weights.model_weights(model), LAYERS),
