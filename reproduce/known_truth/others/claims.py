@@ -61,13 +61,14 @@ def claims(records: list[dict[str, Any]]) -> claim.Claims:
     for record in kinds:
         _of_kind(found, record)
     of_programs = [r for r in records if r["ground"] == stages.PROGRAMS]
-    for form, of_form in grouped(of_programs, "form").items():
-        for program, of_program in grouped(of_form, "program").items():
-            for ablation, seeds in grouped(of_program, "ablation").items():
-                if form == stages.PLAIN:
-                    _of_published(found, program, ablation, seeds)
-                else:
-                    _of_decoys(found, program, seeds)
+    forms = grouped(of_programs, "form")
+    for program, of_program in grouped(
+        forms.get(stages.PLAIN, []), "program"
+    ).items():
+        for ablation, seeds in grouped(of_program, "ablation").items():
+            _of_published(found, program, ablation, seeds)
+    if stages.DECOYS in forms:
+        _of_decoys(found, forms[stages.DECOYS])
     return found
 
 
@@ -98,7 +99,7 @@ def _of_published(found, program, ablation, records):
                 paper="ACDC {:.3f}, HISP {:.3f}, SP {:.3f}".format(*areas),
                 source="paper",
                 main=(program, parts, ablation, method)
-                == ("reverse", "edges", "zero", methods.MASK),
+                == ("reverse", "edges", "zero", methods.EDGES),
             )
     for method in (methods.MASK, methods.EDGES):
         if ablation != "zero" or method not in records[0]["found"]:
@@ -118,26 +119,29 @@ def _of_published(found, program, ablation, records):
         )
 
 
-def _of_decoys(found, program, records):
+def _of_decoys(found, records):
+    """Adds what holds of networks with decoys, one or more of each program."""
     for method, name in _METHODS.items():
+        if method not in records[0]["found"]:
+            continue
         for parts in ("edges", "nodes"):
-            if method not in records[0]["found"] or (
-                method == methods.GATES and parts == "edges"
-            ):
+            if method == methods.GATES and parts == "edges":
                 continue
-            told = records[0]["truth"]
-            share = told[parts] / told[f"of_{parts}"]
+            shares = [
+                r["truth"][parts] / r["truth"][f"of_{parts}"] for r in records
+            ]
             for key in ("precision", "recall"):
+                is_precision = key == "precision"
                 found.add(
                     f"{method}_{parts}_{key}",
                     f"{name}: {key} of {parts}",
                     scores(records, method, parts, key),
-                    subject=f"{program} with decoys",
+                    subject="programs with decoys",
                     at_least=_WITH_DECOYS,
                     bounds=claim.SHARE,
-                    null=share if key == "precision" else 0.5,
-                    null_is=f"all {parts}"
-                    if key == "precision"
+                    null=shares if is_precision else 0.5,
+                    null_is=f"all {parts} of the program without decoys"
+                    if is_precision
                     else f"half of the {parts}",
                     source="own",
                 )

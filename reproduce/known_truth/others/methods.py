@@ -21,9 +21,9 @@ METHODS = (MASK, EDGES, GATES, *SCORES)
 _PERFORMS_NOT = {"alpha": 1e-5}
 _EXAMPLES = 256  # of scores
 _LOSS = "mean_squared_error"
-# The steps in compiled MLPs are a hundred times as steep as their weights: soft
-# masks that start at .9, the default, answer nothing right, and `find_weights`
-# says to start higher.
+# Of masks over weights. Compiled MLPs have steps a hundred times as steep as
+# their weights: soft masks that start at .9, the default, answer hardly
+# anything right, and `find_weights` says to start higher.
 KEEP_PROBABILITY = 0.9975
 
 
@@ -96,19 +96,20 @@ def look(
     layers = [*program.kernels]
     if method == EDGES:
         layers = [transformer.edge_layer(reader) for reader in readers]
-    mask, performs = _found(
-        program,
-        functools.partial(
-            mtf.find_weights,
-            model,
-            data,
-            validation,
-            layers=layers,
-            initial_keep_probability=KEEP_PROBABILITY,
-            steps=steps,
-            seed=seed,
-        ),
+    find = functools.partial(
+        mtf.find_weights,
+        model,
+        data,
+        validation,
+        layers=layers,
+        steps=steps,
+        seed=seed,
     )
+    if method == MASK:
+        find = functools.partial(
+            find, initial_keep_probability=KEEP_PROBABILITY
+        )
+    mask, performs = _found(program, find)
     if method == EDGES:
         scores, kept = (
             _of_edges(truth.edges, readers, values)

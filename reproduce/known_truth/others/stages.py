@@ -50,16 +50,19 @@ class Config(configuration.Config):
     )
     programs: tuple[str, ...] = field(
         tuple(programs.VOCABULARIES),
-        "Programs that get decoys.",
+        "Compiled programs. Without decoys, only those are looked at that "
+        "others published numbers of.",
         part=True,
         one_of=tuple(programs.VOCABULARIES),
         distinct=True,
     )
-    decoy_seeds: int = field(
-        2**31,
-        "Programs get decoys, but for the two published ones, only for seeds "
-        "below this.",
-        at_least=0,
+    forms: tuple[str, ...] = field(
+        (PLAIN, DECOYS),
+        "Programs as they are compiled, of which others published numbers, or "
+        "with decoys.",
+        part=True,
+        one_of=(PLAIN, DECOYS),
+        distinct=True,
     )
     ablations: tuple[str, ...] = field(
         transformer.ABLATIONS,
@@ -73,7 +76,8 @@ class Config(configuration.Config):
         methods.METHODS,
         "Who looks for nodes and edges: `mask` is `find_weights`, `edges` the "
         "same where each edge has a weight, `gates` is `find_neurons` with "
-        "learned gates, the others are `weight_scores`.",
+        "learned gates, by zero ablation alone, the others are "
+        "`weight_scores`.",
         part=True,
         one_of=methods.METHODS,
         distinct=True,
@@ -120,14 +124,14 @@ def _plan_program(run, name):
     """Plans all methods on a program, with decoys and without."""
     config = run.config
     compiled = run.stage(f"programs/{name}/compiled", compile_program, name)
-    found, is_published = [], name in programs.PUBLISHED
-    for form in (PLAIN, DECOYS) if is_published else (DECOYS,):
+    found = []
+    for form in config.forms:
+        if form == PLAIN and name not in programs.PUBLISHED:
+            continue
         for ablation in config.ablations:
             if form == DECOYS and ablation != "zero":
                 continue
             for seed in config.seeds:
-                if seed >= config.decoy_seeds and not is_published:
-                    continue
                 entry = {
                     method: run.stage(
                         f"programs/{name}/{form}/{ablation}/{method}/seed{seed}",
@@ -143,6 +147,7 @@ def _plan_program(run, name):
                         else "scores",
                     )
                     for method in config.methods
+                    if ablation == "zero" or method != methods.GATES
                 }
                 found.append(
                     {

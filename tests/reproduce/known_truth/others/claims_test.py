@@ -21,7 +21,9 @@ class ClaimsTest(parameterized.TestCase):
         records = [
             published.program(seed, auc, ablation=ablation) for seed in range(4)
         ]
-        one = self.judged(records, "reverse")[f"mask_edges_{ablation}"]
+        for record in records:
+            record["found"]["edges"] = record["found"]["mask"]
+        one = self.judged(records, "reverse")[f"edges_edges_{ablation}"]
         self.assertEqual(one["verdict"], verdict)
         self.assertEqual(one["source"], "paper")
         best = max(claims.AREAS[ablation, "reverse", "edges"])
@@ -46,7 +48,7 @@ class ClaimsTest(parameterized.TestCase):
         ]
         for record in records[1:]:
             record["found"]["mask"]["edges"]["precision"] = 0.4
-        found = self.judged(records, "reverse with decoys")
+        found = self.judged(records, "programs with decoys")
         self.assertEqual(found["mask_nodes_precision"]["verdict"], "agrees")
         self.assertAlmostEqual(found["mask_edges_precision"]["mean"], 0.6)
         self.assertNotEqual(found["mask_edges_precision"]["verdict"], "agrees")
