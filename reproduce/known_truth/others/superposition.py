@@ -26,7 +26,6 @@ from keras import ops
 ACTIVE = 0.05  # the probability of a feature
 _LEARNING_RATE = 5e-3
 _WEIGHT_DECAY = 1e-2
-_STEPS_AT_ONCE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,13 +171,12 @@ def trained(
         optimizer.apply(slopes, learned)
 
     @tf.function(autograph=False)
-    def several():
+    def train():
         tf.while_loop(
-            lambda i: i < _STEPS_AT_ONCE,
+            lambda i: i < steps,
             lambda i: (step(), i + 1)[1:],
             (tf.constant(0),),
         )
 
-    for _ in range(-(-steps // _STEPS_AT_ONCE)):
-        several()
+    train()
     return {k: ops.convert_to_numpy(v.value) for k, v in weights.items()}
