@@ -3,7 +3,7 @@
 import numpy as np
 
 from modularity_tf import plots
-from reproduce.own_model.stages import ALL
+from reproduce.own_model.stages import ALL, REFUSED
 from reproduce.publishing import claim
 from reproduce.publishing.table import Table
 
@@ -15,7 +15,8 @@ _SHOWN = {  # rows of `soundness.check`, and the columns here
     "the part of the untrained twin": "same part, untrained",
     "without the part": "without it",
     "without random parts": "without random parts",
-    "needless: one member": "needless",
+    "elsewhere: the part alone": "part alone, other classes",
+    "redundant: one member": "redundant",
 }
 
 
@@ -38,8 +39,14 @@ def named(question, name):
 
 
 def tables(records):
-    """Returns the tables of soundness, of sets and of units."""
-    found = [_soundness(records), _sizes(records), _units(records)]
+    """Returns the tables of soundness, of sets, of units, of no answers."""
+    found = [
+        _verdicts(records),
+        _soundness(records),
+        _sizes(records),
+        _units(records),
+        _unanswered(records),
+    ]
     return [table for table in found if table.rows]
 
 
@@ -51,14 +58,14 @@ def draw(records):
     if len(records) > 1:
         title += f", seed {first['seed']}"
     for question in _SETS:
-        if question in first:
+        if any(REFUSED not in x for x in first.get(question, {}).values()):
             figures[f"{question}_by_layer"] = _by_layer(records, question)
             if fig := _by_class(records, question):
                 figures[f"{question}_completeness"] = fig
     whole = first.get("weights", {}).get(ALL, {}).get("soundness")
     if whole:
         figures["soundness_of_the_whole_task"] = plots.soundness(whole)
-    for layer, own in first.get("units", {}).items():
+    for layer, own in _units_of(first).items():
         if own["similarity"] is not None:
             name = own["measure"].replace("_", " ")
             figures[f"units_{layer.replace('/', '_')}"] = (
@@ -72,11 +79,59 @@ def draw(records):
 
 
 def _sets(records):
-    """Yields seed, question, name and record of every set."""
+    """Yields seed, question, name and record of every set that was found."""
     for record in records:
         for question in _SETS:
             for name, own in record.get(question, {}).items():
-                yield record["seed"], question, name, own
+                if REFUSED not in own:
+                    yield record["seed"], question, name, own
+
+
+def _units_of(record, name="units"):
+    """Returns the clusters of a record by layer; none if they are refused."""
+    found = record.get(name, {})
+    return {} if REFUSED in found else found
+
+
+def _unanswered(records):
+    """Returns which questions have no answer, and why."""
+    rows = []
+    for record in records:
+        seed = record["seed"]
+        for question, reason in record.get("not_asked", []):
+            rows.append((question, "not asked", reason))
+        for question in _SETS:
+            for name, own in record.get(question, {}).items():
+                title = _title(records, question, name, seed)
+                if REFUSED in own:
+                    rows.append((title, "no answer", own[REFUSED]))
+                elif "not_checked" in own:
+                    rows.append((title, "not checked", own["not_checked"]))
+        if REFUSED in record.get("units", {}):
+            rows.append(
+                ("units that act alike", "no answer", record["units"][REFUSED])
+            )
+    return Table(
+        "Which questions have no answer?",
+        ("question", "what became of it", "reason"),
+        [*dict.fromkeys(rows)],
+    )
+
+
+def _verdicts(records):
+    """Returns a sentence for each finding that was checked."""
+    rows = [
+        (_title(records, question, name, seed), own["soundness"]["verdict"])
+        for seed, question, name, own in _sets(records)
+        if "verdict" in (own["soundness"] or {})
+    ]
+    return Table(
+        "What was found, in a sentence",
+        ("finding", "is it sound?"),
+        rows,
+        "A part is sound if it does more alone than random parts of its size, "
+        "and the model without it less than without such parts.",
+    )
 
 
 def _soundness(records):
@@ -84,7 +139,8 @@ def _soundness(records):
     for seed, question, name, own in _sets(records):
         title = _title(records, question, name, seed)
         if own["soundness"] is None:
-            rows.append((title, "no member", *[""] * (len(_SHOWN) - 1)))
+            told = "not checked" if "not_checked" in own else "no member"
+            rows.append((title, told, *[""] * (len(_SHOWN) - 1)))
             continue
         measure = own["soundness"]["settings"]["name"]
         found = {row["what"]: row for row in own["soundness"]["rows"]}
@@ -99,7 +155,8 @@ def _soundness(records):
         "sound part does alone what the whole model does, and far more than "
         "random parts of its size; without it the rest fails. p is how likely "
         "a random part does as well alone, or hurts as much by its removal. "
-        "Needless are members without which, one by one, the part does as "
+        "Redundant are members without which, one by one, the part does as "
+        "well. With 20 random parts p is 0.048 at least: none of them did as "
         "well.",
     )
 
@@ -144,10 +201,10 @@ def _sizes(records):
 def _units(records):
     rows = []
     for record in records:
-        for layer, own in record.get("units", {}).items():
+        for layer, own in _units_of(record).items():
             labels = np.array(own["clusters"])
             sizes = np.bincount(labels[labels >= 0])
-            twin = record["untrained_units"].get(layer)
+            twin = _units_of(record, "untrained_units").get(layer)
             rows.append(
                 (
                     layer
@@ -171,7 +228,11 @@ def _units(records):
 
 def _by_layer(records, question):
     """Returns which share of each layer belongs to each finding."""
-    names = [*records[0][question]]
+    names = [
+        name
+        for name in records[0][question]
+        if all(REFUSED not in record[question][name] for record in records)
+    ]
     layers = [*records[0][question][names[0]]["layers"]]
 
     def shares(record, name):
@@ -200,24 +261,39 @@ def _by_class(records, question):
         name
         for name in records[0][question]
         if name != ALL
-        and all(r[question][name]["soundness"] is not None for r in records)
+        and all(r[question][name].get("soundness") for r in records)
     ]
     if not names:
         return None
 
-    def value(record, name, what):
+    def row(record, name, what):
         rows = record[question][name]["soundness"]["rows"]
-        return next(100 * r["value"] for r in rows if r["what"] == what)
+        return next((r for r in rows if r["what"] == what), None)
 
+    elsewhere = "elsewhere: without the part"
+    if all(row(r, name, elsewhere) for r in records for name in names):
+        shown[elsewhere] = "other classes, without its part"
+
+    def numbers(what, key):
+        return 100 * np.array(
+            [[row(r, name, what)[key] for name in names] for r in records],
+            "float64",
+        )
+
+    ends = None
+    if len(records) == 1:
+        ends = {
+            title: np.concatenate([numbers(what, k) for k in ("low", "high")])
+            for what, title in shown.items()
+        }
     measure = records[0][question][names[0]]["soundness"]["settings"]["name"]
     return plots.grouped_bars(
-        {
-            title: [[value(r, name, what) for name in names] for r in records]
-            for what, title in shown.items()
-        },
+        {title: numbers(what, "value") for what, title in shown.items()},
         [f"class {name}" for name in names],
-        f"{measure} on the class [%]",
+        f"{measure} [%]",
         f"{records[0]['model']}: each class without its {question}",
+        bounds=(0, 100),
+        ends=ends,
     )
 
 

@@ -1,5 +1,6 @@
 import copy
 
+import numpy as np
 from absl.testing import absltest
 
 from reproduce.own_model import claims
@@ -22,7 +23,8 @@ def soundness(whole, without):
         }
         for (what, value), p in zip(names.items(), (None, 0.02, None))
     ]
-    return {"rows": rows, "settings": {"name": "accuracy"}}
+    told = {"verdict": "Sound: alone", "settings": {"name": "accuracy"}}
+    return {"rows": rows, **told}
 
 
 def record(seed=0):
@@ -51,7 +53,10 @@ def record(seed=0):
 
 class FindingsTest(absltest.TestCase):
     def test_tables_have_a_row_a_finding_and_a_layer(self):
-        sound, sizes, units = claims.tables([record()])
+        verdicts, sound, sizes, units = claims.tables([record()])
+        self.assertEqual(
+            verdicts.rows, [("weights of class 1 alone", "Sound: alone")]
+        )
         first, second = sound.rows
         self.assertEqual(first[0], "weights of class 1 alone")
         self.assertEqual(first[1], "90.0 % (80 to 90)")
@@ -67,10 +72,32 @@ class FindingsTest(absltest.TestCase):
         )
 
     def test_several_seeds_are_told_apart(self):
-        sound, _, units = claims.tables([record(), record(seed=1)])
+        _, sound, _, units = claims.tables([record(), record(seed=1)])
         self.assertLen(sound.rows, 4)
         self.assertEqual(sound.rows[2][0], "weights of class 1 alone, seed 1")
         self.assertEqual(units.rows[1][0], "hidden, seed 1")
+
+    def test_a_question_without_an_answer_has_its_reason(self):
+        one = copy.deepcopy(record())
+        one["not_asked"] = [["weights of a class alone", "two classes"]]
+        one["weights"]["2"] = {"refused": "no mask keeps 95 %"}
+        one["weights"]["1"] |= {"soundness": None, "not_checked": "it can't"}
+        one["units"] = one["untrained_units"] = {"refused": "no layer"}
+        sound, sizes, unanswered = claims.tables([one])
+        self.assertEqual(sound.rows[0][1], "not checked")
+        self.assertLen(sizes.rows, 1)
+        self.assertEqual(
+            unanswered.rows,
+            [
+                ("weights of a class alone", "not asked", "two classes"),
+                ("weights of class 1 alone", "not checked", "it can't"),
+                ("weights of class 2 alone", "no answer", "no mask keeps 95 %"),
+                ("units that act alike", "no answer", "no layer"),
+            ],
+        )
+        self.assertEqual([*claims.draw([one])], ["weights_by_layer"])
+        one["weights"] = {"all": {"refused": "no mask"}}
+        self.assertEmpty(claims.draw([one]))
 
     def test_what_was_not_asked_for_is_neither_a_table_nor_a_figure(self):
         one = {"seed": 0, "model": "corners"}
@@ -79,11 +106,20 @@ class FindingsTest(absltest.TestCase):
         self.assertEmpty([*claims.claims([one])])
 
     def test_a_class_without_a_part_is_in_no_figure_of_its_removal(self):
-        drawn = claims.draw([record()])
+        one = record()
+        drawn = claims.draw([one])
         self.assertEqual([*drawn], ["weights_by_layer", "weights_completeness"])
         (ax,) = drawn["weights_completeness"].axes
         heights = [round(bar.get_height(), 6) for bar in ax.patches]
         self.assertEqual(heights, [90, 30, 85])
+        lines = [bars.errorbar.lines[2][0] for bars in ax.containers[1::2]]
+        (low, high) = lines[0].get_segments()[0][:, 1]
+        np.testing.assert_allclose((low, high), (80, 90))
+        rows = one["weights"]["1"]["soundness"]["rows"]
+        rows.append({**rows[1], "what": "elsewhere: without the part"})
+        (ax,) = claims.draw([one])["weights_completeness"].axes
+        heights = [round(bar.get_height(), 6) for bar in ax.patches]
+        self.assertEqual(heights, [90, 30, 85, 30])  # beside the others
         empty = copy.deepcopy(record())
         empty["weights"]["1"]["soundness"] = None
         self.assertNotIn("weights_completeness", claims.draw([empty]))
