@@ -14,8 +14,8 @@ def character_windows() -> keras.Model:
     As deepcut: two inputs, convolutions of several widths side by side, their
     largest, one sigmoid.
     """
-    characters = keras.Input((6,), name="characters")
-    kinds = keras.Input((6,), name="kinds")
+    characters = keras.Input((6,), dtype="int32", name="characters")
+    kinds = keras.Input((6,), dtype="int32", name="kinds")
     x = layers.Embedding(9, 4, name="embed")(characters)
     x = layers.SpatialDropout1D(0.2, name="drop")(x)
     x = layers.BatchNormalization(name="norm")(x)
@@ -27,7 +27,7 @@ def character_windows() -> keras.Model:
         )
         padded = layers.ZeroPadding1D((0, width - 1), name=f"pad{width}")
         views.append(padded(mixed(view(x))))
-    y = layers.Embedding(4, 3, name="embed_kinds")(kinds)
+    y = layers.Embedding(5, 3, name="embed_kinds")(kinds)
     x = layers.Concatenate(name="all")([x, layers.Maximum()(views), y])
     x = layers.BatchNormalization(name="norm_all")(x)
     x = layers.Dense(6, "relu", name="hidden")(layers.Flatten()(x))

@@ -19,6 +19,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from modularity_tf import layers as mtf_layers
+from tests import shipped_networks
 
 ROWS = 8
 COPIES = (  # operations that return a changed copy of the model
@@ -884,6 +885,18 @@ NETWORKS = (
 )
 
 
+# As networks that ship inside packages are built.
+
+SHIPPED = (
+    Entry("character_windows", shipped_networks.character_windows, quick=True),
+    Entry("splice_sites", shipped_networks.splice_sites, quick=True),
+    Entry("words_as_vectors", shipped_networks.words_as_vectors, quick=True),
+    Entry("faces", shipped_networks.faces, quick=True),
+    Entry("emotions", shipped_networks.emotions, quick=True),
+    Entry("edges", shipped_networks.edges, quick=True),
+)
+
+
 # Number formats.
 
 
@@ -1214,4 +1227,4 @@ AWKWARD = (
     ),
 )
 
-ALL = (*LAYERS, *PREPROCESSING, *NETWORKS, *FORMATS, *AWKWARD)
+ALL = (*LAYERS, *PREPROCESSING, *NETWORKS, *SHIPPED, *FORMATS, *AWKWARD)

@@ -156,7 +156,8 @@ class Judge:
             ValueError: If it does not perform, or no penalty can be chosen.
         """
         whole = self._measured(self._all(True))
-        start, counted_batches = time.monotonic(), []
+        start = time.monotonic()
+        counted_batches: list[None] = []
         nothing = self._measured(  # by what is traced by now
             self._all(False), _noted(self._batches(), counted_batches)
         )

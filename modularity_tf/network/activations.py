@@ -185,14 +185,8 @@ def layers_with_units(model: keras.Model) -> dict[str, keras.layers.Layer]:
         path: layer
         for path, layer in layers_of(model).items()
         if is_neuronal(layer)
-        or isinstance(
-            layer,
-            (
-                *layer_kinds.SEPARABLE,
-                *layer_kinds.TRANSPOSED,
-                *layer_kinds.GATES,
-            ),
-        )
+        or isinstance(layer, (*layer_kinds.SEPARABLE, *layer_kinds.TRANSPOSED))
+        or layer_kinds.gates(layer)
     }
 
 
@@ -216,7 +210,7 @@ def incoming_kernels(
     }
     found = {}
     for path, layer in layers_with_units(model).items():
-        if isinstance(layer, (*layer_kinds.GATES,)):
+        if layer_kinds.gates(layer):
             cell = layer.cell
             kernels = [(cell.kernel, -1), (cell.recurrent_kernel, -1)]
         elif isinstance(layer, layer_kinds.SEPARABLE):

@@ -205,31 +205,44 @@ def task(
         )
     if chosen == names:
         return Task(names, names, objective)
-    is_dict = isinstance(keras_private.output_structure(model), dict)
-    if len(names) == 1:
-        return Task(names, names, objective)
-    parts = {"loss": {key: losses[key] for key in chosen}}
     own = objective["metrics"]
-    if isinstance(own, (list, tuple)) and len(chosen) == 1:
-        is_by_output = len(own) == len(names)
-        own = by_output("metrics", own, names) if is_by_output else own
-    if isinstance(own, dict) or len(chosen) > 1:
-        own = by_output("metrics", own, names)
-        parts["metrics"] = {key: own[key] for key in chosen}
-    else:
-        parts["metrics"] = {chosen[0]: own}
-    if objective.get("loss_weights") is not None:
-        weights = by_output("loss_weights", objective["loss_weights"], names)
-        parts["loss_weights"] = {
-            key: weights[key] if key in chosen else None for key in names
-        }
-    whole = {
-        name: {key: values.get(key) for key in names}
-        for name, values in parts.items()
+    if len(chosen) == 1 and _are_of_one(own, names, metrics, outputs):
+        own = {chosen[0]: own}
+    weights = by_output("loss_weights", objective.get("loss_weights"), names)
+    whole: dict[str, Any] = {
+        "loss": losses,
+        "metrics": by_output("metrics", own, names),
+        "loss_weights": weights,
     }
+    for part, values in whole.items():
+        values = {k: v if k in chosen else None for k, v in values.items()}
+        whole[part] = values
+    if not any(whole["loss_weights"].values()):
+        whole["loss_weights"] = None
+    is_dict = isinstance(keras_private.output_structure(model), dict)
     if not is_dict:
-        whole = {name: [*values.values()] for name, values in whole.items()}
-    return Task(names, chosen, {"loss_weights": None, **whole}, is_dict)
+        whole = {
+            part: values and [*values.values()]
+            for part, values in whole.items()
+        }
+    return Task(names, chosen, whole, is_dict)
+
+
+def _are_of_one(found, names, given, outputs):
+    """Returns whether metrics are all of the one output of a task.
+
+    Args:
+        found: The metrics of the task.
+        names: Names of all outputs.
+        given: What the user gave for it, or `None`.
+        outputs: Likewise.
+    """
+    if isinstance(found, dict) or not found:
+        return False
+    if not isinstance(found, (list, tuple)) or len(found) != len(names):
+        return True
+    is_nested = any(x is None or isinstance(x, (list, tuple)) for x in found)
+    return given is not None and outputs is not None and not is_nested
 
 
 def names_of(model: keras.Model) -> tuple[str, ...]:

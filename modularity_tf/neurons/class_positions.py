@@ -52,8 +52,8 @@ def class_numbers(
         values = values[:, 0]
     if values.ndim == 1:
         return _whole(name, values)
-    rank = len(shape) if shape else 0
-    positions = shape[1:-1] if shape else ()
+    shape = shape or ()
+    rank, positions = len(shape), shape[1:-1]
     if positions and values.ndim == rank and values.shape[-1] == 1:
         values = values[..., 0]
     if positions and _fits(values.shape[1:], positions):
@@ -74,7 +74,7 @@ def class_numbers(
         wanted += f", or one for each position, (examples, {told}),"
     raise ValueError(
         f"`{name}` must be class numbers {wanted} or one-hot as the outputs "
-        f"are, {shape}; got the shape {values.shape}."
+        f"are, {shape or 'not known'}; got the shape {values.shape}."
     )
 
 

@@ -48,6 +48,21 @@ class TaskTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found.objective["metrics"], [None, ["acc"]])
 
     @parameterized.named_parameters(
+        ("of_the_task", ["acc", "mae"], {}, ["acc", "mae"]),
+        ("by_output", [None, "acc"], {}, "acc"),
+        ("by_name", {"out_face": ["acc"]}, {}, ["acc"]),
+        ("as_compiled", None, {"metrics": ["mae", "acc"]}, ["acc"]),
+    )
+    def test_metrics_are_those_of_the_output(self, metrics, compiled, expected):
+        model = shipped_networks.faces()
+        model.compile(loss=["mse", LOSS], **compiled)
+        found = task_outputs.task(model, None, metrics, "out_face")
+        names = found.objective["metrics"][1]
+        if compiled:
+            names = [getattr(x, "name", x) for x in keras.tree.flatten(names)]
+        self.assertEqual(names, expected)
+
+    @parameterized.named_parameters(
         ("one_for_all", {"loss": "mse"}),
         ("list", {"loss": ["mse", LOSS]}),
         ("dict", {"loss": {"out_box": "mse", "out_face": LOSS}}),
