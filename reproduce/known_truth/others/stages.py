@@ -4,7 +4,9 @@ import dataclasses
 import functools
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from modularity_tf.masking import find_weights
 from reproduce.known_truth.others import (
@@ -26,6 +28,7 @@ from reproduce.running.stage import Stage
 PROGRAMS, SUPERPOSITION = "programs", "superposition"
 PLAIN, DECOYS = "plain", "decoys"
 _TRACING_STEPS = 500  # a mask's model takes as long to make ready
+_HUNDRED = 100  # steps of toy models are counted in hundreds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +180,7 @@ def _plan_kind(run, name):
         train_networks,
         name,
         seed=seed,
-        steps=config.training_steps,
+        steps=-(-config.training_steps // _HUNDRED),
         phase="toys",
     )
     masks = run.stage(
@@ -302,24 +305,40 @@ def find_columns(
 
 
 def phases(config: Config) -> dict[str, training.Phase]:
-    """Returns what the estimate times: toy models, and their masks."""
+    """Returns what the estimate times: toy models, masks, and scores."""
     kind = superposition.KINDS["5-2"]
-    one = functools.partial(superposition.trained, kind, networks=2, seed=0)
+    rng = np.random.default_rng(0)
+    weights = {k: v[None] for k, v in kind.initial(rng).items()}
+    features = rng.random((512, kind.features), "float32")
 
     def train(count):
-        one(steps=100 * count, batch_size=config.toy_batch_size)
+        superposition.trained(
+            kind,
+            networks=kind.networks,
+            steps=_HUNDRED * count,
+            batch_size=config.toy_batch_size,
+            seed=0,
+        )
 
     def find(count):
-        for _ in range(count):
-            weights = one(steps=1, batch_size=8)
-            stacked_masks.find(kind, weights, seed=0)
+        inputs = keras.Input((kind.features,))
+        stack = stacked_masks.Stack(kind, weights, np.array([0]))
+        find_weights.find_weights(
+            keras.Model(inputs, stack(inputs)),
+            (features, features[:, :1]),
+            loss="mean_squared_error",
+            metrics=[],
+            alpha=1e-5,
+            steps=_HUNDRED * count,
+            verbose=0,
+        )
 
     def score(count):
-        for i in range(count):
-            superposition.KINDS["5-2"].initial(np.random.default_rng(i))
+        for _ in range(count):
+            superposition.drawn(kind, 512, tf.random.Generator.from_seed(0))
 
     return {
-        "toys": training.Phase(train, unit=100),
-        "masks": training.Phase(find, unit=find_weights.typical_steps()),
+        "toys": training.Phase(train),
+        "masks": training.Phase(find, unit=_HUNDRED),
         "scores": training.Phase(score),
     }
