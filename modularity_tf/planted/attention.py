@@ -99,7 +99,7 @@ def make_induction(*, pairs: int = 0, seed: int = 0) -> Planted:
     weights["embed/embeddings"].assign(
         (embedding.reshape(-1, _WIDTH) * scale)[:, order]
     )
-    kinds = [{} for _ in TASKS]
+    kinds: list[dict[str, np.ndarray]] = [{} for _ in TASKS]
 
     def put(path, values, kinds_of_tasks, axis):
         """Sets a weight, whose axis is the residual stream's, and its kinds."""

@@ -98,8 +98,8 @@ def make_sequence_labels(
     order, factors = rng.permutation(count), scales(rng, count)
     window.change(-1, order, factors)
     reads.change(-2, order, 1 / factors)
-    places, sizes = rng.permutation(TOKENS), scales(rng, TOKENS)
-    window.change(-2, places, 1 / sizes)
+    mixed, sizes = rng.permutation(TOKENS), scales(rng, TOKENS)
+    window.change(-2, mixed, 1 / sizes)
     inputs = keras.Input((STEPS,), dtype="int32")
     x = keras.layers.Embedding(TOKENS, TOKENS, name="embed")(inputs)
     x = keras.layers.Conv1D(count, 2, activation="relu", name="window")(x)
@@ -107,7 +107,7 @@ def make_sequence_labels(
     model = keras.Model(inputs, outputs, name="planted_labels")
     model.set_weights(
         [
-            np.diag(sizes)[:, places],
+            np.diag(sizes)[:, mixed],
             window.values,
             (starts * factors)[order],
             reads.values,

@@ -282,8 +282,8 @@ class Planted:
         for task in range(labels.shape[-1]):
             classes = 2
             if self.columns is not None:
-                own = self.columns[task]
-                classes = max(2, own.stop - own.start)
+                columns = self.columns[task]
+                classes = max(2, columns.stop - columns.start)
             own = labels[..., task]
             is_wrong = rng.random(own.shape) < share
             other = (own + rng.integers(1, classes, own.shape)) % classes

@@ -12,6 +12,8 @@ the third take that back: pairs that cancel across blocks. The third block has
 nothing but decoys.
 """
 
+import typing
+
 import keras
 import numpy as np
 
@@ -25,6 +27,16 @@ _TASKS, _BLOCKS = 2, 3
 _BITS = 5  # of each task
 _FIRST = 3  # of these, in the first block
 _JUNK = _NOTHING = 2  # dimensions that are not read, and not written
+
+
+class _Unit(typing.NamedTuple):
+    """What a unit reads and writes, weights by dimension of the stream."""
+
+    kind: str
+    reads: dict[int, float]
+    threshold: float
+    writes: dict[int, float]
+    tasks: list[int] | None
 
 
 def make_residual(
@@ -56,21 +68,20 @@ def make_residual(
     partly, whole = bits, bits + _TASKS
     junk = whole + _TASKS
     nothing, width = junk + _JUNK, junk + _JUNK + _NOTHING
-    units = [[] for _ in range(_BLOCKS)]
+    units: list[list[_Unit]] = [[] for _ in range(_BLOCKS)]
 
     def unit(block, kind, reads, threshold, writes, tasks=None):
-        units[block].append((kind, reads, threshold, writes, tasks))
+        units[block].append(_Unit(kind, reads, threshold, writes, tasks))
 
     for task in range(_TASKS):
-        own = np.arange(task * _BITS, (task + 1) * _BITS)
-        for block, (sources, target) in enumerate(
-            (
-                (own[:_FIRST], partly + task),
-                ([partly + task, *own[_FIRST:]], whole + task),
-            )
+        own = [*range(task * _BITS, (task + 1) * _BITS)]
+        later = [partly + task, *own[_FIRST:]]
+        for block, sources, target in (
+            (0, own[:_FIRST], partly + task),
+            (1, later, whole + task),
         ):
             for j, c in enumerate(coefficients(parity(len(sources)))):
-                reads = dict.fromkeys(map(int, sources), 1.0)
+                reads = dict.fromkeys(sources, 1.0)
                 unit(block, "needed", reads, j, {target: c}, [task])
 
     def of_bits():
@@ -103,17 +114,17 @@ def make_residual(
     kernels, thresholds = {"embed/kernel": embed}, []
     order, factors = rng.permutation(width), scales(rng, width)
     embed.change(-1, order, factors)
-    for block, own in enumerate(units):
-        read = Kernel((width, len(own)), _TASKS)
-        write = Kernel((len(own), width), _TASKS)
-        starts = np.zeros(len(own))
-        for i, (kind, reads, threshold, writes, tasks) in enumerate(own):
-            for place, value in reads.items():
-                read.put((place, i), value, kind, tasks)
-            for place, value in writes.items():
-                write.put((i, place), value, kind, tasks)
-            starts[i] = -threshold
-        mixed, sizes = rng.permutation(len(own)), scales(rng, len(own))
+    for block, of_block in enumerate(units):
+        count = len(of_block)
+        read = Kernel((width, count), _TASKS)
+        write = Kernel((count, width), _TASKS)
+        starts = 0.0 - np.array([each.threshold for each in of_block])
+        for i, each in enumerate(of_block):
+            for place, value in each.reads.items():
+                read.put((place, i), value, each.kind, each.tasks)
+            for place, value in each.writes.items():
+                write.put((i, place), value, each.kind, each.tasks)
+        mixed, sizes = rng.permutation(count), scales(rng, count)
         read.change(-1, mixed, sizes)
         read.change(-2, order, 1 / factors)
         write.change(-2, mixed, 1 / sizes)
@@ -123,7 +134,7 @@ def make_residual(
     output.change(-2, order, 1 / factors)
     kernels["output/kernel"] = output
 
-    model = _network(bits, width, [len(own) for own in units])
+    model = _network(bits, width, [len(of_block) for of_block in units])
     weights = {w.path: w for w in model.weights}
     for path, kernel in kernels.items():
         weights[path].assign(kernel.values)

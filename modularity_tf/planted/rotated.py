@@ -67,13 +67,13 @@ def make_rotated(*, rotated: bool = True, seed: int = 0) -> Planted:
         name="planted_rotation",
     )
     model.set_weights([hidden, thresholds, mix, output, starts])
-    units = [{"mix": owner == task} for task in range(count)]
+    parts = [{"mix": owner == task} for task in range(count)]
     return Planted(
         model,
         plain.inputs,
         plain.labels,
         [{} for _ in range(count)],
-        units=None if rotated else units,
+        units=None if rotated else parts,
         modules={"mix": np.full_like(owner, -1) if rotated else owner},
     )
 

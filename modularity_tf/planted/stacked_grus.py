@@ -106,11 +106,11 @@ def make_two_grus(
     weights = {w.path: w for w in model.weights}
     kernels = {}
     same = np.arange(_TOKENS), np.ones(_TOKENS)
-    for name, layer, before, own in (
+    for name, layer, before, here in (
         ("count", first, same, (orders[0], signs[0])),
         ("remember", second, (orders[0], signs[0]), (orders[1], signs[1])),
     ):
-        kernel, again, bias = layer.joined(*before, *own)
+        kernel, again, bias = layer.joined(before, here)
         kernels[f"{name}/gru_cell/kernel"] = kernel
         kernels[f"{name}/gru_cell/recurrent_kernel"] = again
         weights[f"{name}/gru_cell/bias"].assign(bias)
@@ -172,22 +172,20 @@ class _Layer:
             is_first = kind == "pair" and before is None
             before = (drawn, again) if is_first else None
 
-    def joined(self, order, signs, own_order, own_signs):
+    def joined(self, before, here):
         """Returns kernel, recurrent kernel and bias as Keras has them.
 
         Args:
-            order: Permutation of the inputs.
-            signs: 1 or -1 for each input, which are turned over.
-            own_order: Permutation of the units.
-            own_signs: The same of the units.
+            before: Permutation of the inputs, and 1 or -1 for each: which of
+                them are turned over.
+            here: The same of the units.
         """
+        own_order, own_signs = here
         plain = np.ones(self.size)
         for name, kernel in self.kernels.items():
             of_gate = name in ("gate", "again_gate")
-            rows = (order, signs)
-            if name in ("again_gate", "again"):
-                rows = (own_order, own_signs)
-            kernel.change(-2, *rows)
+            is_again = name in ("again_gate", "again")
+            kernel.change(-2, *(here if is_again else before))
             kernel.change(-1, own_order, plain if of_gate else own_signs)
         found = []
         for gate, state in (("gate", "state"), ("again_gate", "again")):
