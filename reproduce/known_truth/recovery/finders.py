@@ -36,7 +36,7 @@ METHODS = (*WEIGHTS, "neurons", "clusters")  # by default
 # Of masks, by their names in records.
 SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
 PAPER = {"num_samples": 4, "initial_keep_probability": 0.9}  # drawn as there
-# Of the mask to score where no penalty leaves one that performs.
+# Of the mask to score where none was chosen by its performance.
 PERFORMS_NOT = {"alpha": 1e-5, "initial_keep_probability": 0.9}
 RESTARTS = 10  # of a search for clusters, as in `find_units`
 _TAYLOR_EXAMPLES = 256
@@ -170,7 +170,7 @@ def _found_or_not(config, planted, task, find):
                 name: found.provenance[key] for key, name in SETTINGS.items()
             }
             told |= {"performs": True, "keep_fraction": found.keep_fraction}
-        except mtf.NoMaskError:
+        except ValueError:  # no mask, or no performance to choose one by
             found = find(**PERFORMS_NOT)
             told = {"performs": False}
     told["warned"] = any(x.category is UserWarning for x in caught)

@@ -46,8 +46,8 @@ def tables(records: Sequence[Mapping[str, Any]]) -> list[Table]:
             columns,
             rows,
             "Means over networks, in brackets the lowest. Behind the average "
-            "precision of masks stand those of other scores. No mask: of so "
-            "many networks `find_weights` said that no mask keeps the "
+            "precision of masks stand those of other scores. No mask: for so "
+            "many networks `find_weights` refused to choose a mask by its "
             "performance; the numbers are then of a mask with a small penalty. "
             "Warned: of so many it warned of the mask. An empty cell was not "
             "measured.",
