@@ -40,8 +40,8 @@ def compare(
     measure that fits the two, and beside it stands its mean when the marks of
     the second are permuted.
 
-    Units that never vary are no evidence: two findings that both leave them
-    out do not agree for that. Where clusters are among the findings, their
+    Units that never vary are no evidence: if two findings both leave them out,
+    this is no agreement. Where clusters are among the findings, their
     unused units do not count; `among` says which units do.
 
     >>> threes = mtf.find_neurons(model, (images, labels), label=3)

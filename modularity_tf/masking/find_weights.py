@@ -63,14 +63,16 @@ def find_weights(
     is trained while its penalty `alpha` grows, four levels a decade, so that
     it gets smaller and smaller. The result is the smallest that still keeps
     95 % of the model's performance, which is the share of the paper (C.2).
-    What `MaskHealth` says of it is passed on as a `UserWarning`.
+    `MaskHealth` examines this mask, and its warnings are passed on as a
+    `UserWarning`.
 
-    A mask keeps 95 % if it does so, by a standard error, on training and
-    validation data together, and the validation data alone do not contradict
-    by two; and if it loses no rule that few examples need, whose sign is
-    examples that are answered surely right by the model and surely wrong by
-    the mask. So the size of the mask does not hang on which few examples are
-    held out, and a mask that fits only its training data is not taken.
+    Training and validation data together decide whether a mask keeps 95 %:
+    its performance must be above that by one standard error, and performance
+    on the validation data alone may be below it by two at most. So the size
+    of the mask does not depend on which few examples are held out, and a mask
+    that fits only its training data is not taken. Neither is a mask that
+    loses a rule which few examples need: the model answers some examples
+    surely right that the mask answers surely wrong.
     `keep=0.05` asks for a size instead, `alpha` for a penalty.
 
     In contrast to the paper, masks are not drawn. Drawn masks fail where a
@@ -79,8 +81,9 @@ def find_weights(
     because to lose one is worse than to keep both. Instead, half of each batch
     sees soft masks, numbers from 0 to 1, under which such weights sink
     together. The other half sees the thresholded mask, which is the one that
-    is returned, so that soft masks can't do what that one can't.
-    `num_samples=4` is the paper's. docs/known_truth.md has the comparison.
+    is returned, so that soft masks can't do what this one can't.
+    `num_samples=4` draws masks as the paper does. docs/known_truth.md compares
+    the two.
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, or what `performance` says. It is measured on a

@@ -91,9 +91,9 @@ def find_neurons(
     >>> threes = mtf.find_neurons(model, (images, labels), label=3)
     >>> blind = threes.remove_from(model)  # a plain Keras model
 
-    Neurons that a class uses may be those that every class uses: this is the
-    paper's rule, and it does not ask. `against="rest"` does: it takes the
-    neurons that are more active for the class than for other examples.
+    By the paper's rule, the neurons of a class may be neurons that every class
+    uses. `against="rest"` takes only the neurons that are more active for the
+    class than for other examples.
 
     >>> own = mtf.find_neurons(
     ...     model, (images, labels), label=3, against="rest"
@@ -128,10 +128,10 @@ def find_neurons(
             neither. "mask": needed are the neurons whose gates stay open.
         layers: Names or paths of Dense layers, of convolutions (separable and
             transposed ones, too), of LSTM, GRU and SimpleRNN layers, or of the
-            activation layers after such; `None` for the hidden Conv and Dense
+            activation layers after these; `None` for the hidden Conv and Dense
             layers, with a `UserWarning` if the model has units in others. With
-            "mask" layers of any kind that has units, or of blocks with such
-            inside; `None` for all hidden ones.
+            "mask" layers of any kind that has units, or blocks that contain
+            such layers; `None` for all hidden ones.
         verbose: 0 for no progress bar. That of the batches begins after 5
             seconds.
         **settings: Those of the method. Of "threshold" and "bayesian":
