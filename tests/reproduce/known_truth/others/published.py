@@ -33,7 +33,7 @@ def program(seed, auc, *, name="reverse", form="plain", ablation="zero"):
         "seed": seed,
         "truth": TRUTH,
         "found": {
-            "mask": {"nodes": mask, "edges": mask, "performs": True},
+            "mask": {"nodes": {**mask}, "edges": mask, "performs": True},
             "random": {
                 "nodes": {"auc": 0.6},
                 "edges": {"auc": 0.5 + 1e-3 * seed},
