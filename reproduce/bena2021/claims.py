@@ -323,10 +323,11 @@ def _answers(records):
         "Which module answers",
         ("arm", "p", *(f"{t}: {w}" for t in NETWORKS.values() for w in what)),
         rows,
-        "The share of the pairs that the module answers that answers more; in "
-        "how many networks that is module 0; accuracy if the other module is "
-        "told of other pairs, and if it is. Mean over the repeats ± half of "
-        "its 95 % interval.",
+        "Of the module that answers more: the share of the pairs that it "
+        "answers, and in how many networks it is module 0. Then the accuracy "
+        "if the other module is misled (it receives the messages of other "
+        "pairs), and if this one is. Mean over the repeats ± half of its 95 % "
+        "interval.",
     )
 
 
@@ -555,14 +556,14 @@ def _answer_claims(sweeps):
         )
         found.add(
             f"other_module_told_{network}",
-            f"{title} needs little to tell the module that answers less "
-            f"{here}, accuracy lost if that is told of other pairs",
+            f"{title} hardly needs what the module that answers less receives "
+            f"{here}: accuracy lost if it is misled",
             less,
             at_most=0.05,
             bounds=claim.DIFFERENCE,
             source="own",
             null=more,
-            null_is="if the other module is",
+            null_is="if the other module is misled",
             paper=claim.NOT_ASKED,
         )
     for m in MEASURES:

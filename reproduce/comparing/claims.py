@@ -66,7 +66,7 @@ def claims(records):
     """Returns statements of ours, with thresholds fixed before any run.
 
     Each is about all hidden layers together: by how much a share lies over
-    that of marks dealt out anew among the units of each layer.
+    that of marks that are permuted among the units of each layer.
     """
     found = claim.Claims()
     for title, repeats in grouped(records, "data").items():
@@ -97,7 +97,7 @@ def claims(records):
                 bounds=claim.DIFFERENCE,
                 source="own",
                 null=0.0,
-                null_is="marks dealt out anew",
+                null_is="permuted marks",
             )
         for method in methods(repeats[0]):
             own_share, others = np.array(

@@ -290,7 +290,7 @@ def _claims_on_training(seeds, untrained):
     stacks = _agreements([*grouped(untrained, "stack").values()])
     found.add(
         "untrained_stacks_downstream",
-        "untrained stacks: agreement within downstream minus that across",
+        "untrained ensembles: agreement within downstream minus that across",
         stacks["downstream"] - stacks["across"],
         at_least=0.1,
         paper="present",
