@@ -551,10 +551,12 @@ class OtherUnitsTest(tf.test.TestCase):
             str(caught.warning),
         )
         self.assertEqual(caught.filename, __file__)
-        for name in ("mha", "sep", "lstm"):
-            message = f"names '{name}', a .*; only Conv1D to Conv3D and Dense"
+        for name in ("mha", "depth", "einsum"):
+            message = f"names '{name}', a .*; only Dense layers, convolutions"
             with self.assertRaisesRegex(ValueError, message):
                 activations.neuron_layers(model, name)
+        for name in ("sep", "up", "lstm"):
+            self.assertEqual([*activations.neuron_layers(model, name)], [name])
 
     def test_are_none_in_embeddings_and_normalization(self):
         model = keras.Sequential(
@@ -614,7 +616,7 @@ class ChooseLayersTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual([*found], ["wrapper", "loop"])
 
     def test_neurons_are_in_conv_and_dense_layers_alone(self):
-        with self.assertRaisesRegex(ValueError, "names 'r', a ReLU; only Conv"):
+        with self.assertRaisesRegex(ValueError, "names 'r', a ReLU; only Dense"):
             activations.neuron_layers(self.model(), ["a", "r"])
 
 

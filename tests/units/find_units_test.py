@@ -96,7 +96,7 @@ class FindUnitsTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_the_loss_is_needed_for_a_hessian_alone(self):
         measure = {"measure": "loss_hessian", "restarts": 0}
-        with self.assertRaisesRegex(ValueError, "`loss` must be one loss"):
+        with self.assertRaisesRegex(ValueError, "`loss` is needed"):
             find_units(self.model, (X, X[:, :1]), **measure)
         found = find_units(self.model, (X, X[:, :1]), loss="mse", **measure)
         self.assertEqual(found["hidden"].measure, "loss_hessian")

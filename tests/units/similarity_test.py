@@ -451,7 +451,7 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("layer", {"layers": "nope"}, "'nope', which is no layer"),
         ("measure", {"measures": ["nope"]}, "'nope'"),
-        ("no_loss", {"loss": None}, "`loss` must be one loss"),
+        ("no_loss", {"loss": None}, "`loss` is needed"),
         ("reduced_loss", {"loss": lambda t, y: tf.reduce_sum(y)}, "every ex"),
         (
             "one_example",
