@@ -107,13 +107,16 @@ control = confusion_of(everything)
 # and all weights but the mask's.
 by_chance = everything - only_3.shuffled(seed=0, within=everything)
 changes = {
-    "without 3": confusion_of(without_3) - control,
-    "without as many others": confusion_of(by_chance) - control,
-    "complement of the mask": confusion_of(~without_3) - control,
+    "without the weights of 3 alone": confusion_of(without_3) - control,
+    "control: without as many others": confusion_of(by_chance) - control,
+    "control: all but the mask": confusion_of(~without_3) - control,
 }
 plots.save(
     plots.confusion_matrices(
-        changes, [str(i) for i in range(10)], "Change", difference=True
+        changes,
+        [str(i) for i in range(10)],
+        "What is predicted instead, against the mask of all digits",
+        difference=True,
     ),
     "docs/images/your_model_confusion.png",
     dpi=110,

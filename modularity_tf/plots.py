@@ -349,7 +349,9 @@ def _write_cell(ax, column, row, text, background, size=8):
     """Writes a number into a cell, readable on its colour."""
     style = {"ha": "center", "va": "center", "fontsize": size}
     dark = _is_dark(background[:3])
-    ax.text(column, row, text, color="white" if dark else "black", **style)
+    written = ax.text(column, row, text, **style)
+    written.set_color("white" if dark else "black")
+    written.set_in_layout(False)  # it is within the axes: quick for hundreds
 
 
 def grouped_bars(

@@ -97,6 +97,7 @@ def _percent(repeats, value):
 
 def _by_p(ax, p):
     ax.set_xscale("log")
+    ax.minorticks_off()  # of which four decades have too many
     ax.set_xlim(min(p) / 1.5, 1.5 * max(p))  # also where nothing is defined
     ax.set_xlabel("p, share of the possible links")
 

@@ -20,7 +20,14 @@ from matplotlib import figure
 from PIL import Image
 
 from modularity_tf import plots
-from reproduce.publishing import archive, claim, evidence, titles, wording
+from reproduce.publishing import (
+    archive,
+    claim,
+    commands,
+    evidence,
+    titles,
+    wording,
+)
 from reproduce.publishing.experiment import Experiment
 from reproduce.running import configuration
 from reproduce.running.run import PART, read_results
@@ -30,6 +37,8 @@ _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _ROOT = pathlib.Path(__file__).parents[2]
 _FIDELITY = "docs/fidelity.md"
 PROJECT = "modularity_tf"
+# A page of more runs than these shows the first figures of each run alone.
+FEW, MOST = 5, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +170,8 @@ def page(
     )
     environment.filters["unbroken"] = _unbroken
     template = "compare.html" if compare else "report.html"
-    sections = [*each(_section, runs)]
+    section = _section if len(runs) <= FEW else _short_section
+    sections = [*each(section, runs)]
     start = pathlib.Path(os.path.relpath(_ROOT, folder or pathlib.Path.cwd()))
     for run, section in zip(runs, sections, strict=True):
         document = titles.PAGES.get(run.experiment.name, "")
@@ -248,8 +258,19 @@ def _headline(paper, runs, start):
     return {"says": words, "found": found, "page": _link(document, start)}
 
 
-def _section(run):
-    """Returns what the template shows of a run."""
+def _short_section(run):
+    """Returns what the template shows of one run among many."""
+    return _section(run, MOST)
+
+
+def _section(run, most=None):
+    """Returns what the template shows of a run.
+
+    Args:
+        run: `Reported`.
+        most: Int, how many figures are shown at most, the first ones; `None`
+            for all.
+    """
     results = run.results
     claims = results["claims"]
     main = [one for one in claims if one["main"]]
@@ -289,7 +310,7 @@ def _section(run):
             dataclasses.asdict(table)
             for table in run.experiment.tables(results["records"])
         ],
-        "pictures": _pictures(run),
+        **_pictures(run, most),
     }
 
 
@@ -308,14 +329,15 @@ def _id(name):
 
 def _command(run):
     """Returns the command that makes a run again."""
-    start = f"python -m reproduce.{run.experiment.name}"
     config, flags = run.config, run.flags
+    is_known = config is not None and flags is not None
+    file = f"{flags}.flags" if is_known else ""
+    start = commands.command(run.experiment.name, file)
     if config is None:
         return start
     if flags is None:
         asked = run.experiment.config()
     else:
-        start += f" --flagfile=reproduce/flags/{flags}.flags"
         asked = archive.read_flags(
             run.experiment, archive.FLAGS_FOLDER / f"{flags}.flags"
         )
@@ -417,13 +439,23 @@ def _remarks(run):
     return " ".join(lines)
 
 
-def _pictures(run):
-    """Returns the figures of a run: name, title and picture."""
+def _pictures(run, most):
+    """Returns the figures of a run, and how to see those that are left out.
+
+    Args:
+        run: `Reported`.
+        most: As in `_section`.
+    """
     figures = run.experiment.draw(run.results["records"])
-    return [
+    shown = [
         {"name": name, "title": _caption(name), "png": _encoded(fig)}
-        for name, fig in figures.items()
+        for name, fig in [*figures.items()][:most]
     ]
+    return {
+        "pictures": shown,
+        "left_out": len(figures) - len(shown),
+        "all_figures": f"{commands.command('report')} {run.name}",
+    }
 
 
 def _caption(name):

@@ -212,17 +212,6 @@ def draw(records):
         ),
     }
     for name, repeats in by_network.items():
-        figures[f"figA_controls_{name}"] = bars(
-            [*values[name][0][0]],
-            f"SCAN, {titles.title_of(name)}: controls",
-            [name],
-        )
-        searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
-        if searches:
-            figures[f"alpha_search_{name}"] = plots.alpha_search(
-                searches,
-                f"SCAN, {titles.title_of(name)}: masks of all commands",
-            )
         figures[f"fig04b_removed_{name}"] = plots.grouped_bars(
             {
                 "all, again" if task == SIMPLE + AGAIN else title_of(task): (
@@ -237,4 +226,15 @@ def draw(records):
             bounds=(-100, 100),
             paper=[_JUMP] if name == "lstm" and JUMP in splits else [],
         )
+        figures[f"figA_controls_{name}"] = bars(
+            [*values[name][0][0]],
+            f"SCAN, {titles.title_of(name)}: controls",
+            [name],
+        )
+        searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
+        if searches:
+            figures[f"alpha_search_{name}"] = plots.alpha_search(
+                searches,
+                f"SCAN, {titles.title_of(name)}: masks of all commands",
+            )
     return figures

@@ -8,6 +8,7 @@ import tempfile
 from unittest import mock
 
 from absl.testing import absltest
+from matplotlib import figure
 
 from reproduce.publishing import archive, claim, report, titles, wording
 from reproduce.publishing.table import Table
@@ -161,6 +162,25 @@ class ReportTest(absltest.TestCase):
                 self.assertTrue(path.is_file(), path)
         names = {pathlib.Path(link).stem for link in found.links}
         self.assertLessEqual({"verdicts", "figures"}, names)
+
+    def test_a_page_of_many_runs_has_their_first_figures(self):
+        def draw(records):
+            return {f"fig0{i}_x": figure.Figure((1, 1)) for i in range(1, 9)}
+
+        self.archived()
+        drawing = {"toy": dataclasses.replace(TOY["toy"], draw=draw)}
+        run = report.load("toy_small", self.folder, drawing)
+        few, many = (
+            Reader(report.page([run] * count)) for count in (1, report.FEW + 1)
+        )
+        self.assertEqual(few.tags.count("img"), 8)
+        self.assertNotIn("more figures", few.words)
+        self.assertEqual(many.tags.count("img"), report.MOST * (report.FEW + 1))
+        self.assertIn(
+            f"{8 - report.MOST} more figures: python -m reproduce.report "
+            "toy_small",
+            many.words,
+        )
 
     def test_claims_are_filtered_by_their_verdicts(self):
         self.archived()
