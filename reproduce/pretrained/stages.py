@@ -30,7 +30,7 @@ WORDS, NUMBERS = "words", "numbers"  # the tasks of chars2vec
 SEEN_BEFORE = 242  # weights, of the first mask that was seen in deepcut
 _HELD_OUT = 0.3  # of the words
 _STRINGS = 600  # random ones and numbers, of each seed
-_SOUNDNESS = {"examples": 300, "random_parts": 20, "removals": 20}
+_SOUND_EXAMPLES, _SOUND_REMOVALS = 300, 20
 _BATCH = 128  # windows of a timed step
 _CHECK_STEPS = 200  # as long as so many steps of training, about
 
@@ -163,15 +163,15 @@ def _plan_chars2vec(run, seed):
 def phases(config: Config) -> dict[str, training.Phase]:
     """Returns what the estimate times: steps of a mask of each network."""
     found = {}
-    for name in config.networks:
-        if name == DEEPCUT:
-            model = deepcut.load()
-            x, y = texts.windows(texts.LATIN, texts.english_words(), _BATCH, 0)
-        else:
-            model = chars2vec.load()
-            x = chars2vec.encode(texts.numbers(_BATCH, 0))
-            y = model.predict(x, verbose=0)
-        found[name] = _phase(model, x, y)
+    if DEEPCUT in config.networks:
+        windows = texts.windows(
+            texts.LATIN, texts.english_words(), _BATCH, seed=0
+        )
+        found[DEEPCUT] = _phase(deepcut.load(), *windows)
+    if CHARS2VEC in config.networks:
+        model = chars2vec.load()
+        vectors = _vectors(model, texts.numbers(_BATCH, 0))
+        found[CHARS2VEC] = _phase(model, *vectors)
     return found
 
 
@@ -195,16 +195,12 @@ def words_of(kind: str, seed: int) -> tuple[list[str], list[str]]:
         kind: One of `texts.KINDS`.
         seed: Int.
     """
-    if kind == texts.RANDOM:
-        words = texts.random_words(_STRINGS, seed)
-    elif kind == texts.DIGITS:
-        words = texts.numbers(_STRINGS, seed)
-    elif kind == texts.NAMES:
-        words = texts.capitalized_words()
-    elif kind == texts.THAI:
-        words = deepcut.thai_words()
-    else:
-        words = texts.english_words()
+    words = {
+        texts.RANDOM: lambda: texts.random_words(_STRINGS, seed),
+        texts.DIGITS: lambda: texts.numbers(_STRINGS, seed),
+        texts.NAMES: texts.capitalized_words,
+        texts.THAI: deepcut.thai_words,
+    }.get(kind, texts.english_words)()
     return texts.split_words(sorted(set(words)), _HELD_OUT, seed)
 
 
@@ -379,7 +375,7 @@ def _balanced_accuracy(
     """Returns the mean of what is right of both answers, for each kind."""
     objective = scoring.objective(model, None, None)
     asked = evaluation.Evaluation(model, objective)
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for kind in texts.KINDS:
         inputs, begins = windows_of(stage, kind, held_out=True)
         batch = [(tuple(map(tf.constant, inputs)), tf.constant(begins))]
@@ -407,7 +403,8 @@ def soundness_of(stage: Stage, weights: mtf.WeightMask) -> dict[str, Any]:
         windows_of(stage, texts.LATIN, held_out=True),
         untrained=untrained(stage),
         seed=stage.derive_seed("check"),
-        **_SOUNDNESS,
+        examples=_SOUND_EXAMPLES,
+        removals=_SOUND_REMOVALS,
     )
     return found.as_dict()
 
@@ -452,7 +449,7 @@ def with_a_unit_each(
     """Returns units with the best one of each layer that has none of them.
 
     Args:
-        units: A selection with scores.
+        units: A selection; of one without scores the first unit is taken.
 
     Returns:
         `NeuronSelection`, and how many layers had none.
@@ -460,7 +457,8 @@ def with_a_unit_each(
     values, count = dict(units.values), 0
     for path, flags in units.values.items():
         if not flags.any():
-            values[path] = np.arange(flags.size) == units.scores[path].argmax()
+            scores = (units.scores or units.values)[path]
+            values[path] = np.arange(flags.size) == scores.argmax()
             count += 1
     return mtf.NeuronSelection(values, units.provenance), count
 

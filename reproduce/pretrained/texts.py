@@ -22,7 +22,7 @@ KINDS = {
     LATIN: "English words",
     RANDOM: "random letters",
     NAMES: "capitalized words",
-    RUN_IN: "English within Thai, no spaces",
+    RUN_IN: "English inside Thai",
     DIGITS: "numbers",
     THAI: "Thai words",
 }

@@ -1,10 +1,12 @@
 import dataclasses
+from unittest import mock
 
 import tensorflow as tf
 from absl.testing import parameterized
 
+import modularity_tf as mtf
 from reproduce import real_networks
-from reproduce.pretrained import deepcut, packages, stages
+from reproduce.pretrained import packages, stages
 from tests.reproduce import run_test_case
 from tests.reproduce.pretrained import tiny
 
@@ -12,7 +14,6 @@ TINY = stages.Config(
     seeds=(0,),
     examples=60,
     checked=50,
-    mask_steps=10,
     controls=1,
     random_parts=2,
 )
@@ -22,13 +23,15 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
     def test_records_figures_and_claims_of_a_small_run(self):
         for patch in tiny.replaced():
             self.enterContext(patch)
-        run, results = self.run_tiny(
+        for name in ("find_weights", "find_neurons"):
+            self.enterContext(mock.patch.object(mtf, name, getattr(tiny, name)))
+        _, results = self.run_tiny(
             real_networks, TINY, ["figA_weights", "figB_units", "figC_rows"]
         )
         (record,) = results["records"]
         found = record["deepcut"]
-        self.assertBetween(found["weights"]["kept"], 1, 1000)
-        self.assertLen(found["weights"]["members"], found["weights"]["kept"])
+        self.assertEqual(found["weights"]["kept"], 3)
+        self.assertLen(found["weights"]["members"], 3)
         before, after = found["smaller"]["parameters"]
         self.assertLess(after, before)
         self.assertLess(found["smaller"]["difference"], 1e-4)
@@ -36,8 +39,9 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         self.assertIn("control", found)
         rows = record["chars2vec"]["words"]["rows"]
         self.assertEqual(rows["digits"], [0, 160])
-        logs = run / "logs/seed0/deepcut/weights"
-        self.assertNotEmpty([*logs.rglob("events.*")])  # of TensorBoard
+        claims = {(one["id"], one["subject"]): one for one in results["claims"]}
+        self.assertEqual(claims["alone", "deepcut"]["mean"], 1.0)
+        self.assertEqual(claims["own_rows", "chars2vec, words"]["mean"], 1.0)
 
     @parameterized.named_parameters(
         ("network", {"networks": ("bert",)}, "--networks must be one value"),
@@ -51,10 +55,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         def read(package, member):
             raise ValueError(f"put {package.file} there")
 
-        self.enterContext(
-            tf.test.mock.patch.object(packages.Package, "read", read)
-        )
-        deepcut.thai_words.cache_clear()
+        self.enterContext(mock.patch.object(packages.Package, "read", read))
         with self.assertRaisesRegex(ValueError, "put deepcut-0.7.0.0.* there"):
             self.run_tiny(real_networks, TINY, [])
 

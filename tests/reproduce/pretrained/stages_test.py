@@ -1,4 +1,7 @@
+import dataclasses
+import pathlib
 import types
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest, parameterized
@@ -29,16 +32,7 @@ class StagesTest(parameterized.TestCase):
 
     def test_a_part_that_sees_spaces_is_balanced_right_on_english(self):
         stage = a_stage()
-        model = stages.deepcut.load()
-        values = {
-            path: np.zeros(w.shape, bool)
-            for path, w in mtf.MaskedModel(model).mask_logits.items()
-        }
-        kernel = model.get_layer("hidden").kernel.numpy()
-        values["hidden/kernel"] = kernel > 0.5
-        values["begins/kernel"][0] = True
-        scores = {p: v.astype("float32") for p, v in values.items()}
-        mask = mtf.WeightMask(values, {}, scores)
+        mask = tiny.spaces_mask(stages.deepcut.load())
         found = stages.accuracy_of(stage, mask)
         self.assertEqual([*found], [*stages.texts.KINDS])
         english = found["latin"]
@@ -49,6 +43,22 @@ class StagesTest(parameterized.TestCase):
         self.assertEqual(english["random_alone"], 0.5)
         self.assertEqual(found["digits"]["alone"], 1.0)
         self.assertLess(found["thai"]["alone"], 0.6)
+
+    def test_a_mask_is_found_with_tensorboard_and_its_warnings_are_kept(self):
+        folder = self.create_tempdir()
+        advance = mock.Mock()
+        stage = a_stage()
+        stage.steps, stage.log_dir = 10**6, folder.full_path
+        stage.run = types.SimpleNamespace(
+            progress=types.SimpleNamespace(advance=advance)
+        )
+        stage.config = dataclasses.replace(stage.config, mask_steps=10)
+        mask = stages.weights_of_english(stage)
+        self.assertBetween(mask.keep_fraction, 1e-6, 0.5)
+        self.assertTrue(mask.values["hidden/kernel"][147 - 2, 0])
+        self.assertIsInstance(mask.provenance["warnings"], list)
+        self.assertNotEmpty([*pathlib.Path(folder).rglob("events.*")])
+        advance.assert_called_with(10)
 
     def test_a_layer_without_units_keeps_its_best(self):
         selection = mtf.NeuronSelection(

@@ -3,8 +3,10 @@
 from typing import Any
 from unittest import mock
 
+import keras
 import numpy as np
 
+import modularity_tf as mtf
 from reproduce.pretrained import chars2vec, deepcut
 
 CHANNELS, READERS, HIDDEN = 4, 2, 5
@@ -87,12 +89,69 @@ def chars2vec_weights() -> dict[str, list[np.ndarray]]:
     }
 
 
+def spaces_mask(model: keras.Model, **told: Any) -> mtf.WeightMask:
+    """Returns the weights of `spaces_weights` that see spaces.
+
+    Args:
+        model: The network.
+        **told: Of the provenance.
+    """
+    values = {
+        path: np.zeros(logits.shape, bool)
+        for path, logits in mtf.MaskedModel(model).mask_logits.items()
+    }
+    kernel = keras.ops.convert_to_numpy(model.get_layer("hidden").kernel)
+    values["hidden/kernel"] = kernel > 0.5
+    values["begins/kernel"][0] = True
+    scores = {path: v.astype("float32") for path, v in values.items()}
+    return mtf.WeightMask(values, told, scores)
+
+
+def find_weights(model: keras.Model, data: Any, **kwargs: Any):
+    """Takes the place of `mtf.find_weights`: finds what was planted.
+
+    Args:
+        model: The network.
+        data: Of deepcut windows, of chars2vec words.
+        **kwargs: Not used.
+    """
+    told = {"alpha": 1e-4, "steps": 900}
+    if model.name == "deepcut":
+        return spaces_mask(load_deepcut(), **told)
+    shown = np.asarray(data[0]).any(axis=(0, 1))
+    values = {}
+    for path, logits in mtf.MaskedModel(model).mask_logits.items():
+        values[path] = np.ones(logits.shape, bool)
+        if len(values[path]) == len(shown):
+            values[path] &= shown[:, np.newaxis]
+    return mtf.WeightMask(values, told)
+
+
+def find_neurons(model: keras.Model, data: Any, **kwargs: Any):
+    """Takes the place of `mtf.find_neurons`: the unit that was planted.
+
+    Args:
+        model: deepcut.
+        data: Windows.
+        **kwargs: Not used.
+    """
+    logits = mtf.MaskedModel(model, groups="units").mask_logits
+    values = {path: np.zeros(v.shape, bool) for path, v in logits.items()}
+    values["hidden"][0] = True
+    scores = {path: v.astype("float32") for path, v in values.items()}
+    told = {"alpha": 1e-4, "steps": 900}
+    return mtf.NeuronSelection(values, told, scores)
+
+
+def load_deepcut() -> keras.Model:
+    """Returns the small deepcut that sees spaces."""
+    return deepcut.build(spaces_weights())
+
+
 def replaced() -> list[Any]:
     """Returns patches that put the small networks in the packages' place."""
     return [
-        mock.patch.object(
-            deepcut, "load", lambda: deepcut.build(spaces_weights())
-        ),
+        mock.patch.object(deepcut, "load", load_deepcut),
         mock.patch.object(deepcut, "alphabet", alphabet),
         mock.patch.object(deepcut, "thai_words", lambda: THAI_WORDS),
         mock.patch.object(
