@@ -312,7 +312,7 @@ class Planted:
         )
 
     def _needed(self, task):
-        provenance = {"task": f"task {task}", "method": "planted"}
+        provenance = {"task": str(task), "method": "planted"}
         edges = self.edges[task] if self.edges is not None else None
         found = Needed(
             weight_mask.WeightMask(
