@@ -20,7 +20,7 @@ _NAMES = {
         "whole": "the whole model",
         "alone": "the part alone",
         "random": "random parts alone",
-        "untrained": "the part of the untrained twin",
+        "untrained": "the same part, untrained",
     },
     "completeness": {
         "without": "without the part",

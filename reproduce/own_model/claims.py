@@ -12,7 +12,7 @@ _SHOWN = {  # rows of `soundness.check`, and the columns here
     "the whole model": "whole model",
     "the part alone": "part alone",
     "random parts alone": "random parts alone",
-    "the part of the untrained twin": "same part, untrained",
+    "the same part, untrained": "same part, untrained",
     "without the part": "without it",
     "without random parts": "without random parts",
     "elsewhere: the part alone": "part alone, other classes",

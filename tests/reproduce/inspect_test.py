@@ -5,6 +5,7 @@ import json
 import pathlib
 from unittest import mock
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -44,7 +45,7 @@ class InspectTest(BroughtTestCase):
         self.assertEqual(whole["value"], 1.0)
         self.assertEqual(whole["n"], record["examples"]["checked"])
         self.assertIn(
-            "the part of the untrained twin", {row["what"] for row in rows}
+            "the same part, untrained", {row["what"] for row in rows}
         )
         page = (run.folder / "report.html").read_text()
         for text in ("Are the findings sound?", "neurons of class 1", "hidden"):
@@ -69,6 +70,35 @@ class InspectTest(BroughtTestCase):
         with mock.patch.object(mtf, "find_neurons", self.fail):
             run = experiment.carry_out(inspect.EXPERIMENT, config)
         self.assertTrue((run.folder / "results.json").exists())
+
+    def test_asks_about_positions_and_names_what_it_can_not_ask(self):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6, 3))
+        x = keras.layers.Conv1D(4, 3, padding="same", name="hidden")(inputs)
+        x = keras.layers.LayerNormalization(name="mixes")(x)
+        end = keras.layers.Dense(3, "softmax", name="out")(x)
+        model = keras.Model(inputs, end, name="steps")
+        x = np.random.default_rng(0).normal(size=(40, 6, 3)).astype("float32")
+        answers = np.argmax(model(x), axis=-1)
+        model.save(self.model)  # not compiled
+        np.savez(self.data, x=x, y=np.eye(3)[answers])
+        config = self.config(
+            questions=("neurons",),
+            task_label=(int(answers[0, 0]),),
+            loss=("categorical_crossentropy",),
+        )
+        run = experiment.carry_out(inspect.EXPERIMENT, config)
+        results = json.loads((run.folder / "results.json").read_text())
+        (own,) = results["records"][0]["neurons"].values()
+        self.assertIsNone(own["soundness"])
+        self.assertRegex(own["not_checked"], "'mixes'.* Use --incoming")
+        config = dataclasses.replace(config, incoming=True)
+        run = experiment.carry_out(inspect.EXPERIMENT, config)
+        results = json.loads((run.folder / "results.json").read_text())
+        (own,) = results["records"][0]["neurons"].values()
+        rows = {row["what"]: row for row in own["soundness"]["rows"]}
+        self.assertEqual(rows["the whole model"]["value"], 1.0)
+        self.assertIn("elsewhere: the part alone", rows)
 
     def test_a_run_is_named_by_what_the_files_hold(self):
         digest = self.config().digest()
