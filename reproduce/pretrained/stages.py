@@ -8,7 +8,7 @@ chars2vec: the weights that words need, and those that numbers need.
 import dataclasses
 import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -195,12 +195,13 @@ def words_of(kind: str, seed: int) -> tuple[list[str], list[str]]:
         kind: One of `texts.KINDS`.
         seed: Int.
     """
-    words = {
+    drawn: dict[str, Callable[[], Sequence[str]]] = {
         texts.RANDOM: lambda: texts.random_words(_STRINGS, seed),
         texts.DIGITS: lambda: texts.numbers(_STRINGS, seed),
         texts.NAMES: texts.capitalized_words,
         texts.THAI: deepcut.thai_words,
-    }.get(kind, texts.english_words)()
+    }
+    words = drawn.get(kind, texts.english_words)()
     return texts.split_words(sorted(set(words)), _HELD_OUT, seed)
 
 
