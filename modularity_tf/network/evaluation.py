@@ -74,13 +74,14 @@ class Evaluation:
             performance,
             getattr(model, "output_names", None),
         )
+        self._performance = performance
 
     def by_example(self, kept: Flags, examples: Examples) -> np.ndarray:
-        """Returns the accuracy, or the loss, of each example.
+        """Returns the performance of each example.
 
-        The accuracy, if that is one of the metrics and the only such one, and
-        the task is about one output; else the loss, summed over outputs with
-        their weights.
+        That which was asked for; else the accuracy, if that is one of the
+        metrics and the only such one, and the task is about one output; else
+        the loss, summed over outputs with their weights.
 
         Args:
             kept: Dict from weight path to boolean array; always the same
@@ -186,7 +187,7 @@ class Evaluation:
         @tf.function(autograph=False, reduce_retracing=True)
         def step(kept, inputs, targets, *weights):
             values = self._call.kept(kept)
-            functions = self._accuracy or self._losses
+            functions = self._metric or self._losses
             return self._of_each(functions, values, inputs, targets, *weights)
 
         return step
@@ -212,17 +213,46 @@ class Evaluation:
         }
 
     @functools.cached_property
-    def _accuracy(self):
-        """The same for the accuracy; `None` where that is not performance."""
-        if len(self._losses) != 1:
+    def _metric(self):
+        """The same for a metric; `None` where performance is the loss."""
+        chosen = self._performance
+        if chosen == "loss" or (chosen is None and len(self._losses) != 1):
             return None
+        if len(self._losses) != 1:
+            raise ValueError(
+                "`performance` must be None or 'loss' for a task of several "
+                f"outputs, {[*self._losses]}, or `outputs` name one of them; "
+                f"got {chosen!r}."
+            )
         ((name, _),) = self._losses.items()
+        if chosen == f"{name}_loss":
+            return None
         metrics = self._objective["metrics"]
         if len(self._names) > 1:
             metrics = task_outputs.by_output("metrics", metrics, self._names)
             metrics = metrics[name]
-        found = scoring.accuracies(metrics)
-        return {name: (found[0], 1.0)} if len(found) == 1 else None
+        if chosen is None:
+            found = scoring.accuracies(metrics)
+            return {name: (found[0], 1.0)} if len(found) == 1 else None
+        if isinstance(chosen, str):
+            known = {
+                scoring.metric_name(each): each
+                for each in keras.tree.flatten(metrics)
+                if each is not None
+            }
+            found = [
+                metric
+                for key, metric in known.items()
+                if chosen in (key, f"{name}_{key}")
+            ]
+            if not found:
+                raise ValueError(
+                    f"`performance` must be one of the metrics {[*known]} of "
+                    f"{name!r}, or 'loss', got {chosen!r}."
+                )
+            chosen = found[0]
+        _check_is_a_mean(chosen)
+        return {name: (chosen, 1.0)}
 
     def _of_each(self, functions, values, inputs, targets, weights=None):
         """Returns a loss or an accuracy of each example, a tensor.
@@ -283,6 +313,21 @@ class Evaluation:
         return np.concatenate(found).astype("float64")
 
 
+def _check_is_a_mean(metric):
+    """Raises `ValueError` if a metric has no values of single examples."""
+    if isinstance(metric, str):
+        metric = keras.metrics.get(metric)
+    is_mean = isinstance(
+        metric, (keras.metrics.MeanMetricWrapper, keras.metrics.Accuracy)
+    )
+    if isinstance(metric, keras.metrics.Metric) and not is_mean:
+        raise ValueError(
+            f"`performance` is {metric.name!r}, a {type(metric).__name__}, "
+            "which has no value of a single example: intervals and paired "
+            "tests need one. Take a metric that is a mean over examples."
+        )
+
+
 def _of_example(weights):
     """Returns the sums of sample weights of each example, a tensor."""
     return tf.reduce_sum(weights, [*range(1, weights.shape.rank)])
@@ -314,6 +359,8 @@ class OnExamples(Evaluation):
         scale: Another `OnExamples`, whose scale of the loss is taken; `None`
             for one from `nothing` to the whole model.
         argument: Str, the argument that the examples were given as.
+        performance: As in `by_example`: `None`, "loss", or a metric that is a
+            mean over examples, by itself or by name.
 
     Attributes:
         name: Str, what performance is.
@@ -334,19 +381,25 @@ class OnExamples(Evaluation):
         nothing: Flags,
         scale: "OnExamples | None" = None,
         argument: str = "data",
+        performance: Any = None,
     ) -> None:
-        super().__init__(model, objective)
+        super().__init__(model, objective, performance)
         self._examples, self.copies = examples, copies_of(examples)
         self.weights = self.weights_of(examples)
-        is_loss = self._accuracy is None
-        self.name = scoring.LOSS_EXPLAINED if is_loss else "accuracy"
+        self.name, is_scaled = scoring.LOSS_EXPLAINED, True
+        if self._metric is not None:
+            ((metric, _),) = self._metric.values()
+            is_scaled = not scoring.is_accuracy(metric)
+            self.name = "accuracy"
+            if performance is not None:
+                self.name = scoring.metric_name(metric) or "performance"
         self.whole = self.values(
             {path: np.ones_like(value) for path, value in nothing.items()}
         )
         self._scale = None
         if scale is not None:
             self._scale = scale._scale  # of one model, for both
-        elif is_loss:
+        elif is_scaled:
             self._scale = self.whole, self.values(nothing)
         if scale is None:
             self._check_performs(model, argument)
@@ -410,8 +463,10 @@ class OnExamples(Evaluation):
             Two bools: it is surely at most `tolerance`, and surely more.
         """
         losses, whole = before - after, None
-        if self._scale is not None:  # of a loss
-            losses, whole = -losses, self._scale[1] - self._scale[0]
+        if self._scale is not None:
+            sign = 1.0 if self._is_better_low else -1.0
+            losses = -sign * losses
+            whole = sign * (self._scale[1] - self._scale[0])
         return stats.fall_test(
             losses, whole, tolerance, self.copies, self.weights
         )
@@ -465,22 +520,32 @@ class OnExamples(Evaluation):
 
     def _means(self, values):
         return [
-            np.average(x, weights=self.weights) for x in self._parts(values)
+            float(np.average(x, weights=self.weights))
+            for x in self._parts(values)
         ]
 
     def _of_means(self, value, *scale):
         return scoring.share_explained(value, *scale) if scale else value
 
+    @property
+    def _is_better_low(self):
+        """Whether the whole model has less of it than nothing has."""
+        _, whole, nothing = self._means(self.whole)
+        return whole < nothing
+
     def _check_performs(self, model, argument):
         means = self._means(self.whole)
+        is_loss = self._metric is None
         good = math.isfinite(sum(means)) and (
-            means[1] < means[2] if self._scale else means[0] > 0
+            (means[1] < means[2] if is_loss else means[1] != means[2])
+            if self._scale
+            else means[0] > 0
         )
         if not good:
             told = (
                 "loss {1:.4g}, without all these parts {2:.4g}"
-                if self._scale
-                else "accuracy {0:.4g}"
+                if is_loss
+                else f"{self.name} {{0:.4g}}"
             )
             raise ValueError(
                 f"{model.name!r} itself does not perform on `{argument}` "

@@ -10,7 +10,7 @@ import numpy as np
 
 from modularity_tf import checks, stats
 from modularity_tf.findings import part_set
-from modularity_tf.network import evaluation, seeds, task_outputs
+from modularity_tf.network import evaluation, progress, seeds, task_outputs
 from modularity_tf.network.batches import Data
 from modularity_tf.soundness import (
     arguments,
@@ -36,6 +36,7 @@ def check(
     *,
     loss: Any = None,
     metrics: Any = None,
+    performance: Any = None,
     outputs: task_outputs.Chosen = None,
     elsewhere: Data | None = None,
     untrained: keras.Model | None = None,
@@ -48,6 +49,7 @@ def check(
     removals: int = 100,
     tolerance: float = 0.01,
     seed: int | None = 0,
+    verbose: int = 1,
 ) -> result.Soundness:
     """Returns whether a finding is what its task needs, beside controls.
 
@@ -111,6 +113,11 @@ def check(
         loss: As in `find_weights`; `None` for that of `model`. With several
             outputs the sum of their losses is what performance is.
         metrics: As in `find_weights`; `None` for those of `model`.
+        performance: As in `find_weights`, but with a value of each example:
+            "loss", a metric that is a mean over examples or its name, or a
+            function `(y_true, y_pred)` of tensors that returns a value for
+            each example. Others than accuracies are on the scale from the
+            model without all parts to the model as it is.
         outputs: As in `find_weights`: name of the output that the task is
             about, or names of several.
         elsewhere: Data like `data` for which the part was *not* found: other
@@ -135,6 +142,8 @@ def check(
         seed: Int in [0, 2**31), of all that is random, layers of the model
             that draw random numbers in inference, too, included; at the end
             the model's own generators are as they were. `None` is random.
+        verbose: 0 for no progress bars. Those of random parts and of removals
+            begin after 5 seconds, with the time that is left.
 
     Returns:
         `Soundness`.
@@ -177,9 +186,13 @@ def check(
         seeds.generators_of(untrained or model, seed),
     ):
         network = evaluation.OnExamples(
-            model, drawn["data"], asked.objective, parts.nothing
+            model,
+            drawn["data"],
+            asked.objective,
+            parts.nothing,
+            performance=performance,
         )
-        checker = _Check(finding, parts, network, settings)
+        checker = _Check(finding, parts, network, settings, verbose)
         twin = None
         if untrained is not None:
             twin = evaluation.OnExamples(
@@ -188,6 +201,7 @@ def check(
                 asked.objective,
                 parts.nothing,
                 network,
+                performance=performance,
             )
         alone, rest = checker.faithfulness(twin), checker.completeness()
         there = None
@@ -199,6 +213,7 @@ def check(
                     asked.objective,
                     parts.nothing,
                     argument="elsewhere",
+                    performance=performance,
                 )
             )
         minimality = checker.minimality()
@@ -246,7 +261,8 @@ def _is_like_random(random):
 class _Check:
     """The quantities of a check, each a method."""
 
-    def __init__(self, finding, parts, network, settings):
+    def __init__(self, finding, parts, network, settings, verbose):
+        self._verbose = verbose
         self._finding, self._parts, self._network = finding, parts, network
         self._seed = settings["seed"]
         self._removals = settings["removals"]
@@ -429,7 +445,8 @@ class _Check:
             chosen = [
                 rng.choice(members, size, replace=False) for _ in range(count)
             ]
-        return [self._without(removed) for removed in chosen], is_all
+        shown = progress.shown(chosen, "removal", len(chosen), self._verbose)
+        return [self._without(removed) for removed in shown], is_all
 
     def _without(self, removed):
         """Returns what the examples say of the part without some members."""
@@ -464,7 +481,8 @@ class _Check:
             network: `OnExamples`, `None` for that of the task.
         """
         network = network or self._network
-        found = [network.values(kept(values)) for values in random]
+        shown = progress.shown(random, "part", len(random), self._verbose)
+        found = [network.values(kept(values)) for values in shown]
         each = np.array([network.performance(values) for values in found])
         value, n, p = float(each.mean()), len(each), None
         low, high = stats.combined_interval(

@@ -223,8 +223,9 @@ class Subject:
             questions: Tuple of str.
 
         Raises:
-            ValueError: If one is no class, or has a single example; or if
-                nothing is asked but what needs classes, and there are none.
+            ValueError: If one that is asked for by name is no class, or has a
+                single example; or if nothing is asked but what needs classes,
+                and there are none.
         """
         classes = self.classes
         if not classes:
@@ -238,15 +239,19 @@ class Subject:
                     f"--task_label={label} is no class in --data, which has "
                     f"{', '.join(map(str, classes))}."
                 )
-        chosen = [*labels] or classes
-        for label in chosen:
-            if self._has(label).sum() < 2:
+        for label in labels:
+            if label in self._lonely:
                 raise ValueError(
                     f"--data has one example of class {label}, and a class "
                     "needs two: one to find on, one to check on. --task_label "
                     "chooses other classes."
                 )
-        return chosen
+        return [*labels] or [c for c in classes if c not in self._lonely]
+
+    @property
+    def _lonely(self):
+        """The classes with a single example."""
+        return [c for c in self.classes if self._has(c).sum() < 2]
 
     def not_asked(self, questions: Sequence[str]) -> list[list[str]]:
         """Returns the questions that make no sense here, each with the reason.
@@ -265,6 +270,14 @@ class Subject:
             )
         if "neurons" in questions and not self.classes:
             found.append(["neurons of a class", f"this question {_NO_CLASSES}"])
+        for label in self._lonely:
+            found.append(
+                [
+                    f"class {label}",
+                    "there is one example, and a class needs two: one to find "
+                    "on, one to check on",
+                ]
+            )
         return found
 
 

@@ -393,6 +393,50 @@ class TasksTest(parameterized.TestCase, tf.test.TestCase):
             rtol=1e-4,
         )
 
+    def test_performance_may_be_any_mean_over_examples(self):
+        model = shipped_networks.faces()
+        x = self.rng.normal(size=(30, 8, 8, 2)).astype("float32")
+        boxes = np.array(model(x)[0])
+        y = boxes + 0.1 * self.rng.normal(size=boxes.shape)
+        chosen = NeuronSelection({"dense": np.arange(7) < 3})
+        nothing = NeuronSelection({"dense": np.zeros(7, bool)})
+
+        def error(part, mean=lambda e: np.abs(e).mean()):
+            return mean(np.array(part(x)[0]) - y)
+
+        parts = model, chosen.apply(model), nothing.apply(model)
+        whole, alone, none = map(error, parts)
+        expected = (none - alone) / (none - whole)
+
+        def likeness(y_true, y_pred):  # higher is better
+            return -tf.reduce_mean(tf.abs(y_true - y_pred), axis=-1)
+
+        kwargs = {"loss": {"out_box": "mse"}, "metrics": {"out_box": ["mae"]}}
+        results = [
+            soundness.check(
+                chosen, model, (x, y), removals=2, performance=each, **kwargs
+            )
+            for each in ("mae", "out_box_mae", likeness)
+        ]
+        for found in results:
+            alone = found.faithfulness.alone.value
+            self.assertAllClose(alone, expected, rtol=1e-4)
+            self.assertEqual(found.minimality[1], results[0].minimality[1])
+        self.assertEqual(results[0].settings["name"], "mae")
+        auc = {"out_box": [keras.metrics.AUC(name="auc")]}
+        for performance, metrics, message in (
+            ("auc", auc, "no value of a single example"),
+            ("none", auc, r"`performance` must be one of the metrics"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                soundness.check(
+                    chosen,
+                    model,
+                    (x, y),
+                    performance=performance,
+                    **{**kwargs, "metrics": metrics},
+                )
+
     def test_elsewhere_shows_what_the_part_says_of_other_data(self):
         # Unit 0 puts out "face" for all; unit 1 alone takes it back.
         model = keras.Sequential(
@@ -406,16 +450,16 @@ class TasksTest(parameterized.TestCase, tf.test.TestCase):
         model.layers[0].set_weights([kernel, np.array([1.0, 0.0])])
         down = np.array([[1.0], [-1.0]], "float32")
         model.layers[1].set_weights([down, np.array([-0.5])])
-        faces = np.full((30, 1), -1.0, "float32"), np.ones(30, int)
-        others = np.full((40, 1), 1.0, "float32"), np.zeros(40, int)
+        some = self.rng.uniform(1.0, 2.0, (40, 1)).astype("float32")
+        faces, others = (
+            (-some[:30], np.ones(30, int)),
+            (some, np.zeros(40, int)),
+        )
         accuracy = keras.metrics.BinaryAccuracy(threshold=0.0)
         kwargs = {"loss": keras.losses.BinaryCrossentropy(from_logits=True)}
         kwargs |= {"metrics": [accuracy], "removals": 2, "examples": 25}
         part = NeuronSelection({"units": np.array([True, False])})
-        with self.assertWarnsRegex(UserWarning, "distinct"):
-            found = soundness.check(
-                part, model, faces, elsewhere=others, **kwargs
-            )
+        found = soundness.check(part, model, faces, elsewhere=others, **kwargs)
         self.assertEqual(found.faithfulness.alone.value, 1.0)
         self.assertEqual(found.elsewhere.whole.value, 1.0)
         self.assertEqual(found.elsewhere.alone.value, 0.0)

@@ -9,6 +9,7 @@ from absl.testing import parameterized
 from keras import layers, ops
 
 from modularity_tf.units import graph_paths, similarity
+from tests import shipped_networks
 
 CROSS_ENTROPY = keras.losses.CategoricalCrossentropy(from_logits=True)
 
@@ -470,6 +471,45 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         kwargs = {"data": [examples()], "loss": CROSS_ENTROPY} | changed
         with self.assertRaisesRegex(ValueError, message):
             similarity.unit_similarities(relu_network(), **kwargs)
+
+    def test_of_several_outputs_those_of_the_task_count(self):
+        model = shipped_networks.faces()
+        head = keras.Model(model.inputs, model.outputs[1])
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(6, 8, 8, 2)).astype("float32")
+        box, y = np.ones((6, 4)), np.arange(6) % 2
+        loss = "sparse_categorical_crossentropy"
+        measures = ["output_sensitivity", "loss_hessian"]
+        kwargs = {"layers": ["dense"], "measures": measures}
+        (expected,) = similarity.unit_similarities(
+            head, (x, y), loss=loss, **kwargs
+        ).values()
+        for task in (
+            {"loss": {"out_face": loss}},
+            {"loss": ["mse", loss], "outputs": "out_face"},
+        ):
+            for labels in (y, [box, y]):
+                (found,) = similarity.unit_similarities(
+                    model, (x, labels), **task, **kwargs
+                ).values()
+                self.assertAllClose(found, expected)
+        both = {"loss": {"out_box": "mse", "out_face": loss}}
+        (found,) = similarity.unit_similarities(
+            model, (x, {"out_face": y, "out_box": box}), **both, **kwargs
+        ).values()
+        (boxes,) = similarity.unit_similarities(
+            keras.Model(model.inputs, model.outputs[0]),
+            (x, box),
+            loss="mse",
+            layers=["dense"],
+            measures=["loss_hessian"],
+        ).values()
+        # Hessians add up before their magnitude is taken.
+        most = expected["loss_hessian"] + boxes["loss_hessian"]
+        self.assertTrue((found["loss_hessian"] <= most + 1e-5).all())
+        self.assertAllClose(
+            np.diag(found["loss_hessian"]), np.diag(most), atol=1e-5
+        )
 
     def test_refuses_labels_of_no_class(self):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -164,6 +164,10 @@ class SubjectTest(BroughtTestCase):
         user = Subject(None, x, y)
         with self.assertRaisesRegex(ValueError, message):
             user.check_labels(labels, stages.QUESTIONS)
+        self.assertEqual(user.check_labels((), stages.QUESTIONS), [0, 1])
+        ((question, reason),) = user.not_asked(stages.QUESTIONS)
+        self.assertEqual(question, "class 2")
+        self.assertIn("one example", reason)
 
     def test_neurons_need_class_numbers_and_weights_do_not(self):
         user = Subject(None, *map(np.float32, blobs()))
