@@ -6,6 +6,7 @@ importing the library, and loads `Examples`. No other code imports this file.
 """
 
 import fnmatch
+import itertools
 import logging
 import pathlib
 import re
@@ -36,41 +37,12 @@ PUBLIC = {
             "soundness.Sharing",
         ),
     ),
-    "planted": (
-        "Networks of known truth",
-        tuple(
-            f"planted.{name}"
-            for name in (
-                "make_parities",
-                "make_boolean",
-                "make_rare_rule",
-                "make_few_rows",
-                "make_detectors",
-                "make_residual",
-                "make_two_heads",
-                "make_two_grus",
-                "make_sequence_labels",
-                "make_induction",
-                "make_gated_mlp",
-                "make_recurrent_modules",
-                "make_rotated",
-                "Planted",
-                "Needed",
-                "score",
-                "Score",
-                "agreement",
-                "parity",
-                "at_least",
-                "between",
-            )
-        ),
-    ),
     "shrink": ("Smaller models", ("SmallerModel",)),
     "scores": ("Rank weights", ("weight_scores", "mask_of_scores")),
     "models": ("Models of masks", ("MaskedModel", "ScoredModel")),
     "layers": ("Layers", ("layers.*",)),
     "deep_r": ("Deep-R", ("DeepR",)),
-    "planted": ("Networks with a known answer", ("planted.make_*",)),
+    "planted": ("Networks of known truth", ("planted.make_*",)),
     "known": ("Score a method on them", ("planted.[!m]*",)),
 }
 AT_THE_TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
@@ -88,6 +60,7 @@ CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</t[hd]>", re.DOTALL)
 TAG = re.compile(r"<[^>]*>")
 WIDE = ("_numbers.md", "results.md", "figures.md")  # their tables need room
 LONG = 60  # characters of a cell that is read as a sentence
+LONG_NAME = 18
 LOG = logging.getLogger("mkdocs.hooks.site")
 
 
@@ -142,8 +115,8 @@ def on_page_markdown(markdown, page, config, files):
 def on_page_content(html, page, config, files):
     """Returns a page whose pictures open on a click, and tables have classes.
 
-    A column with sentences has the class `words`, and a table of several
-    columns with such a one is in a box of the class `sentences`.
+    A column with sentences has the class `words`, one with long names the
+    class `names`, and a table with either is in a box of class `sentences`.
     """
     html = PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
     return TABLE.sub(lambda found: _table(found[0]), html)
@@ -159,22 +132,25 @@ def on_post_page(output, page, config):
 
 def _table(html):
     rows = [CELL.findall(row) for row in ROW.findall(html)]
-    longest = {}
+    kinds = {}
     for row in rows:
         for i, (_, _, text) in enumerate(row):
-            length = len(TAG.sub("", text))
-            longest[i] = max(length, longest.get(i, 0))
-    words = {i for i, length in longest.items() if length > LONG}
-    if not words:
+            text = TAG.sub("", text)
+            if len(text) > LONG:
+                kinds[i] = "words"
+            elif max(map(len, text.split()), default=0) > LONG_NAME:
+                kinds.setdefault(i, "names")
+    if not kinds:
         return html
 
     def mark(row):
-        column = iter(range(len(longest)))
+        column = itertools.count()
 
         def cell(found):
-            kind, rest, text = found.groups()
-            name = ' class="words"' if next(column) in words else ""
-            return f"<{kind}{rest}{name}>{text}</{kind}>"
+            tag, rest, text = found.groups()
+            kind = kinds.get(next(column))
+            name = f' class="{kind}"' if kind else ""
+            return f"<{tag}{rest}{name}>{text}</{tag}>"
 
         return CELL.sub(cell, row[0])
 
