@@ -127,7 +127,9 @@ def figures_of(
         experiment, `None` for figures that show no result.
     """
     drawings = titles.PAPERS[paper].items()
-    found = [(number, shows, None) for number, shows in drawings]
+    found: list[tuple[str, str, str | None]] = [
+        (number, shows, None) for number, shows in drawings
+    ]
     for name, experiment in experiments.items():
         if experiment.paper == paper:
             figures = experiment.figures.items()
