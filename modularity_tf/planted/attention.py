@@ -176,14 +176,14 @@ def _edges_of(kinds, embedding, order):
     return frozenset(found)
 
 
-def sequences():
+def sequences() -> np.ndarray:
     """Returns all sequences with one answer, an int array `(n, LENGTH)`."""
     tokens = np.array([*itertools.product(range(TOKENS), repeat=LENGTH)])
     before = tokens[:, :-1] == tokens[:, -1:]
     return tokens[(before.sum(axis=1) == 1) & ~before[:, -1]]
 
 
-def answers(tokens):
+def answers(tokens: np.ndarray) -> np.ndarray:
     """Returns what is right, an int array `(n, len(TASKS))`.
 
     Args:
