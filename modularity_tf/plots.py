@@ -480,7 +480,8 @@ def _paper_band(ax, entry, low, high, labels, about):
             continue
         ends = i - 0.5, i + 0.5
         if low == high:
-            ax.hlines(low, *ends, linestyle=":", linewidth=2.5, **style)
+            over = {"linestyle": ":", "linewidth": 2.5, **style, "zorder": 2.6}
+            ax.hlines(low, *ends, **over)
         else:
             band = {"alpha": 0.35, "linewidth": 0}
             ax.fill_between(ends, low, high, **band, **style)
