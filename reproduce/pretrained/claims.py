@@ -26,6 +26,7 @@ ARMS = {
     "random_without": "without random parts",
     f"alone_{stages.SEEN_BEFORE}": f"best {stages.SEEN_BEFORE} alone",
     f"without_{stages.SEEN_BEFORE}": f"without best {stages.SEEN_BEFORE}",
+    f"random_without_{stages.SEEN_BEFORE}": "without as many random ones",
 }
 
 
@@ -116,20 +117,20 @@ def _weight_claims(found, own):
             accuracies(own, english, f"without{suffix}"),
             at_most=0.6,
             bounds=claim.SHARE,
-            null=accuracies(own, english, "random_without"),
-            null_is=ARMS["random_without"],
+            null=accuracies(own, english, f"random_without{suffix}"),
+            null_is=ARMS[f"random_without{suffix}"],
             **shared,
         )
-    found.add(
-        "thai_without",
-        "balanced accuracy without the part, Thai words",
-        accuracies(own, texts.THAI, "without"),
-        at_least=0.95,
-        bounds=claim.SHARE,
-        null=0.5,
-        null_is="guessing",
-        **shared,
-    )
+        found.add(
+            f"thai_without{suffix}",
+            f"balanced accuracy without the part{size}, Thai words",
+            accuracies(own, texts.THAI, f"without{suffix}"),
+            at_least=0.95,
+            bounds=claim.SHARE,
+            null=0.5,
+            null_is="guessing",
+            **shared,
+        )
     found.add(
         "same_weights",
         "share of the weights of two seeds that both keep",
@@ -341,7 +342,12 @@ def _size_table(own):
         if some:
             kept = ", ".join(f"{each['kept']:,}" for each in some)
             rows.append((name, kept, f"{some[0]['size']:,}"))
-    return Table("Sizes", ("part", "kept, each seed", "of"), rows)
+    return Table(
+        "Sizes",
+        ("part", "kept, each seed", "of"),
+        rows,
+        note="How many parts the default settings keep.",
+    )
 
 
 def _smaller_table(own):
@@ -410,6 +416,7 @@ def _reading_table(own):
         "What the kept weights of the hidden layer read",
         ("character", "of it", "weights, each seed"),
         [(*read, ", ".join(map(str, count[read]))) for read in order[:12]],
+        note="Places are counted from the character that is asked about.",
     )
 
 

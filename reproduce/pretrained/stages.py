@@ -321,8 +321,9 @@ def accuracy_of(
         Dict from kind of text to a dict from what is left of the network to
         its balanced accuracy on held-out words: `whole`, `alone`, `without`,
         and the means of random parts with as many members in each layer,
-        `random_alone` and `random_without`. Of weights also `alone_242` and
-        `without_242`, of as many weights with the highest scores.
+        `random_alone` and `random_without`. Of weights also `alone_242`,
+        `without_242` and `random_without_242`, of as many weights with the
+        highest scores.
     """
     model = deepcut.load()
     seeds = [stage.derive_seed("random", i) for i in range(_parts(stage))]
@@ -336,10 +337,12 @@ def accuracy_of(
         "random_without": [parts.without(one.values) for one in shuffled],
     }
     if isinstance(found, mtf.WeightMask):
-        same = found.at(keep=SEEN_BEFORE / found.size).values
+        same = found.at(keep=SEEN_BEFORE / found.size)
+        others = [same.shuffled(seed).values for seed in seeds]
         left |= {
-            f"alone_{SEEN_BEFORE}": [parts.alone(same)],
-            f"without_{SEEN_BEFORE}": [parts.without(same)],
+            f"alone_{SEEN_BEFORE}": [parts.alone(same.values)],
+            f"without_{SEEN_BEFORE}": [parts.without(same.values)],
+            f"random_without_{SEEN_BEFORE}": [*map(parts.without, others)],
         }
     return _balanced_accuracy(stage, model, left)
 

@@ -41,6 +41,8 @@ class StagesTest(parameterized.TestCase):
         self.assertEqual(english["alone_242"], 1.0)
         self.assertEqual(english["without"], 0.5)
         self.assertEqual(english["random_alone"], 0.5)
+        self.assertGreater(english["random_without"], english["without"])
+        self.assertIn("random_without_242", english)
         self.assertEqual(found["digits"]["alone"], 1.0)
         self.assertLess(found["thai"]["alone"], 0.6)
 
