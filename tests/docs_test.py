@@ -18,6 +18,8 @@ from tests.pages import NOTEBOOKS, PAGES, ROOT, InAnEmptyFolder, blocks
 PART_OF = re.compile(r"part of (\S+\.py)")
 SMALLEST_REASON = 3  # words
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(((?!https?:)[^)\s]+)\)")
 OUTPUT = re.compile(r"^```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 FLAG_FILE = re.compile(r"--flagfile=reproduce/flags/(\w+)\.flags")
@@ -28,6 +30,7 @@ STORIES = (
     "clustering_units",
     "comparing",
     "generalization",
+    "known_truth",
     "masking_your_model",
     "neurons",
     "smaller_models",
@@ -109,6 +112,23 @@ class PagesTest(InAnEmptyFolder):
                     path = PAGES[name].parent / script[1]
                     self.assertIn(source, path.read_text("utf-8"))
 
+    def test_every_link_leads_somewhere(self):
+        pages = [ROOT / "CONTRIBUTING.md", *archive_binary.documents()]
+        for page in [*pages, *NOTEBOOKS.values()]:
+            for link in LINK.findall(CODE.sub("", page.read_text("utf-8"))):
+                name, _, anchor = link.partition("#")
+                target = page.parent / name if name else page
+                with self.subTest(f"{page.name}: {link}"):
+                    self.assertTrue(target.exists())
+                    if anchor:
+                        self.assertIn(anchor, _anchors(target))
+
+    def test_the_site_has_every_page(self):
+        nav = (ROOT / "mkdocs.yml").read_text("utf-8").partition("nav:\n")[2]
+        for page in sorted((ROOT / "docs").rglob("*.md")):
+            name = page.relative_to(ROOT / "docs").as_posix()
+            self.assertTrue(name in nav, f"{name} is missing")
+
     def test_every_picture_has_its_command_in_the_gallery(self):
         docs = ROOT / "docs"
         gallery = (docs / "gallery.md").read_text("utf-8")
@@ -136,6 +156,16 @@ class PagesTest(InAnEmptyFolder):
             if given := re.search(r"--seeds=(\S+)", command):
                 seeds = [int(seed) for seed in given[1].split(",")]
             self.assertEqual([*seeds], found["seeds"], command)
+
+
+def _anchors(page):
+    """Returns what links lead to in a page, by its headings."""
+    text = CODE.sub("", page.read_text("utf-8"))
+    found = re.findall("^#+ (.*)$", text, re.MULTILINE)
+    return [
+        re.sub(r"[^\w\- ]", "", each.lower()).strip().replace(" ", "-")
+        for each in found
+    ]
 
 
 _KINDS = ("picture", "command")
