@@ -119,6 +119,7 @@ def _weight_claims(found, own):
             bounds=claim.SHARE,
             null=accuracies(own, english, f"random_without{suffix}"),
             null_is=ARMS[f"random_without{suffix}"],
+            post_hoc=bool(suffix),  # asked after a trial
             **shared,
         )
         found.add(
@@ -129,6 +130,7 @@ def _weight_claims(found, own):
             bounds=claim.SHARE,
             null=0.5,
             null_is="guessing",
+            post_hoc=bool(suffix),
             **shared,
         )
     found.add(
