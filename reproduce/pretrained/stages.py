@@ -90,8 +90,6 @@ def plan(run: Run) -> list[dict[str, Any]]:
     loaders = {DEEPCUT: deepcut.load, CHARS2VEC: chars2vec.load}
     for name in run.config.networks:
         loaders[name]()  # refused before any work
-    if DEEPCUT not in run.config.networks:
-        deepcut.thai_words()
     records = []
     for seed in run.config.seeds:
         record: dict[str, Any] = {"seed": seed}
