@@ -23,6 +23,7 @@ PYPI = {
     "sklearn": "scikit_learn",
 }
 # Extras that Bazel does not install: what needs them says so where it runs.
+DATA = ("docs",)  # its modules are files of //:files
 EXTRAS = ("tracr",)
 # What a package, or a name, needs at run time beside its own requirements.
 COMPANIONS = {"keras": "tensorflow", "tensorflow_probability": "tf_keras"}
@@ -106,7 +107,8 @@ def needed(file):
     labels, path = set(), ROOT / file[2:].replace(":", "/")
     for name in imported(ast.parse(path.read_text("utf-8"))):
         top = name.partition(".")[0]
-        if top not in (*TOPS, *EXTRAS, *sys.stdlib_module_names):
+        known = (*TOPS, *EXTRAS, *DATA, *sys.stdlib_module_names)
+        if top not in known:
             both = (top, COMPANIONS.get(top, top))
             labels.update(f"@pypi//{PYPI.get(each, each)}" for each in both)
         while name and top in TOPS:

@@ -200,7 +200,7 @@ class Soundness(finding.Result):
             f"p counts the random parts that do as well: with {random.n} of "
             f"them it is {least:.2g} at least.",
             "How many of its members are redundant can't be told from these "
-            f"examples: between {_interval(one)}."
+            f"examples: the interval is {_interval(one)}."
             if one.high - one.low > _WIDE
             else f"One by one, {_percent(one.value)} of its members "
             f"({_interval(one)}) are redundant.",
