@@ -96,7 +96,8 @@ def emotions() -> keras.Model:
     """
     inputs = keras.Input((8, 8, 1))
     x = layers.Conv2D(4, 3, use_bias=False, name="conv")(inputs)
-    x = layers.Activation("relu")(layers.BatchNormalization(name="norm")(x))
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.Activation("relu", name="relu_first")(x)
     short = layers.Conv2D(6, 1, strides=2, padding="same", name="short")(x)
     short = layers.BatchNormalization(name="norm_short")(short)
     for i in range(2):
@@ -127,8 +128,8 @@ def edges() -> keras.Model:
     small = layers.Conv2D(
         5, 3, padding="same", activation="relu", name="block2"
     )(small)
-    side1 = layers.Conv2D(1, 1, name="side1")(x)
-    side2 = layers.Conv2D(1, 1, name="side2")(small)
+    side1 = layers.Conv2D(1, 1, name="out_side1")(x)
+    side2 = layers.Conv2D(1, 1, name="out_side2")(small)
     side2 = layers.UpSampling2D(2, interpolation="bilinear", name="up")(side2)
     both = layers.Concatenate(name="sides")([side1, side2])
     fused = layers.Conv2D(1, 1, activation="sigmoid", name="out_fused")(both)

@@ -889,10 +889,31 @@ NETWORKS = (
 
 SHIPPED = (
     Entry("character_windows", shipped_networks.character_windows, quick=True),
-    Entry("splice_sites", shipped_networks.splice_sites, quick=True),
-    Entry("words_as_vectors", shipped_networks.words_as_vectors, quick=True),
-    Entry("faces", shipped_networks.faces, quick=True),
-    Entry("emotions", shipped_networks.emotions, quick=True),
+    Entry(
+        "splice_sites",
+        shipped_networks.splice_sites,
+        activated={"conv00": "relu01", "conv10": "relu11"},
+        quick=True,
+    ),
+    Entry(
+        "words_as_vectors",
+        shipped_networks.words_as_vectors,
+        refused=all_of(UNITS, r"no hidden Conv or Dense .* 'first' \(LSTM\)"),
+        quick=True,
+    ),
+    Entry(
+        "faces",
+        shipped_networks.faces,
+        activated={"conv1": "prelu1", "conv2": "prelu2", "dense": "prelu3"},
+        quick=True,
+    ),
+    Entry(
+        "emotions",
+        shipped_networks.emotions,
+        refused={"force_neurons": "conv.* no bias"},
+        activated={"conv": "relu_first"},
+        quick=True,
+    ),
     Entry("edges", shipped_networks.edges, quick=True),
 )
 
