@@ -1037,7 +1037,12 @@ def soundness(found: Mapping[str, Any]) -> figure.Figure:
         _points(
             ax,
             [
-                (row["what"], row["value"], row["low"], row["high"])
+                (
+                    row["what"].removeprefix("redundant: "),
+                    row["value"],
+                    row["low"],
+                    row["high"],
+                )
                 for row in own
             ],
         )
