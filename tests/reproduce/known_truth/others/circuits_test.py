@@ -37,7 +37,7 @@ class TruthTest(absltest.TestCase):
         self.assertLen({*found}, len(found))
 
     def test_the_truth_is_the_wiring_that_some_answer_needs(self):
-        found = circuits.truth(programs_by_hand.proportion())
+        found = programs_by_hand.truth()
         self.assertEqual(
             {e for e, is_in in found.edges.items() if is_in}, NEEDED
         )

@@ -9,10 +9,8 @@ class DecoysTest(absltest.TestCase):
     def setUp(self):
         super().setUp()
         self.program = programs_by_hand.proportion()
-        self.truth = circuits.truth(self.program)
-        self.found, self.told, self.own = decoys.with_decoys(
-            self.program, self.truth, 0
-        )
+        self.truth = programs_by_hand.truth()
+        self.found, self.told, self.own = programs_by_hand.with_decoys()
 
     def test_a_program_with_decoys_answers_the_same(self):
         tokens = programs.numbers(self.program)

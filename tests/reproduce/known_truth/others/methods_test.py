@@ -1,11 +1,12 @@
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
-from modularity_tf import WeightMask
+import modularity_tf as mtf
 from reproduce.known_truth.others import (
     circuits,
-    decoys,
     methods,
     transformer,
 )
@@ -15,14 +16,12 @@ from tests.reproduce.known_truth.others import programs_by_hand
 class EdgesTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(*transformer.ABLATIONS)
     def test_edges_of_a_mask_are_those_above_a_threshold(self, ablation):
-        program = programs_by_hand.proportion()
-        truth = circuits.truth(program)
-        program, _, own = decoys.with_decoys(program, truth, 0)
+        program, _, own = programs_by_hand.with_decoys()
         model = transformer.build(program, ablation)
         rng = np.random.default_rng(0)
         scores = {p: rng.random(k.shape) for p, k in program.kernels.items()}
         for kept in (own, {p: v > 0.9 for p, v in scores.items()}):
-            mask = WeightMask({f"{p}/kernel": v for p, v in kept.items()})
+            mask = mtf.WeightMask({f"{p}/kernel": v for p, v in kept.items()})
             found = methods.edges_of(program, mask, model)
             _, expected = circuits.scores_of_parts(
                 program, {p: v.astype(float) for p, v in kept.items()}
@@ -34,7 +33,7 @@ class LookTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
         self.program = programs_by_hand.proportion()
-        self.truth = circuits.truth(self.program)
+        self.truth = programs_by_hand.truth()
 
     def looked(self, method, ablation="zero", steps=None, program=None):
         program, truth, own = program or (
@@ -56,9 +55,25 @@ class LookTest(parameterized.TestCase):
         self.assertEqual(found["weights"]["recall"], 1.0)
 
     def test_gates_know_nodes(self):
-        found = self.looked(methods.GATES, steps=2)
+        values = {
+            path: np.zeros(kernel.shape[1])
+            for path, kernel in self.program.kernels.items()
+            if path.endswith("_out")
+        }
+        (where,) = np.flatnonzero(self.program.kernels["m0_out"].any(axis=0))
+        values["m0_out"][where] = 2.0
+        values["a0h0_out"][:] = 3.0  # writes nothing: its gates do not count
+        selection = mtf.NeuronSelection(
+            {p: v > 0 for p, v in values.items()}, {}, scores=values
+        )
+        with mock.patch.object(
+            mtf, "find_neurons", return_value=selection
+        ) as find:
+            found = self.looked(methods.GATES)
+        self.assertEqual(find.call_args.kwargs["layers"], [*values])
         self.assertEqual({*found}, {"nodes", "performs"})
-        self.assertBetween(found["nodes"]["auc"], 0.0, 1.0)
+        self.assertEqual(found["nodes"]["precision"], 1.0)
+        self.assertEqual(found["nodes"]["recall"], 0.5)  # one head is missed
 
     @parameterized.product(
         method=["gradient", "magnitude", "random"],
@@ -71,8 +86,8 @@ class LookTest(parameterized.TestCase):
         self.assertGreater(found["edges"]["auc"], 0.9)
 
     def test_with_decoys_random_scores_say_little(self):
-        program = decoys.with_decoys(self.program, self.truth, 0)
-        found = self.looked("random", program=program)
+        decoys = programs_by_hand.with_decoys()
+        found = self.looked("random", program=decoys)
         self.assertLess(found["edges"]["auc"], 0.9)
 
     def test_areas_are_those_of_ranks(self):

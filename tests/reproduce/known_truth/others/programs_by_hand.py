@@ -5,8 +5,11 @@ a token is x, a head of the second takes the mean over places up to its own, as
 Tracr's `proportion` does.
 """
 
+import functools
+
 import numpy as np
 
+from reproduce.known_truth.others import circuits, decoys
 from reproduce.known_truth.others.programs import (
     BOS,
     LENGTH,
@@ -20,6 +23,19 @@ _IS_X, _ANSWER, _ONE = WIDTH - 3, WIDTH - 2, WIDTH - 1
 _SURE = 50.0  # logit
 
 
+@functools.cache
+def truth() -> circuits.Truth:
+    """Returns what the program needs."""
+    return circuits.truth(proportion())
+
+
+@functools.cache
+def with_decoys() -> tuple[Program, circuits.Truth, dict[str, np.ndarray]]:
+    """Returns what `decoys.with_decoys` makes of the program."""
+    return decoys.with_decoys(proportion(), truth(), 0)
+
+
+@functools.cache
 def proportion() -> Program:
     """Returns the program; its lists are those of `proportion`."""
     tokens = (BOS, PAD, "w", "x", "y", "z")

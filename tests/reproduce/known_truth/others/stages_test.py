@@ -5,7 +5,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from reproduce.known_truth.others import circuits, programs, stages
+from reproduce.known_truth.others import programs, stages
 from tests.reproduce.known_truth.others import programs_by_hand
 
 
@@ -30,7 +30,7 @@ class ProgramsTest(absltest.TestCase):
 
     def test_a_program_and_its_truth_come_back(self):
         program, truth = stages.program_of(self.compiled)
-        expected = circuits.truth(programs_by_hand.proportion())
+        expected = programs_by_hand.truth()
         self.assertEqual(truth.edges, expected.edges)
         self.assertEqual(truth.nodes, expected.nodes)
         for path, flags in expected.weights.items():

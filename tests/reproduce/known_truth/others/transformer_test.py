@@ -4,7 +4,6 @@ from absl.testing import absltest, parameterized
 
 from reproduce.known_truth.others import (
     circuits,
-    decoys,
     programs,
     transformer,
 )
@@ -18,8 +17,7 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
     def test_is_the_program(self, ablation, has_decoys):
         program = programs_by_hand.proportion()
         if has_decoys:
-            truth = circuits.truth(program)
-            program, _, _ = decoys.with_decoys(program, truth, 0)
+            program, _, _ = programs_by_hand.with_decoys()
         model = transformer.build(program, ablation)
         (inputs, right, weights), _ = transformer.data(program, ablation, 0)
         self.assertAllClose(model(inputs), right, rtol=0, atol=1e-5)
