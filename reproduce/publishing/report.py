@@ -194,11 +194,11 @@ def _link(document, start):
     That is its page on the site, where that was built.
 
     Args:
-        document: Str, "docs/NAME.md".
+        document: Str, its name in docs/.
         start: Path from the page's folder to the root of the repository.
     """
     built = f"site/{pathlib.Path(document).stem}.html"
-    for file in (built, document):
+    for file in (built, f"docs/{document}"):
         if document and (_ROOT / file).is_file():
             return (start / file).as_posix()
     return ""

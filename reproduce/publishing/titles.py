@@ -38,25 +38,25 @@ HEADLINES = {
         "Q = 0.4.",
     ),
 }
-# The page on each experiment, by name.
+# The page in docs/ on each experiment, by name.
 PAGES = {
-    "add_mul": "docs/arithmetic.md",
-    "cifar_ablation": "docs/class_ablation.md",
-    "compare_methods": "docs/comparing.md",
-    "double_add": "docs/arithmetic.md",
-    "inspect": "docs/soundness.md",
-    "mask_sensitivity": "docs/arithmetic.md",
-    "mask_stability": "docs/class_ablation.md",
-    "mathematics": "docs/generalization.md",
-    "neuron_subselection": "docs/neurons.md",
-    "others_ground": "docs/others_ground.md",
-    "permuted_mnist": "docs/arithmetic.md",
-    "planted": "docs/known_truth.md",
-    "real_networks": "docs/a_real_network.md",
-    "scan": "docs/generalization.md",
-    "sharing_verdict": "docs/soundness.md",
-    "structural_modularity": "docs/structure_and_function.md",
-    "unit_clustering": "docs/clustering_units.md",
+    "add_mul": "arithmetic.md",
+    "cifar_ablation": "class_ablation.md",
+    "compare_methods": "comparing.md",
+    "double_add": "arithmetic.md",
+    "inspect": "soundness.md",
+    "mask_sensitivity": "arithmetic.md",
+    "mask_stability": "class_ablation.md",
+    "mathematics": "generalization.md",
+    "neuron_subselection": "neurons.md",
+    "others_ground": "others_ground.md",
+    "permuted_mnist": "arithmetic.md",
+    "planted": "known_truth.md",
+    "real_networks": "a_real_network.md",
+    "scan": "generalization.md",
+    "sharing_verdict": "soundness.md",
+    "structural_modularity": "structure_and_function.md",
+    "unit_clustering": "clustering_units.md",
 }
 # Where a report shows what is of no paper.
 OWN = "Experiments of our own"

@@ -143,11 +143,11 @@ class ReportTest(absltest.TestCase):
 
     def test_a_paper_has_a_sentence_what_we_found_and_its_page(self):
         self.archived()
-        headline = ("toy_small", "docs/verdicts.md", "All is one.")
+        headline = ("toy_small", "verdicts.md", "All is one.")
         paper = toy.EXPERIMENT.paper
         with (
             mock.patch.dict(titles.HEADLINES, {paper: headline}),
-            mock.patch.dict(titles.PAGES, {"toy": "docs/figures.md"}),
+            mock.patch.dict(titles.PAGES, {"toy": "figures.md"}),
         ):
             run = report.load("toy_small", self.folder, TOY)
             found = Reader(report.page([run], folder=report._ROOT / "docs"))
