@@ -58,7 +58,7 @@ _SIZE = LENGTH  # of queries, keys and values in a head
 _STRONG = np.sqrt(SURE * np.sqrt(_SIZE))  # the product is divided by a root
 
 
-def make_induction(*, pairs: int = 0, seed: int = 0) -> Planted:
+def make_induction(*, pairs: int = 0, seed: int | None = 0) -> Planted:
     """Returns a Transformer with known heads.
 
     The tasks are what came after the last token when it was there before
@@ -76,6 +76,7 @@ def make_induction(*, pairs: int = 0, seed: int = 0) -> Planted:
     Args:
         pairs: Number of pairs of heads in the second layer that cancel.
         seed: Int, not negative: of orders, scales and decoys.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

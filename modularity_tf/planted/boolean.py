@@ -81,7 +81,7 @@ def make_boolean(
     logit: float = LOGIT,
     inputs: int | None = None,
     rows: int | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Planted:
     """Returns a network of two layers that computes Boolean functions.
 
@@ -115,6 +115,7 @@ def make_boolean(
             beyond these bits are read by decoys alone.
         rows: Number of examples, drawn at random; `None` for all there are.
         seed: Int, not negative: of orders, scales, decoys and examples.
+            `None` is random.
 
     Raises:
         ValueError: If functions of one module are of different numbers of
@@ -127,7 +128,8 @@ def make_boolean(
     if inputs is not None:
         total = checks.integer("inputs", inputs, least=own)
     logit = checks.number("logit", logit, above=True)
-    rng = np.random.default_rng(checks.seed(seed))
+    seed = checks.seed(seed)
+    rng = np.random.default_rng(seed)
     places = dict(zip(bits, np.cumsum([0, *bits.values()]).tolist()))
     units = _module_units(outputs, copies, bits, places, total, logit)
     units += _decoys(
@@ -159,7 +161,7 @@ def make_parities(
     pairs: int = 0,
     decoy_scale: float = 1.0,
     logit: float = LOGIT,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Planted:
     """Returns a network whose outputs are parities of different bits.
 
@@ -183,6 +185,7 @@ def make_parities(
         logit: Positive float, how far the logits of the answers 0 and 1 are
             apart, twice as far with copies: how sure the network is.
         seed: Int, not negative: of orders, scales and decoys.
+            `None` is random.
 
     Raises:
         ValueError: If there are too many bits, or an argument is out of its
@@ -203,7 +206,7 @@ def make_parities(
 
 
 def make_few_rows(
-    rows: int = 225, *, inputs: int = 60, seed: int = 0
+    rows: int = 225, *, inputs: int = 60, seed: int | None = 0
 ) -> Planted:
     """Returns a network with many inputs and few examples.
 
@@ -218,6 +221,7 @@ def make_few_rows(
         rows: Number of examples.
         inputs: Number of inputs, at least 4.
         seed: Int, not negative: of orders, scales, decoys and examples.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -239,7 +243,7 @@ def make_rare_rule(
     unread: int = 5,
     silent: int = 5,
     pairs: int = 2,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Planted:
     """Returns a network with a rule that few examples need.
 
@@ -258,13 +262,15 @@ def make_rare_rule(
         pairs: Number of pairs of like units that every output reads with
             opposite weights.
         seed: Int, not negative: of orders, scales and decoys.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
     bits = checks.integer("bits", bits, least=1, below=MOST_BITS - 4)
     total = 5 + bits
-    rng = np.random.default_rng(checks.seed(seed))
+    seed = checks.seed(seed)
+    rng = np.random.default_rng(seed)
     places = np.arange(total)
     units = [
         _unit("needed", 1, rule, threshold, [LOGIT])
@@ -401,6 +407,11 @@ def _bits(outputs):
     """Returns the number of bits of each module, after checks."""
     bits = {}
     for module, function in outputs:
+        if {*function} - {0, 1}:
+            raise ValueError(
+                "`outputs` must be pairs of a module and a function of values "
+                f"0 and 1, got {function!r}."
+            )
         if bits.setdefault(module, len(function) - 1) != len(function) - 1:
             raise ValueError(
                 f"The functions of module {module} must be of as many bits, "

@@ -32,7 +32,7 @@ def make_detectors(
     silent: int = 3,
     pairs: int = 2,
     examples: int = 2048,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Planted:
     """Returns a convolutional network whose channels detect patterns.
 
@@ -54,6 +54,7 @@ def make_detectors(
         examples: Number of pictures.
         seed: Int, not negative: of patterns, pictures, orders, scales and
             decoys.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

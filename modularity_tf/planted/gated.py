@@ -29,7 +29,7 @@ _LAYERS = ("hidden0", "hidden1")
 
 
 def make_gated_mlp(
-    *, shared: float = 0.0, epochs: int = EPOCHS, seed: int = 0
+    *, shared: float = 0.0, epochs: int = EPOCHS, seed: int | None = 0
 ) -> Planted:
     """Returns a network of two tasks with known supports, trained.
 
@@ -48,6 +48,7 @@ def make_gated_mlp(
             other task, too.
         epochs: Number of epochs of training.
         seed: Int, not negative: of units, pixels and training.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -27,7 +27,7 @@ def make_sequence_labels(
     silent: int = 3,
     pairs: int = 2,
     examples: int = 1024,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Planted:
     """Returns a network that labels every step of a sequence but the first.
 
@@ -49,6 +49,7 @@ def make_sequence_labels(
         examples: Number of sequences.
         seed: Int, not negative: of sets of tokens, sequences, orders, scales
             and decoys.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

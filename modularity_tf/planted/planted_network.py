@@ -139,25 +139,26 @@ class Planted:
         wanted = [KINDS.index(kind) for kind in kinds]
         return {
             path: np.isin(values, wanted)
-            for path, values in self.kinds[task].items()
+            for path, values in self.kinds[self._checked(task)].items()
         }
 
     def split(
-        self, task: int, count: int, seed: int
+        self, task: int, count: int, seed: int | None = 0
     ) -> tuple[tuple[Any, np.ndarray], tuple[Any, np.ndarray]]:
         """Returns two sets of examples of a task, drawn at random.
 
         Args:
             task: Number of the task.
             count: At most so many in each, and at most half of all.
-            seed: Int, not negative.
+            seed: Int, not negative; `None` is random.
 
         Returns:
             Two tuples of inputs and labels.
         """
-        data = self.data[task]
-        order = np.random.default_rng(seed).permutation(len(data[1]))
-        count = min(count, len(order) // 2)
+        data = self.data[self._checked(task)]
+        rng = np.random.default_rng(checks.seed(seed))
+        order = rng.permutation(len(data[1]))
+        count = min(checks.integer("count", count, least=1), len(order) // 2)
         first, second = (
             batches.take(data, rows) for rows in (order[:count], order[-count:])
         )
@@ -171,7 +172,7 @@ class Planted:
         Args:
             task: Number of the task.
         """
-        columns = slice(task, task + 1)
+        columns = slice(self._checked(task), task + 1)
         if self.columns is not None:
             columns = self.columns[task]
         is_bit = columns.stop - columns.start == 1
@@ -212,7 +213,7 @@ class Planted:
         Returns:
             Float in [0, 1], over all examples of the task.
         """
-        inputs, labels = self.data[task]
+        inputs, labels = self.data[self._checked(task)]
         right = self.objective(task)[1](labels, self.logits(inputs, kept))
         return float(np.mean(ops.convert_to_numpy(right), dtype="float64"))
 
@@ -230,6 +231,12 @@ class Planted:
             Float32 array `(examples, ..., outputs)`.
         """
         weights = model_weights.model_weights(self.model)
+        for path in kept or {}:
+            if path not in weights:
+                raise ValueError(
+                    f"`kept` has {path!r}, which is no weight of "
+                    f"{self.model.name!r}: {[*weights]}."
+                )
         mapping = [
             (weights[path].variable, weights[path].variable.value * flags)
             for path, flags in (kept or {}).items()
@@ -238,17 +245,17 @@ class Planted:
             found = self.model(inputs, training=False)
         return ops.convert_to_numpy(found)
 
-    def shuffled(self, seed: int) -> "Planted":
+    def shuffled(self, seed: int | None = 0) -> "Planted":
         """Returns the same with the weights permuted, tensor by tensor.
 
         The control for a finding: there is nothing to be found, and all
         weights are as large as they were.
 
         Args:
-            seed: Int, not negative.
+            seed: Int, not negative; `None` is random.
         """
         twin = copying.copied(self.model)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(checks.seed(seed))
         weights = model_weights.model_weights(twin)
         for path in self.kinds[0]:
             variable = weights[path].variable
@@ -257,7 +264,9 @@ class Planted:
             variable.assign(dealt)
         return dataclasses.replace(self, model=twin)
 
-    def with_label_noise(self, share: float, *, seed: int = 0) -> "Planted":
+    def with_label_noise(
+        self, share: float, *, seed: int | None = 0
+    ) -> "Planted":
         """Returns the same network with wrong labels among its own.
 
         What a task needs is the same. The network is right less often, as its
@@ -271,7 +280,7 @@ class Planted:
         Args:
             share: Chance, from 0 to 1, that a label is replaced by another
                 one: a bit by the other bit, a class by another class.
-            seed: Int, not negative.
+            seed: Int, not negative; `None` is random.
 
         Raises:
             ValueError: If `share` is out of its range.
@@ -305,11 +314,15 @@ class Planted:
         return plots.kinds_of_weights(
             {
                 path: np.reshape(values, (-1, values.shape[-1]))
-                for path, values in self.kinds[task].items()
+                for path, values in self.kinds[self._checked(task)].items()
             },
             KINDS,
             f"{self.model.name}: what each weight is for task {task}",
         )
+
+    def _checked(self, task):
+        """Returns the number of a task; raises `ValueError` if it is none."""
+        return checks.integer("task", task, below=len(self.kinds))
 
     def _needed(self, task):
         provenance = {"task": str(task), "method": "planted"}

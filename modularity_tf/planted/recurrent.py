@@ -29,7 +29,7 @@ LAYERS = ("module0", "module1", "readout0", "readout1")
 
 
 def make_recurrent_modules(
-    *, links: int = 2, epochs: int = EPOCHS, seed: int = 0
+    *, links: int = 2, epochs: int = EPOCHS, seed: int | None = 0
 ) -> Planted:
     """Returns two recurrent modules joined by links, trained.
 
@@ -47,6 +47,7 @@ def make_recurrent_modules(
         links: Number of active links in each direction.
         epochs: Number of epochs of training.
         seed: Int, not negative: of weights, links, examples and training.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -40,7 +40,7 @@ class _Unit(typing.NamedTuple):
 
 
 def make_residual(
-    *, unread: int = 2, silent: int = 2, pairs: int = 3, seed: int = 0
+    *, unread: int = 2, silent: int = 2, pairs: int = 3, seed: int | None = 0
 ) -> Planted:
     """Returns a network of three residual blocks, two tasks of five bits.
 
@@ -55,6 +55,7 @@ def make_residual(
         silent: Number of units in each block that read what nothing writes.
         pairs: Number of pairs of units, in different blocks, that cancel.
         seed: Int, not negative: of orders, scales and decoys.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -105,6 +106,7 @@ def make_residual(
         unit(first, "pair", reads, 0, writes)
         unit(second, "pair", reads, 0, back)
 
+    units = [each for each in units if each]  # without decoys two blocks do
     embed = Kernel((bits, width), _TASKS)
     for bit in range(bits):
         embed.put((bit, bit), 1.0, "needed", [bit // _BITS])
@@ -153,7 +155,7 @@ def make_residual(
         units=[
             {
                 f"read{block}": units_needed(own[f"read{block}/kernel"])
-                for block in range(_BLOCKS)
+                for block in range(len(units))
             }
             for own in kinds
         ],

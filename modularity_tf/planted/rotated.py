@@ -19,7 +19,7 @@ from modularity_tf.planted.planted_network import Planted
 WIDTH = 8  # of the linear layer, units a module
 
 
-def make_rotated(*, rotated: bool = True, seed: int = 0) -> Planted:
+def make_rotated(*, rotated: bool = True, seed: int | None = 0) -> Planted:
     """Returns a network with a linear layer, "mix", whose units are no parts.
 
     There are no weights to be found. The rotated network has no `units`, and
@@ -34,11 +34,13 @@ def make_rotated(*, rotated: bool = True, seed: int = 0) -> Planted:
     Args:
         rotated: `False` for the network with units that are parts.
         seed: Int, not negative.
+            `None` is random.
 
     Raises:
         ValueError: If `seed` is no such int.
     """
-    rng = np.random.default_rng([checks.seed(seed), 1])
+    seed = checks.seed(seed)
+    rng = np.random.default_rng([seed, 1])
     plain = boolean.make_parities(3, bits=4, seed=seed)
     hidden, thresholds, reads, starts = plain.model.get_weights()
     count = reads.shape[1]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from modularity_tf import checks
 from modularity_tf.findings import neuron_selection, weight_mask
 from modularity_tf.planted.planted_network import KINDS, Planted
 
@@ -102,11 +103,7 @@ def score(
         ValueError: If the finding lacks weights or layers of the network, or
             is over none of it.
     """
-    if not 0 <= task < len(planted.kinds):
-        raise ValueError(
-            f"`task` must be an int from 0 to {len(planted.kinds) - 1}, got "
-            f"{task!r}."
-        )
+    task = checks.integer("task", task, below=len(planted.kinds))
     units: Values = planted.units[task] if planted.units else {}
     kept: Values | None = None
     if isinstance(finding, weight_mask.WeightMask):

@@ -31,7 +31,7 @@ def make_two_grus(
     silent: int = 2,
     pairs: int = 2,
     examples: int = 2048,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Planted:
     """Returns two stacked GRU layers with known units, two tasks.
 
@@ -49,6 +49,7 @@ def make_two_grus(
             opposite weights.
         examples: Number of sequences.
         seed: Int, not negative: of sequences, orders, signs and decoys.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -27,7 +27,7 @@ _SUMS = (1.0, -1.75, 1.5)
 
 
 def make_two_heads(
-    *, unread: int = 4, pairs: int = 3, seed: int = 0
+    *, unread: int = 4, pairs: int = 3, seed: int | None = 0
 ) -> Planted:
     """Returns a trunk with LayerNormalization that two heads read.
 
@@ -45,6 +45,7 @@ def make_two_heads(
         pairs: Number of pairs of like units that both heads read with
             opposite weights.
         seed: Int, not negative: of orders, scales and decoys.
+            `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

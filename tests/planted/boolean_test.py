@@ -139,8 +139,15 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
             one.model.get_weights()[0], other.model.get_weights()[0]
         )
 
+    def test_a_seed_of_none_is_random(self):
+        for make in (make_rare_rule, make_few_rows, PLANS["pairs"]):
+            one, other = (make(seed=None).model.get_weights() for _ in "ab")
+            self.assertNotAllEqual(one[0], other[0])
+
     @parameterized.named_parameters(
         ("bits", ((0, parity(3)), (0, parity(4))), "as many bits, got 3 and 4"),
+        ("values", ((0, (0, 2)),), "a function of values 0 and 1, got"),
+        ("none", (), "`outputs` must be one pair or more"),
         ("constant", ((0, (1, 1, 1)),), "A function is constant"),
         ("too_many", ((0, parity(9)), (1, parity(9))), "18 bits are too many"),
     )

@@ -143,6 +143,10 @@ class PlantedTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("kind", lambda p: p.weights(0, "useless"), "`kinds` must be some of"),
+        ("task", lambda p: p.weights(2), r"`task` must be an int in \[0, 2\)"),
+        ("no_task", lambda p: p.objective(-1), "`task` must be an int in"),
+        ("weight", lambda p: p.accuracy(0, {"x": 1}), "`kept` has 'x'"),
+        ("count", lambda p: p.split(0, 0), "`count` must be a positive"),
         ("noise", lambda p: p.with_label_noise(2), r"`share` must be in \["),
         (
             "seed",

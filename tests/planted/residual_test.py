@@ -29,6 +29,11 @@ class MakeResidualTest(tf.test.TestCase):
             kept[f"write{block}/kernel"] = ~pairs
             self.assertLess(self.planted.accuracy(0, kept), 0.9)
 
+    def test_without_decoys_two_blocks_are_left(self):
+        plain = make_residual(unread=0, silent=0, pairs=0)
+        self.assertEqual([*plain.units[0]], ["read0", "read1"])
+        self.assertEqual(plain.accuracy(1), 1.0)
+
     def test_refuses(self):
         with self.assertRaisesRegex(ValueError, "`unread` must be an int"):
             make_residual(unread=0.5)

@@ -15,7 +15,9 @@ from modularity_tf.planted import (
 NETWORKS = {
     "parities": make_parities(2, bits=4, unread=3, silent=2, pairs=1, seed=1),
     "copies": make_parities(2, bits=4, copies=True, unread=4, seed=2),
-    "shared": make_boolean([(0, parity(4)), (0, at_least(4, 2))], seed=1),
+    "shared": make_boolean(
+        [(0, parity(4)), (0, at_least(4, 2))], unread=9, seed=1
+    ),
 }
 
 
@@ -154,7 +156,7 @@ class ScoreTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("nothing", {}, 0, "`finding` must be a WeightMask, a Neur"),
         ("text", "all", 0, "`finding` must be a WeightMask, a Neur"),
-        ("task", {"hidden": np.zeros(5)}, 2, "`task` must be an int from 0"),
+        ("task", {"hidden": np.zeros(5)}, 2, "`task` must be an int in"),
         ("lacks", {"output/kernel": np.zeros((9, 2))}, 0, "lacks 'hidden/ke"),
         ("nan", {"hidden": np.full(5, np.nan)}, 0, "must have finite scores"),
         (
