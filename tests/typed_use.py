@@ -38,6 +38,15 @@ def verdicts(model: keras.Model, x: np.ndarray, y: np.ndarray) -> str:
     return f"{value} {alone} {found.sharing['b'].verdict}"
 
 
+def known_truth(scores: dict[str, np.ndarray]) -> float | None:
+    planted: mtf.planted.Planted = mtf.planted.make_parities(2, bits=3, pairs=1)
+    x, y = planted.data[0]
+    _, accuracy = planted.objective(0)
+    accuracy(y, planted.logits(x, planted.needed[0].weights.values))
+    ranked: mtf.planted.Score = mtf.planted.score(scores, planted, task=0)
+    return ranked.average_precision
+
+
 def training(model: keras.Model) -> keras.optimizers.Optimizer:
     mtf.MaskedModel(model).reset(seed=None)
     mtf.layers.SparseDense(3, 0.5, seed=1)
