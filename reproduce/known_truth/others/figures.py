@@ -72,7 +72,9 @@ def _published(records):
         "area under the ROC curve",
     )
     seeds = {r["seed"] for r in records}
-    plots.explain(fig, f"Ours: means over {len(seeds)} draws of examples.")
+    plots.explain(
+        fig, f"Ours: n = {len(seeds)}, each with examples and masks of its own."
+    )
     return fig
 
 
