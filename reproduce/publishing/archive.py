@@ -120,6 +120,8 @@ def draw(
 ) -> list[pathlib.Path]:
     """Draws anew the pictures that the documents show of an archive.
 
+    The archive lists the figures that the code draws by now.
+
     Args:
         path: That of the archive.
         folder: A folder of PNG files, each named as a figure is. Other figures
@@ -138,6 +140,9 @@ def draw(
     content = json.loads(path.read_text("utf-8"))
     experiment = experiment_of(content["experiment"], experiments)
     figures = experiment.draw(content["records"])
+    if content["figures"] != sorted(figures):  # the code draws others by now
+        content["figures"] = sorted(figures)
+        path.write_text(_text(experiment, content), "utf-8")
     for picture in pictures:
         if picture.stem not in figures:
             raise ValueError(

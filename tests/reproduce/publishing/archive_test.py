@@ -80,6 +80,12 @@ class ArchiveTest(tf.test.TestCase):
         picture.touch()
         self.assertEqual(archive.draw(path, pictures, TOY), [picture])
         self.assertGreater(picture.stat().st_size, 0)
+        before = path.read_text()
+        content = json.loads(before)
+        content["figures"] = ["fig98"]  # which the code does not draw by now
+        path.write_text(json.dumps(content))
+        archive.draw(path, pictures, TOY)
+        self.assertEqual(path.read_text(), before)
         (pictures / "fig99.png").touch()
         with self.assertRaisesRegex(ValueError, "fig99.png is no figure of"):
             archive.draw(path, pictures, TOY)
