@@ -117,6 +117,7 @@ def on_page_content(html, page, config, files):
 
     A column with sentences has the class `words`, one with long names the
     class `names`, and a table with either is in a box of class `sentences`.
+    There each cell knows the name of its column, which phones show.
     """
     html = PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
     return TABLE.sub(lambda found: _table(found[0]), html)
@@ -142,15 +143,18 @@ def _table(html):
                 kinds.setdefault(i, "names")
     if not kinds:
         return html
+    names = [TAG.sub("", text) for _, _, text in rows[0]]
+    names = [name.replace('"', "&quot;") for name in names]
 
     def mark(row):
         column = itertools.count()
 
         def cell(found):
             tag, rest, text = found.groups()
-            kind = kinds.get(next(column))
-            name = f' class="{kind}"' if kind else ""
-            return f"<{tag}{rest}{name}>{text}</{tag}>"
+            i = next(column)
+            kind = f' class="{kinds[i]}"' if i in kinds else ""
+            label = f' data-label="{names[i]}"' if names[i] else ""
+            return f"<{tag}{rest}{kind}{label}>{text}</{tag}>"
 
         return CELL.sub(cell, row[0])
 
