@@ -288,6 +288,7 @@ def tables(records: Records) -> list[Table]:
     found = []
     if own := of_network(records, stages.DEEPCUT):
         found.append(_accuracy_table("accuracy", "Weights", own))
+        found.append(_seen_before_table(own))
         if some := [one for one in own if "units" in one]:
             found.append(_accuracy_table("units_accuracy", "Units", some))
             found.append(_smaller_table(some))
@@ -299,7 +300,7 @@ def tables(records: Records) -> list[Table]:
 
 def _accuracy_table(key, title, own):
     first = own[0][key][texts.LATIN]
-    arms = [arm for arm in ARMS if arm in first]
+    arms = [arm for arm in ARMS if arm in first and not _is_of_seen(arm)]
     rows = [
         (
             name,
@@ -322,6 +323,25 @@ def _accuracy_table(key, title, own):
         columns,
         rows,
         note="Balanced accuracy on held-out words: mean, and range over seeds.",
+    )
+
+
+def _is_of_seen(arm):
+    return arm.endswith(f"_{stages.SEEN_BEFORE}")
+
+
+def _seen_before_table(own):
+    arms = ["whole", *filter(_is_of_seen, ARMS)]
+    rows = [
+        (name, *(_range(accuracies(own, kind, arm)) for arm in arms))
+        for kind, name in texts.KINDS.items()
+    ]
+    return Table(
+        f"The best {stages.SEEN_BEFORE} weights",
+        ("text", *(ARMS[arm] for arm in arms)),
+        rows,
+        note="Those with the highest scores, for English words. Balanced "
+        "accuracy on held-out words: mean, and range over seeds.",
     )
 
 

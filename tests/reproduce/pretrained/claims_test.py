@@ -72,9 +72,14 @@ class ClaimsTest(parameterized.TestCase):
     def test_tables_have_a_row_for_each_kind_seed_and_task(self):
         some = [records.record(i, is_controlled=i < 1) for i in range(2)]
         found = {table.title: table for table in claims.tables(some)}
-        self.assertLen(found, 6)
+        self.assertLen(found, 7)
         weights = found["Weights that English words need"]
         self.assertEqual(weights.columns[-1], "control alone")
+        self.assertLen(weights.columns, 7)
+        best = found["The best 242 weights"]
+        self.assertEqual(
+            best.columns[2:4], ("best 242 alone", "without best 242")
+        )
         for table in found.values():
             for row in table.rows:
                 self.assertLen(row, len(table.columns))
