@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib import axes as mpl_axes
-from matplotlib import collections, figure, patheffects
+from matplotlib import collections, figure, font_manager, patheffects
 from matplotlib import colors as mpl_colors
 from matplotlib import lines as mpl_lines
 from numpy.typing import ArrayLike
@@ -106,7 +106,7 @@ def explain(fig: figure.Figure, text: str) -> None:
     letters = int(_SMALL_LETTERS * fig.get_figwidth() / WIDTH)
     text = textwrap.fill(text, letters)
     if fig.legends:  # both would take the same place
-        fig.legends[0].set_title(text, {"size": 9})
+        fig.legends[0].set_title(text, font_manager.FontProperties(size=9))
     else:
         fig.supxlabel(text, x=0.01, ha="left", fontsize=9)
 

@@ -230,6 +230,6 @@ def as_provenance(values: Any) -> Provenance:
         raise ValueError(
             f"`provenance` must hold JSON values: {error}."
         ) from error
-    if not isinstance(provenance, dict):
+    if not isinstance(provenance, Provenance):
         raise ValueError(f"`provenance` must be a dict, got {values!r}.")
     return provenance

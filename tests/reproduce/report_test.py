@@ -20,7 +20,9 @@ class ReportTest(absltest.TestCase):
         self.folder = pathlib.Path(
             self.enterContext(tempfile.TemporaryDirectory())
         )
-        shutil.copy(binary.commands.results_folder() / f"{ARCHIVE}.json", self.folder)
+        shutil.copy(
+            binary.commands.results_folder() / f"{ARCHIVE}.json", self.folder
+        )
         self.output = self.folder / "page.html"
         self.flags = types.SimpleNamespace(
             output=str(self.output),
