@@ -237,7 +237,7 @@ class BridgesTest(tf.test.TestCase):
         for bad in (0.0, 1.5):
             with self.assertRaisesRegex(ValueError, "`at_least` must be"):
                 mask.units(self.model, at_least=bad)
-        with self.assertRaisesRegex(ValueError, "no kernel of a hidden Conv"):
+        with self.assertRaisesRegex(ValueError, "no kernel of a hidden layer"):
             mask.select("out").units(self.model)
 
     def test_only_neurons_have_weights(self):
