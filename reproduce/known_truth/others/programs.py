@@ -47,7 +47,7 @@ TITLES = {
     "mirror": "is the token that of the reversed list?",
     "parity": "parity of the length",
     "balance": "fraction of a so far, less that of b",
-    "majority": "is more than half so far a?",
+    "majority": "are more than half of all tokens a?",
 }
 
 
@@ -176,10 +176,10 @@ def expression(name: str) -> Any:
         ),
         "parity": lambda: rasp.Map(lambda n: n % 2, lib.make_length()),
         "balance": lambda: lib.make_pair_balance(tokens, "a", "b"),
-        "majority": lambda: rasp.Map(
-            # No fraction of a list is between .5 and .6.
-            lambda part: int(part > 0.55),
-            fraction_of("a"),
+        "majority": lambda: rasp.SequenceMap(
+            lambda count, length: int(2 * count > length),
+            lib.make_count(tokens, "a"),
+            lib.make_length(),
         ),
     }
     return makers[name]()
