@@ -616,7 +616,9 @@ class ChooseLayersTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual([*found], ["wrapper", "loop"])
 
     def test_neurons_are_in_conv_and_dense_layers_alone(self):
-        with self.assertRaisesRegex(ValueError, "names 'r', a ReLU; only Dense"):
+        with self.assertRaisesRegex(
+            ValueError, "names 'r', a ReLU; only Dense"
+        ):
             activations.neuron_layers(self.model(), ["a", "r"])
 
 

@@ -44,9 +44,7 @@ class InspectTest(BroughtTestCase):
         whole = next(r for r in rows if r["what"] == "the whole model")
         self.assertEqual(whole["value"], 1.0)
         self.assertEqual(whole["n"], record["examples"]["checked"])
-        self.assertIn(
-            "the same part, untrained", {row["what"] for row in rows}
-        )
+        self.assertIn("the same part, untrained", {row["what"] for row in rows})
         page = (run.folder / "report.html").read_text()
         for text in ("Are the findings sound?", "neurons of class 1", "hidden"):
             self.assertIn(text, page)
