@@ -1,5 +1,6 @@
 import dataclasses
 import pathlib
+import tempfile
 import types
 from unittest import mock
 
@@ -47,14 +48,16 @@ class StagesTest(parameterized.TestCase):
         self.assertLess(found["thai"]["alone"], 0.6)
 
     def test_a_mask_is_found_with_tensorboard_and_its_warnings_are_kept(self):
-        folder = self.create_tempdir()
+        folder = self.enterContext(tempfile.TemporaryDirectory())
         advance = mock.Mock()
         stage = a_stage()
-        stage.steps, stage.log_dir = 10**6, folder.full_path
+        stage.steps, stage.log_dir = 10**6, folder
         stage.run = types.SimpleNamespace(
             progress=types.SimpleNamespace(advance=advance)
         )
-        stage.config = dataclasses.replace(stage.config, mask_steps=10)
+        stage.config = dataclasses.replace(
+            stage.config, examples=300, mask_steps=10
+        )
         mask = stages.weights_of_english(stage)
         self.assertBetween(mask.keep_fraction, 1e-6, 0.5)
         self.assertTrue(mask.values["hidden/kernel"][147 - 2, 0])
