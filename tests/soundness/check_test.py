@@ -200,7 +200,7 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(same, self.found)
         self.assertNotEqual(same, check(self.planted, self.truth, seed=1))
         self.assertIn("alone the part reaches 100.0%", str(self.found))
-        self.assertIn("The part does more alone than random", str(self.found))
+        self.assertIn("better than 20 of 20 random parts", str(self.found))
         self.assertLen(self.found.plot().axes, 3)
         random = check(self.planted, self.truth, seed=None)
         self.assertIsInstance(random.settings["seed"], int)
