@@ -164,7 +164,8 @@ def find_neurons(
             - `loss`, `metrics`: of the task; `None` for those of `model`.
             - `performance`: what has to be kept; `None` for the accuracy, or
               else the loss. Or the name of a metric, a metric, or a function.
-            - `outputs`: as in `find_weights`.
+            - `outputs`: name of the output that the task is about, or names
+              of several; `None` for all that have a loss.
             - `alpha`: float, the penalty on each gate at which the path ends,
               in units of the loss, or "auto".
             - `keep`: float in (0, 1), the share of the units to keep; `None`

@@ -52,10 +52,10 @@ def find_units(
             "output_sensitivity" or "loss_hessian", or one of these with
             "normalized_" before it. Positions that a Keras mask hides, such as
             padding, count in none of them.
-        loss: As in `find_weights`, for a loss Hessian; `None` for that of
-            `model`.
-        outputs: As in `find_weights`, for a loss Hessian and the output
-            sensitivity: name of the output that counts, or names of several.
+        loss: As in `keras.Model.compile`, for a loss Hessian; `None` for that
+            of `model`.
+        outputs: Name of the output that counts for a loss Hessian and the
+            output sensitivity, or names of several; `None` for all.
         steps: Int, not negative, number of Monte Carlo steps of the search for
             clusters.
         restarts: Int, not negative, how often the search starts again from
