@@ -107,17 +107,17 @@ def check(
         model: Built `keras.Model` in which it was found. It is not changed.
         data: The task: arrays `(x, y)` or `(x, y, sample_weight)`, or batches
             of them (a list, a `tf.data.Dataset`, a `PyDataset`); other
-            examples than those that the finding was made from. An example counts as much as its
-            weight; where positions have weights, as much as their sum. Those
-            of weight 0 count for nothing.
+            examples than those that the finding was made from. An example
+            counts as much as its weight; where positions have weights, as much
+            as their sum. Those of weight 0 count for nothing.
         loss: As in `keras.Model.compile`; `None` for that of `model`. With
             several outputs the sum of their losses is what performance is.
         metrics: As in `keras.Model.compile`; `None` for those of `model`.
         performance: What is measured: "loss", a metric that is a mean over
             examples or its name, or a function `(y_true, y_pred)` of tensors
             that returns a value for each example; `None` for the accuracy, if
-            there is exactly one, else the loss. Others than accuracies are on the scale from the
-            model without all parts to the model as it is.
+            there is exactly one, else the loss. Others than accuracies are on
+            the scale from the model without all parts to the model as it is.
         outputs: Name of the output that the task is about, or names of
             several; `None` for all that have a loss.
         elsewhere: Data like `data` for which the part was *not* found: other
