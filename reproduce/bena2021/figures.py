@@ -254,7 +254,7 @@ def _roles(repeats, title):
     fig, (row,) = _panels(
         1,
         3,
-        f"{title}: specialization of the module that is told, and that tells",
+        f"{title}: specialization of receiver and sender",
     )
     p = _fractions(repeats)
     for ax, m in zip(row, claims.MEASURES, strict=True):
@@ -267,7 +267,7 @@ def _roles(repeats, title):
 
 def _answers(repeats, title):
     """Draws who is told what the other must send, and who answers."""
-    fig, axes = _panels(3, 2, f"{title}: who is told, and who answers")
+    fig, axes = _panels(3, 2, f"{title}: which module receives, which answers")
     p, demand = _fractions(repeats), repeats[0][0]["demand"]
     what = "parity" if demand == 2 else f"digit mod {demand}"
     most = parity_mnist.ceilings(demand)
@@ -332,7 +332,7 @@ def _answers(repeats, title):
     _explain(
         fig,
         repeats,
-        "A module is misled if it is told of other pairs.",
+        "A module is misled if it gets the messages of other pairs.",
         _NETWORKS,
     )
     return fig

@@ -284,7 +284,7 @@ def draw(records):
             },
             tasks,
             "largest other drop [% of the class's]",
-            f"{title}: what the class loses most that is not left out",
+            f"{title}: the largest loss of a class that is not left out",
         ),
     }
     for name, repeats in by_network.items():
