@@ -401,7 +401,8 @@ class OnExamples(Evaluation):
             self._scale = scale._scale  # of one model, for both
         elif is_scaled:
             self._scale = self.whole, self.values(nothing)
-        if scale is None:
+        # On other data the model may do nothing, and its part something.
+        if scale is None and (argument != "elsewhere" or self._scale):
             self._check_performs(model, argument)
 
     @property

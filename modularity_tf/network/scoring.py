@@ -159,6 +159,9 @@ def _means(values, outputs, weights=None):
     axes = [*range(1, values.shape.rank)]
     counted = [keras_private.get_keras_mask(outputs)]  # padding does not count
     if weights is not None and of_positions(weights):
+        is_column = weights.shape.rank == values.shape.rank + 1
+        if is_column and weights.shape[-1] == 1:
+            weights = weights[..., 0]
         if weights.shape.rank > values.shape.rank:
             raise ValueError(
                 f"Sample weights of shape {weights.shape} are one for each "

@@ -180,12 +180,15 @@ def _is_pooled(size, pooled, window):
     """Returns whether windows of a size make so many positions of others.
 
     Where the last window is not full, pooling may have padded it or left it
-    out; the usual windows of two or four pad.
+    out; the usual windows of two or four pad. Windows of another size that are
+    full are not told from several strides of two with padding: 28 positions
+    become 4 in both ways. Where that is so, the answer is no.
     """
-    is_full = size == window * pooled
-    return is_full or (
-        -(-size // window) == pooled and window & (window - 1) == 0
-    )
+    is_power = window & (window - 1) == 0
+    power = 1 << (window - 1).bit_length()
+    if size == window * pooled:
+        return is_power or -(-size // power) != pooled
+    return is_power and -(-size // window) == pooled
 
 
 def _told(sizes):

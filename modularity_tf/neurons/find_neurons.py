@@ -379,14 +379,19 @@ def _of_class(model, data, label, output, with_rest, verbose):
     """
     seen, rest = set(), 1 if with_rest else class_positions.NONE
     shape = None
-    read = batches.read("data", data, model=model)
-    for inputs, targets in progress.shown(read, "batch", verbose=verbose):
+    read = batches.read("data", data, with_weights=True, model=model)
+    for inputs, targets, *weights in progress.shown(
+        read, "batch", verbose=verbose
+    ):
         if shape is None:
             output = _named_output(model, output, targets)
             shape = task_outputs.shape_of(model, output)
         labels = class_positions.class_numbers(
             "labels", _labels_of(targets, output, model), shape
         )
+        if weights and weights[0] is not None:
+            is_out = _weighs_nothing(weights[0], output, model, labels)
+            labels = np.where(is_out, class_positions.NONE, labels)
         seen |= {*np.unique(labels).tolist()}
         numbers = np.where(labels == label, 0, rest)
         numbers[labels == class_positions.NONE] = class_positions.NONE
@@ -428,6 +433,15 @@ def _named_output(model, output, targets):
             f"{model.name!r}, got {output!r}."
         )
     return output
+
+
+def _weighs_nothing(weights, output, model, labels):
+    """Returns which labels have the weight 0, to broadcast with them."""
+    weights = np.asarray(_labels_of(weights, output, model))
+    if weights.ndim > labels.ndim and weights.shape[-1] == 1:
+        weights = weights[..., 0]
+    extra = labels.ndim - weights.ndim
+    return weights.reshape(*weights.shape, *[1] * max(0, extra)) == 0
 
 
 def _labels_of(targets, output, model):

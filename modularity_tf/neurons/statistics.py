@@ -263,6 +263,12 @@ def statistics_of(
     model_weights.check_finite(model)
     _refuse_stateful(model)
     cropped = class_positions.croppings(model)
+    # The second layer of a Bidirectional puts out the steps in reverse.
+    reverses = {
+        id(layer.backward_layer)
+        for layer in activations.layers_of(model).values()
+        if isinstance(layer, keras.layers.Bidirectional)
+    }
 
     @tf.function(autograph=False, reduce_retracing=True)
     def summarize(inputs, labels):
@@ -284,6 +290,8 @@ def statistics_of(
                 here = class_positions.aligned(
                     member, values.shape[1:-1], path, cropped
                 )
+                if id(watch.neuron_layers[path]) in reverses:
+                    here = tf.reverse(here, [1])
                 means = magnitudes_by_class(values, here)
                 means *= present[..., None]
                 powers = (

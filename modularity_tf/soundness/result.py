@@ -186,9 +186,10 @@ class Soundness(finding.Result):
         return (
             f"{head[does, hurts]}: alone the part reaches "
             f"{_percent(alone.value)} of {_percent(whole.value)} "
-            f"({self.settings['name']}), better than {_beaten(random)}; "
-            f"without it the model reaches {_percent(without.value)}, worse "
-            f"than without {_beaten(rest)}."
+            f"({self.settings['name']}), better than "
+            f"{_beaten(random, does)}; without it the model reaches "
+            f"{_percent(without.value)}, worse than without "
+            f"{_beaten(rest, hurts)}."
         )
 
     def summary(self) -> str:
@@ -349,11 +350,16 @@ def _is_rare(random):
     return random.p is not None and random.p <= _LEVEL
 
 
-def _beaten(random):
-    """Returns how many random parts a finding outdoes, in words."""
+def _beaten(random, is_clear):
+    """Returns how many random parts a finding outdoes, in words.
+
+    Where that is rare by chance, but the intervals overlap, it says so.
+    """
+    doubt = ", but the intervals overlap"
+    doubt = doubt if _is_rare(random) and not is_clear else ""
     if random.as_well is None:
-        return f"{random.n} random parts on average"
-    return f"{random.n - random.as_well} of {random.n} random parts"
+        return f"{random.n} random parts on average{doubt}"
+    return f"{random.n - random.as_well} of {random.n} random parts{doubt}"
 
 
 def _numbers(estimate):

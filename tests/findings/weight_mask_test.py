@@ -813,6 +813,13 @@ class PartOfAModelTest(parameterized.TestCase, tf.test.TestCase):
             )
             for name in "ab"
         ]
+        one = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(4, name="dense")], name="one"
+        )
+        own = keras.Model(inputs, one(layers.Dense(4, name="dense")(inputs)))
+        mask = weight_mask.WeightMask({"dense/kernel": np.ones((4, 4), bool)})
+        with self.assertRaisesRegex(ValueError, "several ways"):
+            mask.for_model(own)
         both = keras.Model(inputs, [twice[0](inputs), twice[1](inputs)])
         code = neuron_selection.NeuronSelection({"code": np.ones(3, bool)})
         with self.assertRaisesRegex(ValueError, "several ways"):

@@ -90,6 +90,7 @@ class AlignedTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("valid", (9,), (7,)),
         ("thirds_that_do_not_fit", (7,), (3,)),
+        ("sevenths_or_three_strides_of_two", (28,), (4,)),
         ("no_positions", (9,), ()),
         ("another_rank", (9,), (9, 2)),
     )

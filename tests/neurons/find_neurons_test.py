@@ -160,6 +160,26 @@ class OwnNeuronsTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "`against` is for"):
             find_neurons(model, (x, y), 0, method="bayesian", against="rest")
 
+    @parameterized.parameters(False, True)
+    def test_positions_of_weight_0_are_of_no_class(self, is_column):
+        model = keras.Sequential(
+            [
+                keras.Input((None, 2)),
+                keras.layers.Dense(4, "tanh", name="units"),
+                keras.layers.Dense(2, name="out"),
+            ]
+        )
+        x = self.rng.normal(size=(6, 8, 2)).astype("float32")
+        y = self.rng.integers(0, 2, (6, 8))
+        weights = np.ones((6, 8), "float32")
+        weights[:, 5:] = 0.0
+        y[:, 5:] = 0
+        if is_column:
+            weights = weights[..., None]
+        found = find_neurons(model, (x, y, weights), 0)
+        expected = find_neurons(model, (x[:, :5], y[:, :5]), 0)
+        self.assertAllClose(found.scores, expected.scores)
+
     def test_positions_of_one_class_are_told_from_the_rest(self):
         model = shipped_networks.splice_sites()
         x = self.rng.normal(size=(6, 16, 4)).astype("float32")

@@ -347,6 +347,24 @@ class PositionsTest(parameterized.TestCase, tf.test.TestCase):
         unit = np.abs(model.layers[1](x[1]))[0]
         self.assertAllClose(found.mean["units"][1], (2 * unit + unit) / 2)
 
+    def test_steps_of_a_backward_layer_have_their_own_labels(self):
+        inner = layers.SimpleRNN(2, "relu", return_sequences=True, name="r")
+        model = keras.Sequential(
+            [
+                keras.Input((8, 2)),
+                layers.Bidirectional(inner, name="both"),
+                layers.Dense(2, name="out"),
+            ]
+        )
+        weights = [np.eye(2), np.zeros((2, 2)), np.zeros(2)]
+        model.layers[0].set_weights(weights * 2)
+        y = np.tile(np.arange(8) < 3, (4, 1)).astype(int)
+        x = np.stack([y, 1 - y], axis=-1).astype("float32")
+        for name in ("forward_r", "backward_r"):
+            found = statistics.class_statistics(model, (x, y), 2, layers=name)
+            (mean,) = found.mean.values()
+            self.assertAllClose(mean, [[0.0, 1.0], [1.0, 0.0]])
+
     def test_a_layer_of_other_positions_is_refused_by_its_path(self):
         inputs = keras.Input((9, 2))
         x = layers.Dense(4, name="before")(inputs)

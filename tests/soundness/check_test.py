@@ -473,9 +473,11 @@ class TasksTest(parameterized.TestCase, tf.test.TestCase):
         file = f"{self.get_temp_dir()}/found.npz"
         found.save(file)
         self.assertEqual(soundness.Soundness.load(file), found)
-        wrong = others[0], 1 - others[1]
-        with self.assertRaisesRegex(ValueError, "not perform on `elsewhere`"):
-            soundness.check(part, model, faces, elsewhere=wrong, **kwargs)
+        # What share is called a face? None by the whole model, all by the part.
+        called = others[0], 1 - others[1]
+        found = soundness.check(part, model, faces, elsewhere=called, **kwargs)
+        self.assertEqual(found.elsewhere.whole.value, 0.0)
+        self.assertEqual(found.elsewhere.alone.value, 1.0)
 
 
 class SharingTest(parameterized.TestCase, tf.test.TestCase):
