@@ -228,6 +228,7 @@ def _vector_claims(found, own):
             at_least=0.99,
             null=all_rows[kind][1] / size,
             null_is="random weights",
+            main=task == stages.WORDS,  # where deepcut was not asked
             **shared,
         )
         other = next(each for each in rows if each != task)
