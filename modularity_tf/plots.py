@@ -968,7 +968,7 @@ def values_beside_chance(
     fig, axes = _grid(
         len(panels), (3.4, 2.7), (0.6, 0.9), title, most=2, sharey=True
     )
-    counts = set()
+    counts, star = set(), ""
     for ax, (caption, rows) in zip(axes, panels.items()):
         x = np.arange(len(rows))
         value, chance = (
@@ -999,6 +999,7 @@ def values_beside_chance(
         for i, row in enumerate(rows):
             if row["p"] is not None and row["p"] <= 0.05:
                 ax.text(i, tops[i] + 1, "*", ha="center", fontsize=12)
+                star = " Star: p of 0.05 at most."
         names = [row["layer"] for row in rows]
         ax.set_xticks(x, names, rotation=40, ha="right")
         ax.set_title(caption, fontsize=10)
@@ -1008,10 +1009,7 @@ def values_beside_chance(
         if ax.get_subplotspec().is_first_col():
             ax.set_ylabel(ylabel)
     told = in_words(counts) if counts else ""
-    explain(
-        fig,
-        f"Black lines: by chance; a star: p of 0.05 at most. {told}".strip(),
-    )
+    explain(fig, f"Black lines: by chance.{star} {told}".strip())
     return fig
 
 
