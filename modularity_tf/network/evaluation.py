@@ -359,6 +359,8 @@ class OnExamples(Evaluation):
         scale: Another `OnExamples`, whose scale of the loss is taken; `None`
             for one from `nothing` to the whole model.
         argument: Str, the argument that the examples were given as.
+        must_perform: Bool. Whether a model that has no answer right is
+            refused. A scale from `nothing` to the model is needed either way.
         performance: As in `by_example`: `None`, "loss", or a metric that is a
             mean over examples, by itself or by name.
 
@@ -381,6 +383,7 @@ class OnExamples(Evaluation):
         nothing: Flags,
         scale: "OnExamples | None" = None,
         argument: str = "data",
+        must_perform: bool = True,
         performance: Any = None,
     ) -> None:
         super().__init__(model, objective, performance)
@@ -401,8 +404,7 @@ class OnExamples(Evaluation):
             self._scale = scale._scale  # of one model, for both
         elif is_scaled:
             self._scale = self.whole, self.values(nothing)
-        # On other data the model may do nothing, and its part something.
-        if scale is None and (argument != "elsewhere" or self._scale):
+        if scale is None and (must_perform or self._scale):
             self._check_performs(model, argument)
 
     @property

@@ -213,6 +213,7 @@ def check(
                     asked.objective,
                     parts.nothing,
                     argument="elsewhere",
+                    must_perform=False,  # but its part may do something
                     performance=performance,
                 )
             )

@@ -2,13 +2,12 @@
 
 import dataclasses
 import functools
-import warnings
 
 import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.masking import callbacks, find_weights
+from modularity_tf.masking import find_weights
 from modularity_tf.network import copying
 from modularity_tf.units import similarity
 from reproduce.own_model.subject import Subject, file_digest
@@ -277,22 +276,17 @@ def _mask(stage, subject, everything, label):
         settings = {key: told[key] for key in _SETTINGS}
     task = "all classes" if label is None else f"without class {label}"
     rows, _ = subject.parts(config.checked, stage.seed)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", UserWarning)
-        mask = mtf.find_weights(
-            subject.model,
-            subject.data(rows, without=label),
-            task=task,
-            outputs=config.output or None,
-            steps=config.mask_steps or None,
-            seed=stage.derive_seed("mask"),
-            callbacks=[_progress(stage)],
-            verbose=0,
-            **settings,
-        )
-    texts = [str(w.message) for w in told if w.category is UserWarning]
-    provenance = {**mask.provenance, "warnings": texts}
-    return dataclasses.replace(mask, provenance=provenance)
+    return training.search(
+        stage,
+        mtf.find_weights,
+        subject.model,
+        subject.data(rows, without=label),
+        task=task,
+        outputs=config.output or None,
+        steps=config.mask_steps or None,
+        seed=stage.derive_seed("mask"),
+        **settings,
+    )
 
 
 @_answered_or_refused
@@ -419,16 +413,3 @@ def _record_of_units(clusters):
             "similarity": matrix,
         }
     return records.without_nan(found)
-
-
-def _progress(stage):
-    """Returns what counts steps; a long search makes its stage longer."""
-
-    def advance(steps):
-        if (more := counter.taken - stage.steps) > 0:
-            stage.steps += more
-            stage.run.progress.extend(more)
-        stage.run.progress.advance(steps)
-
-    counter = callbacks.StepCounter(advance)
-    return counter

@@ -7,7 +7,6 @@ chars2vec: the weights that words need, and those that numbers need.
 
 import dataclasses
 import functools
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import modularity_tf as mtf
-from modularity_tf.masking import callbacks, find_weights, penalty_path
+from modularity_tf.masking import find_weights, penalty_path
 from modularity_tf.network import copying, evaluation, scoring
 from modularity_tf.soundness import kept_parts
 from reproduce.pretrained import chars2vec, deepcut, texts
@@ -257,33 +256,16 @@ def _find(stage, find, model, purpose, data=None, **settings):
     if data is None:
         data = windows_of(stage, texts.LATIN, held_out=False)
     board = keras.callbacks.TensorBoard(stage.log_dir, write_graph=False)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", UserWarning)
-        found = find(
-            model,
-            data,
-            steps=stage.config.mask_steps or None,
-            seed=stage.derive_seed(purpose),
-            callbacks=[board, _progress(stage)],
-            verbose=0,
-            **settings,
-        )
-    said = [str(w.message) for w in told if w.category is UserWarning]
-    provenance = {**found.provenance, "warnings": said}
-    return dataclasses.replace(found, provenance=provenance)
-
-
-def _progress(stage):
-    """Returns what counts steps; a long search makes its stage longer."""
-
-    def advance(steps):
-        if (more := counter.taken - stage.steps) > 0:
-            stage.steps += more
-            stage.run.progress.extend(more)
-        stage.run.progress.advance(steps)
-
-    counter = callbacks.StepCounter(advance)
-    return counter
+    return training.search(
+        stage,
+        find,
+        model,
+        data,
+        steps=stage.config.mask_steps or None,
+        seed=stage.derive_seed(purpose),
+        callbacks=[board],
+        **settings,
+    )
 
 
 def record_of(found: mtf.WeightMask | mtf.NeuronSelection) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Training that can be killed at any moment, and what it will take."""
 
+import dataclasses
 import os
 import resource
 import time
@@ -65,6 +66,35 @@ def fit(stage, model, batches, steps, epoch_steps, callbacks=(), **kwargs):
         **kwargs,
     )
     return model
+
+
+def search(stage, find, *args, callbacks=(), **settings):
+    """Returns a finding, with the warnings of its search in its provenance.
+
+    Args:
+        stage: `Stage`, who is told of steps that are done; a long search makes
+            it longer.
+        find: `mtf.find_weights`, or `mtf.find_neurons` with learned gates.
+        *args: Of `find`.
+        callbacks: Iterable of further Keras callbacks.
+        **settings: Of `find`.
+    """
+
+    def advance(steps):
+        if (more := counter.taken - stage.steps) > 0:
+            stage.steps += more
+            stage.run.progress.extend(more)
+        stage.run.progress.advance(steps)
+
+    counter = StepCounter(advance)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        found = find(
+            *args, callbacks=[*callbacks, counter], verbose=0, **settings
+        )
+    texts = [str(w.message) for w in told if w.category is UserWarning]
+    provenance = {**found.provenance, "warnings": texts}
+    return dataclasses.replace(found, provenance=provenance)
 
 
 class Phase(NamedTuple):

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 import modularity_tf as mtf
 from reproduce.own_model import stages
-from reproduce.publishing import experiment
 from reproduce.running import training
 from tests.reproduce.own_model.brought import BroughtTestCase
 
@@ -58,21 +57,6 @@ class StagesTest(BroughtTestCase):
         record = stages._record_of_set(some, found)
         self.assertEqual(record["not_checked"], found[stages.REFUSED])
         self.assertIsNone(record["soundness"])
-
-    def test_progress_counts_a_search_that_is_longer_than_planned(self):
-        run = experiment.Run(self.config(), "inspect")
-        stage = run.stage("mask", lambda stage: 1, steps=3)
-        run.progress = mock.Mock()
-        counter = stages._progress(stage)
-        for batch in (1, 3):  # Keras tells of every second one
-            counter.on_train_batch_end(batch)
-        counter.on_epoch_begin(1)
-        counter.on_train_batch_end(1)
-        self.assertEqual(stage.steps, 6)
-        told = [call.args[0] for call in run.progress.advance.call_args_list]
-        self.assertEqual(told, [2, 2, 2])
-        more = [call.args[0] for call in run.progress.extend.call_args_list]
-        self.assertEqual(more, [1, 2])
 
 
 if __name__ == "__main__":

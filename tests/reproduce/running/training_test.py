@@ -2,6 +2,7 @@ import itertools
 import pathlib
 import tempfile
 import types
+import warnings
 from unittest import mock
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from modularity_tf.findings import weight_mask
 from modularity_tf.masking import masked_model
 from reproduce.running import training
 from tests.reproduce.running import toy
@@ -131,6 +133,31 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
             if value.tag == "epoch_loss"
         ]
         self.assertEqual(found, points)
+
+
+class SearchTest(tf.test.TestCase):
+    def test_progress_counts_a_search_that_is_longer_than_planned(self):
+        run = types.SimpleNamespace(progress=mock.Mock())
+        stage = types.SimpleNamespace(run=run, steps=3)
+
+        def find(model, callbacks, verbose):
+            (counter,) = callbacks
+            for batch in (1, 3):  # Keras tells of every second one
+                counter.on_train_batch_end(batch)
+            counter.on_epoch_begin(1)
+            counter.on_train_batch_end(1)
+            warnings.warn("Too small.", stacklevel=2)
+            return weight_mask.WeightMask({"a": np.ones(2, bool)}, {"b": 1})
+
+        found = training.search(stage, find, None)
+        self.assertEqual(stage.steps, 6)
+        told = [call.args[0] for call in run.progress.advance.call_args_list]
+        self.assertEqual(told, [2, 2, 2])
+        more = [call.args[0] for call in run.progress.extend.call_args_list]
+        self.assertEqual(more, [1, 2])
+        self.assertEqual(
+            dict(found.provenance), {"b": 1, "warnings": ["Too small."]}
+        )
 
 
 class EstimateTest(tf.test.TestCase):
