@@ -26,6 +26,7 @@ NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 FLAG_FILE = re.compile(r"--flagfile=reproduce/flags/(\w+)\.flags")
 # A page of a question: the answer and a figure, then a story.
 STORIES = (
+    "a_real_network",
     "arithmetic",
     "class_ablation",
     "clustering_units",
@@ -34,6 +35,7 @@ STORIES = (
     "known_truth",
     "masking_your_model",
     "neurons",
+    "others_ground",
     "smaller_models",
     "soundness",
     "structure_and_function",

@@ -341,7 +341,9 @@ def _lines(table):
     """Returns a table as it stands in a document."""
     lines = [wording.row(table.columns), "|" + "---|" * len(table.columns)]
     lines += [wording.row(row) for row in table.rows]
-    return _block([*lines, "", f"*{table.note}*"])
+    if table.note:
+        lines += ["", f"*{table.note}*"]
+    return _block(lines)
 
 
 def _block(lines):
