@@ -82,7 +82,7 @@ def bounded_interval(
     values = np.asarray(values, "float64")
     ends = mean_interval(values)
     mean = float(values.mean())
-    if not low <= mean <= high:
+    if mean < low or mean > high:
         raise ValueError(
             f"`values` must lie in ({low:g}, {high:g}), got a mean of {mean:g}."
         )
@@ -186,20 +186,24 @@ def bootstrap_interval(
 
 
 def combined_interval(
-    value: float, *ends: tuple[float, float]
+    value: float,
+    *ends: tuple[float, float],
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> tuple[float, float]:
     """Returns the interval of a value that several draws decide.
 
-    The distances to the ends add up as those of independent errors do.
+    The distances to the ends add up as those of independent errors do, as far
+    as the range of the value goes.
 
     Args:
         value: The estimate.
         *ends: For each of the draws, the interval over that draw alone.
+        bounds: Between which the value lies whatever happens.
     """
     low, high = (
         math.hypot(*(value - end for end in side)) for side in zip(*ends)
     )
-    return value - low, value + high
+    return max(value - low, bounds[0]), min(value + high, bounds[1])
 
 
 def effective_count(

@@ -134,6 +134,10 @@ class StatsTest(parameterized.TestCase):
     def test_independent_errors_add_up(self):
         found = stats.combined_interval(1.0, (0.7, 1.3), (0.6, 1.0))
         np.testing.assert_allclose(found, (0.5, 1.3))
+        found = stats.combined_interval(
+            0.98, (0.9, 1.0), (0.96, 0.99), bounds=(0, 1)
+        )
+        np.testing.assert_allclose(found, (0.98 - np.hypot(0.08, 0.02), 1))
 
     @parameterized.parameters(
         (0, 0, 16, 0.01, False, False),  # could be a fifth of all examples

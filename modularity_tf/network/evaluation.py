@@ -414,6 +414,13 @@ class OnExamples(Evaluation):
             return len(self.whole)
         return int(np.count_nonzero(self.weights))
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Two floats, between which performance lies whatever is removed."""
+        if self._scale is None and np.all(np.abs(self.whole - 0.5) <= 0.5):
+            return 0.0, 1.0  # an accuracy
+        return -math.inf, math.inf
+
     def values(self, kept: Flags) -> np.ndarray:
         """Returns the accuracy, or the loss, of each example.
 

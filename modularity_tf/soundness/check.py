@@ -488,8 +488,9 @@ class _Check:
         value, n, p = float(each.mean()), len(each), None
         low, high = stats.combined_interval(
             value,
-            stats.mean_interval(each),
+            stats.bounded_interval(each, *network.bounds),
             network.interval(np.mean(found, axis=0), self._seed),
+            bounds=network.bounds,
         )
         if does_as_well is not None:
             p = float((1 + does_as_well(each).sum()) / (1 + n))

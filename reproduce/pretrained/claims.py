@@ -17,7 +17,7 @@ _MOST_SEEN = 2163
 _FEATURES = 49  # of each character: 32 + 5 of the text, 12 of its type
 _TYPE_FROM = 37
 _HIDDEN = "hidden/kernel"
-CONTROL = "the same procedure on the randomly initialised network"
+CONTROL = "as many weights, found so in the randomly initialised network"
 ARMS = {
     "whole": "whole network",
     "alone": "the part alone",
@@ -49,7 +49,8 @@ def accuracies(
         found: What `of_network` returns for deepcut.
         kind: One of `texts.KINDS`.
         arm: What is left of the network, one of `ARMS`.
-        key: "accuracy", "units_accuracy" or "control_accuracy".
+        key: "accuracy", "units_accuracy", "control_accuracy" or
+            "control_of_size_accuracy".
     """
     return [one[key][kind][arm] for one in found if key in one]
 
@@ -75,7 +76,7 @@ def _weight_claims(found, own):
     english = texts.LATIN
     shared = {"subject": stages.DEEPCUT, "source": "own"}
     alone = accuracies(own, english, "alone")
-    control = accuracies(own, english, "alone", "control_accuracy")
+    control = accuracies(own, english, "alone", "control_of_size_accuracy")
     found.add(
         "alone",
         "balanced accuracy of the part alone, English words held out",
@@ -294,6 +295,7 @@ def tables(records: Records) -> list[Table]:
             found.append(_accuracy_table("units_accuracy", "Units", some))
             found.append(_smaller_table(some))
         found += [_size_table(own), _reading_table(own)]
+        found.append(_soundness_table(own))
     if own := of_network(records, stages.CHARS2VEC):
         found.append(_vector_table(own))
     return found
@@ -311,11 +313,17 @@ def _accuracy_table(key, title, own):
     ]
     columns = ("text", *(ARMS[arm] for arm in arms))
     if key == "accuracy" and any("control" in one for one in own):
-        columns += ("control alone",)
+        columns += ("control of this size alone", "control alone")
         rows = [
             (
                 *row,
-                _range(accuracies(own, kind, "alone", "control_accuracy")),
+                *(
+                    _range(accuracies(own, kind, "alone", control))
+                    for control in (
+                        "control_of_size_accuracy",
+                        "control_accuracy",
+                    )
+                ),
             )
             for row, kind in zip(rows, texts.KINDS, strict=True)
         ]
@@ -359,7 +367,8 @@ def _size_table(own):
     for key, name in (
         ("weights", "weights"),
         ("units", "units"),
-        ("control", "weights, randomly initialised network"),
+        ("control", "weights, randomly initialised network, same penalty"),
+        ("control_of_size", "weights, randomly initialised network, same size"),
     ):
         some = [one[key] for one in own if key in one]
         if some:
@@ -371,6 +380,33 @@ def _size_table(own):
         rows,
         note="How many parts the default settings keep.",
     )
+
+
+def _soundness_table(own):
+    """Returns what `soundness.check` says, a column for each seed."""
+    found = [one["soundness"] for one in own]
+    said = [each.get("verdict", "").partition(":")[0] for each in found]
+    told = [
+        {row["what"]: _with_interval(row) for row in each["rows"]}
+        for each in found
+    ]
+    rows = [("verdict", *said)]
+    for what in dict.fromkeys(what for each in told for what in each):
+        rows.append((what, *(each.get(what, "") for each in told)))
+    return Table(
+        "Is the part sound?",
+        ("what", *(f"mask {i + 1}" for i in range(len(own)))),
+        rows,
+        note="soundness.check of each seed's mask on held-out English words. "
+        "The numbers are accuracies, in which no boundary of a word is the "
+        "more frequent answer; and the share of members that are redundant.",
+    )
+
+
+def _with_interval(row):
+    if row["low"] is None:
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
 
 
 def _smaller_table(own):

@@ -71,7 +71,7 @@ class Config(configuration.Config):
         2,
         "In how many seeds, the first ones, to find the units of deepcut that "
         "are needed, too, and to do the same with the randomly initialised "
-        "network.",
+        "network, at the penalty and at the size of the part.",
         part=True,
         at_least=0,
     )
@@ -118,16 +118,22 @@ def _plan_deepcut(run, seed):
     }
     if seed in run.config.seeds[: run.config.controls]:
         units = learned("units", units_of_english)
-        control = learned("control", weights_of_untrained, weights)
         record |= {
             "units": run.combine(record_of, units),
             "units_accuracy": stage("units_accuracy", accuracy_of, units),
             "smaller": stage("smaller", smaller_of, units),
-            "control": run.combine(record_of, control),
-            "control_accuracy": stage(
-                "control_accuracy", accuracy_of_untrained, control
-            ),
         }
+        for name, function in (
+            ("control", weights_of_untrained),
+            ("control_of_size", as_many_of_untrained),
+        ):
+            control = learned(name, function, weights)
+            record |= {
+                name: run.combine(record_of, control),
+                f"{name}_accuracy": stage(
+                    f"{name}_accuracy", accuracy_of_untrained, control
+                ),
+            }
     return record
 
 
@@ -241,6 +247,26 @@ def weights_of_untrained(
     model = untrained(stage)
     alpha = weights.provenance["alpha"]
     return _find(stage, mtf.find_weights, model, "control", alpha=alpha)
+
+
+def as_many_of_untrained(
+    stage: Stage, weights: mtf.WeightMask
+) -> mtf.WeightMask:
+    """Returns what the same procedure finds there at the size of the part.
+
+    At the penalty of the trained network, nothing may be left to compare with.
+
+    Args:
+        stage: `Stage`.
+        weights: That of the trained network, whose size is taken.
+    """
+    return _find(
+        stage,
+        mtf.find_weights,
+        untrained(stage),
+        "control_of_size",
+        keep=weights.keep_fraction,
+    )
 
 
 def untrained(stage: Stage) -> keras.Model:

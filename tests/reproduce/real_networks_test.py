@@ -36,7 +36,8 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         self.assertLess(after, before)
         self.assertLess(found["smaller"]["difference"], 1e-4)
         self.assertNotEmpty(found["soundness"]["rows"])
-        self.assertIn("control", found)
+        self.assertEqual(found["control_of_size"]["kept"], 3)
+        self.assertEqual([*found["control_accuracy"]], [*stages.texts.KINDS])
         rows = record["chars2vec"]["words"]["rows"]
         self.assertEqual(rows["digits"], [0, 160])
         claims = {(one["id"], one["subject"]): one for one in results["claims"]}

@@ -140,6 +140,15 @@ class QuantitiesTest(parameterized.TestCase, tf.test.TestCase):
                 wide.high - wide.low, factor * (narrow.high - narrow.low)
             )
 
+    def test_intervals_of_accuracies_stay_between_0_and_1(self):
+        one = {p: np.zeros_like(v) for p, v in self.truth.values.items()}
+        path = next(p for p, v in self.truth.values.items() if v.any())
+        one[path].flat[self.truth.values[path].argmax()] = True
+        found = check(self.planted, WeightMask(one))
+        random = found.completeness.random
+        self.assertBetween(random.value, 0.9, 0.999)
+        self.assertBetween(random.high, random.value, 1.0)
+
     def test_copies_of_examples_tell_nothing_new(self):
         self.assertEqual(self.found.settings["distinct_examples"], 512)
         self.assertNotIn("distinct", self.found._repr_html_())

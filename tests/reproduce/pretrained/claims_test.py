@@ -34,7 +34,8 @@ class ClaimsTest(parameterized.TestCase):
         found = records.claims_of(some)
         main = found["alone", "deepcut"]
         self.assertTrue(main["main"])
-        self.assertEqual((main["null"], main["null_is"]), (0.5, claims.CONTROL))
+        null = main["null"], main["null_is"]
+        self.assertEqual(null, (0.55, claims.CONTROL))
         self.assertEqual(main["n"], 5)
 
     def test_a_run_of_one_network_has_claims_on_it_alone(self):
@@ -72,10 +73,26 @@ class ClaimsTest(parameterized.TestCase):
     def test_tables_have_a_row_for_each_kind_seed_and_task(self):
         some = [records.record(i, is_controlled=i < 1) for i in range(2)]
         found = {table.title: table for table in claims.tables(some)}
-        self.assertLen(found, 7)
+        self.assertLen(found, 8)
         weights = found["Weights that English words need"]
-        self.assertEqual(weights.columns[-1], "control alone")
-        self.assertLen(weights.columns, 7)
+        self.assertEqual(
+            weights.columns[-2:],
+            ("control of this size alone", "control alone"),
+        )
+        self.assertEqual(weights.rows[0][-2:], ("0.550", "0.500"))
+        self.assertLen(weights.columns, 8)
+        self.assertEqual(
+            found["Is the part sound?"].rows,
+            [
+                ("verdict", "Sound", "Sound"),
+                ("the part alone", *["0.980 (0.900 to 1.000)"] * 2),
+                (
+                    "without the part",
+                    "0.900 (0.800 to 0.950)",
+                    "0.899 (0.799 to 0.949)",
+                ),
+            ],
+        )
         best = found["The best 242 weights"]
         self.assertEqual(
             best.columns[2:4], ("best 242 alone", "without best 242")

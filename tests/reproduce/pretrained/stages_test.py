@@ -65,6 +65,19 @@ class StagesTest(parameterized.TestCase):
         self.assertNotEmpty([*pathlib.Path(folder).rglob("events.*")])
         advance.assert_called_with(10)
 
+    def test_controls_have_the_penalty_or_the_size_of_the_part(self):
+        mask = tiny.spaces_mask(stages.deepcut.load(), alpha=0.25)
+        for function, expected in (
+            (stages.weights_of_untrained, {"alpha": 0.25}),
+            (stages.as_many_of_untrained, {"keep": mask.keep_fraction}),
+        ):
+            with mock.patch.object(stages, "_find") as find:
+                function(a_stage(), mask)
+            self.assertEqual(find.call_args.kwargs, expected)
+            kernel = find.call_args.args[2].get_layer("hidden").kernel
+            trained = stages.deepcut.load().get_layer("hidden").kernel
+            self.assertFalse(np.array_equal(kernel, trained))
+
     def test_a_layer_without_units_keeps_its_best(self):
         selection = mtf.NeuronSelection(
             {
