@@ -2,17 +2,21 @@ r"""Which method when? How long each takes, and how often it is right.
 
 python -m benchmarks.which_method --json=table.json
 python -m benchmarks.which_method --networks=digits_mlp
+python -m benchmarks.which_method --draw
 
 Prints the two tables of docs/which_method.md. Time: a network is trained on
 the digits of scikit-learn, and each method is asked once which weights the task
 needs, in the same process: processor seconds, tracing included. Truth: the
 average precision of each method on networks whose needed weights are known, a
-mean over the networks in the archives of results/.
+mean over the networks in the archives of results/. With --draw nothing is
+measured: the picture of that page is drawn from the page's first table and from
+the archives.
 """
 
 import dataclasses
 import json
 import pathlib
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,12 +25,19 @@ import keras
 import numpy as np
 from absl import app, flags
 from keras import layers
+from matplotlib import figure
 from sklearn import datasets
 
 import modularity_tf as mtf
+from modularity_tf import plots
 from modularity_tf.masking import weight_scores
 
-RESULTS = pathlib.Path(__file__).parents[1] / "results"
+ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+PAGE = ROOT / "docs" / "which_method.md"
+PICTURE = ROOT / "docs" / "images" / "which_method.png"
+DPI = 130  # of the picture
+TIMED = "digits_mlp"  # the network whose seconds the picture has
 ARCHIVES = ("planted_quick", "planted_kinds_quick")
 MASK, POPUP = "mask", "edge_popup"
 NAMES = {MASK: "`find_weights`", POPUP: "`ScoredModel` (edge-popup)"}
@@ -170,6 +181,36 @@ def time_table(record: dict[str, dict[str, Any]]) -> list[str]:
     return _table(["network", "its training", *map(_name, methods)], rows)
 
 
+def draw(page: str, folder: pathlib.Path = RESULTS) -> figure.Figure:
+    """Returns how well each method orders weights, and how long it takes.
+
+    Args:
+        page: Text of a page with the lines of `time_table`.
+        folder: Folder of the archives.
+    """
+    lines = re.search(
+        rf"^(\| network \|.*its training.*)\n.*\n(\| `{TIMED}`.*)$", page, re.M
+    )
+    header, row = (
+        [cell.strip() for cell in line.split("|")] for line in lines.groups()
+    )
+    seconds = dict(zip(header, row, strict=True))
+    found = truth(folder)
+    points = []
+    for method in (MASK, POPUP, *weight_scores.METHODS):
+        values = [each[method] for each in found.values() if method in each]
+        name = f"{_name(method)}, {seconds[_name(method)]} s"
+        ends = min(values), max(values)
+        points.append((name.replace("`", ""), float(np.mean(values)), *ends))
+    return plots.points_with_ranges(
+        sorted(points, key=lambda point: -point[1]),
+        "average precision [%]",
+        "How well does a method order the weights, and how long does it take?",
+        f"Points: means over the kinds of networks; lines: from the worst kind "
+        f"to the best. Seconds: of one question to {TIMED}.",
+    )
+
+
 def _size(model):
     kernels = mtf.weight_scores(model, method="magnitude")
     return sum(values.size for values in kernels.values())
@@ -190,15 +231,19 @@ def _number(value, digits=2):
 
 
 def _table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
+    first, *rest = (f"| {' | '.join(cells)} |" for cells in [header, *rows])
+    return [first, "|" + "---|" * len(header), *rest]
 
 
 def main(argv):
-    """Measures, prints the tables and writes the JSON file."""
+    """Measures, prints the tables and writes the JSON file, or draws."""
     args = flags.FLAGS
     if len(argv) > 1:
         raise app.UsageError("Too many command-line arguments.")
+    if args.draw:
+        fig = draw(PAGE.read_text("utf-8"))
+        plots.save(fig, PICTURE, dpi=DPI, pdf=False)
+        return
     record = {name: timed(NETWORKS[name]) for name in args.networks}
     print("\n".join([*time_table(record), "", *truth_table()]))
     if args.json:
@@ -213,6 +258,9 @@ def define_flags(values):
     )
     flags.DEFINE_string(
         "json", "", "File to write the numbers to.", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "draw", False, "Draw the picture of the page alone.", flag_values=values
     )
 
 

@@ -1028,9 +1028,11 @@ def soundness(found: Mapping[str, Any]) -> figure.Figure:
         ("removals", [r for r in rows if r["quantity"] == "minimality"]),
     ]
     groups = [(title, own) for title, own in groups if own]
-    count = len(groups) + bool(curve) + bool(sharing)
-    fig, panels = _grid(count, (3.8, 2.9), (0.2, 0.4), most=2)
-    axes = iter(panels)
+    heights = [0.9 + 0.25 * len(own) for _, own in groups]
+    heights += [2.9] * bool(curve) + [1 + 0.25 * len(sharing)] * bool(sharing)
+    fig = new_figure(6.5, sum(heights) + 0.4)
+    panels = fig.subplots(len(heights), height_ratios=heights, squeeze=False)
+    axes = iter(panels.flat)
     for (title, own), ax in zip(groups, axes):
         _points(
             ax,
@@ -1061,9 +1063,7 @@ def soundness(found: Mapping[str, Any]) -> figure.Figure:
             [
                 (
                     f"{r['other']}: {r['verdict']}",
-                    r["overlap"],
-                    r["floor"],
-                    r["overlap"],
+                    *[r["overlap"]] * 3,  # beside floor and ceiling
                 )
                 for r in sharing
             ],
@@ -1081,6 +1081,31 @@ def soundness(found: Mapping[str, Any]) -> figure.Figure:
         ax.set_title("sharing", fontsize=10)
         ax.legend()
     explain(fig, "Points are estimates, lines and bands 95 % intervals.")
+    return fig
+
+
+def points_with_ranges(
+    points: Sequence[tuple[str, float, float, float]],
+    xlabel: str,
+    title: str,
+    note: str,
+) -> figure.Figure:
+    """Draws named values as points, each with a line over its range.
+
+    The first one is at the top.
+
+    Args:
+        points: Tuples of a name, the value, and the ends of its range, all in
+            [0, 1].
+        xlabel: What the values are.
+        title: Stands above the points.
+        note: Says below them what points and lines are.
+    """
+    fig = new_figure(6.5, 1.4 + 0.28 * len(points), title)
+    ax = fig.subplots()
+    _points(ax, points)
+    ax.set_xlabel(xlabel)
+    explain(fig, note)
     return fig
 
 

@@ -67,12 +67,24 @@ class WhichMethodTest(absltest.TestCase):
             self.assertIn(line, printed)
 
     def test_the_page_says_what_the_archives_say(self):
-        page = which_method.RESULTS.parent / "docs" / "which_method.md"
+        page = which_method.PAGE
         self.assertIn(
             "\n".join(which_method.truth_table()),
             page.read_text("utf-8"),
             "run python -m benchmarks.which_method",
         )
+
+    def test_the_picture_has_every_method_with_its_time_and_its_precision(self):
+        page = which_method.PAGE.read_text("utf-8")
+        (ax,) = which_method.draw(page).axes
+        names = [tick.get_text() for tick in ax.get_yticklabels()]
+        self.assertLen(names, 2 + len(weight_scores.METHODS))
+        truth = which_method.truth()
+        best = [100 * each["mask"] for each in truth.values()]
+        self.assertRegex(names[0], r"^find_weights, [0-9.]+ s$")
+        line, point = ax.lines[:2]
+        np.testing.assert_allclose(line.get_xdata(), [min(best), max(best)])
+        np.testing.assert_allclose(point.get_xdata(), [np.mean(best)])
 
 
 class ShrinkingTest(absltest.TestCase):

@@ -15,6 +15,7 @@ PAGE = pathlib.Path(__file__).parents[1] / "docs" / "models.md"
 GROUPS = {
     "layers": zoo_models.LAYERS,
     "networks": zoo_models.NETWORKS,
+    "shipped": zoo_models.SHIPPED,
     "awkward": zoo_models.AWKWARD,
 }
 COLUMNS = {

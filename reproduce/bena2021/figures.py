@@ -12,6 +12,7 @@ _MEASURED = {
     "bottleneck": "bottleneck, of (b)",
     "mask": "weight masks, of (a)",
     "correlation": "correlation, of (a)",
+    "cka_distance": "CKA distance, of (a)\n(0 = alike)",
 }
 _ROLES = {
     claims.answerer: ("answers less", "answers more"),
@@ -181,13 +182,13 @@ def _raw_metrics(repeats, title):
         2, 2, f"{title}: what module n has of digit k, the measures M(n, k)"
     )
     p = [record["p"] for record in repeats[0]]
-    for ax, m in zip(axes.flat, claims.TITLES, strict=True):
+    for ax, m in zip(axes.flat, _MEASURED, strict=True):
         both = np.array(
             [[claims.raw(r, m) for r in sweep] for sweep in repeats]
         )
         plots.mean_line(ax, p, both[..., 0], 0, "own digit")
         plots.mean_line(ax, p, both[..., 1], 2, "other digit")
-        ax.set_ylabel(claims.TITLES[m])
+        ax.set_ylabel(_MEASURED[m])
         _by_p(ax, p)
     guessed = parity_mnist.ceilings(repeats[0][0]["demand"])
     for i, (key, text) in enumerate(
@@ -415,6 +416,7 @@ def _links(repeats, title):
     row[2].set_ylabel("accuracy above that with\nfixed links [points]")
     for ax in row:
         _by_p(ax, p)
+        ax.set_xlabel("p, share of\nthe possible links")  # panels are narrow
     _explain(fig, repeats, "Links of network (a).")
     return fig
 

@@ -72,9 +72,8 @@ def _published(records):
         "area under the ROC curve",
     )
     seeds = {r["seed"] for r in records}
-    plots.explain(
-        fig, f"Ours: n = {len(seeds)}, each with examples and masks of its own."
-    )
+    n = f"means over n = {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
+    plots.explain(fig, f"Ours: {n}. Grey cells: not measured.")
     return fig
 
 

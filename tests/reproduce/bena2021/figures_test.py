@@ -14,6 +14,11 @@ class FiguresTest(tf.test.TestCase):
         every = one + sweep(seed=1) + sweep(demand=4) + sweep(demand=4, seed=1)
         drawn = figures.draw(every)
         self.assertEqual(set(drawn), names | {"demand", "demand_bits"})
+        for name, fig in drawn.items():
+            if "(a):" in fig.legends[0].get_title().get_text():
+                panels = [ax.get_ylabel() + ax.get_title() for ax in fig.axes]
+                self.assertRegex(" ".join(panels), r"\(a\)", name)
+                self.assertRegex(" ".join(panels), r"\(b\)", name)
         left, right, part = drawn["fig02_specialization"].axes[:3]
         (x, y), (q, _) = (ax.lines[0].get_data() for ax in (left, right))
         self.assertAllClose(x, [1e-4, 1e-3, 0.1, 1.0])
@@ -79,6 +84,11 @@ class FiguresTest(tf.test.TestCase):
         # Deep-R, no walk, gentle wake, the earliest code; then fixed links.
         gains = [line.get_ydata()[0] for line in drawn["links"].axes[2].lines]
         self.assertAllClose(gains, [5.0, 0.0, 2.0, 3.0, 0.0], atol=1e-9)
+        links = drawn["links"]
+        links.draw_without_rendering()
+        for ax in links.axes:  # no label is cut
+            label = ax.xaxis.label.get_window_extent()
+            self.assertBetween(label.x1, label.x0, links.bbox.x1)
         q, own = drawn["masks"].axes[2].lines[0].get_data()
         self.assertAllClose(q, [0.05, 0.2])
         self.assertAllClose(own, [0.65, 0.65])
