@@ -1,6 +1,7 @@
 """The code of sparse_training.md: python -m docs.sparse_training.
 
-Takes about a minute on 2 cores. Prints the table.
+Takes about a minute on 2 cores. Prints the table, and writes the picture to
+docs/images.
 """
 
 import time
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 from sklearn import datasets
 
-from modularity_tf import DeepR, layers, stats
+from modularity_tf import DeepR, layers, plots, stats
 
 # --- Data, and the number of weights that each layer may have.
 
@@ -139,6 +140,7 @@ def interval(values):
 def main():
     print("| network | weights | accuracy, % | processor time, s | moved |")
     print("|---|---|---|---|---|")
+    points = []
     for name, method in METHODS.items():
         found, seconds, moved = [], [], []
         for seed in SEEDS:
@@ -153,6 +155,16 @@ def main():
             f"| {name} | {count:,} | {mean:.1f} ± {half:.1f} "
             f"| {np.mean(seconds):.1f} | {np.mean(moved):,.0f} |"
         )
+        label = f"{name.replace('`', '')}: {count:,} weights"
+        ends = (mean + half * sign for sign in (0, -1, 1))
+        points.append((label, *(each / 100 for each in ends)))
+    fig = plots.points_with_ranges(
+        points,
+        "accuracy [%]",
+        "Sparse networks from the start, beside dense and pruned ones",
+        f"Points: means over n = {len(SEEDS)} seeds; lines: 95 % intervals.",
+    )
+    plots.save(fig, "docs/images/sparse_training.png", dpi=130, pdf=False)
 
 
 if __name__ == "__main__":

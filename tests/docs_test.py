@@ -38,7 +38,9 @@ STORIES = (
     "others_ground",
     "smaller_models",
     "soundness",
+    "sparse_training",
     "structure_and_function",
+    "which_method",
 )
 STORY_WORDS, ANSWER_WORDS = 1200, 70
 

@@ -235,7 +235,11 @@ def _weighted(repeats, title):
         style = {"color": plots.color(0), "markersize": 4}
         ax.plot(*zip(*points, strict=True), "o", **style)
         ax.set(xlabel="Q weighted by |w|", ylabel=_MEASURED[m])
-    plots.explain(fig, f"One point for each network. {_NETWORKS}")
+    plots.explain(
+        fig,
+        "One point for each network. (a): the network without a bottleneck "
+        "before each readout.",
+    )
     return fig
 
 

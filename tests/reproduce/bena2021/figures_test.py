@@ -15,10 +15,11 @@ class FiguresTest(tf.test.TestCase):
         drawn = figures.draw(every)
         self.assertEqual(set(drawn), names | {"demand", "demand_bits"})
         for name, fig in drawn.items():
-            if "(a):" in fig.legends[0].get_title().get_text():
-                panels = [ax.get_ylabel() + ax.get_title() for ax in fig.axes]
-                self.assertRegex(" ".join(panels), r"\(a\)", name)
-                self.assertRegex(" ".join(panels), r"\(b\)", name)
+            below, *key = _texts_below(fig)
+            panels = [ax.get_ylabel() + ax.get_title() for ax in fig.axes]
+            for network in ("(a)", "(b)"):
+                if f"{network}:" in below:
+                    self.assertIn(network, " ".join(panels + key), name)
         left, right, part = drawn["fig02_specialization"].axes[:3]
         (x, y), (q, _) = (ax.lines[0].get_data() for ax in (left, right))
         self.assertAllClose(x, [1e-4, 1e-3, 0.1, 1.0])
@@ -103,6 +104,14 @@ class FiguresTest(tf.test.TestCase):
             below = drawn.legends[0].get_title().get_text()
             self.assertIn(repeats, below)
             self.assertIn("(b): that with one", " ".join(below.split()))
+
+
+def _texts_below(fig):
+    """Returns what a figure explains, and the words of its key."""
+    if not fig.legends:
+        return [fig.get_supxlabel()]
+    (key,) = fig.legends
+    return [each.get_text() for each in (key.get_title(), *key.get_texts())]
 
 
 if __name__ == "__main__":
