@@ -59,11 +59,11 @@ def straightforward(model):
             return tf.stack([tf.gradients(y, source)[0] for y in columns])
 
         for h in activations:
-            centred = h - tf.reduce_mean(h, axis=0)
+            centered = h - tf.reduce_mean(h, axis=0)
             up, down = rows(h, inputs), rows(outputs, h)
             slope = tf.gradients(total, h)[0]
             found += [
-                tf.matmul(centred, centred, transpose_a=True),
+                tf.matmul(centered, centered, transpose_a=True),
                 tf.tensordot(up, up, [[1, 2], [1, 2]]),
                 tf.tensordot(down, down, [[0, 1], [0, 1]]),
                 tf.reduce_sum(rows(slope, h), axis=1),

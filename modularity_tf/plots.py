@@ -2,7 +2,7 @@
 
 Figures are made without pyplot: no global state, no window. A notebook shows
 one that is the last line of a cell. None is wider than `WIDTH`, so that its
-letters can be read where a page shows it at the width of its text. Colours are
+letters can be read where a page shows it at the width of its text. Colors are
 those of `PALETTE`; hatches, markers and dashes say the same once more.
 
 References:
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from modularity_tf import stats
 
-# Each two differ by 20 at least (CIEDE2000), for people who see all colours as
+# Each two differ by 20 at least (CIEDE2000), for people who see all colors as
 # for those who do not see red or green.
 PALETTE = (
     "#7766ee",
@@ -37,7 +37,7 @@ PALETTE = (
     "#ccbbff",
     "#443322",
 )
-DIVERGING = "RdBu"  # the colours of changes: red is less, blue is more
+DIVERGING = "RdBu"  # the colors of changes: red is less, blue is more
 WIDTH = 8.0  # inches
 DPI = 300  # of files
 _HATCHES = ("", "///", "...", "\\\\\\", "xx", "--", "oo", "++")
@@ -49,12 +49,12 @@ _SMALL_LETTERS = 120  # of what stands below a figure
 
 
 def color(number: int) -> str:
-    """Returns the colour of the n-th thing in a figure."""
+    """Returns the color of the n-th thing in a figure."""
     return PALETTE[number % len(PALETTE)]
 
 
 def bar_style(number: int) -> dict[str, Any]:
-    """Returns colour and hatch of the n-th kind of bars, for `Axes.bar`."""
+    """Returns color and hatch of the n-th kind of bars, for `Axes.bar`."""
     again = number // len(PALETTE)
     face = color(number)
     return {
@@ -66,7 +66,7 @@ def bar_style(number: int) -> dict[str, Any]:
 
 
 def line_style(number: int) -> dict[str, Any]:
-    """Returns colour, marker and dashes of the n-th line, for `Axes.plot`."""
+    """Returns color, marker and dashes of the n-th line, for `Axes.plot`."""
     again = number // len(PALETTE)
     return {
         "color": color(number),
@@ -76,7 +76,7 @@ def line_style(number: int) -> dict[str, Any]:
 
 
 def _is_dark(face):
-    """Returns whether white stands out from a colour better than black."""
+    """Returns whether white stands out from a color better than black."""
     red, green, blue = mpl_colors.to_rgb(face)
     return 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
 
@@ -112,7 +112,7 @@ def explain(fig: figure.Figure, text: str) -> None:
 
 
 def add_key(fig: figure.Figure, axes: Iterable[mpl_axes.Axes] = ()) -> None:
-    """Writes below a figure what its colours, hatches and lines stand for.
+    """Writes below a figure what its colors, hatches and lines stand for.
 
     Args:
         fig: The figure; of equal labels the first one counts.
@@ -210,7 +210,7 @@ def mean_line(
         ax: Where to draw.
         x: Array of shape `(n,)`.
         values: Float array of shape `(repeats, n)`.
-        number: Which line of the figure it is, for its colour and marker.
+        number: Which line of the figure it is, for its color and marker.
         label: What it is called in the key.
         bounds: As in `intervals`.
         **style: What replaces the style of that number.
@@ -276,10 +276,10 @@ def confusion_matrices(
             the true class, in [0, 1] (or [-1, 1] for differences).
         class_names: Names of the classes, in order.
         title: Stands above the panels.
-        difference: Whether colours are centred at 0 and numbers have a sign.
+        difference: Whether colors are centered at 0 and numbers have a sign.
         predicted_names: Names of the columns, if not those of the classes.
         kind: What a class is called on the axes.
-        unit: Of the numbers; per cent of the true class by default.
+        unit: Of the numbers; percent of the true class by default.
         axis_names: Names of rows and columns in place of the true and the
             predicted class.
         repeats: Of how many the matrices are means, or `None`.
@@ -346,7 +346,7 @@ def _label_ends(axes):
 
 
 def _write_cell(ax, column, row, text, background, size=8):
-    """Writes a number into a cell, readable on its colour."""
+    """Writes a number into a cell, readable on its color."""
     style = {"ha": "center", "va": "center", "fontsize": size}
     dark = _is_dark(background[:3])
     written = ax.text(column, row, text, **style)
@@ -388,7 +388,7 @@ def grouped_bars(
             `(2, labels)`: the 95 % intervals of its numbers over examples.
         paper: What a paper says: tuples of a legend entry, the lower and the
             upper end of a range (or twice a number), and the labels that it is
-            about (all, if there are none). They are drawn as grey bands.
+            about (all, if there are none). They are drawn as gray bands.
     """
     most = max(1, int(6.8 / max(0.5, 0.13 * len(groups))))
     rows = -(-len(labels) // most)
@@ -513,7 +513,7 @@ def heat_maps(
     title: str = "",
     label: str = "",
 ) -> figure.Figure:
-    """Draws tables of numbers in [0, 1] as colours.
+    """Draws tables of numbers in [0, 1] as colors.
 
     Panels stand side by side where there is room, else below each other.
 
@@ -523,7 +523,7 @@ def heat_maps(
         rows: Names of the rows, which all panels have.
         columns: Names of the columns.
         title: Stands above the panels.
-        label: What the colours are.
+        label: What the colors are.
     """
     fig, axes = _grid(
         len(panels),
@@ -554,7 +554,7 @@ def precision_and_recall(
 ) -> figure.Figure:
     """Draws precision against recall, one panel for each caption.
 
-    An entry has one colour in all panels. Lines are means, as `mean_line`
+    An entry has one color in all panels. Lines are means, as `mean_line`
     draws them.
 
     Args:
@@ -645,7 +645,7 @@ def fates_of_weights(
 def kinds_of_weights(
     panels: Mapping[str, ArrayLike], names: Sequence[str], title: str = ""
 ) -> figure.Figure:
-    """Draws kernels, with a colour for what each weight is.
+    """Draws kernels, with a color for what each weight is.
 
     Args:
         panels: Dict from caption to an int array `(inputs, outputs)`, the
@@ -796,7 +796,7 @@ def keep_probabilities(
 def sensitivity(
     points: Sequence[Mapping[str, Any]], chosen: float, title: str = ""
 ) -> figure.Figure:
-    """Draws performance against beta, coloured by sharing.
+    """Draws performance against beta, colored by sharing.
 
     Up to five repeats are small dots. Of more, error bars show the 95 %
     interval of the mean.
@@ -878,7 +878,7 @@ def clustered_similarity(
         clusters: Int array of shape `(n,)`. Unused units, of label -1, are the
             last.
         title: Stands above the matrix.
-        ax: Where to draw, without a colour bar; `None` for a new figure.
+        ax: Where to draw, without a color bar; `None` for a new figure.
 
     References:
         - Lange et al., 2022, figure 3

@@ -1,6 +1,6 @@
 r"""Which units act alike? Clusters of units (Lange et al., 2022).
 
-Trains networks of two hidden layers under three kinds of regularisation,
+Trains networks of two hidden layers under three kinds of regularization,
 clusters the units of each layer by eight measures of similarity, and compares
 the clusters: sections 4.1 to 4.3; figures 3, 4 and S1 to S5.
 

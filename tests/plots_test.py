@@ -23,7 +23,7 @@ def pixels(fig, dpi=300):
 
 
 def panels(fig):
-    """Returns the axes with a matrix: no colour bar, no empty place."""
+    """Returns the axes with a matrix: no color bar, no empty place."""
     return [ax for ax in fig.axes if ax.get_title()]
 
 
@@ -60,7 +60,7 @@ class ConfusionMatricesTest(parameterized.TestCase, tf.test.TestCase):
         for ax, matrix in zip(panels(fig), matrices.values(), strict=True):
             (drawn,) = ax.images
             self.assertAllClose(drawn.get_array(), 100 * matrix)
-        self.assertLen(fig.axes, count + 1)  # and the colour bar
+        self.assertLen(fig.axes, count + 1)  # and the color bar
         self.assertLessEqual(fig.get_figwidth(), plots.WIDTH)
 
     def test_many_panels_of_many_classes_stand_in_two_columns(self):
@@ -106,13 +106,13 @@ class ConfusionMatricesTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(ax.images[0].get_clim(), (0, 100))
 
     @parameterized.parameters((0.12, -0.3), (0.3, -0.12), (-0.3, -0.12))
-    def test_colours_of_differences_are_symmetric_around_0(self, one, other):
+    def test_colors_of_differences_are_symmetric_around_0(self, one, other):
         matrices = {"a": np.full((3, 3), one), "b": np.full((3, 3), other)}
         fig = plots.confusion_matrices(matrices, CLASSES, difference=True)
         for ax in panels(fig):
             self.assertAllClose(ax.images[0].get_clim(), (-30, 30))
 
-    def test_no_difference_has_the_colour_of_0(self):
+    def test_no_difference_has_the_color_of_0(self):
         matrices = {"a": np.zeros((3, 3))}
         fig = plots.confusion_matrices(matrices, CLASSES, difference=True)
         (ax,) = panels(fig)
@@ -330,7 +330,7 @@ BLIND = {
 
 
 def as_lab(rgb, blind):
-    """Returns sRGB colours as CIELAB (D65)."""
+    """Returns sRGB colors as CIELAB (D65)."""
     rgb = np.asarray(rgb)
     dark = rgb <= 0.04045
     linear = np.where(dark, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
@@ -347,7 +347,7 @@ def as_lab(rgb, blind):
 
 
 def difference(one, other):
-    """Returns the CIEDE2000 difference of two CIELAB colours.
+    """Returns the CIEDE2000 difference of two CIELAB colors.
 
     By Sharma, Wu and Dalal, 2005, equations 2 to 22.
     """
@@ -392,17 +392,17 @@ class PaletteTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllClose(difference(one, other), expected, atol=1e-4)
 
     @parameterized.parameters(*BLIND)
-    def test_each_two_colours_differ_for_the_colour_blind_too(self, blind):
+    def test_each_two_colors_differ_for_the_color_blind_too(self, blind):
         seen = as_lab([colors.to_rgb(c) for c in plots.PALETTE], blind)
         for one, other in itertools.combinations(seen, 2):
             self.assertGreater(difference(one, other), 20)
 
-    def test_every_entry_has_a_colour_of_its_own(self):
+    def test_every_entry_has_a_color_of_its_own(self):
         count = len(plots.PALETTE)
         self.assertLen({plots.color(i) for i in range(count)}, count)
         self.assertEqual(plots.color(count), plots.color(0))
 
-    def test_things_of_one_colour_differ_otherwise(self):
+    def test_things_of_one_color_differ_otherwise(self):
         for style, keys in (
             (plots.bar_style, ("color", "hatch")),
             (plots.line_style, ("color", "marker", "linestyle")),
@@ -410,7 +410,7 @@ class PaletteTest(parameterized.TestCase, tf.test.TestCase):
             found = {tuple(style(i)[key] for key in keys) for i in range(16)}
             self.assertLen(found, 16)
 
-    def test_bars_and_lines_have_its_colours(self):
+    def test_bars_and_lines_have_its_colors(self):
         fig = plots.grouped_bars({"a": [[1]], "b": [[2]]}, "x", "y")
         faces = [bars[0].get_facecolor() for bars in fig.axes[0].containers]
         self.assertAllClose(
@@ -433,7 +433,7 @@ class KeepProbabilitiesTest(tf.test.TestCase):
 
 
 class SensitivityTest(tf.test.TestCase):
-    def test_shows_means_colours_and_the_choice(self):
+    def test_shows_means_colors_and_the_choice(self):
         points = [
             {"beta": 1e-4, "accuracy": [1.0, 0.8], "sharing": [0.5]},
             {"beta": 1e-3, "accuracy": [0.6], "sharing": [0.1]},
@@ -599,7 +599,7 @@ class HeatMapsTest(tf.test.TestCase):
 
 
 class PrecisionAndRecallTest(tf.test.TestCase):
-    def test_a_method_has_one_colour_in_all_panels(self):
+    def test_a_method_has_one_color_in_all_panels(self):
         curve = np.array([0.5, 1.0]), np.array([[1.0, 0.5], [1.0, 0.0]])
         fig = plots.precision_and_recall(
             {"one": {"a": curve, "b": curve}, "two": {"b": curve}}

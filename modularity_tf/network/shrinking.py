@@ -480,7 +480,7 @@ class _Parts:
                     by_weight[id(layer)] += self.numbers_in(x) or []
         pairs = [np.zeros((2, 0), int)]
         for numbers in (*together, *by_weight.values()):
-            pairs += _neighbours(numbers)
+            pairs += _neighbors(numbers)
         ones, others = np.concatenate(pairs, axis=1)
         matrix = coo_array(
             (np.ones(len(ones), bool), (ones, others)), (self.size,) * 2
@@ -998,7 +998,7 @@ def _any_of(numbers, gone):
     return np.any([known[each] for each in numbers], axis=0)
 
 
-def _neighbours(numbers):
+def _neighbors(numbers):
     """Returns pairs of the units that share an entry, as arrays `(2, n)`."""
     pairs, last = [], None
     for each in numbers:

@@ -15,7 +15,7 @@ from modularity_tf import checks
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the temperature T that makes softmax(logits / T) most likely.
 
-    Minimises the negative log-likelihood over log T, by Brent's method: it has
+    Minimizes the negative log-likelihood over log T, by Brent's method: it has
     one minimum, in 1 / T it is convex. Dividing by T changes no
     decision, only how sure it is: T > 1 where a model is overconfident.
 

@@ -148,7 +148,7 @@ def mean_correlation(states: np.ndarray, groups: np.ndarray) -> float:
         M(n, k) = E[corr(h_n(x), h_n(x')) | x, x' in one group]
 
     over all pairs of different inputs, where corr is Pearson's over units.
-    With z a state, centred and of length 1, the pairs of a group of m sum up
+    With z a state, centered and of length 1, the pairs of a group of m sum up
     to |sum z|^2 - m: no pair is formed. A state that is the same in all units
     has no correlation and is left out.
 
@@ -167,11 +167,11 @@ def mean_correlation(states: np.ndarray, groups: np.ndarray) -> float:
           7
     """
     states, groups = _check_states(states, groups)
-    centred = states - states.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(centred, axis=1)
+    centered = states - states.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(centered, axis=1)
     # Rounding leaves a constant state with a length of some ulps.
     varies = lengths > 1e-12 * np.linalg.norm(states, axis=1)
-    unit = centred[varies] / lengths[varies, np.newaxis]
+    unit = centered[varies] / lengths[varies, np.newaxis]
     total = pairs = 0.0
     for group in np.unique(groups[varies]):
         members = unit[groups[varies] == group]
@@ -186,7 +186,7 @@ def cka(
 ) -> float:
     """Returns the linear CKA of two sets of activations.
 
-    With centred activations X and Y: |Y'X|^2 / (|X'X| |Y'Y|), Frobenius
+    With centered activations X and Y: |Y'X|^2 / (|X'X| |Y'Y|), Frobenius
     norms. No matrix of examples by examples is formed.
 
     >>> from modularity_tf.structure import specialization
@@ -229,7 +229,7 @@ def cka(
         )
     hsic = _unbiased_hsic if unbiased else _hsic
     # Both are invariant to centring, which keeps rounding errors small.
-    first, second = _centred(first), _centred(second)
+    first, second = _centered(first), _centered(second)
     own = hsic(first, first) * hsic(second, second)
     return float(hsic(first, second) / np.sqrt(own)) if own > 0 else np.nan
 
@@ -340,16 +340,16 @@ def directed_modularity(adjacency: np.ndarray, groups: np.ndarray) -> float:
     return float(inside / total - sent @ received / total**2)
 
 
-def _centred(states):
+def _centered(states):
     """Returns states less their mean; exactly 0 for a constant unit."""
-    centred = states - states.mean(axis=0)
+    centered = states - states.mean(axis=0)
     # Rounding leaves a constant unit with deviations of some ulps.
-    varies = np.abs(centred).max(axis=0) > 1e-12 * np.abs(states).max(axis=0)
-    return centred * varies
+    varies = np.abs(centered).max(axis=0) > 1e-12 * np.abs(states).max(axis=0)
+    return centered * varies
 
 
 def _hsic(x, y):
-    """Returns |y'x|^2 of centred activations."""
+    """Returns |y'x|^2 of centered activations."""
     return np.sum((y.T @ x) ** 2)
 
 

@@ -77,7 +77,7 @@ def _explain(fig, repeats, *more, axes=()):
 
 
 def _level(ax, value, text, number=0):
-    """Draws a grey line across, which the key explains."""
+    """Draws a gray line across, which the key explains."""
     ax.axhline(
         value,
         color="0.45",
@@ -171,7 +171,7 @@ def _specialization(repeats, title):
         fig,
         repeats,
         "On the right: what of the rise between p = 1 and the sparsest is "
-        "there; the grey line is half of it.",
+        "there; the gray line is half of it.",
         _NETWORKS,
     )
     return fig

@@ -22,7 +22,7 @@ _SHARING = {  # method, question: number of the figure
     ("relative", "reuse"): "fig04",
 }
 _WHO = {"specialize": "two classes", "reuse": "two halves of a class"}
-# Whether by masking, question: what the text says is shared at most, per cent.
+# Whether by masking, question: what the text says is shared at most, percent.
 _PAPERS_MOST = {(True, "specialize"): 20, (True, "reuse"): 30}
 _ABLATION = {"mnist": "fig05", "digits": "fig05", "cifar10": "fig06"}
 

@@ -184,7 +184,7 @@ def plan_network(run, data, seed):
                 )
                 for label in range(len(data.class_names))
             ]
-    return run.combine(summaries.summarise, record)
+    return run.combine(summaries.summarize, record)
 
 
 def phases(config):

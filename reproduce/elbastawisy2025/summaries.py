@@ -5,7 +5,7 @@ import numpy as np
 from reproduce.publishing.records import mean
 
 
-def summarise(record):
+def summarize(record):
     """Returns a record with the means over pairs and classes that are shown.
 
     Args:
@@ -24,15 +24,15 @@ def summarise(record):
     for method, found in record["methods"].items():
         methods[method] = dict(found)
         if "sharing" in found:
-            methods[method]["sharing"] = _summarise_sharing(found["sharing"])
+            methods[method]["sharing"] = _summarize_sharing(found["sharing"])
         if "ablation" in found:
             methods[method]["ablation"] = [
-                _summarise_ablation(each) for each in found["ablation"]
+                _summarize_ablation(each) for each in found["ablation"]
             ]
     return {**record, "methods": methods}
 
 
-def _summarise_sharing(found):
+def _summarize_sharing(found):
     summary = {"active": _means(found["active"])}
     for question, drawn in (
         ("specialize", found["random_pairs"]),
@@ -58,7 +58,7 @@ def _means(dicts):
     return {k: None if np.isnan(v) else float(v) for k, v in found.items()}
 
 
-def _summarise_ablation(found):
+def _summarize_ablation(found):
     summary = {
         "active": found["active"],
         "right": {

@@ -97,7 +97,7 @@ def _draw_matrix(ax, matrix, title, colors):
         for label, m in zip(labels, BOTH, strict=True):
             label.set_color(COLORS[MEASURES[m]])
     for (row, column), value in np.ndenumerate(matrix):
-        # White where the colour below is dark.
+        # White where the color below is dark.
         dark = np.mean(drawn.to_rgba(value)[:3]) < 0.5
         ax.text(
             column,

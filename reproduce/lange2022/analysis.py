@@ -19,7 +19,7 @@ EXAMPLE = "normalized_covariance"  # of figure 3, in the first layer
 SPARSE = 1e-3  # a weight within +-SPARSE counts as zero (figure S1)
 
 
-def analyse(config, test, networks, seed, min_accuracy=0.0, examples=()):
+def analyze(config, test, networks, seed, min_accuracy=0.0, examples=()):
     """Returns scores and clusters of networks, a dict of JSON values each.
 
     Args:

@@ -60,21 +60,21 @@ def claims(records):
 
 
 def _claims_on_modularity(seeds, untrained):
-    """Returns claims of section 4.2: what regularisation does to Q."""
+    """Returns claims of section 4.2: what regularization does to Q."""
     found = claim.Claims()
-    found.extend(_claims_on_regularisation(seeds, "q"))
+    found.extend(_claims_on_regularization(seeds, "q"))
     better = claim.Claims("search with restarts")
     better.extend(
         dataclasses.replace(one, repeat=True)
-        for one in _claims_on_regularisation(seeds, "q_restarts")
+        for one in _claims_on_regularization(seeds, "q_restarts")
     )
     found.extend(better)
     before = values(untrained, "q")
-    centre, spread = mean(before, 0), np.nanstd(before, axis=0)
+    center, spread = mean(before, 0), np.nanstd(before, axis=0)
 
     def over_untrained(networks):
         """Returns Q less that of the untrained, in their sd."""
-        return (thirds(networks, "dropout", "q")[1] - centre) / spread
+        return (thirds(networks, "dropout", "q")[1] - center) / spread
 
     found.add(
         "dropout_q_over_untrained",
@@ -89,8 +89,8 @@ def _claims_on_modularity(seeds, untrained):
     return found
 
 
-def _claims_on_regularisation(seeds, key):
-    """Returns claims on Q in strong against weak regularisation.
+def _claims_on_regularization(seeds, key):
+    """Returns claims on Q in strong against weak regularization.
 
     Args:
         seeds: List of the networks of each seed.
@@ -207,12 +207,13 @@ def _claims_on_agreement(seeds, untrained):
         null_is=_UNTRAINED,
         percent=False,
     )
-    for form in ("", "plain ", "normalised "):
+    forms = {"": "", "plain ": "plain_", "normalized ": "normalised_"}
+    for form, in_ids in forms.items():  # ids are those of older archives
         across = form + "across"
-        for family in ("upstream", "downstream"):
-            family = form + family
+        for name in ("upstream", "downstream"):
+            family = form + name
             found.add(
-                f"agreement_{family.replace(' ', '_')}",
+                f"agreement_{in_ids}{name}",
                 f"agreement within {family} minus that across",
                 after[family] - after[across],
                 at_least=0.1,
@@ -233,12 +234,12 @@ def _claims_on_agreement(seeds, untrained):
     )
     found.add(
         "normalising",
-        "normalising matters less than the measure: agreement S, S^ minus "
+        "normalizing matters less than the measure: agreement S, S^ minus "
         "others of the family",
-        after["own normalised"] - after["other measure"],
+        after["own normalized"] - after["other measure"],
         at_least=0.0,
         paper="matters little",
-        null=before["own normalised"] - before["other measure"],
+        null=before["own normalized"] - before["other measure"],
         null_is=_UNTRAINED,
         percent=False,
     )

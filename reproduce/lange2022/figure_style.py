@@ -1,11 +1,11 @@
-"""How the figures of unit_clustering look: colours, symbols, axes."""
+"""How the figures of unit_clustering look: colors, symbols, axes."""
 
 from matplotlib import colors
 
 from modularity_tf import plots
 
-# A measure and the same normalised have one colour; in figures that show both
-# the markers of the normalised one are empty.
+# A measure and the same normalized have one color; in figures that show both
+# the markers of the normalized one are empty.
 COLORS = {
     f"{prefix}{measure}": plots.color(number)
     for number, measure in (
@@ -27,24 +27,24 @@ _SHORT = {
 
 def symbol(measure):
     """Returns the paper's symbol of a measure, for matplotlib."""
-    normalised = measure.startswith("normalized_")
+    normalized = measure.startswith("normalized_")
     short = _SHORT[measure.removeprefix("normalized_")]
-    base = r"\hat{S}" if normalised else "S"
+    base = r"\hat{S}" if normalized else "S"
     return rf"${base}^{{\text{{{short}}}}}$"
 
 
 def point_style(measure):
     """Returns how points of a measure look, for `Axes.plot`."""
     order = list(_SHORT).index(measure.removeprefix("normalized_"))
-    is_normalised = measure.startswith("normalized_")
+    is_normalized = measure.startswith("normalized_")
     return {
         "color": COLORS[measure],
         "marker": "os^D"[order],
-        "markerfacecolor": "white" if is_normalised else COLORS[measure],
+        "markerfacecolor": "white" if is_normalized else COLORS[measure],
         "linestyle": "",
     }
 
 
 def color_range(low, high, cmap="viridis"):
-    """Returns the arguments of `imshow` for a range of colours."""
+    """Returns the arguments of `imshow` for a range of colors."""
     return {"cmap": cmap, "norm": colors.Normalize(low, high)}

@@ -22,10 +22,10 @@ from reproduce.lange2022.summaries import (
 from reproduce.publishing.records import grouped, mean
 
 _KIND_STYLES = {"l2": "s--", "l1": "^:", "dropout": "o-"}
-_AXIS_LABEL = "regularisation [%]"
-_PANELS = tuple(  # 2 rows, not normalised and normalised
-    tuple(m for m in MEASURES if m.startswith("normalized") == normalised)
-    for normalised in (False, True)
+_AXIS_LABEL = "regularization [%]"
+_PANELS = tuple(  # 2 rows, not normalized and normalized
+    tuple(m for m in MEASURES if m.startswith("normalized") == normalized)
+    for normalized in (False, True)
 )
 _PAPERS_CLUSTERS = 2, 6
 _SCORES = {
@@ -62,13 +62,13 @@ def draw(records):
 
 
 def _modularity(records):
-    """Draws figure 3: example matrices, and Q against regularisation."""
+    """Draws figure 3: example matrices, and Q against regularization."""
     examples = records["examples"]
     fig = plots.new_figure(
         plots.WIDTH,
         7.6 if examples else 5.2,
         f"{records['data']}: modularity Q of the clusters, by measure and "
-        "regularisation",
+        "regularization",
     )
     if examples:
         top, bottom = fig.subfigures(2, 1, height_ratios=(1, 2))
@@ -103,7 +103,7 @@ def _draw_example(ax, example):
 
 
 def _against_strength(axes, records, key, layers, bands):
-    """Draws a key against regularisation, a panel for each measure.
+    """Draws a key against regularization, a panel for each measure.
 
     Error bars are standard errors over seeds and layers; the bands are those
     of untrained networks, so many standard deviations wide.
@@ -112,11 +112,11 @@ def _against_strength(axes, records, key, layers, bands):
     for row, measures in zip(axes, _PANELS, strict=True):
         for ax, measure in zip(row, measures, strict=True):
             m = MEASURES.index(measure)
-            centre, sd = mean(before[..., m]), np.nanstd(before[..., m])
+            center, sd = mean(before[..., m]), np.nanstd(before[..., m])
             for n in bands:
                 ax.axhspan(
-                    centre - n * sd,
-                    centre + n * sd,
+                    center - n * sd,
+                    center + n * sd,
                     color="0.5",
                     alpha=0.2,
                     lw=0,
@@ -187,9 +187,9 @@ def _kind_legend(fig, bands):
 
 
 def _by_layer(records, key, ylabel, bands, title, paper=None):
-    """Draws figures S3 and S4: as figure 3, the second layer on grey."""
+    """Draws figures S3 and S4: as figure 3, the second layer on gray."""
     fig = plots.new_figure(
-        plots.WIDTH, 9.0, f"{records['data']}: {title}; second layer on grey"
+        plots.WIDTH, 9.0, f"{records['data']}: {title}; second layer on gray"
     )
     axes = fig.subplots(4, 4, sharex=True, sharey="row")
     for layer in (0, 1):
@@ -211,11 +211,11 @@ def _by_layer(records, key, ylabel, bands, title, paper=None):
 
 
 def _scores(records):
-    """Draws figure S1: scores and weights against regularisation."""
+    """Draws figure S1: scores and weights against regularization."""
     fig = plots.new_figure(
         plots.WIDTH,
         9.5,
-        f"{records['data']}: scores and weights against regularisation",
+        f"{records['data']}: scores and weights against regularization",
     )
     axes = fig.subplots(len(_SCORES), 3, sharex="col", sharey="row")
     for row, (key, name) in zip(axes, _SCORES.items(), strict=True):
@@ -227,14 +227,14 @@ def _scores(records):
                 x = [r["strength"] for r in mine]
                 ax.plot(x, [r[key] for r in mine], lw=0.7, color=plots.color(0))
             strengths = grouped(own, "strength")
-            centre, error = np.transpose(
+            center, error = np.transpose(
                 [
                     _mean_and_error([r[key] for r in alike])
                     for alike in strengths.values()
                 ]
             )
             ax.errorbar(
-                [*strengths], centre, error, color="black", lw=2, capsize=2
+                [*strengths], center, error, color="black", lw=2, capsize=2
             )
             if kind != "dropout":
                 ax.set_xscale("log")

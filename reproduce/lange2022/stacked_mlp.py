@@ -195,7 +195,7 @@ class StackedAccuracy(keras.metrics.Metric):
 
 
 def build(input_shape, sizes, num_classes, l1, l2, dropout, seed=0):
-    """Returns networks of section 4.1 that differ in their regularisation.
+    """Returns networks of section 4.1 that differ in their regularization.
 
     Each is `Linear, ReLU, dropout, ..., Linear` with its own weights; the
     penalty is on the weight matrices, not on the biases.

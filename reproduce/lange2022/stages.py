@@ -1,4 +1,4 @@
-"""Trains and analyses networks of Table 1: stages of unit_clustering."""
+"""Trains and analyzes networks of Table 1: stages of unit_clustering."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ def _logspace(low, high, count):
 class Config(configuration.Config):
     """Every field is a flag; the defaults are the paper's values.
 
-    The text gives neither optimiser nor batch size nor epochs: those here are
+    The text gives neither optimizer nor batch size nor epochs: those here are
     of the authors' code, without its decay of the step on a plateau.
     """
 
@@ -181,7 +181,7 @@ def plan(run):
 
 
 def plan_seed(run, data, seed):
-    """Plans a network for each setting, and the stage that analyses them."""
+    """Plans a network for each setting, and the stage that analyzes them."""
     stack = run.stage(
         f"seed{seed}/networks",
         train_networks,
@@ -192,7 +192,7 @@ def plan_seed(run, data, seed):
     )
     return run.stage(
         f"seed{seed}/analysis",
-        analyse_networks,
+        analyze_networks,
         data,
         stack,
         seed=seed,
@@ -206,7 +206,7 @@ def plan_untrained(run, data, start):
     stop = min(start + UNTRAINED_STACK, run.config.untrained)
     return run.stage(
         f"untrained/{start}to{stop}",
-        analyse_untrained,
+        analyze_untrained,
         data,
         stop - start,
         seed=start,
@@ -312,14 +312,14 @@ def train_networks(stage, data):
     )
 
 
-def analyse_networks(stage, data, stack):
+def analyze_networks(stage, data, stack):
     """Returns scores and clusters of the trained networks of one seed."""
     config = stage.config
     rates = [
         i for i, (kind, _) in enumerate(config.settings()) if kind == "dropout"
     ]
     few = np.linspace(0, len(rates) - 1, EXAMPLES).round().astype(int)
-    return analysis.analyse(
+    return analysis.analyze(
         config,
         data.test,
         stacked_mlp.weights(stack),
@@ -329,11 +329,11 @@ def analyse_networks(stage, data, stack):
     )
 
 
-def analyse_untrained(stage, data, count):
+def analyze_untrained(stage, data, count):
     """Returns scores and clusters of so many networks without training."""
     config, seed = stage.config, stage.derive_seed("untrained")
     stack = untrained(config, data, [("l2", 0.0)] * count, seed)
-    return analysis.analyse(config, data.test, stacked_mlp.weights(stack), seed)
+    return analysis.analyze(config, data.test, stacked_mlp.weights(stack), seed)
 
 
 def untrained(config, data, settings, seed, metrics=()):
@@ -372,7 +372,7 @@ def untrained(config, data, settings, seed, metrics=()):
 
 
 def phases(config):
-    """Returns what the estimate times: training a stack, analysing networks."""
+    """Returns what the estimate times: training a stack, analyzing networks."""
     data = images.load_once(config.dataset)
     stack = untrained(config, data, config.settings(), seed=0)
     networks = stacked_mlp.weights(stack)
@@ -382,13 +382,13 @@ def phases(config):
         batches = images.batches(data.train, config.batch_size, 0, 0, steps)
         stack.fit(batches, shuffle=False, verbose=0)
 
-    def analyse(count):
+    def analyze(count):
         few = [networks[i % len(networks)] for i in range(count)]
-        analysis.analyse(config, data.test, few, seed=0)
+        analysis.analyze(config, data.test, few, seed=0)
 
     return {
         "networks": training.Phase(train, unit=config.call_steps),
-        "analysis": training.Phase(analyse),
+        "analysis": training.Phase(analyze),
     }
 
 

@@ -25,8 +25,8 @@ def _blocks():
     """Returns the parts of figure 4: name -> indices of `PAIRS`.
 
     Upstream, downstream and across: all pairs, those of two measures as they
-    are ("plain upstream") and those of two normalised ones. Within the
-    families: a measure and its normalised form, or another one.
+    are ("plain upstream") and those of two normalized ones. Within the
+    families: a measure and its normalized form, or another one.
     """
     blocks = collections.defaultdict(list)
     for k, (a, b) in enumerate(PAIRS):
@@ -36,11 +36,11 @@ def _blocks():
         forms = {MEASURES[i].startswith("normalized") for i in (a, b)}
         blocks[family].append(k)
         if len(forms) == 1:
-            form = "normalised" if forms.pop() else "plain"
+            form = "normalized" if forms.pop() else "plain"
             blocks[f"{form} {family}"].append(k)
         if family != "across":
             same = MEASURES[b] == f"normalized_{MEASURES[a]}"
-            blocks["own normalised" if same else "other measure"].append(k)
+            blocks["own normalized" if same else "other measure"].append(k)
     return dict(blocks)
 
 
@@ -48,7 +48,7 @@ BLOCKS = _blocks()
 
 
 def clustered(networks, **having):
-    """Returns the records that were analysed and have those values."""
+    """Returns the records that were analyzed and have those values."""
     return [
         r
         for r in networks
@@ -80,7 +80,7 @@ def percent(kind, strength):
 def thirds(networks, kind, key):
     """Returns a key in the weakest and the strongest third of the strengths.
 
-    Each strength that was analysed counts once; means over the networks.
+    Each strength that was analyzed counts once; means over the networks.
 
     Returns:
         Two arrays `(layers, measures)`, NaN below two strengths.
@@ -102,9 +102,9 @@ def thirds(networks, kind, key):
 
 
 def rise(networks, kind, key="q"):
-    """Returns by how much a key rises with a regularisation.
+    """Returns by how much a key rises with a regularization.
 
-    Mean of the strongest third of the strengths that were analysed minus that
+    Mean of the strongest third of the strengths that were analyzed minus that
     of the weakest third, an array `(layers, measures)`.
     """
     weak, strong = thirds(networks, kind, key)

@@ -17,7 +17,7 @@ from reproduce.running.configuration import field
 
 QUESTIONS = ("weights", "neurons", "units")
 ALL = "all"  # the mask of the whole task
-REFUSED = "refused"  # key of an artefact: why there is no answer
+REFUSED = "refused"  # key of an artifact: why there is no answer
 # Of `find_weights`, by their names in records.
 _SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
 _MOST_UNITS = 256  # of a similarity matrix that is drawn
@@ -244,9 +244,9 @@ def _plan_seed(run, seed, subject, labels):
     return record
 
 
-def is_refused(artefact):
+def is_refused(artifact):
     """Returns whether a question had no answer."""
-    return isinstance(artefact, dict) and REFUSED in artefact
+    return isinstance(artifact, dict) and REFUSED in artifact
 
 
 def _answered_or_refused(function):
@@ -254,9 +254,9 @@ def _answered_or_refused(function):
 
     @functools.wraps(function)
     def answer(stage, *needed):
-        for artefact in needed:
-            if is_refused(artefact):
-                return artefact
+        for artifact in needed:
+            if is_refused(artifact):
+                return artifact
         try:
             return function(stage, *needed)
         except ValueError as error:

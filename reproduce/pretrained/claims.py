@@ -17,7 +17,7 @@ _MOST_SEEN = 2163
 _FEATURES = 49  # of each character: 32 + 5 of the text, 12 of its type
 _TYPE_FROM = 37
 _HIDDEN = "hidden/kernel"
-CONTROL = "as many weights, found so in the randomly initialised network"
+CONTROL = "as many weights, found so in the randomly initialized network"
 ARMS = {
     "whole": "whole network",
     "alone": "the part alone",
@@ -367,8 +367,8 @@ def _size_table(own):
     for key, name in (
         ("weights", "weights"),
         ("units", "units"),
-        ("control", "weights, randomly initialised network, same penalty"),
-        ("control_of_size", "weights, randomly initialised network, same size"),
+        ("control", "weights, randomly initialized network, same penalty"),
+        ("control_of_size", "weights, randomly initialized network, same size"),
     ):
         some = [one[key] for one in own if key in one]
         if some:

@@ -1,7 +1,7 @@
 """deepcut: a network that segments Thai text, as its authors trained it.
 
 It reads a window of 21 characters, and says whether a word begins at one of
-them. The package is deepcut 0.7.0.0 (MIT licence) by Rakpong Kittinaradorn.
+them. The package is deepcut 0.7.0.0 (MIT license) by Rakpong Kittinaradorn.
 Its architecture is written here anew, with the sizes of the weights that the
 package holds; the outputs are those of the package.
 

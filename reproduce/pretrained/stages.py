@@ -1,7 +1,7 @@
 """What part of a network that others trained does one kind of text need?
 
 Stages of real_networks. In deepcut: the weights, and the units, that English
-words need; the same procedure on the randomly initialised network. In
+words need; the same procedure on the randomly initialized network. In
 chars2vec: the weights that words need, and those that numbers need.
 """
 
@@ -70,7 +70,7 @@ class Config(configuration.Config):
     controls: int = field(
         2,
         "In how many seeds, the first ones, to find the units of deepcut that "
-        "are needed, too, and to do the same with the randomly initialised "
+        "are needed, too, and to do the same with the randomly initialized "
         "network, at the penalty and at the size of the part.",
         part=True,
         at_least=0,
@@ -364,7 +364,7 @@ def _all_of(flags):
 def accuracy_of_untrained(
     stage: Stage, control: mtf.WeightMask
 ) -> dict[str, dict[str, float]]:
-    """Returns the same for the randomly initialised network.
+    """Returns the same for the randomly initialized network.
 
     Args:
         stage: `Stage`.

@@ -476,7 +476,7 @@ def _unbroken(text):
 
 
 def _encoded(fig: figure.Figure) -> str:
-    """Returns a figure as PNG of few colours, in base64.
+    """Returns a figure as PNG of few colors, in base64.
 
     As SVG most figures would be three times as large.
     """

@@ -15,7 +15,7 @@ from matplotlib import figure
 from modularity_tf import plots
 from reproduce.publishing import claim, wording
 from reproduce.publishing.table import Table
-from reproduce.running import artefacts, provenance
+from reproduce.running import artifacts, provenance
 from reproduce.running.run import Run, read_results
 
 
@@ -42,7 +42,7 @@ def write(
     }
     folder = run.results_folder()
     folder.mkdir(exist_ok=True)
-    artefacts.write(results, folder / "results")
+    artifacts.write(results, folder / "results")
 
 
 def show(

@@ -2,7 +2,7 @@
 
 Ray Core starts the processes and tells which were lost. A worker carries out
 one stage at a time: it reads what the stage needs from the run folder and
-leaves its artefact there by a rename. So the run folder stays the single truth
+leaves its artifact there by a rename. So the run folder stays the single truth
 whoever does the work, and little more than names goes over the wire. A stage
 goes to a worker that has what it needs in memory, if there is one.
 """

@@ -1,7 +1,7 @@
 """A run folder: stages planned, carried out or read back, and results.
 
 runs/NAME-DATASET-DIGEST/      DIGEST: of the configuration
-    cnn/seed0/network.keras    an artefact a stage, written once
+    cnn/seed0/network.keras    one artifact for each stage, written once
     cnn/seed0/network.keras.sum  tells it from what anything else wrote
     logs/                      TensorBoard
     figNN_what.png             drawn from results.json alone
@@ -21,7 +21,7 @@ import sys
 import time
 from typing import Any
 
-from reproduce.running import artefacts, provenance, training
+from reproduce.running import artifacts, provenance, training
 from reproduce.running.progress import Progress, in_words
 from reproduce.running.stage import Stage, resolve
 
@@ -143,7 +143,7 @@ class Run:
             return self._in_memory[stage.name]
         path = self._find(stage) if stage.name else None
         if path is not None:
-            found = artefacts.read(path, self._owner(stage))
+            found = artifacts.read(path, self._owner(stage))
         else:
             found = self._make(stage)
         if stage.name:
@@ -194,7 +194,7 @@ class Run:
 
     def results_folder(self) -> pathlib.Path:
         """Returns where the results of this part of the run lie."""
-        path = artefacts.find(self.folder / "results")
+        path = artifacts.find(self.folder / "results")
         if path is None or self.config.covers(read_results(path)["config"]):
             return self.folder
         part = {
@@ -233,7 +233,7 @@ class Run:
         except ValueError as error:
             name = stage.name or "The record"
             raise ValueError(f"{name}: {error}") from error
-        made = artefacts.as_read(made)
+        made = artifacts.as_read(made)
         if stage.name is None:
             return made
         how = {
@@ -243,7 +243,7 @@ class Run:
             "origin": stage.origin,
         }
         place = self.folder / stage.name
-        artefacts.write(made, place, self._owner(stage), how)
+        artifacts.write(made, place, self._owner(stage), how)
         self.checkpoint(stage.name).unlink(missing_ok=True)
         self.tell_done(stage.name, how["seconds"])
         return made
@@ -255,7 +255,7 @@ class Run:
         tell. All commits, all machines.
         """
         paths = [self._find(stage) for stage in self.stages.values()]
-        made = [artefacts.made(path) for path in paths]
+        made = [artifacts.made(path) for path in paths]
         if None in made:
             return None
         return {
@@ -267,20 +267,20 @@ class Run:
     def seconds(self, stage):
         """Returns how long a finished stage took, or `None` if not known."""
         path = self._find(stage)
-        made = path and artefacts.made(path)
+        made = path and artifacts.made(path)
         return made and made["seconds"]
 
     def _owner(self, stage):
         return f"{self.folder.name}/{stage.name}"
 
     def _find(self, stage):
-        """Returns the path of a stage's artefact, `None` if it is not made.
+        """Returns the path of a stage's artifact, `None` if it is not made.
 
         One that was made from fewer stages, or other ones, does not count:
         another part of the run may have had fewer masks of a network, say.
         """
-        path = artefacts.find(self.folder / stage.name)
-        made = (path and artefacts.made(path)) or {}
+        path = artifacts.find(self.folder / stage.name)
+        made = (path and artifacts.made(path)) or {}
         return (
             path if made.get("origin", stage.origin) == stage.origin else None
         )

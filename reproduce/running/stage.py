@@ -1,4 +1,4 @@
-"""Stages: the steps of an experiment, each with an artefact of its own."""
+"""Stages: the steps of an experiment, each with an artifact of its own."""
 
 import functools
 import hashlib
@@ -17,7 +17,7 @@ class Stage:
 
     Attributes:
         run: `Run`.
-        name: Str, path of the artefact in the run folder, without suffix;
+        name: Str, path of the artifact in the run folder, without suffix;
             `None` if there is none, and the result is computed again.
         function: Function `(stage, *results)` to the result: a Keras model, a
             `WeightMask`, JSON values, or a dict of such.
@@ -83,7 +83,7 @@ class Stage:
         For what can't be planned: a search decides what it tries next.
 
         Args:
-            name: Str. The artefact lies beside that of this stage.
+            name: Str. The artifact lies beside that of this stage.
             function: As in `Stage`.
             *needs: As in `Stage`.
             steps: As in `Stage`.

@@ -225,7 +225,7 @@ class SampleTest(parameterized.TestCase, tf.test.TestCase):
             shifted = 4 * np.mean(stacked[:, lag:] * stacked[:, :-lag], axis=1)
             self.assertLess(np.abs(shifted).max(), normal_bound(n - lag, 200))
 
-    def test_neighbouring_weights_have_unrelated_bits(self):
+    def test_neighboring_weights_have_unrelated_bits(self):
         n = 2**16
         words = hashed_words(n, [0x12345678, 0x9ABCDEF0])
         plain = np.unpackbits(words.view("uint8").reshape(n, 4), axis=1)

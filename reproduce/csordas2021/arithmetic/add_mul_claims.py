@@ -106,7 +106,7 @@ def claims(records):
         null=[mean_accuracy(r, OWN) for r in records],
         null_is="the operation's own mask",
     )
-    _add_behaviour(found, records)
+    _add_behavior(found, records)
     found.add(
         "inverted_mask",
         "an inverted mask does not perform its operation: accuracy",
@@ -120,7 +120,7 @@ def claims(records):
     return found
 
 
-def _add_behaviour(found, records):
+def _add_behavior(found, records):
     """Adds what the kind of network does under the other one's mask."""
     does, neither = np.transpose([instead(r, OTHER) for r in records])
     usual = np.transpose([instead(r, BOTH) for r in records])

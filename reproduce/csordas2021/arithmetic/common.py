@@ -90,7 +90,7 @@ def claims(records, tasks):
             at_most=0.05,
             bounds=claim.DIFFERENCE,
             null=[dense - chance(r) for dense, r in zip(seen, held_out)],
-            null_is="learnt by heart",
+            null_is="learned by heart",
             source="own",
         )
     found.add(

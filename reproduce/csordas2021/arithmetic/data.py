@@ -26,7 +26,7 @@ def operand_pairs(digits, held_out_fraction=0.0, seed=0):
     """Returns all pairs of operands, in two parts.
 
     The paper draws training and test examples from the same pairs; holding
-    some out shows whether a network generalises.
+    some out shows whether a network generalizes.
 
     Args:
         digits: Positive int, decimal digits of a number.

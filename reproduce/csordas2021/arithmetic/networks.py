@@ -33,7 +33,7 @@ def fnn(num_inputs, num_digits, sizes=SIZES["big"], seed=0):
 
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), C.3. The
-          paper does not give the initialisation; see `initializers.uniform`.
+          paper does not give the initialization; see `initializers.uniform`.
           "5 layers" are four hidden ones and the output.
     """
     if not sizes or min(sizes) < 1:

@@ -69,7 +69,7 @@ def claims(records):
 
 
 def _add_unbiased(found, repeats):
-    """Adds the claims on starts that favour no weights: figure 3."""
+    """Adds the claims on starts that favor no weights: figure 3."""
     found.add(
         "second_task_sharing",
         "little sharing while there is room (second task)",
@@ -106,7 +106,7 @@ def _add_unbiased(found, repeats):
 
 
 def _claims_of_start(logit, repeats, plain):
-    """Returns those on a start that favours used weights: figure 15."""
+    """Returns those on a start that favors used weights: figure 15."""
     found = claim.Claims(f"free logits {logit:g}")
     plain = {r["seed"]: r for r in plain}
 

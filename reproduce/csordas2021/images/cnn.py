@@ -36,7 +36,7 @@ def build(input_shape, num_classes, dropout=True, seed=0):
     References:
         - [Csordas et al., 2021](https://arxiv.org/abs/2010.02066), Table 2,
           C.7.1 and C.7.2. The paper gives neither the scale of the pixels nor
-          the initialisation. Kernels follow the law of PyTorch, the authors'
+          the initialization. Kernels follow the law of PyTorch, the authors'
           framework: uniform within 1 / sqrt(fan_in).
           Differs from the paper: returns logits, the softmax belongs to the
           loss. Differs from the authors' framework: biases start at 0.

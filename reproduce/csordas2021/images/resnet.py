@@ -57,7 +57,7 @@ def build(input_shape, num_classes, depth=110, seed=0):
     seeds = iter(initializers.seeds(seed, depth + 2))
 
     def convolve(x, channels, name, number="", stride=1):
-        if stride > 1:  # centred where the shortcut looks
+        if stride > 1:  # centered where the shortcut looks
             padding = keras.layers.ZeroPadding2D(name=f"{name}pad{number}")
             x = padding(x)
         return normalize(

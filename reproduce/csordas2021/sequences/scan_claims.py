@@ -123,7 +123,7 @@ def _claims_of_network(name, repeats):
         )
         found.add(
             "over_the_split_alone",
-            "learnt on all and masked is better than learnt on the "
+            "learned on all and masked is better than learned on the "
             "split alone, by",
             [
                 r["masks"][split]["test"][split] - r["alone"][split]

@@ -73,7 +73,7 @@ def _published(records):
     )
     seeds = {r["seed"] for r in records}
     n = f"means over n = {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    plots.explain(fig, f"Ours: {n}. Grey cells: not measured.")
+    plots.explain(fig, f"Ours: {n}. Gray cells: not measured.")
     return fig
 
 

@@ -35,7 +35,7 @@ KINDS = {
     "other": "another task's",
     "unread": "read by nothing",
     "silent": "never fires",
-    "pair": "cancelled by another",
+    "pair": "canceled by another",
     "absent": "zero",
 }
 

@@ -62,7 +62,7 @@ class FiguresTest(tf.test.TestCase):
 
     def test_ceilings_are_drawn(self):
         axes = figures.draw(sweep())["fig02_specialization"].axes
-        # Q close to 1/2 is as far from its neighbours as any other.
+        # Q close to 1/2 is as far from its neighbors as any other.
         scale = axes[1].transData.transform
         places = [scale((q, 0))[0] for q in (0.4, 0.49, 0.499)]
         self.assertAlmostEqual(

@@ -107,7 +107,7 @@ class BatchesTest(parameterized.TestCase):
         one, two = order(counting(n), batch_size=n, seed=0, stop=2)
         pairs = {
             "epochs": (one, two),
-            "neighbours": (one[1:], one[:-1]),
+            "neighbors": (one[1:], one[:-1]),
             "unshuffled": (one, np.arange(n)),
         }
         for name, pair in pairs.items():

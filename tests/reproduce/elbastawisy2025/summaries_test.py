@@ -7,10 +7,10 @@ def scores(first, second):
     return {"accuracy": 0.5, "confusion": [[first, 1 - first], [0.0, second]]}
 
 
-class SummariseTest(absltest.TestCase):
+class SummarizeTest(absltest.TestCase):
     def summary(self, **found):
         record = {"seed": 3, "methods": {"bayesian": found}}
-        record = summaries.summarise(record)
+        record = summaries.summarize(record)
         self.assertEqual(record["seed"], 3)
         return record["methods"]["bayesian"]
 

@@ -67,10 +67,10 @@ class ScoreTest(tf.test.TestCase):
         )
 
 
-class AnalyseTest(tf.test.TestCase):
+class AnalyzeTest(tf.test.TestCase):
     def test_q_is_that_of_the_similarities_on_the_test_images(self):
         networks = [network(), network()]
-        records = analysis.analyse(CONFIG, TEST, networks, seed=1)
+        records = analysis.analyze(CONFIG, TEST, networks, seed=1)
         for (kernels, biases), record in zip(networks, records, strict=True):
             x = TEST.images[:40].reshape(40, -1) / np.float32(255)
             matrices = similarity.relu_similarities(kernels, biases, x)
@@ -88,11 +88,11 @@ class AnalyseTest(tf.test.TestCase):
 
     def test_a_network_below_the_least_accuracy_has_scores_alone(self):
         networks = [network(), network(), network()]
-        every = analysis.analyse(CONFIG, TEST, networks, seed=1)
+        every = analysis.analyze(CONFIG, TEST, networks, seed=1)
         accuracies = [r["accuracy"] for r in every]
         least, best = max(accuracies), int(np.argmax(accuracies))
         self.assertLess(min(accuracies), least)
-        records = analysis.analyse(
+        records = analysis.analyze(
             CONFIG, TEST, networks, 1, least, examples=(0, 1, 2)
         )
         for record, accuracy in zip(records, accuracies, strict=True):
@@ -103,13 +103,13 @@ class AnalyseTest(tf.test.TestCase):
             records[best]["example"]["q"],
             records[best]["layers"][0]["q"][measure],
         )
-        none = analysis.analyse(CONFIG, TEST, networks, 1, 1.0)
+        none = analysis.analyze(CONFIG, TEST, networks, 1, 1.0)
         self.assertTrue(all("layers" not in r for r in none))
 
     def test_what_dead_units_leave_undefined_is_json(self):
         kernels, biases = network()
         dead = kernels, [biases[0] - 1000, *biases[1:]]
-        (record,) = analysis.analyse(CONFIG, TEST, [dead], seed=1)
+        (record,) = analysis.analyze(CONFIG, TEST, [dead], seed=1)
         self.assertIsNone(record["layers"][0]["q"][0])
         self.assertIn(None, record["layers"][0]["agreement"])
         json.dumps(record, allow_nan=False)
@@ -117,7 +117,7 @@ class AnalyseTest(tf.test.TestCase):
     def test_the_seed_decides(self):
         networks = [network()]
         one, same = (
-            analysis.analyse(CONFIG, TEST, networks, 3) for _ in range(2)
+            analysis.analyze(CONFIG, TEST, networks, 3) for _ in range(2)
         )
         self.assertEqual(one, same)
 

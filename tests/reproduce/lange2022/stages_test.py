@@ -23,7 +23,7 @@ CONFIG = stages.Config(
 
 
 class PlanTest(tf.test.TestCase):
-    def test_counts_steps_of_training_and_networks_to_analyse(self):
+    def test_counts_steps_of_training_and_networks_to_analyze(self):
         run = Run(CONFIG, "test")
         stages.plan(run)
         self.assertEqual(
@@ -82,7 +82,7 @@ class RecordsTest(tf.test.TestCase):
 
 
 class UntrainedTest(tf.test.TestCase):
-    def test_each_network_has_its_regularisation_and_mild_l2_beside(self):
+    def test_each_network_has_its_regularization_and_mild_l2_beside(self):
         settings = [("l2", 0.1), ("l1", 0.01), ("dropout", 0.3)]
         data = images.load("digits")
         stack = stages.untrained(CONFIG, data, settings, seed=0)
@@ -106,9 +106,9 @@ class PhasesTest(tf.test.TestCase):
         phases["networks"].work(2)
         steps = 2 * phases["networks"].unit
         self.assertEqual(int(made[0].optimizer.iterations), steps)
-        with mock.patch.object(analysis, "analyse") as analyse:
+        with mock.patch.object(analysis, "analyze") as analyze:
             phases["analysis"].work(8)
-        networks = analyse.call_args.args[2]
+        networks = analyze.call_args.args[2]
         self.assertLen(networks, 8)  # of six: two come again
         self.assertAllEqual(networks[6][0][0], networks[0][0][0])
 

@@ -14,14 +14,14 @@ class BlocksTest(tf.test.TestCase):
         expected = {"upstream": 6, "downstream": 6, "across": 16}
         forms = {
             f"{form} {family}": size
-            for form in ("plain", "normalised")
+            for form in ("plain", "normalized")
             for family, size in (
                 ("upstream", 1), ("downstream", 1), ("across", 4)
             )
         }  # fmt: skip
         self.assertEqual(
             sizes,
-            {**expected, **forms, "own normalised": 4, "other measure": 8},
+            {**expected, **forms, "own normalized": 4, "other measure": 8},
         )
         (plain,) = summaries.BLOCKS["plain upstream"]
         names = {summaries.MEASURES[i] for i in summaries.PAIRS[plain]}

@@ -18,7 +18,7 @@ def record(q, upstream, downstream, across, **kwargs):
     agreement = np.full(PAIRS, across)
     agreement[summaries.BLOCKS["upstream"]] = upstream
     agreement[summaries.BLOCKS["downstream"]] = downstream
-    agreement[summaries.BLOCKS["own normalised"]] += 0.01
+    agreement[summaries.BLOCKS["own normalized"]] += 0.01
     pair = summaries.BLOCKS["across"][0]
     layers = [
         {
@@ -61,7 +61,7 @@ def drawable(dropped=()):
     """Returns records with all that the figures show.
 
     Args:
-        dropped: Settings whose networks were not analysed.
+        dropped: Settings whose networks were not analyzed.
     """
     found = as_in_the_paper()
     names = ("accuracy", "loss", "l2_norm", "l1_norm", "sparsity")

@@ -28,7 +28,7 @@ def record(
 
     Args:
         seed: Int; it moves each number a little.
-        is_controlled: Bool, whether it has units and the randomly initialised
+        is_controlled: Bool, whether it has units and the randomly initialized
             network.
         **changes: From arm to its accuracy, of every kind of text.
     """

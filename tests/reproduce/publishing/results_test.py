@@ -10,7 +10,7 @@ from matplotlib import figure
 from tensorflow.python.summary import summary_iterator
 
 from reproduce.publishing import results
-from reproduce.running import artefacts, provenance
+from reproduce.running import artifacts, provenance
 from reproduce.running.run import Run
 from tests.reproduce.running import toy
 
@@ -185,7 +185,7 @@ class ResultsTest(tf.test.TestCase):
         path = self.finish() / "results.json"
         before = path.read_bytes()
         with (
-            mock.patch.object(artefacts.os, "replace", side_effect=toy.Killed),
+            mock.patch.object(artifacts.os, "replace", side_effect=toy.Killed),
             self.assertRaises(toy.Killed),
         ):
             self.finish(xs=(0.7,))

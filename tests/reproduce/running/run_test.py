@@ -18,7 +18,7 @@ from absl.testing import parameterized
 
 from modularity_tf.findings import weight_mask
 from reproduce.publishing import experiment
-from reproduce.running import artefacts
+from reproduce.running import artifacts
 from reproduce.running.run import Run
 from tests.reproduce.running import toy
 
@@ -91,7 +91,7 @@ class StagesTest(RunTestCase, parameterized.TestCase):
             planned(again, count)
             self.assertEmpty(again.unfinished())
         self.assertEqual(results, [2, 12, 12, 2])
-        # An artefact from before artefacts told it counts.
+        # An artifact from before artifacts told it counts.
         file = run.folder / "sum.json.sum"
         made = json.loads(file.read_text().split("\n")[1])
         del made["origin"]
@@ -111,13 +111,13 @@ class StagesTest(RunTestCase, parameterized.TestCase):
 
     def test_a_stage_cut_short_leaves_nothing_that_counts(self):
         with (
-            mock.patch.object(artefacts.os, "replace", side_effect=toy.Killed),
+            mock.patch.object(artifacts.os, "replace", side_effect=toy.Killed),
             self.assertRaises(toy.Killed),
         ):
             self.result(lambda stage: {"a": 1})
         self.assertEqual(self.result(lambda stage: {"a": 2}), {"a": 2})
 
-    def test_a_damaged_artefact_is_named_where_it_is_needed(self):
+    def test_a_damaged_artifact_is_named_where_it_is_needed(self):
         self.result(lambda stage: {"a": 1})
         (file,) = self.folder.glob("*/part/thing.json")
         file.write_text('{"a"')
@@ -126,7 +126,7 @@ class StagesTest(RunTestCase, parameterized.TestCase):
         file.unlink()
         self.assertEqual(self.result(lambda stage: {"a": 2}), {"a": 2})
 
-    def test_the_artefact_of_another_stage_is_named(self):
+    def test_the_artifact_of_another_stage_is_named(self):
         with self.planned() as run:
             for name in ("one", "two"):
                 run.stage(name, lambda stage: {"a": stage.name})
@@ -179,7 +179,7 @@ class StagesTest(RunTestCase, parameterized.TestCase):
         self.result(lambda stage: [1])
         with self.planned() as run:
             run.stage("part/thing", toy.work, 1)
-            with mock.patch.object(artefacts, "read") as read:
+            with mock.patch.object(artifacts, "read") as read:
                 run.carry_out([])
             read.assert_not_called()
 
@@ -216,7 +216,7 @@ class StagesTest(RunTestCase, parameterized.TestCase):
         make = mock.Mock(side_effect=lambda stage: {"a": 1})
         with (
             self.planned() as run,
-            mock.patch.object(artefacts, "read") as read,
+            mock.patch.object(artifacts, "read") as read,
         ):
             one = run.stage("one", make)
             for name in "abc":
@@ -234,7 +234,7 @@ class StagesTest(RunTestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "^part/thing: the loss became"):
             self.result(refuse)
 
-    def test_a_checkpoint_goes_with_the_artefact(self):
+    def test_a_checkpoint_goes_with_the_artifact(self):
         run = self.planned()
         checkpoint = run.checkpoint("part/thing")
 

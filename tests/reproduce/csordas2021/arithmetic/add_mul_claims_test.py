@@ -49,7 +49,7 @@ class ClaimsTest(parameterized.TestCase):
         ("fnn", "performs_own_operation", 0.7, "agrees", 0.03),
         ("lstm", "gives_neither_result", 0.2, "differs", 0.07),
     )
-    def test_each_network_has_its_own_behaviour(
+    def test_each_network_has_its_own_behavior(
         self, network, id, mean, verdict, null
     ):
         every = checked([record(network)] * 2)

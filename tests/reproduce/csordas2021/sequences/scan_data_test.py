@@ -105,7 +105,7 @@ class SplitTest(parameterized.TestCase):
         self.assertEqual(set(counts.values()), {1})
         self.assertNotIn(alone, [e.command for e in test])
 
-    def test_turn_left_is_a_pair_of_neighbours(self):
+    def test_turn_left_is_a_pair_of_neighbors(self):
         train, test = scan_data.split("addprim_turn_left")
         trained = {e.command for e in train}
         self.assertIn("turn around left", trained)

@@ -26,7 +26,7 @@ class ProgramsTest(absltest.TestCase):
             programs, "compiled", return_value=(program, None)
         ):
             found = stages.compile_program(stage(), "proportion")
-        self.compiled = json.loads(json.dumps(found))  # as an artefact
+        self.compiled = json.loads(json.dumps(found))  # as an artifact
 
     def test_a_program_and_its_truth_come_back(self):
         program, truth = stages.program_of(self.compiled)

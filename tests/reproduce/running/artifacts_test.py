@@ -11,23 +11,23 @@ from absl.testing import parameterized
 from modularity_tf import NeuronSelection, UnitClusters
 from modularity_tf.findings import weight_mask
 from modularity_tf.findings.unit_clusters import LayerClusters
-from reproduce.running import artefacts
+from reproduce.running import artifacts
 from tests.reproduce.running import toy
 
 VALUES = {"a": [1, 2.5, None], "b": {"c": "d"}}
 MASK = weight_mask.WeightMask({"d/kernel": np.eye(3) > 0}, {"task": "t"})
 
 
-class ArtefactsTest(parameterized.TestCase, tf.test.TestCase):
+class ArtifactsTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self):
         super().setUp()
         folder = self.enterContext(tempfile.TemporaryDirectory())
         self.place = pathlib.Path(folder) / "part" / "thing"
 
-    def write_and_read(self, artefact):
-        self.assertIsNone(artefacts.find(self.place))
-        artefacts.write(artefact, self.place)
-        return artefacts.read(artefacts.find(self.place))
+    def write_and_read(self, artifact):
+        self.assertIsNone(artifacts.find(self.place))
+        artifacts.write(artifact, self.place)
+        return artifacts.read(artifacts.find(self.place))
 
     def files(self):
         return sorted(p.name for p in self.place.parent.iterdir())
@@ -75,15 +75,15 @@ class ArtefactsTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("json", VALUES), ("mask", MASK), ("parts", {"m": MASK, "v": VALUES})
     )
-    def test_what_is_cut_short_does_not_count(self, artefact):
+    def test_what_is_cut_short_does_not_count(self, artifact):
         with (
             mock.patch.object(os, "replace", side_effect=toy.Killed),
             self.assertRaises(toy.Killed),
         ):
-            artefacts.write(artefact, self.place)
-        self.assertIsNone(artefacts.find(self.place))
-        artefacts.write(artefact, self.place)  # over what was left
-        self.assertEqual(artefacts.read(artefacts.find(self.place)), artefact)
+            artifacts.write(artifact, self.place)
+        self.assertIsNone(artifacts.find(self.place))
+        artifacts.write(artifact, self.place)  # over what was left
+        self.assertEqual(artifacts.read(artifacts.find(self.place)), artifact)
         self.assertLen(self.files(), 1)
 
     def test_parts_of_a_killed_process_are_not_mixed_in(self):
@@ -100,10 +100,10 @@ class ArtefactsTest(parameterized.TestCase, tf.test.TestCase):
         path = self.place.with_name(f"thing{suffix}")
         path.parent.mkdir()
         path.write_bytes(content)
-        self.assertEqual(artefacts.find(self.place), path)
+        self.assertEqual(artifacts.find(self.place), path)
         message = f"{path} is damaged, or .*: delete it, and its stage runs"
         with self.assertRaisesRegex(ValueError, message) as caught:
-            artefacts.read(path)
+            artifacts.read(path)
         self.assertNotIn("\n", str(caught.exception))
 
     def test_a_file_of_another_program_is_named(self):
@@ -111,48 +111,48 @@ class ArtefactsTest(parameterized.TestCase, tf.test.TestCase):
         path.parent.mkdir()
         np.savez(path, x=np.zeros(3))
         with self.assertRaisesRegex(ValueError, f"{path} is damaged, or some"):
-            artefacts.read(path)
+            artifacts.read(path)
 
     def test_a_file_among_the_parts_is_named(self):
-        artefacts.write({"mask": MASK, "x": 1}, self.place)
-        path = artefacts.find(self.place)
+        artifacts.write({"mask": MASK, "x": 1}, self.place)
+        path = artifacts.find(self.place)
         (path / "x.json").write_text("{")
         with self.assertRaisesRegex(ValueError, f"{path}/x.json is damaged"):
-            artefacts.read(path)
+            artifacts.read(path)
         (path / "x.json").rename(path / "x.txt")
         with self.assertRaisesRegex(ValueError, f"{path}/x.txt is damaged"):
-            artefacts.read(path)
+            artifacts.read(path)
 
     def test_a_missing_or_locked_file_is_no_damaged_one(self):
         with self.assertRaises(FileNotFoundError):
-            artefacts.read(self.place.with_name("thing.json"))
+            artifacts.read(self.place.with_name("thing.json"))
 
     @parameterized.named_parameters(
         ("json", VALUES), ("mask", MASK), ("parts", {"m": MASK, "v": VALUES})
     )
-    def test_what_another_stage_wrote_is_refused(self, artefact):
-        artefacts.write(artefact, self.place, "run/a")
-        path = artefacts.find(self.place)
-        self.assertEqual(artefacts.read(path, "run/a"), artefact)
+    def test_what_another_stage_wrote_is_refused(self, artifact):
+        artifacts.write(artifact, self.place, "run/a")
+        path = artifacts.find(self.place)
+        self.assertEqual(artifacts.read(path, "run/a"), artifact)
         for owner in ("run/b", "other/a"):
             with self.assertRaisesRegex(ValueError, f"{path} is damaged, or"):
-                artefacts.read(path, owner)
+                artifacts.read(path, owner)
 
     def test_a_file_that_was_changed_or_has_no_sum_is_refused(self):
-        artefacts.write({"m": MASK, "x": 1}, self.place, "run/a")
-        path = artefacts.find(self.place)
+        artifacts.write({"m": MASK, "x": 1}, self.place, "run/a")
+        path = artifacts.find(self.place)
         (path / "x.json").write_text("2")
         with self.assertRaisesRegex(ValueError, f"{path} is damaged, or"):
-            artefacts.read(path, "run/a")
+            artifacts.read(path, "run/a")
         (path / "x.json").write_text("1")
-        self.assertEqual(artefacts.read(path, "run/a")["x"], 1)
+        self.assertEqual(artifacts.read(path, "run/a")["x"], 1)
         (path / "x.json").unlink()  # a part is missing
         with self.assertRaisesRegex(ValueError, f"{path} is damaged, or"):
-            artefacts.read(path, "run/a")
+            artifacts.read(path, "run/a")
         other = self.place.with_name("other")
-        artefacts.write(VALUES, other)
+        artifacts.write(VALUES, other)
         with self.assertRaisesRegex(ValueError, "other.json is damaged, or"):
-            artefacts.read(artefacts.find(other), "run/a")
+            artifacts.read(artifacts.find(other), "run/a")
 
     def test_a_full_disk_is_named_with_the_file_and_leaves_nothing(self):
         full = OSError(28, "No space left on device")
@@ -160,19 +160,19 @@ class ArtefactsTest(parameterized.TestCase, tf.test.TestCase):
             mock.patch.object(os, "replace", side_effect=full),
             self.assertRaisesRegex(OSError, "No space left .*thing.json"),
         ):
-            artefacts.write(VALUES, self.place)
+            artifacts.write(VALUES, self.place)
         self.assertEmpty(self.files())
 
-    def test_keys_of_several_artefacts_are_names(self):
+    def test_keys_of_several_artifacts_are_names(self):
         with self.assertRaisesRegex(ValueError, r"have names, got \[3\]"):
-            artefacts.write({3: 1, "mask": MASK}, self.place)
+            artifacts.write({3: 1, "mask": MASK}, self.place)
 
     def test_as_read_is_what_reading_gives(self):
         for given in ({"a": (1, 2), 3: "x"}, {"m": MASK, "a": (1,)}, MASK):
-            artefacts.write(given, self.place)
-            path = artefacts.find(self.place)
-            self.assertEqual(artefacts.as_read(given), artefacts.read(path))
-            artefacts._remove(path)
+            artifacts.write(given, self.place)
+            path = artifacts.find(self.place)
+            self.assertEqual(artifacts.as_read(given), artifacts.read(path))
+            artifacts._remove(path)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Artefacts: what stages leave in the run folder, each written whole or not.
+"""Artifacts: what stages leave in the run folder, each written whole or not.
 
 A Keras model is a file `NAME.keras`, a finding (a `WeightMask` say) `NAME.npz`,
 JSON values `NAME.json`. A dict with models or findings among its values is a
-folder `NAME.parts` with an artefact for each key.
+folder `NAME.parts` with an artifact for each key.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from modularity_tf.findings import finding, loading
 _PARTS = ".parts"
 
 
-def write(artefact, place, owner="", made=None):
-    """Writes an artefact; it appears at once, or not at all.
+def write(artifact, place, owner="", made=None):
+    """Writes an artifact; it appears at once, or not at all.
 
     Args:
-        artefact: Keras model, finding, JSON values or a dict of such.
-        place: Path of the artefact, without its suffix.
+        artifact: Keras model, finding, JSON values or a dict of such.
+        place: Path of the artifact, without its suffix.
         owner: Str, the run and stage that it is of. A file `NAME.sum` beside it
             then tells it from what anything else wrote.
         made: JSON values, how it was made; they go to that file, too.
@@ -32,18 +32,18 @@ def write(artefact, place, owner="", made=None):
         ValueError: If a key of a dict is no name.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
-    suffix = _suffix(artefact)
+    suffix = _suffix(artifact)
     path = place.with_name(f"{place.name}{suffix}")
     partial = place.with_name(f"partial-{path.name}")
     _remove(partial)  # of a killed process
     try:
         if suffix == _PARTS:
-            for name, part in artefact.items():
+            for name, part in artifact.items():
                 write(part, partial / name)
         elif suffix == ".json":
-            partial.write_text(json.dumps(artefact, indent=1))
+            partial.write_text(json.dumps(artifact, indent=1))
         else:
-            artefact.save(partial)
+            artifact.save(partial)
         if owner:
             lines = _sum(partial, owner), json.dumps(made)
             _sum_path(path).write_text("\n".join(lines))
@@ -56,10 +56,10 @@ def write(artefact, place, owner="", made=None):
 
 
 def find(place):
-    """Returns the path of an artefact that was written, else `None`.
+    """Returns the path of an artifact that was written, else `None`.
 
     Args:
-        place: Path of the artefact, without its suffix.
+        place: Path of the artifact, without its suffix.
     """
     for suffix in (*_READERS, _PARTS):
         path = place.with_name(f"{place.name}{suffix}")
@@ -69,7 +69,7 @@ def find(place):
 
 
 def read(path, owner=""):
-    """Reads an artefact from a path that `find` returned.
+    """Reads an artifact from a path that `find` returned.
 
     Args:
         path: Path.
@@ -102,7 +102,7 @@ def read(path, owner=""):
 
 
 def made(path):
-    """Returns how an artefact was made, as its writer said, or `None`.
+    """Returns how an artifact was made, as its writer said, or `None`.
 
     Args:
         path: Path that `find` returned.
@@ -115,13 +115,13 @@ def made(path):
         return None
 
 
-def as_read(artefact):
-    """Returns an artefact as `read` would: JSON values have no tuples."""
-    if _suffix(artefact) == ".json":
-        return json.loads(json.dumps(artefact))
-    if isinstance(artefact, dict):
-        return {name: as_read(artefact[name]) for name in sorted(artefact)}
-    return artefact
+def as_read(artifact):
+    """Returns an artifact as `read` would: JSON values have no tuples."""
+    if _suffix(artifact) == ".json":
+        return json.loads(json.dumps(artifact))
+    if isinstance(artifact, dict):
+        return {name: as_read(artifact[name]) for name in sorted(artifact)}
+    return artifact
 
 
 def _sum_path(path):
@@ -129,7 +129,7 @@ def _sum_path(path):
 
 
 def _sum(path, owner):
-    """Returns a SHA-256 over the owner and all that an artefact holds."""
+    """Returns a SHA-256 over the owner and all that an artifact holds."""
     digest = hashlib.sha256(owner.encode())
     files = [path] if path.is_file() else sorted(path.rglob("*"))
     for file in files:
@@ -157,17 +157,17 @@ _READERS = {
 }
 
 
-def _suffix(artefact):
-    if isinstance(artefact, keras.Model):
+def _suffix(artifact):
+    if isinstance(artifact, keras.Model):
         return ".keras"
-    if isinstance(artefact, finding.Finding):
+    if isinstance(artifact, finding.Finding):
         return ".npz"
-    if isinstance(artefact, dict):
-        kinds = {_suffix(part) for part in artefact.values()}
+    if isinstance(artifact, dict):
+        kinds = {_suffix(part) for part in artifact.values()}
         if kinds <= {".json"}:
             return ".json"
-        strange = [key for key in artefact if not isinstance(key, str)]
+        strange = [key for key in artifact if not isinstance(key, str)]
         if strange:
-            raise ValueError(f"Artefacts must have names, got {strange!r}.")
+            raise ValueError(f"Artifacts must have names, got {strange!r}.")
         return _PARTS
     return ".json"
