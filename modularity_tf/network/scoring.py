@@ -159,9 +159,7 @@ def _means(values, outputs, weights=None):
     axes = [*range(1, values.shape.rank)]
     counted = [keras_private.get_keras_mask(outputs)]  # padding does not count
     if weights is not None and of_positions(weights):
-        is_column = weights.shape.rank == values.shape.rank + 1
-        if is_column and weights.shape[-1] == 1:
-            weights = weights[..., 0]
+        weights = without_column(weights, values.shape.rank)
         if weights.shape.rank > values.shape.rank:
             raise ValueError(
                 f"Sample weights of shape {weights.shape} are one for each "
@@ -190,6 +188,17 @@ def of_positions(weights: Any) -> bool:
         weights: Tensor or array `(batch,)`, `(batch, 1)` or `(batch, ...)`.
     """
     return len(weights.shape) > 1 and any(n != 1 for n in weights.shape[1:])
+
+
+def without_column(values: Any, rank: int) -> Any:
+    """Returns values without a last axis of size 1 that is one too many.
+
+    Args:
+        values: Tensor or array: labels, or sample weights.
+        rank: Int, how many axes are wanted.
+    """
+    is_column = len(values.shape) == rank + 1 and values.shape[-1] == 1
+    return values[..., 0] if is_column else values
 
 
 def loss_object(loss: Any, targets: Any, outputs: Any) -> keras.losses.Loss:
@@ -273,8 +282,7 @@ def class_elements(
             labels += 2.0 * tf.cast(tf.range(columns), targets.dtype)
         pair = targets[..., None], outputs[..., None]
     elif kind == "sparse":
-        if targets.shape.rank == rank:
-            targets = targets[..., 0]
+        targets = without_column(targets, rank - 1)
         labels, pair = targets, (targets, outputs)
         right = tf.cast(tf.argmax(outputs, -1), labels.dtype) == labels
     else:
@@ -374,10 +382,9 @@ def _elements_of_function(accuracy, targets, outputs):
     right = _function(accuracy, targets, outputs)(targets, outputs)
     right = tf.cast(right, tf.float32)
     labels = targets
-    if labels.shape.rank > 1 and labels.shape[-1] == 1:
-        labels = labels[..., 0]
-        if right.shape.rank == labels.shape.rank + 1 and right.shape[-1] == 1:
-            right = right[..., 0]
+    if labels.shape.rank > 1:
+        labels = without_column(labels, labels.shape.rank - 1)
+        right = without_column(right, labels.shape.rank)
     if not right.shape.rank or right.shape.rank != labels.shape.rank:
         return None
     if not all(
@@ -441,10 +448,11 @@ def _keras_name(function):
 
 
 def _kind_by_shapes(targets, outputs):
-    classes = outputs.shape[-1] if outputs.shape.rank > 1 else 1
-    if classes == 1:
+    ranks = targets.shape.rank, outputs.shape.rank
+    classes = outputs.shape[-1] if ranks[1] > 1 else 1
+    if classes == 1 or ranks[0] > ranks[1]:  # a column for each output
         return "binary"
-    is_sparse = targets.shape.rank < outputs.shape.rank
+    is_sparse = ranks[0] < ranks[1]
     return "sparse" if is_sparse or targets.shape[-1] == 1 else "one_hot"
 
 

@@ -18,6 +18,7 @@ from modularity_tf.network import (
     example_inputs,
     model_weights,
     progress,
+    scoring,
     task_outputs,
 )
 from modularity_tf.neurons import class_positions, rules, statistics
@@ -119,8 +120,9 @@ def find_neurons(
         data: Arrays `(x, y)`, or batches of them: a list, a
             `tf.data.Dataset`, a `PyDataset` or another iterable. y are class
             numbers, one for each example; or shaped as the outputs are: one
-            for each position (a step, a pixel, a character), or one-hot. What
-            is not of the class is left out. With "mask" y are the task, with
+            for each position (a step, a pixel, a character), or one-hot. The
+            model says which, see `neurons.class_positions.Labels`. What is
+            not of the class is left out. With "mask" y are the task, with
             sample weights if there are any.
         label: Int, the class. Not with "mask": `data` say what the task is.
         method: "threshold": active are the neurons above a percentile of
@@ -378,17 +380,15 @@ def _of_class(model, data, label, output, with_rest, verbose):
     asked for.
     """
     seen, rest = set(), 1 if with_rest else class_positions.NONE
-    shape = None
+    given = None
     read = batches.read("data", data, with_weights=True, model=model)
     for inputs, targets, *weights in progress.shown(
         read, "batch", verbose=verbose
     ):
-        if shape is None:
+        if given is None:
             output = _named_output(model, output, targets)
-            shape = task_outputs.shape_of(model, output)
-        labels = class_positions.class_numbers(
-            "labels", _labels_of(targets, output, model), shape
-        )
+            given = class_positions.Labels(model, output)
+        labels = given.numbers("labels", _labels_of(targets, output, model))
         if weights and weights[0] is not None:
             is_out = _weighs_nothing(weights[0], output, model, labels)
             labels = np.where(is_out, class_positions.NONE, labels)
@@ -438,10 +438,15 @@ def _named_output(model, output, targets):
 def _weighs_nothing(weights, output, model, labels):
     """Returns which labels have the weight 0, to broadcast with them."""
     weights = np.asarray(_labels_of(weights, output, model))
-    if weights.ndim > labels.ndim and weights.shape[-1] == 1:
-        weights = weights[..., 0]
-    extra = labels.ndim - weights.ndim
-    return weights.reshape(*weights.shape, *[1] * max(0, extra)) == 0
+    weights = scoring.without_column(weights, labels.ndim)
+    if weights.ndim > labels.ndim:
+        raise ValueError(
+            f"`data` has sample weights of shape {weights.shape} for labels of "
+            f"shape {labels.shape}: give one for each label, or for each "
+            "example."
+        )
+    extra = [1] * (labels.ndim - weights.ndim)
+    return weights.reshape(*weights.shape, *extra) == 0
 
 
 def _labels_of(targets, output, model):

@@ -20,7 +20,6 @@ from modularity_tf.network import (
     batches,
     keras_private,
     model_weights,
-    task_outputs,
 )
 from modularity_tf.neurons import class_positions
 
@@ -224,9 +223,9 @@ def class_statistics(
     num_classes = checks.integer("num_classes", num_classes, least=1)
 
     def read():
-        shape = task_outputs.shape_of(model)
+        given = class_positions.Labels(model)
         for inputs, labels in batches.read("data", data, model=model):
-            numbers = class_positions.class_numbers("labels", labels, shape)
+            numbers = given.numbers("labels", labels)
             if (numbers >= num_classes).any():
                 raise ValueError(
                     f"`labels` must be whole numbers in [0, {num_classes}), "
@@ -263,6 +262,7 @@ def statistics_of(
     model_weights.check_finite(model)
     _refuse_stateful(model)
     cropped = class_positions.croppings(model)
+    reordered: dict[str, str] | None = None
     # The second layer of a Bidirectional puts out the steps in reverse.
     reverses = {
         id(layer.backward_layer)
@@ -287,6 +287,13 @@ def statistics_of(
                     for power in (means, tf.square(means))
                 )
             else:
+                for around, why in (reordered or {}).items():
+                    if f"{path}/".startswith(f"{around}/"):
+                        raise ValueError(
+                            f"The positions of the layer {path!r} lie in "
+                            f"another order than the labels: {why} reorders "
+                            "them. Leave it out with `layers`."
+                        )
                 here = class_positions.aligned(
                     member, values.shape[1:-1], path, cropped
                 )
@@ -303,6 +310,8 @@ def statistics_of(
 
     counts, totals = np.zeros(num_classes), dict[str, np.ndarray]()
     for inputs, labels in read:
+        if labels.ndim > 1 and reordered is None:
+            reordered = class_positions.reordered(model)
         _check_finite_inputs(inputs)
         count, sums = summarize(inputs, tf.constant(labels, tf.int32))
         counts += count.numpy()

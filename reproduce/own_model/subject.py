@@ -71,12 +71,13 @@ class Subject:
         is_01 = y.dtype.kind == "f" and np.isin(y, (0, 1)).all()
         if y.dtype.kind not in "iub" and not is_01:
             return None
-        shape = None
         try:
-            if self.model is not None:
-                shape = task_outputs.shape_of(self.model, self._output)
             # Those below 0 are of no class: some losses ignore them.
-            found = class_positions.class_numbers("y", abs(y), shape)
+            if self.model is None:
+                found = class_positions.class_numbers("y", abs(y), None)
+            else:
+                given = class_positions.Labels(self.model, self._output)
+                found = given.numbers("y", abs(y))
         except ValueError:
             return None
         if found.size == y.size:

@@ -57,6 +57,27 @@ class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(np.mean(found), expected, rtol=1e-5)
         self.assertGreater(np.ptp(found), 0)
 
+    @parameterized.parameters(int, "float32")
+    def test_labels_of_pixels_may_have_any_form(self, kind):
+        p = np.float32(RNG.random((5, 3, 3, 3)))  # as many classes as columns
+        y = RNG.integers(0, 3, (5, 3, 3))
+        expected = np.mean(p.argmax(-1) == y, axis=(1, 2))
+        for labels in (y, y[..., None], y[..., None] == np.arange(3)):
+            pair = tf.constant(labels.astype(kind)), tf.constant(p)
+            found = scoring.by_example("accuracy", *pair)
+            self.assertAllClose(found, expected)
+        p, y = p[..., 0], y > 0  # maps without an axis of channels
+        expected = np.mean((p > 0.5) == y, axis=(1, 2))
+        labels = tf.constant(y[..., None].astype(kind))
+        found = scoring.by_example("accuracy", labels, tf.constant(p))
+        self.assertAllClose(found, expected)
+
+    @parameterized.parameters(1, 2, 3)
+    def test_a_column_that_is_one_too_many_is_left_out(self, rank):
+        for values in (np.ones((2, 1, 1)), tf.ones((2, 1, 1))):
+            found = scoring.without_column(values, rank)
+            self.assertLen(found.shape, 2 if rank == 2 else 3)
+
     @parameterized.named_parameters(
         ("accuracy", "accuracy", CLASSES, P),
         ("acc", "acc", CLASSES[:, None], P),

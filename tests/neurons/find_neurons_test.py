@@ -180,6 +180,46 @@ class OwnNeuronsTest(parameterized.TestCase, tf.test.TestCase):
         expected = find_neurons(model, (x[:, :5], y[:, :5]), 0)
         self.assertAllClose(found.scores, expected.scores)
 
+    def test_labels_of_pixels_may_have_any_form(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3, 3, 2)),
+                keras.layers.Conv2D(6, 2, padding="same", name="units"),
+                keras.layers.Conv2D(3, 1, name="out"),  # as many as columns
+            ]
+        )
+        x = self.rng.normal(size=(8, 3, 3, 2)).astype("float32")
+        y = self.rng.integers(0, 3, (8, 3, 3))
+        y[:, 0] = [1, 0, 0]
+        units = np.abs(np.array(model.layers[0](x)))
+        expected = np.mean(
+            [z[of == 1].mean(axis=0) for z, of in zip(units, y)], axis=0
+        )
+        one_hot = y[..., None] == np.arange(3)
+        for labels in (y, y[..., None], one_hot):
+            for kind in (int, "float32"):
+                found = find_neurons(model, (x, labels.astype(kind)), 1)
+                self.assertAllClose(found.scores["units"], expected, rtol=1e-4)
+        with self.assertRaisesRegex(ValueError, "weights of shape .8, 3. for"):
+            find_neurons(model, (x, y[:, 0, 0], np.ones((8, 3))), 1)
+
+    def test_positions_in_another_order_than_the_labels_are_refused(self):
+        image, y = keras.Input((3, 3, 2)), self.rng.integers(0, 2, (8, 3, 3))
+        turn = keras.layers.Permute((2, 1, 3), name="turn")
+        units = keras.layers.Dense(4, name="units")(image)
+        last = keras.layers.Dense(4, name="last")(turn(units))
+        model = keras.Model(image, keras.layers.Dense(2, name="out")(last))
+        x = self.rng.normal(size=(8, 3, 3, 2)).astype("float32")
+        with self.assertRaisesRegex(ValueError, "'units' lie in .* 'turn'"):
+            find_neurons(model, (x, y), 1)
+        found = find_neurons(model, (x, y), 1, layers="last")
+        inner = np.abs(keras.Model(image, last)(x))
+        has = (y == 1).any(axis=(1, 2))
+        expected = [z[of == 1].mean(axis=0) for z, of in zip(inner, y)]
+        expected = np.mean(np.array(expected)[has], axis=0)
+        self.assertAllClose(found.scores["last"], expected, rtol=1e-4)
+        find_neurons(model, (x, y[:, 0, 0]), 1)  # labels of examples
+
     def test_positions_of_one_class_are_told_from_the_rest(self):
         model = shipped_networks.splice_sites()
         x = self.rng.normal(size=(6, 16, 4)).astype("float32")

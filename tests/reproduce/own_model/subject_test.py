@@ -124,6 +124,22 @@ class SubjectTest(BroughtTestCase):
             *_, weights = user.data(rows, without=2)
             self.assertAllEqual(weights, y != 2)
 
+    def test_maps_are_not_taken_for_one_hot(self):
+        model = keras.Sequential(
+            [
+                keras.Input((3, 3, 2)),
+                keras.layers.Dense(1),
+                keras.layers.Reshape((3, 3)),
+            ]
+        )
+        x, y = np.zeros((4, 3, 3, 2)), np.zeros((4, 3, 3), int)
+        y[:, :, 2] = 1  # at most one in a row
+        for labels in (y, y[..., None], y.astype("float32")):
+            user = Subject(model, x, labels)
+            self.assertEqual(user.classes, [0, 1])
+            *_, weights = user.data(np.arange(4), label=1)
+            self.assertAllEqual(weights, y)
+
     def test_a_task_of_two_classes_has_no_weights_of_one_alone(self):
         x, y = blobs()
         user = Subject(None, x, np.float32(y > 0))
