@@ -290,7 +290,7 @@ def reordered(model: keras.Model) -> dict[str, str]:
     for layer, inputs, result in traced.calls:
         for x in filter(tf.is_tensor, keras.tree.flatten(result)):
             made.setdefault(x.name, (layer, inputs))
-    found, in_order, seen = {}, set(), set()
+    found, in_order, seen = dict[str, str](), set(), set()
     to_do = [(x, _Order.of(x), "") for x in traced.outputs]
     while to_do:
         tensor, order, why = to_do.pop()
