@@ -107,6 +107,9 @@ def _unanswered(records):
                     rows.append((title, "no answer", own[REFUSED]))
                 elif "not_checked" in own:
                     rows.append((title, "not checked", own["not_checked"]))
+                elif reason := (own["soundness"] or {}).get("not_elsewhere"):
+                    title += ", other classes"
+                    rows.append((title, "not checked", reason))
         if REFUSED in record.get("units", {}):
             rows.append(
                 ("units that act alike", "no answer", record["units"][REFUSED])
@@ -178,8 +181,10 @@ def _title(records, question, name, seed):
 
 
 def _sizes(records):
-    rows = []
+    rows, rule = [], ""
     for seed, question, name, own in _sets(records):
+        if "against" in own:
+            rule = "Neurons of a class are more active for it than for others."
         kept, size = np.sum([*own["layers"].values()], axis=0)
         told = " ".join(own.get("warnings", []))
         rows.append(
@@ -195,6 +200,7 @@ def _sizes(records):
         "How large are the findings?",
         ("finding", "members", "of", "share", "warnings"),
         rows,
+        rule,
     )
 
 

@@ -20,6 +20,7 @@ ALL = "all"  # the mask of the whole task
 REFUSED = "refused"  # key of an artifact: why there is no answer
 # Of `find_weights`, by their names in records.
 _SETTINGS = {"alpha": "alpha", "initial_keep_probability": "keep_probability"}
+_TOLD = {**_SETTINGS, "warnings": "warnings", "against": "against"}
 _MOST_UNITS = 256  # of a similarity matrix that is drawn
 _CHECK_STEPS, _NEURON_STEPS, _UNIT_STEPS = 500, 20, 200  # as long, about
 
@@ -91,6 +92,11 @@ class Config(configuration.Config):
         "A class uses the neurons above this percentile of their layer.",
         at_least=0,
         at_most=100,
+    )
+    against_rest: bool = field(
+        False,
+        "Take only the neurons that are more active for a class than for the "
+        "other classes. By the paper's rule, all classes may use the same.",
     )
     measure: str = field(
         "covariance",
@@ -260,10 +266,15 @@ def _answered_or_refused(function):
         try:
             return function(stage, *needed)
         except ValueError as error:
-            told = " ".join(str(error).split())
-            return {REFUSED: told.replace("`incoming=True`", "--incoming")}
+            return {REFUSED: _in_one_line(error)}
 
     return answer
+
+
+def _in_one_line(error):
+    """Returns what a `ValueError` says, with flags in place of arguments."""
+    told = " ".join(str(error).split())
+    return told.replace("`incoming=True`", "--incoming")
 
 
 @_answered_or_refused
@@ -308,6 +319,7 @@ def _neurons(stage, subject, label):
         label,
         outputs=config.output or None,
         percentile=config.percentile,
+        against="rest" if config.against_rest else None,
         verbose=0,
     )
 
@@ -335,7 +347,8 @@ def _units(stage, subject, is_trained):
 def _check(stage, subject, finding, label):
     """Returns what `soundness.check` says; `None` of an empty finding.
 
-    Of a class also what its part says about the other classes.
+    Of a class also what its part says about the other classes; where that
+    can't be checked, `not_elsewhere` is the reason.
     """
     if not finding.keep_fraction > 0:
         return None
@@ -358,8 +371,8 @@ def _check(stage, subject, finding, label):
     others = subject.data(rows, without=label)
     try:
         return check(elsewhere=others).as_dict()
-    except ValueError:  # the model is right about none of the others, say
-        return check().as_dict()
+    except ValueError as error:  # it explains nothing of the others, say
+        return check().as_dict() | {"not_elsewhere": _in_one_line(error)}
 
 
 def _untrained(stage, subject):
@@ -382,11 +395,7 @@ def _record_of_set(finding, soundness):
             path: [int(value.sum()), value.size]
             for path, value in finding.values.items()
         },
-        **{
-            name: told[key]
-            for key, name in {**_SETTINGS, "warnings": "warnings"}.items()
-            if key in told
-        },
+        **{name: told[key] for key, name in _TOLD.items() if key in told},
         "soundness": soundness if is_checked else None,
         **({} if is_checked else {"not_checked": soundness[REFUSED]}),
     }

@@ -99,6 +99,24 @@ class FindingsTest(absltest.TestCase):
         one["weights"] = {"all": {"refused": "no mask"}}
         self.assertEmpty(claims.draw([one]))
 
+    def test_what_others_can_not_be_checked_on_has_its_reason(self):
+        one = copy.deepcopy(record())
+        one["weights"]["1"]["soundness"]["not_elsewhere"] = (
+            "it explains nothing"
+        )
+        *_, unanswered = claims.tables([one])
+        title = "weights of class 1 alone, other classes"
+        self.assertEqual(
+            unanswered.rows, [(title, "not checked", "it explains nothing")]
+        )
+
+    def test_the_rule_of_neurons_stands_under_their_sizes(self):
+        one = copy.deepcopy(record())
+        one["neurons"] = {"1": one["weights"]["1"] | {"against": "rest"}}
+        titles = {table.title: table for table in claims.tables([one])}
+        note = titles["How large are the findings?"].note
+        self.assertIn("more active for it than for others", note)
+
     def test_what_was_not_asked_for_is_neither_a_table_nor_a_figure(self):
         one = {"seed": 0, "model": "corners"}
         self.assertEmpty(claims.tables([one]))

@@ -58,6 +58,46 @@ class StagesTest(BroughtTestCase):
         self.assertEqual(record["not_checked"], found[stages.REFUSED])
         self.assertIsNone(record["soundness"])
 
+    def test_why_other_classes_are_not_checked_is_in_the_record(self):
+        checked = mock.Mock(settings={})
+        checked.as_dict.return_value = {"rows": []}
+
+        def check(*args, elsewhere=None, **kwargs):
+            if elsewhere is not None:
+                raise ValueError("Nothing to\ncheck.")
+            return checked
+
+        user, stage = stages.load(self.config()), mock.Mock()
+        stage.config, stage.seed = self.config(), 0
+        stage.derive_seed.return_value = 1
+        some = mtf.NeuronSelection({"hidden": np.arange(6) < 3})
+        with mock.patch.object(mtf.soundness, "check", check):
+            found = stages._check(stage, user, some, 1)
+            self.assertEqual(
+                found, {"rows": [], "not_elsewhere": "Nothing to check."}
+            )
+            self.assertEqual(
+                stages._check(stage, user, some, None), {"rows": []}
+            )
+
+    def test_neurons_may_be_those_of_a_class_against_the_rest(self):
+        user, stage = stages.load(self.config()), mock.Mock()
+        stage.seed = 0
+        for is_asked in (False, True):
+            stage.config = self.config(percentile=50.0, against_rest=is_asked)
+            found = stages._neurons(stage, user, 1)
+            told = stages._record_of_set(found, None)
+            self.assertEqual(told.get("against"), "rest" if is_asked else None)
+            rows, _ = user.parts(stage.config.checked, 0)
+            expected = mtf.find_neurons(
+                user.model,
+                user.data(rows),
+                1,
+                percentile=50.0,
+                against=told.get("against"),
+            )
+            self.assertEqual(found, expected)
+
 
 if __name__ == "__main__":
     tf.test.main()
