@@ -1,6 +1,8 @@
 """What README.md and docs/ show runs as it is written."""
 
+import ast
 import contextlib
+import fnmatch
 import io
 import json
 import pathlib
@@ -10,6 +12,7 @@ import keras
 import tensorflow as tf
 from absl.testing import parameterized
 
+import modularity_tf as mtf
 from reproduce import archive as archive_binary
 from reproduce import experiments
 from reproduce.publishing import archive
@@ -43,6 +46,7 @@ STORIES = (
     "which_method",
 )
 STORY_WORDS, ANSWER_WORDS = 1200, 70
+AT_THE_TOP = ("CONTRIBUTING.md", "CHANGELOG.md")  # beside README.md
 
 
 class PagesTest(InAnEmptyFolder):
@@ -119,7 +123,8 @@ class PagesTest(InAnEmptyFolder):
                     self.assertIn(source, path.read_text("utf-8"))
 
     def test_every_link_leads_somewhere(self):
-        pages = [ROOT / "CONTRIBUTING.md", *archive_binary.documents()]
+        pages = [ROOT / name for name in AT_THE_TOP]
+        pages += archive_binary.documents()
         for page in [*pages, *NOTEBOOKS.values()]:
             for link in LINK.findall(CODE.sub("", page.read_text("utf-8"))):
                 name, _, anchor = link.partition("#")
@@ -134,6 +139,26 @@ class PagesTest(InAnEmptyFolder):
         for page in sorted((ROOT / "docs").rglob("*.md")):
             name = page.relative_to(ROOT / "docs").as_posix()
             self.assertTrue(name in nav, f"{name} is missing")
+        made = {"index.md", "api/index.md", "api/internals.md", *AT_THE_TOP}
+        made |= {f"api/{page}.md" for page in _reference()}
+        for name in re.findall(r"([\w/]+\.md)$", nav, re.MULTILINE):
+            there = name in made or (ROOT / "docs" / name).exists()
+            self.assertTrue(there, f"{name} is in the nav, and not there")
+
+    def test_the_reference_has_every_public_name_and_no_other(self):
+        wanted = [name for _, names in _reference().values() for name in names]
+        source = (ROOT / "modularity_tf" / "__init__.py").read_text("utf-8")
+        public = {
+            alias.asname
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        self.assertEqual(public, {name.partition(".")[0] for name in wanted})
+        for name in wanted:
+            room, _, last = name.rpartition(".")
+            where = getattr(mtf, room) if room else mtf
+            self.assertNotEmpty(fnmatch.filter(dir(where), last), name)
 
     def test_every_picture_has_its_command_in_the_gallery(self):
         docs = ROOT / "docs"
@@ -162,6 +187,17 @@ class PagesTest(InAnEmptyFolder):
             if given := re.search(r"--seeds=(\S+)", command):
                 seeds = [int(seed) for seed in given[1].split(",")]
             self.assertEqual([*seeds], found["seeds"], command)
+
+
+def _reference():
+    """Returns title and names of each page of the reference, by its name."""
+    source = (ROOT / "docs" / "site_hooks.py").read_text("utf-8")
+    (pages,) = (
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "PUBLIC"
+    )
+    return ast.literal_eval(pages)
 
 
 def _anchors(page):
