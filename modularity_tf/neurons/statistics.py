@@ -165,11 +165,11 @@ def merge_groups(
         parts = []
         for rows, total in zip(groups_of, counts, strict=True):
             n = statistics.counts[rows][:, None]
-            centre = (n * mean[rows]).sum(axis=0) / total
+            center = (n * mean[rows]).sum(axis=0) / total
             inside = statistics.standard_error[path][rows] ** 2 * n * (n - 1)
-            between = n * (mean[rows] - centre) ** 2
+            between = n * (mean[rows] - center) ** 2
             squares = (inside + between).sum(axis=0)
-            parts.append((centre, np.sqrt(squares / (total - 1) / total)))
+            parts.append((center, np.sqrt(squares / (total - 1) / total)))
         means[path], errors[path] = map(np.stack, zip(*parts, strict=True))
     return ClassStatistics(counts, means, errors)
 
