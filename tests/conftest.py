@@ -17,6 +17,18 @@ import tensorflow as tf
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
+def pytest_configure() -> None:
+    from tests import forked  # not where this file starts Bazel's tests
+
+    forked.start_server()
+
+
+def pytest_unconfigure() -> None:
+    from tests import forked
+
+    forked.stop_server()
+
+
 def _traced_once(make_function):
     """Has Keras make a model's variables before it traces the first step.
 

@@ -7,8 +7,6 @@ order of float32 sums, which threads decide.
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 import tempfile
 
 import keras
@@ -16,6 +14,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from modularity_tf.masking import masked_model
+from tests import forked
 
 EPOCHS, STEPS, ROWS = 3, 5, 8
 TOLERANCE = 1e-6
@@ -109,7 +108,8 @@ def state_of(masked):
 
 def train_until_killed(folder):
     """Trains with backups; to be called in a process of its own."""
-    backup = keras.callbacks.BackupAndRestore(pathlib.Path(folder) / "backup")
+    tf.config.set_visible_devices([], "GPU")
+    backup = keras.callbacks.BackupAndRestore(folder / "backup")
     train(make_masked(), backup, Interruption(kill))
 
 
@@ -164,18 +164,7 @@ class ResumeTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_training_goes_on_after_a_killed_process(self):
         # In the middle of an epoch: Keras goes back to where the epoch began.
-        killed = subprocess.run(
-            [
-                *(sys.executable, "-c"),
-                "from tests import resume_test as test\n"
-                f"test.train_until_killed({str(self.folder)!r})",
-            ],
-            cwd=pathlib.Path(__file__).parents[1],
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        killed = forked.run("tests.resume_test:train_until_killed", self.folder)
         self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
         resumed = self.untrained()
         backup = keras.callbacks.BackupAndRestore(self.folder / "backup")

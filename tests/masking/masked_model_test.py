@@ -1,8 +1,6 @@
 import functools
 import itertools
 import os
-import subprocess
-import sys
 import tempfile
 import warnings
 
@@ -13,13 +11,14 @@ from absl.testing import parameterized
 
 from modularity_tf.findings import weight_mask
 from modularity_tf.masking import (
+    find_weights,
     mask_sampling,
     masked_model,
     scored_model,
     weight_scores,
 )
 from modularity_tf.network import functional_call, model_weights
-from tests import small_models
+from tests import forked, small_models
 
 LOSS = "sparse_categorical_crossentropy"
 
@@ -48,6 +47,70 @@ def image_data(rows=32):
     rng = np.random.default_rng(1)
     images = rng.normal(size=(rows, 6, 6, 2)).astype("float32")
     return images, rng.integers(0, 3, rows)
+
+
+def on_two_devices():
+    """Trains on one device and on two, in a process that has two."""
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, two)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 6)).astype("float32")
+    data = tf.data.Dataset.from_tensor_slices((x, rng.integers(0, 3, 64)))
+
+    def logits(strategy):
+        with strategy.scope():
+            dense = [
+                keras.layers.Dense(
+                    units,
+                    kernel_initializer=keras.initializers.RandomNormal(
+                        seed=units
+                    ),
+                    name=name,
+                )
+                for name, units in (("a", 9), ("b", 3))
+            ]
+            masked = masked_model.MaskedModel(
+                keras.Sequential([keras.Input((6,)), *dense]),
+                alpha=1e-4,
+                num_samples=4,
+                seed=1,
+            )
+            masked.compile(
+                loss=keras.losses.SparseCategoricalCrossentropy(
+                    from_logits=True
+                )
+            )
+        masked.fit(data.batch(16), epochs=3, verbose=0, shuffle=False)
+        np.testing.assert_equal(masked.sampler_state.numpy()[1], 12)
+        values = [v.numpy().ravel() for v in masked.mask_logits.values()]
+        return np.concatenate(values)
+
+    one = logits(tf.distribute.get_strategy())
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    np.testing.assert_allclose(one, logits(strategy), atol=1e-5)
+    np.testing.assert_array_less(0.01, np.ptp(one))
+    with strategy.scope():
+        model = keras.Sequential(
+            [keras.Input((6,)), keras.layers.Dense(3), NoiseLeftOn(0.1)]
+        )
+        mask = find_weights.find_weights(
+            model,
+            (x, model.predict(x, verbose=0)),
+            (x[:13], model(x[:13])),
+            loss="mse",
+            alpha=1e-9,
+            initial_keep_probability=0.9,
+            steps=4,
+            batch_size=16,
+            verbose=0,
+        )
+    np.testing.assert_equal(mask.keep_fraction, 1)
+
+
+class NoiseLeftOn(keras.layers.GaussianNoise):
+    def call(self, inputs, training=False):
+        return super().call(inputs, training=True)
 
 
 def mask_of(model, layer, kept):
@@ -377,53 +440,8 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(trained(8, None), trained(2, 4), atol=1e-6)
 
     def test_two_devices_train_as_one(self):
-        script = """
-import numpy as np, tensorflow as tf, keras
-cpu = tf.config.list_physical_devices("CPU")[0]
-two = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(cpu, two)
-from modularity_tf import MaskedModel, find_weights
-rng = np.random.default_rng(0)
-x, y = rng.normal(size=(64, 6)).astype("float32"), rng.integers(0, 3, 64)
-data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
-def logits(strategy):
-    with strategy.scope():
-        dense = [keras.layers.Dense(
-            units, name=name, kernel_initializer=keras.initializers.
-            RandomNormal(seed=units)) for name, units in (("a", 9), ("b", 3))]
-        model = keras.Sequential([keras.Input((6,)), *dense])
-        masked = MaskedModel(model, alpha=1e-4, num_samples=4, seed=1)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        masked.compile(loss=loss)
-    masked.fit(data, epochs=3, verbose=0, shuffle=False)
-    assert int(masked.sampler_state[1]) == 12
-    return np.concatenate(
-        [v.numpy().ravel() for v in masked.mask_logits.values()])
-one = logits(tf.distribute.get_strategy())
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-two = logits(strategy)
-assert np.ptp(one) > 0.01, np.ptp(one)
-np.testing.assert_allclose(one, two, atol=1e-5)
-class NoiseLeftOn(keras.layers.GaussianNoise):
-    def call(self, inputs, training=False):
-        return super().call(inputs, training=True)
-with strategy.scope():
-    model = keras.Sequential(
-        [keras.Input((6,)), keras.layers.Dense(3), NoiseLeftOn(0.1)])
-    mask = find_weights(
-        model, (x, model.predict(x, verbose=0)), (x[:13], model(x[:13])),
-        loss="mse", alpha=1e-9, initial_keep_probability=0.9, steps=4,
-        batch_size=16, verbose=0)
-assert mask.keep_fraction == 1
-print("same")
-"""
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.assertEndsWith(done.stdout, "same\n", done.stderr[-2000:])
+        done = forked.run("tests.masking.masked_model_test:on_two_devices")
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
 
     def test_works_with_tf_data_evaluate_callbacks_and_joined_steps(self):
         images, labels = image_data(40)

@@ -1,26 +1,30 @@
-import os
 import pathlib
-import subprocess
+import runpy
 import sys
 import tempfile
 
 from absl.testing import absltest
+
+from tests import forked
 
 ROOT = pathlib.Path(__file__).parents[2]
 COMMAND = "reproduce.command"
 EXPERIMENT = "reproduce.sharing_verdict"
 
 
+def run_program(arguments):
+    """Runs `modularity`, in a process of its own."""
+    sys.argv[1:] = arguments
+    runpy.run_module(COMMAND, run_name="__main__", alter_sys=True)
+
+
 class CommandTest(absltest.TestCase):
     def run_command(self, *arguments):
         """Runs `modularity` in an empty folder."""
-        return subprocess.run(
-            [sys.executable, "-m", COMMAND, *arguments],
+        return forked.run(
+            "tests.reproduce.command_test:run_program",
+            arguments,
             cwd=self.enterContext(tempfile.TemporaryDirectory()),
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
         )
 
     def test_lists_the_experiments(self):

@@ -2,19 +2,18 @@ import dataclasses
 import json
 import os
 import pathlib
+import runpy
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from unittest import mock
 
 import tensorflow as tf
 
 from reproduce import cifar_ablation
 from reproduce.publishing import experiment, results
+from tests import forked
 
-ROOT = pathlib.Path(__file__).parents[2]
 TINY = cifar_ablation.EXPERIMENT.config(
     dataset="digits",
     networks=("cnn",),
@@ -29,29 +28,25 @@ TINY = cifar_ablation.EXPERIMENT.config(
 )
 
 
+def run_binary(arguments):
+    """Runs the binary, in a process of its own."""
+    sys.argv[1:] = arguments
+    runpy.run_module("reproduce.cifar_ablation", run_name="__main__")
+
+
 class KilledRunTest(tf.test.TestCase):
     def test_a_killed_run_goes_on_to_the_same_results(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         disturbed = dataclasses.replace(TINY, output_dir=f"{folder}/disturbed")
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                *("-m", "reproduce.cifar_ablation"),
-                *disturbed.text().split(),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        process = forked.Process(
+            "tests.reproduce.killed_run_test:run_binary",
+            disturbed.text().split(),
         )
         # Kill it in the middle of the first mask.
-        while not list(
-            folder.glob("disturbed/*/cnn/seed0/mask_control.check*")
-        ):
-            self.assertIsNone(process.poll())
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        checkpoint = "disturbed/*/cnn/seed0/mask_control.check*"
+        process.wait_until(lambda: [*folder.glob(checkpoint)])
+        os.kill(process.pid, signal.SIGKILL)
+        self.assertEqual(process.wait().returncode, -signal.SIGKILL)
         self.assertEmpty(list(folder.glob("disturbed/*/results.json")))
         self.assertEmpty(list(folder.glob("disturbed/**/mask_control.npz")))
 

@@ -5,8 +5,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -20,6 +18,7 @@ from modularity_tf.findings import weight_mask
 from reproduce.publishing import experiment
 from reproduce.running import artifacts
 from reproduce.running.run import Run
+from tests import forked
 from tests.reproduce.running import toy
 
 
@@ -305,23 +304,20 @@ class LockTest(RunTestCase):
             pass
 
     def test_another_process_is_named_and_its_death_frees_the_folder(self):
-        command = [sys.executable, "-m", "tests.reproduce.running.toy"]
-        holder = subprocess.Popen(
-            [*command, "--mode=hang", f"--output_dir={self.folder}"],
-            cwd=toy.ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
+        holder = forked.Process(
+            "tests.reproduce.running.toy:main",
+            ["--mode=hang", f"--output_dir={self.folder}"],
         )
-        with holder:
-            self.addCleanup(holder.kill)
-            self.assertIn("hanging\n", iter(holder.stdout.readline, ""))
+        try:
+            holder.wait_until(lambda: "hanging\n" in holder.written()[0])
             with self.assertRaisesRegex(
                 ValueError,
                 rf"toy-made_up-\w+ is in use by process {holder.pid} on .* "
                 r"since 20.* Wait for its end, or choose another --output_dir",
             ):
                 experiment.carry_out(toy.EXPERIMENT, self.config)
-            holder.send_signal(signal.SIGKILL)
+        finally:
+            os.kill(holder.pid, signal.SIGKILL)
             holder.wait()
         experiment.carry_out(toy.EXPERIMENT, self.config)
         self.assertLen([*self.folder.glob("*/results.json")], 1)

@@ -1,7 +1,4 @@
-"""An experiment that takes no time, for the tests of `running`.
-
-python -m tests.reproduce.running.toy --mode=hang
-"""
+"""An experiment that takes no time, for the tests of `running`."""
 
 import dataclasses
 import json
@@ -225,5 +222,7 @@ def run_binary(cases, folder):
     }
 
 
-if __name__ == "__main__":
+def main(arguments):
+    """Runs the binary, in a process of its own."""
+    sys.argv[1:] = arguments
     experiment.main(EXPERIMENT)
