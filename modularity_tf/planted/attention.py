@@ -75,8 +75,7 @@ def make_induction(*, pairs: int = 0, seed: int | None = 0) -> Planted:
 
     Args:
         pairs: Number of pairs of heads in the second layer that cancel.
-        seed: Int, not negative: of orders, scales and decoys.
-            `None` is random.
+        seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -114,8 +114,8 @@ def make_boolean(
         inputs: Number of inputs; `None` for the bits of the modules. Inputs
             beyond these bits are read by decoys alone.
         rows: Number of examples, drawn at random; `None` for all there are.
-        seed: Int, not negative: of orders, scales, decoys and examples.
-            `None` is random.
+        seed: Int, not negative, of orders, scales, decoys and examples; `None`
+            is random.
 
     Raises:
         ValueError: If functions of one module are of different numbers of
@@ -175,17 +175,13 @@ def make_parities(
     Args:
         count: Number of parities, which are tasks.
         bits: Number of bits of each; all together at most 16.
-        copies: Whether every unit of a module is there twice, and either copy
-            will do.
-        unread: Number of units that fire and that no output reads.
-        silent: Number of units that outputs read and that never fire.
-        pairs: Number of pairs of like units that every output reads with
-            opposite weights.
-        decoy_scale: Positive float, the size of the weights of these.
-        logit: Positive float, how far the logits of the answers 0 and 1 are
-            apart, twice as far with copies: how sure the network is.
-        seed: Int, not negative: of orders, scales and decoys.
-            `None` is random.
+        copies: As in `make_boolean`, like the other arguments.
+        unread: As there.
+        silent: As there.
+        pairs: As there.
+        decoy_scale: As there.
+        logit: As there.
+        seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
         ValueError: If there are too many bits, or an argument is out of its
@@ -220,8 +216,8 @@ def make_few_rows(
     Args:
         rows: Number of examples.
         inputs: Number of inputs, at least 4.
-        seed: Int, not negative: of orders, scales, decoys and examples.
-            `None` is random.
+        seed: Int, not negative, of orders, scales, decoys and examples; `None`
+            is random.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -257,12 +253,10 @@ def make_rare_rule(
 
     Args:
         bits: Number of bits of the second rule, at most 11.
-        unread: Number of units that fire and that no output reads.
-        silent: Number of units that outputs read and that never fire.
-        pairs: Number of pairs of like units that every output reads with
-            opposite weights.
-        seed: Int, not negative: of orders, scales and decoys.
-            `None` is random.
+        unread: As in `make_boolean`.
+        silent: As there.
+        pairs: As there.
+        seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

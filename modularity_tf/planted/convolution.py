@@ -16,7 +16,13 @@ import keras
 import numpy as np
 
 from modularity_tf import checks
-from modularity_tf.planted.kernels import Kernel, kinds_of, scales, units_needed
+from modularity_tf.planted.kernels import (
+    Kernel,
+    add_decoys,
+    kinds_of,
+    scales,
+    units_needed,
+)
 from modularity_tf.planted.planted_network import Planted
 
 LOGIT = 8.0
@@ -52,9 +58,8 @@ def make_detectors(
         pairs: Number of pairs of like channels that are read with opposite
             weights.
         examples: Number of pictures.
-        seed: Int, not negative: of patterns, pictures, orders, scales and
-            decoys.
-            `None` is random.
+        seed: Int, not negative, of patterns, pictures, orders, scales and
+            decoys; `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -76,29 +81,18 @@ def make_detectors(
         bias[channel] = 1.0 - _PIXELS
         reads.put((channel, task), LOGIT, "needed", [task])
 
-    def decoy(kind, channel, values, outgoing):
-        filters.put((..., channel), values, kind)
-        for task in range(_TASKS):
-            reads.put((channel, task), outgoing[task], kind, [task])
-
-    def drawn():
-        return rng.normal(size=(_SIZE, _SIZE, 1))
-
-    channel = own
-    for _ in range(unread):
-        decoy("unread", channel, drawn(), np.zeros(_TASKS))
-        channel += 1
-    for _ in range(silent):
-        values = drawn()
-        bias[channel] = -np.maximum(values, 0).sum() - 1
-        decoy("silent", channel, values, LOGIT * rng.normal(size=_TASKS))
-        channel += 1
-    for _ in range(pairs):
-        values, outgoing = drawn(), LOGIT * rng.normal(size=_TASKS)
-        for sign in (1, -1):
-            decoy("pair", channel, values, sign * outgoing)
-            channel += 1
-
+    add_decoys(
+        filters,
+        reads,
+        bias,
+        own,
+        rng,
+        unread=unread,
+        silent=silent,
+        pairs=pairs,
+        most=lambda values: np.maximum(values, 0).sum(),
+        logit=LOGIT,
+    )
     order, factors = rng.permutation(count), scales(rng, count)
     filters.change(-1, order, factors)
     reads.change(-2, order, 1 / factors)

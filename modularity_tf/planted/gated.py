@@ -47,8 +47,8 @@ def make_gated_mlp(
         shared: Share of a task's units, from 0 to 1, that are open for the
             other task, too.
         epochs: Number of epochs of training.
-        seed: Int, not negative: of units, pixels and training.
-            `None` is random.
+        seed: Int, not negative, of units, pixels and training; `None` is
+            random.
 
     Raises:
         ValueError: If an argument is out of its range.

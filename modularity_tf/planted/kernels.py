@@ -1,6 +1,6 @@
 """What compiled networks have in common: kernels with kinds, and disguises."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -62,6 +62,58 @@ class Kernel:
         """Returns an int array for each task; weights of 0 are absent."""
         absent = KINDS.index("absent")
         return [np.where(self.values == 0, absent, x) for x in self.kinds]
+
+
+def add_decoys(
+    reads: Kernel,
+    heard: Kernel,
+    biases: np.ndarray,
+    first: int,
+    rng: np.random.Generator,
+    *,
+    unread: int,
+    silent: int,
+    pairs: int,
+    most: Callable[[np.ndarray], float],
+    logit: float,
+) -> None:
+    """Puts units that do nothing behind the others of a layer.
+
+    Args:
+        reads: The layer's kernel, its units on the last axis.
+        heard: The kernel `(units, tasks)` of the layer that reads these.
+        biases: The layer's biases, an array that is changed.
+        first: Number of the first of these units.
+        rng: Of all weights.
+        unread: Number of units that nothing reads.
+        silent: Number of units that are read and never fire.
+        pairs: Number of pairs of like units that are read with opposite
+            weights.
+        most: Function from a unit's weights to the most that they sum up to.
+        logit: Size of the weights by which they are read.
+    """
+    tasks = heard.values.shape[-1]
+
+    def put(kind, values, outgoing, bias=0.0):
+        nonlocal first
+        reads.put((..., first), values, kind)
+        for task in range(tasks):
+            heard.put((first, task), outgoing[task], kind, [task])
+        biases[first], first = bias, first + 1
+
+    def drawn():
+        return rng.normal(size=reads.values.shape[:-1])
+
+    for _ in range(unread):
+        put("unread", drawn(), np.zeros(tasks))
+    for _ in range(silent):
+        values = drawn()
+        outgoing = logit * rng.normal(size=tasks)
+        put("silent", values, outgoing, -most(values) - 1)
+    for _ in range(pairs):
+        values, outgoing = drawn(), logit * rng.normal(size=tasks)
+        put("pair", values, outgoing)
+        put("pair", values, -outgoing)
 
 
 def kinds_of(kernels: dict[str, Kernel]) -> list[dict[str, np.ndarray]]:

@@ -10,7 +10,13 @@ import keras
 import numpy as np
 
 from modularity_tf import checks
-from modularity_tf.planted.kernels import Kernel, kinds_of, scales, units_needed
+from modularity_tf.planted.kernels import (
+    Kernel,
+    add_decoys,
+    kinds_of,
+    scales,
+    units_needed,
+)
 from modularity_tf.planted.planted_network import Planted
 
 LOGIT = 8.0
@@ -47,9 +53,8 @@ def make_sequence_labels(
         pairs: Number of pairs of like units that are read with opposite
             weights.
         examples: Number of sequences.
-        seed: Int, not negative: of sets of tokens, sequences, orders, scales
-            and decoys.
-            `None` is random.
+        seed: Int, not negative, of sets of tokens, sequences, orders, scales
+            and decoys; `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -74,28 +79,18 @@ def make_sequence_labels(
         reads.put((unit, 0), LOGIT, "needed")
         starts[unit] = -1.0
 
-    unit = 2
-
-    def decoy(kind, values, start, outgoing):
-        nonlocal unit
-        window.put((..., unit), values, kind)
-        reads.put((unit, 0), outgoing, kind)
-        starts[unit], unit = start, unit + 1
-
-    def drawn():
-        return rng.normal(size=(2, TOKENS))
-
-    for _ in range(unread):
-        decoy("unread", drawn(), 0.0, 0.0)
-    for _ in range(silent):
-        values = drawn()
-        most = np.maximum(values, 0).max(axis=1).sum()
-        decoy("silent", values, -most - 1, LOGIT * rng.normal())
-    for _ in range(pairs):
-        values, outgoing = drawn(), LOGIT * rng.normal()
-        decoy("pair", values, 0.0, outgoing)
-        decoy("pair", values, 0.0, -outgoing)
-
+    add_decoys(
+        window,
+        reads,
+        starts,
+        len(sets),
+        rng,
+        unread=unread,
+        silent=silent,
+        pairs=pairs,
+        most=lambda values: np.maximum(values, 0).max(axis=1).sum(),
+        logit=LOGIT,
+    )
     order, factors = rng.permutation(count), scales(rng, count)
     window.change(-1, order, factors)
     reads.change(-2, order, 1 / factors)

@@ -46,7 +46,7 @@ def make_recurrent_modules(
     Args:
         links: Number of active links in each direction.
         epochs: Number of epochs of training.
-        seed: Int, not negative: of weights, links, examples and training.
+        seed: Int, not negative, of weights, links, examples and training;
             `None` is random.
 
     Raises:

@@ -54,8 +54,7 @@ def make_residual(
         unread: Number of units in each block that write what nothing reads.
         silent: Number of units in each block that read what nothing writes.
         pairs: Number of pairs of units, in different blocks, that cancel.
-        seed: Int, not negative: of orders, scales and decoys.
-            `None` is random.
+        seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -33,8 +33,7 @@ def make_rotated(*, rotated: bool = True, seed: int | None = 0) -> Planted:
 
     Args:
         rotated: `False` for the network with units that are parts.
-        seed: Int, not negative.
-            `None` is random.
+        seed: Int, not negative; `None` is random.
 
     Raises:
         ValueError: If `seed` is no such int.

@@ -48,8 +48,8 @@ def make_two_grus(
         pairs: Number of pairs of like units in each layer that are read with
             opposite weights.
         examples: Number of sequences.
-        seed: Int, not negative: of sequences, orders, signs and decoys.
-            `None` is random.
+        seed: Int, not negative, of sequences, orders, signs and decoys; `None`
+            is random.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -44,8 +44,7 @@ def make_two_heads(
         unread: Number of units that no head reads.
         pairs: Number of pairs of like units that both heads read with
             opposite weights.
-        seed: Int, not negative: of orders, scales and decoys.
-            `None` is random.
+        seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
         ValueError: If an argument is out of its range.

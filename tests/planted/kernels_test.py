@@ -35,6 +35,37 @@ class KernelTest(tf.test.TestCase):
         self.assertGreater(found.min(), 0)
         self.assertGreater(found.max() / found.min(), 2)
 
+    def test_decoys_do_nothing_each_in_its_way(self):
+        rng = np.random.default_rng(1)
+        reads, heard = kernels.Kernel((3, 6), 2), kernels.Kernel((6, 2), 2)
+        biases = np.full(6, 9.0)
+        kernels.add_decoys(
+            reads,
+            heard,
+            biases,
+            1,
+            rng,
+            unread=1,
+            silent=2,
+            pairs=1,
+            most=lambda values: np.maximum(values, 0).sum(),
+            logit=8.0,
+        )
+        self.assertAllEqual(reads.values[:, 0], np.zeros(3))
+        self.assertEqual(biases[0], 9.0)  # of the part before them
+        self.assertAllEqual(heard.values[1], np.zeros(2))
+        inputs = np.stack(np.meshgrid(*[(0, 1)] * 3), -1).reshape(-1, 3)
+        fires = np.maximum(inputs @ reads.values + biases, 0)
+        self.assertAllEqual(fires[:, 2:4], np.zeros((8, 2)))
+        self.assertGreater(np.abs(heard.values[2:4]).min(), 0)
+        self.assertAllClose(fires[:, 4:] @ heard.values[4:], np.zeros((8, 2)))
+        self.assertGreater(fires[:, 4].max(), 0)
+        first, second = heard.kinds_by_task()
+        names = [KINDS[kind] for kind in first[1:, 0]]
+        expected = ["absent", "silent", "silent", "pair", "pair"]
+        self.assertEqual(names, expected)
+        self.assertEqual(KINDS[second[2, 0]], "other")
+
 
 if __name__ == "__main__":
     tf.test.main()
