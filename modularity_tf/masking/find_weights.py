@@ -31,6 +31,7 @@ _TYPICAL_STEPS, _TYPICAL_LEVELS = 2000, 20  # of a path
 _FIRST_ALPHA = 1e-5
 _MOST_EPOCHS = 10_000  # the path ends earlier
 _STEP_IN_PASSES = 3  # what a step takes: forward, and twice that backward
+_LONG, _FEW_STEPS = 30, 10  # minutes of which is warned; steps that take less
 
 
 def find_weights(
@@ -159,7 +160,8 @@ def find_weights(
         verbose: 0 for no progress bar. It is one of Keras's kind, with the
             penalty, performance and size of the latest mask. Before the first
             step it says how many steps and minutes are expected, from the
-            time that the model takes for a batch.
+            time that the model takes for a batch; a `UserWarning` says what
+            takes less where that is more than half an hour.
 
     Returns:
         `WeightMask`. Its `path` has the performance and size of the mask at
@@ -325,11 +327,23 @@ def learned(
     with _unchanged(objective["metrics"]), seeds.generators_of(model, seed):
         doubts = judge.measure_whole(is_auto)
         first_alpha = judge.loss_unit * _FIRST_ALPHA
-        bar = _Bar(
-            expected_steps(steps, first_alpha, last),
-            judge.batch_seconds,
-            verbose,
+        expected, few = (
+            expected_steps(count, first_alpha, last)
+            for count in (steps, _FEW_STEPS)
         )
+        minutes = expected * _STEP_IN_PASSES * judge.batch_seconds / 60
+        if verbose and minutes > _LONG:
+            shorter = (
+                f"With `steps`={_FEW_STEPS} at each penalty it is some "
+                f"{minutes * few / expected:.0f}. "
+            )
+            warnings.warn(
+                f"{expected:,} steps are expected, some {minutes:.0f} minutes. "
+                f"{shorter if few < expected else ''}A step takes less with a "
+                f"`batch_size` smaller than {batch_size}.",
+                stacklevel=3,
+            )
+        bar = _Bar(expected, minutes, verbose)
         path = penalty_path.PenaltyPath(
             judge,
             first_alpha,
@@ -402,11 +416,11 @@ class _Bar(keras.callbacks.Callback):
 
     Args:
         expected: Int, the training steps that are expected.
-        batch_seconds: Float, how long the model takes for a batch.
+        minutes: Float, how long they are expected to take.
         verbose: 0 for no bar.
     """
 
-    def __init__(self, expected, batch_seconds, verbose):
+    def __init__(self, expected, minutes, verbose):
         super().__init__()
         self._expected, self._level = expected, []
         self._bar = keras.utils.Progbar(
@@ -418,7 +432,6 @@ class _Bar(keras.callbacks.Callback):
                 *("alpha", "on_scale", "keep_fraction"),
             ],
         )
-        minutes = expected * _STEP_IN_PASSES * batch_seconds / 60
         told = [("expected_steps", expected), ("expected_minutes", minutes)]
         self._bar.update(0, told, finalize=False)
 

@@ -1,4 +1,6 @@
+import itertools
 import warnings
+from unittest import mock
 
 import keras
 import numpy as np
@@ -362,6 +364,29 @@ class NeededTest(parameterized.TestCase, tf.test.TestCase):
             found.apply(model)(self.x),
             atol=1e-5,
         )
+
+    def test_what_shortens_a_long_search_is_told_before_it_begins(self):
+        class Stop(keras.callbacks.Callback):
+            def on_train_begin(self, logs=None):
+                raise InterruptedError
+
+        patch = mock.patch(
+            "modularity_tf.masking.judging.time.monotonic",
+            itertools.count(0, 1000).__next__,
+        )
+        for steps, shorter in ((None, "With `steps`=10 at"), (5, "A step")):
+            with (
+                patch,
+                self.assertWarnsRegex(UserWarning, f"minutes. {shorter}"),
+                self.assertRaises(InterruptedError),
+            ):
+                find_neurons(
+                    self.model,
+                    (self.x, self.y),
+                    method="mask",
+                    steps=steps,
+                    callbacks=[Stop()],
+                )
 
     def test_refuses_what_is_not_for_it(self):
         data = self.x, self.y
