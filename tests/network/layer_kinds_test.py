@@ -1,9 +1,12 @@
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 from keras import layers
 
+from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.network import activations, layer_kinds, unit_flow
 
 
@@ -60,6 +63,37 @@ class KindsTest(parameterized.TestCase, tf.test.TestCase):
         (reading,) = flow.readings
         rows = reading.of({"units": np.arange(3) == 1})[:, 0]
         self.assertAllEqual(rows, np.arange(len(rows)) % 3 == 1)
+
+    @parameterized.parameters(
+        *itertools.permutations((1, 2)), *itertools.permutations((1, 2, 3))
+    )
+    def test_every_permute_is_followed_right_or_refused(self, *order):
+        """All axes are of one size, so that no shape tells them apart."""
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((3,) * len(order))
+        units = layers.Dense(3, name="units")(inputs)
+        x = layers.Permute(order, name="turn")(units)
+        pool = (layers.MaxPooling1D, layers.MaxPooling2D)[len(order) - 2]
+        x = layers.ReLU(name="relu")(pool(2, 1)(x))
+        out = layers.Dense(2, name="out")(layers.Flatten()(x))
+        model = keras.Model(inputs, out)
+        data = np.random.default_rng(0).normal(size=(4, *inputs.shape[1:]))
+        stays = order[-1] == len(order)
+        found = activations.ActivationModel(model)(data)["units"]
+        end = model.get_layer("relu").output if stays else units
+        self.assertAllClose(found, keras.Model(inputs, end)(data))
+        chosen = NeuronSelection({"units": np.arange(3) == 1})
+        zeroed = keras.Model(inputs, units)(data) * [1.0, 0.0, 1.0]
+        expected = keras.Model(units, out)(zeroed)
+        if stays:
+            without = chosen.remove_from(model)
+        else:
+            with self.assertRaisesRegex(ValueError, "reach 'turn' .Permute."):
+                chosen.remove_from(model)
+            without = (~chosen).apply(model)
+        self.assertAllClose(without(data), expected, atol=1e-5)
+        small = (~chosen).shrink(model, inputs=data).model
+        self.assertAllClose(small(data), expected, atol=1e-5)
 
     def test_a_permute_that_moves_the_last_axis_keeps_no_unit(self):
         self.assertFalse(layer_kinds.keeps_units(layers.Permute((2, 1))))
