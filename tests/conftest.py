@@ -56,8 +56,10 @@ def _make_variables(model, step, batches):
         for name in own
     ):
         return
-    if step == model.train_step and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+    optimizer, variables = model.optimizer, model.trainable_variables
+    is_training = step == model.train_step and optimizer is not None
+    if is_training and variables and not optimizer.built:
+        optimizer.build(variables)
     outputs = getattr(model, "outputs", None) or ()
     spec = getattr(batches, "element_spec", ())
     y = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
