@@ -17,7 +17,7 @@ Y = (X[:, 0] - X[:, 1] > 0).astype("float32")[:, None]
 # Two inputs decide, the others hardly matter.
 KERNEL = np.array([[4.0], [-4.0], [0.1], [-0.1], [0.1], [0.1]], "float32")
 NEEDED = [True, True, False, False, False, False]
-QUICK = {"steps": 50, "learning_rate": 0.2, "batch_size": 64}
+QUICK = {"steps": 50, "learning_rate": 0.2, "batch_size": 200}
 
 
 def classifier(metrics=("accuracy",), compiled=True):
