@@ -28,7 +28,8 @@ def masked(seed=2, **settings):
     rng = np.random.default_rng(seed)
     for logits in result.mask_logits.values():
         logits.assign(rng.normal(scale=0.1, size=logits.shape))
-    result.compile(keras.optimizers.Adam(0.05), loss="mse")
+    # Callbacks run between steps, and to trace one takes longer than to run it.
+    result.compile(keras.optimizers.Adam(0.05), loss="mse", run_eagerly=True)
     return result
 
 
@@ -155,7 +156,7 @@ class MaskHealthTest(parameterized.TestCase, tf.test.TestCase):
 
     def set_logits(self, model, values):
         """Makes logits that training (with a rate of 0) will not change."""
-        model.compile(keras.optimizers.SGD(0.0), loss="mse")
+        model.compile(keras.optimizers.SGD(0.0), loss="mse", run_eagerly=True)
         for path, variable in model.mask_logits.items():
             variable.assign(np.resize(values.get(path, [5.0]), variable.shape))
 
