@@ -6,6 +6,7 @@ import numpy as np
 
 from modularity_tf import plots
 from reproduce.bena2021 import arms, claims, parity_mnist
+from reproduce.publishing.drawings import Drawings
 
 # What stands at an axis: the measure, and of which network it is.
 _MEASURED = {
@@ -29,20 +30,20 @@ def draw(records):
     repeats = [*groups[min(groups)].values()]
     title = _title(repeats)
     figures = {
-        "fig02_specialization": _specialization(repeats, title),
-        "fig03_raw_metrics": _raw_metrics(repeats, title),
-        "fig04_accuracy": _accuracy(repeats, title),
-        "weighted_q": _weighted(repeats, title),
-        "sender_receiver": _roles(repeats, title),
-        "who_answers": _answers(repeats, title),
-        "masks": _masks(repeats, title),
+        "fig02_specialization": lambda: _specialization(repeats, title),
+        "fig03_raw_metrics": lambda: _raw_metrics(repeats, title),
+        "fig04_accuracy": lambda: _accuracy(repeats, title),
+        "weighted_q": lambda: _weighted(repeats, title),
+        "sender_receiver": lambda: _roles(repeats, title),
+        "who_answers": lambda: _answers(repeats, title),
+        "masks": lambda: _masks(repeats, title),
     }
     if any("controls" in record for record in repeats[0]):
-        figures["links"] = _links(repeats, title)
+        figures["links"] = lambda: _links(repeats, title)
     if len(groups) > 1:
-        figures["demand"] = _demand(groups, title)
-        figures["demand_bits"] = _bits(groups, title)
-    return figures
+        figures["demand"] = lambda: _demand(groups, title)
+        figures["demand_bits"] = lambda: _bits(groups, title)
+    return Drawings(figures)
 
 
 def _title(repeats):

@@ -1,5 +1,7 @@
 """The figures of neuron_subselection, from its records alone."""
 
+from functools import partial
+
 import numpy as np
 
 from modularity_tf import plots
@@ -11,6 +13,7 @@ from reproduce.elbastawisy2025.claims import (
     ratio,
     subnetwork_accuracy,
 )
+from reproduce.publishing.drawings import Drawings
 from reproduce.publishing.records import grouped
 
 _SHARING = {  # method, question: number of the figure
@@ -36,28 +39,35 @@ def draw(records):
             if "sharing" in repeats[0]["methods"].get(method, {}):
                 name = repeats[0]["dataset"]
                 key = f"{number}_{method}_{question}_{name}"
-                figures[key] = _sharing_bars(repeats, method, question, title)
+                figures[key] = partial(
+                    _sharing_bars, repeats, method, question, title
+                )
     for title, repeats in groups.items():
         methods = repeats[0]["methods"]
         if all("sharing" in found for found in methods.values()):
             name = repeats[0]["dataset"]
-            figures[f"active_{name}"] = _active_bars(repeats, title)
+            figures[f"active_{name}"] = partial(_active_bars, repeats, title)
     for title, repeats in groups.items():
         first = repeats[0]
         name, methods = first["dataset"], first["methods"]
         if all("ablation" in found for found in methods.values()):
-            figures[f"subnetworks_{name}"] = _subnetwork_bars(repeats, title)
-            figures[f"calibration_{name}"] = _calibration_bars(repeats, title)
+            figures[f"subnetworks_{name}"] = partial(
+                _subnetwork_bars, repeats, title
+            )
+            figures[f"calibration_{name}"] = partial(
+                _calibration_bars, repeats, title
+            )
         for method in ("bayesian", "relative"):
             if "ablation" in methods.get(method, {}):
                 for scale in ("counts", "percent"):
                     key = f"{_ABLATION[name]}_{method}_{scale}_{name}"
-                    figures[key] = _ablation_matrices(
-                        repeats, method, title, scale
+                    figures[key] = partial(
+                        _ablation_matrices, repeats, method, title, scale
                     )
         if "sweep" in first:
-            figures[f"sweep_{name}"] = _sweep(repeats, title)
-        figures[f"reliability_{name}"] = plots.reliability(
+            figures[f"sweep_{name}"] = partial(_sweep, repeats, title)
+        figures[f"reliability_{name}"] = partial(
+            plots.reliability,
             {
                 f"T = {t:.2f}": first["calibration"]["bins"][bins]
                 for t, bins in (
@@ -67,7 +77,7 @@ def draw(records):
             },
             f"{title}: the network",
         )
-    return figures
+    return Drawings(figures)
 
 
 def _sharing_bars(repeats, method, question, title):

@@ -19,6 +19,7 @@ from reproduce.lange2022.summaries import (
     searches,
     values,
 )
+from reproduce.publishing.drawings import Drawings
 from reproduce.publishing.records import grouped, mean
 
 _KIND_STYLES = {"l2": "s--", "l1": "^:", "dropout": "o-"}
@@ -39,15 +40,15 @@ _SCORES = {
 
 def draw(records):
     """Returns figures 3, 4 and S1 to S5, drawn from the records alone."""
-    return {
-        "fig03_modularity": _modularity(records),
-        "fig04_agreement": agreement_figures.draw_agreement(records),
-        "figS1_scores": _scores(records),
-        "figS2_searches": _searches(records),
-        "figS3_modularity_by_layer": _by_layer(
+    functions = {
+        "fig03_modularity": lambda: _modularity(records),
+        "fig04_agreement": lambda: agreement_figures.draw_agreement(records),
+        "figS1_scores": lambda: _scores(records),
+        "figS2_searches": lambda: _searches(records),
+        "figS3_modularity_by_layer": lambda: _by_layer(
             records, "q", "Q", (3,), "modularity Q of each layer"
         ),
-        "figS4_clusters_by_layer": _by_layer(
+        "figS4_clusters_by_layer": lambda: _by_layer(
             records,
             "clusters",
             "clusters",
@@ -55,10 +56,11 @@ def draw(records):
             "number of clusters in each layer",
             _PAPERS_CLUSTERS,
         ),
-        "figS5_agreement_by_strength": (
+        "figS5_agreement_by_strength": lambda: (
             agreement_figures.draw_agreement_by_strength(records)
         ),
     }
+    return Drawings(functions)
 
 
 def _modularity(records):

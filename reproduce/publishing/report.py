@@ -448,8 +448,8 @@ def _pictures(run, most):
     """
     figures = run.experiment.draw(run.results["records"])
     shown = [
-        {"name": name, "title": _caption(name), "png": _encoded(fig)}
-        for name, fig in [*figures.items()][:most]
+        {"name": name, "title": _caption(name), "png": _encoded(figures[name])}
+        for name in [*figures][:most]
     ]
     return {
         "pictures": shown,

@@ -5,6 +5,7 @@ for each network and seed.
 """
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from modularity_tf import confusion, plots
 from reproduce.csordas2021.images.cifar_ablation import RECALIBRATED
 from reproduce.csordas2021.images.cnn import CONTROL
 from reproduce.publishing import claim, titles
+from reproduce.publishing.drawings import Drawings
 from reproduce.publishing.records import grouped
 
 # Of each kind of network: the figure with the confusion differences.
@@ -264,7 +266,8 @@ def draw(records):
         for name, repeats in by_network.items()
     }
     figures = {
-        "fig06a_relative_drop": plots.grouped_bars(
+        "fig06a_relative_drop": partial(
+            plots.grouped_bars,
             {
                 titles.title_of(name): 100 * pair[:, 0]
                 for name, pair in pairs.items()
@@ -276,7 +279,8 @@ def draw(records):
             bounds=(-np.inf, 100),
             paper=_papers_drops(records),
         ),
-        "fig06b_other_classes": plots.grouped_bars(
+        "fig06b_other_classes": partial(
+            plots.grouped_bars,
             {
                 titles.title_of(name): 100
                 * share_of_drop(pair[:, 1], pair[:, 0])
@@ -291,14 +295,17 @@ def draw(records):
         of_network = f"{title}, {titles.title_of(name)}"
         searches = [r["alpha_search"] for r in repeats if r["alpha_search"]]
         if searches:
-            figures[f"alpha_search_{name}"] = plots.alpha_search(
-                searches, f"{of_network}: masks of all classes"
+            figures[f"alpha_search_{name}"] = partial(
+                plots.alpha_search,
+                searches,
+                f"{of_network}: masks of all classes",
             )
         mean = {
             task: np.mean([r["masks"][task]["confusion"] for r in repeats], 0)
             for task in (CONTROL, *tasks)
         }
-        figures[f"lost_classes_{name}"] = plots.confusion_matrices(
+        figures[f"lost_classes_{name}"] = partial(
+            plots.confusion_matrices,
             {
                 "": [
                     np.diag(mean[task]) - np.diag(mean[CONTROL])
@@ -314,24 +321,24 @@ def draw(records):
             axis_names=("weights removed: those of", "accuracy on"),
             repeats=len(repeats),
         )
-        figures[f"fig18_confusion_control_{name}"] = plots.confusion_matrices(
+        figures[f"fig18_confusion_control_{name}"] = partial(
+            plots.confusion_matrices,
             {"mask trained on all classes": mean[CONTROL]},
             names,
             of_network,
             repeats=len(repeats),
         )
         number = NUMBERS[kind_of(name)]
-        figures[f"fig{number}_confusion_difference_{name}"] = (
-            plots.confusion_matrices(
-                {
-                    f"without the weights of {t}": mean[t] - mean[CONTROL]
-                    for t in tasks
-                },
-                names,
-                f"{of_network}: what is predicted instead, against the mask of "
-                "all classes",
-                difference=True,
-                repeats=len(repeats),
-            )
+        figures[f"fig{number}_confusion_difference_{name}"] = partial(
+            plots.confusion_matrices,
+            {
+                f"without the weights of {t}": mean[t] - mean[CONTROL]
+                for t in tasks
+            },
+            names,
+            f"{of_network}: what is predicted instead, against the mask of "
+            "all classes",
+            difference=True,
+            repeats=len(repeats),
         )
-    return figures
+    return Drawings(figures)
