@@ -17,7 +17,7 @@ _MOST_SEEN = 2163
 _FEATURES = 49  # of each character: 32 + 5 of the text, 12 of its type
 _TYPE_FROM = 37
 _HIDDEN = "hidden/kernel"
-CONTROL = "as many weights, found so in the randomly initialized network"
+CONTROL = "as many weights that are found in the randomly initialized network"
 ARMS = {
     "whole": "whole network",
     "alone": "the part alone",
@@ -385,7 +385,7 @@ def _size_table(own):
 def _soundness_table(own):
     """Returns what `soundness.check` says, a column for each seed."""
     found = [one["soundness"] for one in own]
-    said = [each.get("verdict", "").partition(":")[0] for each in found]
+    said = [each["verdict"].partition(":")[0] for each in found]
     told = [
         {row["what"]: _with_interval(row) for row in each["rows"]}
         for each in found
