@@ -7,7 +7,7 @@ import pytest
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["MPLBACKEND"] = "Agg"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as `make test` does
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # workers share it
 
 import keras  # reads what is set above, as TensorFlow does

@@ -38,8 +38,11 @@ _LONG = (
 )
 _SLOW_TO_IMPORT = (
     "tests.conftest",  # first: it sets what TensorFlow reads
+    "clusim.clustering",
+    "keras_hub",
     "matplotlib.pyplot",
     "modularity_tf.plots",
+    "reproduce.experiments",
     "scipy.stats",
     "sklearn.datasets",
     "tensorflow_probability",
