@@ -16,10 +16,11 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import figure
+from matplotlib.backends import backend_agg
 from PIL import Image
 
-from modularity_tf import plots
 from reproduce.publishing import (
     archive,
     claim,
@@ -480,11 +481,13 @@ def _encoded(fig: figure.Figure) -> str:
 
     As SVG most figures would be three times as large.
     """
+    fig.set_dpi(_DPI)
     if (engine := fig.get_layout_engine()) is not None:
-        fig.set_dpi(_DPI)
         engine.execute(fig)
         fig.set_layout_engine("none")  # which else places all a second time
-    whole = Image.open(io.BytesIO(plots.as_png(fig, _DPI))).convert("RGB")
+    canvas = backend_agg.FigureCanvasAgg(fig)
+    canvas.draw()  # once: `savefig` draws twice
+    whole = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     small = whole.quantize(
         _COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
     )
