@@ -99,7 +99,7 @@ def _of_methods(networks):
             {"": table("average_precision", rows)},
             [*rows.values()],
             titles,
-            "Who ranks the needed weights first?",
+            "Who ranks the needed parts first?",
             "average precision",
         )
     }
