@@ -2,6 +2,7 @@ r"""How much smaller and faster can a network be? Ways to choose its channels.
 
 python -m benchmarks.shrinking --json=table.json
 python -m benchmarks.shrinking --networks=digits_cnn --seeds=0 --keep=0.25
+python -m benchmarks.shrinking --draw
 
 A network is trained. A method ranks the units of its hidden layers; of each
 layer the same share is kept, the largest by which the smaller model has no
@@ -11,7 +12,9 @@ layers together, and the share is that of all units. It is made smaller by
 for all methods; the network itself is, too. Accuracies are those of the test
 set, which nothing is chosen by. The time of `predict`, and the processor time,
 is that of the network over that of the smaller one: medians over calls on
-10,000 images, in turn in one process.
+10,000 images, in turn in one process. With --draw nothing is measured: the
+picture of docs/smaller_models.md is drawn from benchmarks/shrinking.json, and
+the table of docs/smaller_models_numbers.md is printed.
 """
 
 import dataclasses
@@ -32,9 +35,25 @@ from keras import layers
 
 import modularity_tf as mtf
 from benchmarks import mask_training
+from modularity_tf import plots
 from modularity_tf.network import activations
 from reproduce.data import images
 
+ROOT = pathlib.Path(__file__).parents[1]
+MEASURED = ROOT / "benchmarks" / "shrinking.json"
+PICTURE = ROOT / "docs" / "images" / "shrinking.png"
+DPI = 130  # of the picture
+NAMES = {
+    "gates": "learned gates",
+    "magnitude": "size of weights",
+    "taylor": "|activation x gradient|",
+    "random": "random",
+}
+SHORT = {
+    "digits_cnn": "digits",
+    "mnist_cnn": "MNIST",
+    "cifar10_cnn": "CIFAR-10",
+}
 WHOLE = "whole network"
 GATES_KEEP = 0.25  # the share of units at which the path of gates ends
 
@@ -313,10 +332,7 @@ def table(rows):
         "points lost",
         "to the whole,\ntrained on",
     )
-    groups = {}
-    for row in rows:
-        groups.setdefault((row["part"], row["method"]), []).append(row)
-    for (_, method), group in groups.items():
+    for (_, method), group in _grouped(rows).items():
         fewer = [x["multiply_adds"][0] / x["multiply_adds"][1] for x in group]
         lost = [100 * (x["before"] - x["after"]) for x in group]
         behind = [100 * (x["whole_after"] - x["after"]) for x in group]
@@ -339,10 +355,84 @@ def table(rows):
     return shown
 
 
+def markdown(record):
+    """Returns the lines of the table of docs/smaller_models_numbers.md.
+
+    Args:
+        record: Dict, what `--json` writes.
+    """
+    header = (
+        "network",
+        "multiply-adds left",
+        "channels by",
+        "at once",
+        "trained on",
+        "points lost",
+        "times faster",
+    )
+    lines = [header, ["---"] * len(header)]
+    for network, rows in record["rows"].items():
+        for (part, method), group in _grouped(rows).items():
+            lost = [100 * (x["before"] - x["after"]) for x in group]
+            lines.append(
+                [
+                    SHORT[network],
+                    f"{part:.0%}",
+                    NAMES[method].replace("|", r"\|"),
+                    *(
+                        f"{statistics.mean(x[key] for x in group):.1%}"
+                        for key in ("at_once", "after")
+                    ),
+                    ", ".join(f"{each:.2f}" for each in lost),
+                    f"{statistics.median(x['faster'] for x in group):.1f}",
+                ]
+            )
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def draw(record):
+    """Returns a `Figure`: what smaller networks lose, seed by seed.
+
+    Args:
+        record: Dict, what `--json` writes.
+    """
+    labels, lost = [], {name: [] for name in NAMES.values()}
+    for network, rows in record["rows"].items():
+        groups = _grouped(rows)
+        for part in sorted({part for part, _ in groups}, reverse=True):
+            labels.append(f"{SHORT[network]}, {part:.0%}")
+            for method, name in NAMES.items():
+                lost[name].append(
+                    [
+                        100 * (row["whole_after"] - row["after"])
+                        for row in groups[part, method]
+                    ]
+                )
+    return plots.grouped_bars(
+        {name: np.transpose(values) for name, values in lost.items()},
+        labels,
+        "accuracy lost [points]",
+        "What does a network lose that has fewer multiply-adds left?",
+    )
+
+
+def _grouped(rows):
+    """Returns lists of rows by part and method."""
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["part"], row["method"]), []).append(row)
+    return groups
+
+
 def main(argv):
     args = flags.FLAGS
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}.")
+    if args.draw:
+        record = json.loads(MEASURED.read_text("utf-8"))
+        plots.save(draw(record), PICTURE, dpi=DPI, pdf=False)
+        print("\n".join(markdown(record)))
+        return
     for name, known in (("networks", NETWORKS), ("methods", METHODS)):
         unknown = {*getattr(args, name)} - {*known}
         if unknown:
@@ -393,6 +483,9 @@ def define_flags(values):
         "calls", 11, "Timed calls of `predict`.", 1, flag_values=values
     )
     flags.DEFINE_string("json", None, "File to write.", flag_values=values)
+    flags.DEFINE_bool(
+        "draw", False, "Draw what was measured before.", flag_values=values
+    )
 
 
 if __name__ == "__main__":

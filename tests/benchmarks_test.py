@@ -110,6 +110,27 @@ class ShrinkingTest(absltest.TestCase):
             self.assertEqual(row["stays"], 0)
             self.assertGreater(row["faster"], 0.0)
 
+    def test_the_page_says_what_was_measured(self):
+        record = json.loads(shrinking.MEASURED.read_text("utf-8"))
+        page = shrinking.ROOT / "docs" / "smaller_models_numbers.md"
+        self.assertIn(
+            "\n".join(shrinking.markdown(record)),
+            page.read_text("utf-8"),
+            "run python -m benchmarks.shrinking --draw",
+        )
+        (ax,) = shrinking.draw(record).axes
+        groups = [c for c in ax.containers if len(c)]
+        rows = [each for own in record["rows"].values() for each in own]
+        lost = [
+            100 * (row["whole_after"] - row["after"])
+            for row in rows
+            if (row["method"], row["part"]) == ("gates", 0.25)
+        ]
+        heights = [bar.get_height() for bar in groups[0].patches]
+        self.assertIn(
+            round(float(np.mean(lost[:3])), 6), np.round(heights, 6).tolist()
+        )
+
     def test_scores_are_those_of_their_formulas(self):
         keras.utils.set_random_seed(0)
         model = keras.Sequential(
