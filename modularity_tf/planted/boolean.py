@@ -175,12 +175,13 @@ def make_parities(
     Args:
         count: Number of parities, which are tasks.
         bits: Number of bits of each; all together at most 16.
-        copies: As in `make_boolean`, like the other arguments.
-        unread: As there.
-        silent: As there.
-        pairs: As there.
-        decoy_scale: As there.
-        logit: As there.
+        copies: Whether every unit is there twice, and either copy will do.
+        unread: Number of units that fire and that no output reads.
+        silent: Number of units that outputs read and that never fire.
+        pairs: Number of pairs of like units whose effects cancel.
+        decoy_scale: Positive float, the size of the weights of these.
+        logit: Positive float, how sure the network is: how far the logits of
+            the answers 0 and 1 are apart.
         seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
@@ -253,9 +254,9 @@ def make_rare_rule(
 
     Args:
         bits: Number of bits of the second rule, at most 11.
-        unread: As in `make_boolean`.
-        silent: As there.
-        pairs: As there.
+        unread: Number of units that fire and that no output reads.
+        silent: Number of units that outputs read and that never fire.
+        pairs: Number of pairs of like units whose effects cancel.
         seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
