@@ -137,6 +137,8 @@ def _of_decoys(found, records):
                     f"{name}: {key} of {parts}",
                     scores(records, method, parts, key),
                     subject="programs with decoys",
+                    main=(method, parts, key)
+                    == (methods.MASK, "edges", "precision"),
                     at_least=_WITH_DECOYS,
                     bounds=claim.SHARE,
                     null=shares if is_precision else 0.5,

@@ -184,6 +184,7 @@ def _claims_of_gates(own, case, networks):
             f"gates_{key}",
             f"learned gates: {key.replace('_', ' ')} of units",
             of(key),
+            main=key == "average_precision" and case in _MAIN,
             at_least=goal,
             bounds=claim.SHARE,
             null=0.5 if key == "recall" else of("chance"),
