@@ -38,6 +38,7 @@ from benchmarks import mask_training
 from modularity_tf import plots
 from modularity_tf.network import activations
 from reproduce.data import images
+from reproduce.publishing import wording
 
 ROOT = pathlib.Path(__file__).parents[1]
 MEASURED = ROOT / "benchmarks" / "shrinking.json"
@@ -334,8 +335,6 @@ def table(rows):
     )
     for (_, method), group in _grouped(rows).items():
         fewer = [x["multiply_adds"][0] / x["multiply_adds"][1] for x in group]
-        lost = [100 * (x["before"] - x["after"]) for x in group]
-        behind = [100 * (x["whole_after"] - x["after"]) for x in group]
         shown.add_row(
             method,
             f"{statistics.mean(fewer):.1f}",
@@ -345,12 +344,9 @@ def table(rows):
                     for key in ("faster", "faster_by_processor_time")
                 )
             ),
-            *(
-                f"{statistics.mean(x[key] for x in group):.1%}"
-                for key in ("before", "at_once", "after")
-            ),
-            ", ".join(f"{each:.2f}" for each in lost),
-            ", ".join(f"{each:.2f}" for each in behind),
+            *(_mean(group, key) for key in ("before", "at_once", "after")),
+            _in_words(_lost(group, "before")),
+            _in_words(_lost(group, "whole_after")),
         )
     return shown
 
@@ -373,21 +369,18 @@ def markdown(record):
     lines = [header, ["---"] * len(header)]
     for network, rows in record["rows"].items():
         for (part, method), group in _grouped(rows).items():
-            lost = [100 * (x["before"] - x["after"]) for x in group]
             lines.append(
                 [
                     SHORT[network],
                     f"{part:.0%}",
-                    NAMES[method].replace("|", r"\|"),
-                    *(
-                        f"{statistics.mean(x[key] for x in group):.1%}"
-                        for key in ("at_once", "after")
-                    ),
-                    ", ".join(f"{each:.2f}" for each in lost),
+                    NAMES[method],
+                    _mean(group, "at_once"),
+                    _mean(group, "after"),
+                    _in_words(_lost(group, "before")),
                     f"{statistics.median(x['faster'] for x in group):.1f}",
                 ]
             )
-    return [f"| {' | '.join(line)} |" for line in lines]
+    return [wording.row(line) for line in lines]
 
 
 def draw(record):
@@ -402,18 +395,26 @@ def draw(record):
         for part in sorted({part for part, _ in groups}, reverse=True):
             labels.append(f"{SHORT[network]}, {part:.0%}")
             for method, name in NAMES.items():
-                lost[name].append(
-                    [
-                        100 * (row["whole_after"] - row["after"])
-                        for row in groups[part, method]
-                    ]
-                )
+                lost[name].append(_lost(groups[part, method], "whole_after"))
     return plots.grouped_bars(
         {name: np.transpose(values) for name, values in lost.items()},
         labels,
         "accuracy lost [points]",
         "What does a network lose that has fewer multiply-adds left?",
     )
+
+
+def _lost(rows, key):
+    """Returns the points that smaller networks lose against an accuracy."""
+    return [100 * (row[key] - row["after"]) for row in rows]
+
+
+def _mean(rows, key):
+    return f"{statistics.mean(row[key] for row in rows):.1%}"
+
+
+def _in_words(points):
+    return ", ".join(f"{each:.2f}" for each in points)
 
 
 def _grouped(rows):

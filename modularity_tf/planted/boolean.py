@@ -178,10 +178,11 @@ def make_parities(
         copies: Whether every unit is there twice, and either copy will do.
         unread: Number of units that fire and that no output reads.
         silent: Number of units that outputs read and that never fire.
-        pairs: Number of pairs of like units whose effects cancel.
+        pairs: Number of pairs of like units that every output reads with
+            opposite weights.
         decoy_scale: Positive float, the size of the weights of these.
-        logit: Positive float, how sure the network is: how far the logits of
-            the answers 0 and 1 are apart.
+        logit: Positive float, how far the logits of the answers 0 and 1 are
+            apart, twice as far with copies: how sure the network is.
         seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
@@ -256,7 +257,8 @@ def make_rare_rule(
         bits: Number of bits of the second rule, at most 11.
         unread: Number of units that fire and that no output reads.
         silent: Number of units that outputs read and that never fire.
-        pairs: Number of pairs of like units whose effects cancel.
+        pairs: Number of pairs of like units that every output reads with
+            opposite weights.
         seed: Int, not negative, of orders, scales and decoys; `None` is random.
 
     Raises:
