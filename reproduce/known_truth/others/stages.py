@@ -79,8 +79,7 @@ class Config(configuration.Config):
         methods.METHODS,
         "Who looks for nodes and edges: `mask` is `find_weights`, `edges` the "
         "same where each edge has a weight, `gates` is `find_neurons` with "
-        "learned gates, by zero ablation alone, the others are "
-        "`weight_scores`.",
+        "learned gates, the others are `weight_scores`.",
         part=True,
         one_of=methods.METHODS,
         distinct=True,
@@ -150,7 +149,6 @@ def _plan_program(run, name):
                         else "scores",
                     )
                     for method in config.methods
-                    if ablation == "zero" or method != methods.GATES
                 }
                 found.append(
                     {
