@@ -107,7 +107,7 @@ NETWORKS = {
         lambda: cnn((28, 28, 1), pools=True), "mnist", 1200, 600
     ),
     "cifar10_cnn": Network(
-        lambda: padded_cnn((32, 32, 3)), "cifar10", 4000, 2000
+        lambda: padded_cnn((32, 32, 3)), "cifar10", 1500, 300
     ),
 }
 
