@@ -90,7 +90,7 @@ def padded_cnn(shape):
     """Returns six convolutions that pad, with BatchNormalization."""
     x = inputs = keras.Input(shape)
     x = layers.Rescaling(1 / 255)(x)
-    for i, channels in enumerate((32, 32, 64, 64, 128, 128)):
+    for i, channels in enumerate((16, 16, 32, 32, 64, 64)):
         conv = layers.Conv2D(channels, 3, padding="same", name=f"conv{i + 1}")
         x = layers.ReLU()(layers.BatchNormalization()(conv(x)))
         if i % 2:
