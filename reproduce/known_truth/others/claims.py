@@ -121,6 +121,7 @@ def _of_published(found, program, ablation, records):
 
 def _of_decoys(found, records):
     """Adds what holds of networks with decoys, one or more of each program."""
+    main = "precision"  # the first one
     for method, name in _METHODS.items():
         if method not in records[0]["found"]:
             continue
@@ -137,8 +138,7 @@ def _of_decoys(found, records):
                     f"{name}: {key} of {parts}",
                     scores(records, method, parts, key),
                     subject="programs with decoys",
-                    main=(method, parts, key)
-                    == (methods.MASK, "edges", "precision"),
+                    main=key == main,
                     at_least=_WITH_DECOYS,
                     bounds=claim.SHARE,
                     null=shares if is_precision else 0.5,
@@ -147,6 +147,7 @@ def _of_decoys(found, records):
                     else f"half of the {parts}",
                     source="own",
                 )
+                main = ""
 
 
 def _of_kind(found, record):
