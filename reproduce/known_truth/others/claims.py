@@ -78,29 +78,35 @@ def scores(records: list[dict[str, Any]], method: str, parts: str, key: str):
     return np.array([each.get(key) for each in found], "float64")
 
 
+def _asked(records):
+    """Returns the pairs of method and parts that records tell of."""
+    return [
+        (method, parts)
+        for method in _METHODS
+        if method in records[0]["found"]
+        for parts in ("edges", "nodes")
+        if (method, parts) != (methods.GATES, "edges")  # gates know none
+    ]
+
+
 def _of_published(found, program, ablation, records):
-    for method, name in _METHODS.items():
-        for parts in ("edges", "nodes"):
-            if method == methods.GATES and parts == "edges":
-                continue  # gates know none
-            if method not in records[0]["found"]:
-                continue
-            areas = AREAS[ablation, program, parts]
-            found.add(
-                f"{method}_{parts}_{ablation}",
-                f"{name}: area under the ROC curve over {parts}, {ablation} "
-                "ablation",
-                scores(records, method, parts, "auc"),
-                subject=program,
-                at_least=max(areas) - _ROUNDED,
-                bounds=claim.SHARE,
-                null=scores(records, "random", parts, "auc"),
-                null_is="random scores of the weights that are not zero",
-                paper="ACDC {:.3f}, HISP {:.3f}, SP {:.3f}".format(*areas),
-                source="paper",
-                main=(program, parts, ablation, method)
-                == ("reverse", "edges", "zero", methods.EDGES),
-            )
+    for method, parts in _asked(records):
+        areas = AREAS[ablation, program, parts]
+        found.add(
+            f"{method}_{parts}_{ablation}",
+            f"{_METHODS[method]}: area under the ROC curve over {parts}, "
+            f"{ablation} ablation",
+            scores(records, method, parts, "auc"),
+            subject=program,
+            at_least=max(areas) - _ROUNDED,
+            bounds=claim.SHARE,
+            null=scores(records, "random", parts, "auc"),
+            null_is="random scores of the weights that are not zero",
+            paper="ACDC {:.3f}, HISP {:.3f}, SP {:.3f}".format(*areas),
+            source="paper",
+            main=(program, parts, ablation, method)
+            == ("reverse", "edges", "zero", methods.EDGES),
+        )
     for method in (methods.MASK, methods.EDGES):
         if ablation != "zero" or method not in records[0]["found"]:
             continue
@@ -121,33 +127,27 @@ def _of_published(found, program, ablation, records):
 
 def _of_decoys(found, records):
     """Adds what holds of networks with decoys, one or more of each program."""
-    main = "precision"  # the first one
-    for method, name in _METHODS.items():
-        if method not in records[0]["found"]:
-            continue
-        for parts in ("edges", "nodes"):
-            if method == methods.GATES and parts == "edges":
-                continue
-            shares = [
-                r["truth"][parts] / r["truth"][f"of_{parts}"] for r in records
-            ]
-            for key in ("precision", "recall"):
-                is_precision = key == "precision"
-                found.add(
-                    f"{method}_{parts}_{key}",
-                    f"{name}: {key} of {parts}",
-                    scores(records, method, parts, key),
-                    subject="programs with decoys",
-                    main=key == main,
-                    at_least=_WITH_DECOYS,
-                    bounds=claim.SHARE,
-                    null=shares if is_precision else 0.5,
-                    null_is=f"all {parts} of the program without decoys"
-                    if is_precision
-                    else f"half of the {parts}",
-                    source="own",
-                )
-                main = ""
+    asked = _asked(records)
+    for method, parts in asked:
+        shares = [
+            r["truth"][parts] / r["truth"][f"of_{parts}"] for r in records
+        ]
+        for key in ("precision", "recall"):
+            is_precision = key == "precision"
+            found.add(
+                f"{method}_{parts}_{key}",
+                f"{_METHODS[method]}: {key} of {parts}",
+                scores(records, method, parts, key),
+                subject="programs with decoys",
+                main=is_precision and (method, parts) == asked[0],
+                at_least=_WITH_DECOYS,
+                bounds=claim.SHARE,
+                null=shares if is_precision else 0.5,
+                null_is=f"all {parts} of the program without decoys"
+                if is_precision
+                else f"half of the {parts}",
+                source="own",
+            )
 
 
 def _of_kind(found, record):
