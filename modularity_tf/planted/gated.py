@@ -7,10 +7,11 @@ multiplied by 0 (context-dependent gating). The support of a task are the
 weights between units that are open for it. Whatever lies outside has no effect
 on its answers, of whatever size: that is the other task's.
 
-The truth is the support *as used*. Weights between units or pixels that are
-not 0 at once in any example of a task do nothing in it and count as silent.
-Nothing says that every weight of the rest is necessary, for weights that were
-learned are redundant; each changes the answers.
+The truth is the support *as used*. A weight is used if what it leads from and
+what it leads to are not 0 at once in some example of the task, or if it helps
+to hold a unit at 0 that would be on without such weights. The others do nothing
+in the task and count as silent. Nothing says that every weight that is used is
+necessary, for weights that were learned are redundant.
 
 References:
     - Masse, Grant and Freedman, 2018, "Alleviating catastrophic forgetting
@@ -38,10 +39,10 @@ def make_gated_mlp(
     is all that it uses: it could do without some of that, so recall says
     little.
 
-    >>> planted = mtf.planted.make_gated_mlp(shared=0.5, epochs=1)
+    >>> planted = mtf.planted.make_gated_mlp(epochs=1)
     >>> first, second = (needed.units for needed in planted.needed)
     >>> first.overlap(second).share
-    0.5
+    0.0
 
     Args:
         shared: Share of a task's units, from 0 to 1, that are open for the
@@ -84,20 +85,18 @@ def make_gated_mlp(
         verbose=0,
     )
     rows = [np.flatnonzero(asked == task) for task in (0, 1)]
+    kinds = [
+        _kinds(model, gates, [values[own] for values in inputs], task)
+        for task, own in enumerate(rows)
+    ]
     return Planted(
         model,
         inputs,
         np.stack([labels, labels], axis=1).astype("float32"),
-        [
-            _kinds(model, gates, [values[own] for values in inputs], task)
-            for task, own in enumerate(rows)
-        ],
+        kinds,
         columns=[slice(0, 10)] * 2,
         rows=rows,
-        units=[
-            {name: gate[task] > 0 for name, gate in gates.items()}
-            for task in (0, 1)
-        ],
+        units=[*map(_units, kinds)],
     )
 
 
@@ -149,16 +148,44 @@ def _kinds(model, gates, inputs, task):
     """Returns the kinds of all weights for a task."""
     opened = [model.get_layer(f"open_{name}").output for name in gates]
     values = keras.Model(model.inputs, opened)(inputs)
-    # What is open and what is not 0: pixels, units and outputs.
+    # What is put out, and what is open: pixels, units and outputs.
+    x = [inputs[0], *map(np.asarray, values)]
     is_open = [np.full(64, True), *(g[task] > 0 for g in gates.values())]
     is_open.append(np.full(10, True))
-    fires = [np.asarray(x) != 0 for x in (inputs[0], *values)]
-    fires.append(np.full((len(inputs[0]), 10), True))
     needed, other, silent = map(KINDS.index, ("needed", "other", "silent"))
-    found = {}
-    for i, name in enumerate((*gates, "output")):
+    kinds, is_read = {}, is_open[-1]
+    for i, name in reversed([*enumerate((*gates, "output"))]):
         is_own = is_open[i][:, None] & is_open[i + 1]
-        is_used = fires[i].T.astype(int) @ fires[i + 1] > 0  # at once
-        kinds = np.where(is_used, needed, silent)
-        found[f"{name}/kernel"] = np.where(is_own, kinds, other)
-    return found
+        if name in gates:
+            is_used = _used(x[i], x[i + 1], model.get_layer(name)) & is_read
+        else:
+            is_used = np.any(x[i] != 0, axis=0)[:, None]
+        is_read = (is_own & is_used).any(axis=1)
+        of_task = np.where(is_used, needed, silent)
+        kinds[f"{name}/kernel"] = np.where(is_own, of_task, other)
+    return {path: kinds[path] for path in reversed(kinds)}
+
+
+def _used(x, y, layer):
+    """Returns which weights of a ReLU layer have a part in what it puts out.
+
+    Args:
+        x: Float array `(examples, inputs)`, not negative.
+        y: Float array `(examples, units)`, what it puts out.
+        layer: `keras.layers.Dense`.
+    """
+    kernel, bias = (np.asarray(each) for each in layer.get_weights())
+    used = (x != 0).T.astype(int) @ (y != 0) > 0  # at once
+    holds = ~used & (kernel < 0)
+    # What would be on without the weights that only ever hold it at 0.
+    would_be_on = (y == 0) & (x @ np.where(holds, 0, kernel) + bias > 0)
+    return used | (holds & ((x != 0).T.astype(int) @ would_be_on > 0))
+
+
+def _units(kinds):
+    """Returns the units of which a task uses a weight that leads from them."""
+    behind = dict(zip(_LAYERS, (_LAYERS[1], "output"), strict=True))
+    return {
+        name: (kinds[f"{reader}/kernel"] == KINDS.index("needed")).any(axis=1)
+        for name, reader in behind.items()
+    }
