@@ -16,6 +16,7 @@ hidden: inputs and units are permuted, units scaled.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -38,9 +39,9 @@ def parity(bits: int) -> tuple[int, ...]:
     (0, 1, 0, 1)
 
     Args:
-        bits: Number of bits.
+        bits: Number of bits, at least 1.
     """
-    return tuple(s % 2 for s in range(bits + 1))
+    return tuple(s % 2 for s in _counts(bits))
 
 
 def at_least(bits: int, least: int) -> tuple[int, ...]:
@@ -50,10 +51,11 @@ def at_least(bits: int, least: int) -> tuple[int, ...]:
     (0, 0, 1, 1)
 
     Args:
-        bits: Number of bits.
+        bits: Number of bits, at least 1.
         least: Smallest number of set bits.
     """
-    return tuple(int(s >= least) for s in range(bits + 1))
+    least = checks.integer("least", least, least=-math.inf)
+    return tuple(int(s >= least) for s in _counts(bits))
 
 
 def between(bits: int, least: int, most: int) -> tuple[int, ...]:
@@ -63,11 +65,18 @@ def between(bits: int, least: int, most: int) -> tuple[int, ...]:
     (0, 1, 1, 0)
 
     Args:
-        bits: Number of bits.
+        bits: Number of bits, at least 1.
         least: Smallest number of set bits.
         most: Largest number of set bits.
     """
-    return tuple(int(least <= s <= most) for s in range(bits + 1))
+    least = checks.integer("least", least, least=-math.inf)
+    most = checks.integer("most", most, least=-math.inf)
+    return tuple(int(least <= s <= most) for s in _counts(bits))
+
+
+def _counts(bits):
+    """Returns how many bits may be set."""
+    return range(checks.integer("bits", bits, least=1) + 1)
 
 
 def make_boolean(
@@ -114,13 +123,16 @@ def make_boolean(
         inputs: Number of inputs; `None` for the bits of the modules. Inputs
             beyond these bits are read by decoys alone.
         rows: Number of examples, drawn at random; `None` for all there are.
+            What is needed is needed on all there are: a few examples may be
+            answered without some of it.
         seed: Int, not negative, of orders, scales, decoys and examples; `None`
             is random.
 
     Raises:
         ValueError: If functions of one module are of different numbers of
-            bits, one is constant, there are too many bits to enumerate, or an
-            argument is out of its range.
+            bits, one is constant, there are too many bits to enumerate, an
+            argument is out of its range, or `decoy_scale` or `logit` are so
+            large that pairs do not cancel in float32.
     """
     bits = _bits(outputs)
     own = sum(bits.values())
@@ -187,7 +199,8 @@ def make_parities(
 
     Raises:
         ValueError: If there are too many bits, or an argument is out of its
-            range.
+            range, or `decoy_scale` or `logit` are so large that pairs do not
+            cancel in float32.
     """
     count = checks.integer("count", count, least=1)
     bits = checks.integer("bits", bits, least=1)
@@ -216,7 +229,8 @@ def make_few_rows(
     (225, 60)
 
     Args:
-        rows: Number of examples.
+        rows: Number of examples. What is needed is needed on all there are: a
+            few examples may be answered without some of it.
         inputs: Number of inputs, at least 4.
         seed: Int, not negative, of orders, scales, decoys and examples; `None`
             is random.
@@ -229,7 +243,7 @@ def make_few_rows(
         unread=5,
         silent=5,
         pairs=4,
-        inputs=inputs,
+        inputs=checks.integer("inputs", inputs, least=4),
         rows=checks.integer("rows", rows, least=1),
         seed=seed,
     )
@@ -352,7 +366,7 @@ def _hidden(
     found = [_kinds_of(kernels, kinds[order][:, i], i) for i in range(count)]
     is_needed = np.isin(kinds[order], _NEEDED)
     has_copies = (kinds == KINDS.index("copy")).any()
-    return Planted(
+    planted = Planted(
         model,
         inputs,
         labels.astype("float32"),
@@ -361,6 +375,13 @@ def _hidden(
         units=[{"hidden": column} for column in is_needed.T],
         modules={"hidden": _modules(is_needed)},
     )
+    right = (planted.logits(inputs) > 0) == labels
+    if not right.all():
+        raise ValueError(
+            f"The network answers {right.mean():.1%} right: what cancels does "
+            "not do so in float32. Choose a smaller `decoy_scale` or `logit`."
+        )
+    return planted
 
 
 def _kinds_of(kernels, own, output):
@@ -403,7 +424,7 @@ def _modules(is_needed):
 def _bits(outputs):
     """Returns the number of bits of each module, after checks."""
     bits = {}
-    for module, function in outputs:
+    for module, function in _pairs(outputs):
         if {*function} - {0, 1}:
             raise ValueError(
                 "`outputs` must be pairs of a module and a function of values "
@@ -419,6 +440,21 @@ def _bits(outputs):
     if not bits:
         raise ValueError(f"`outputs` must be one pair or more, got {outputs}.")
     return bits
+
+
+def _pairs(outputs):
+    """Yields modules and functions; raises `ValueError` for what is neither."""
+    if not isinstance(outputs, Sequence):
+        raise ValueError(f"`outputs` must be a list of pairs, got {outputs!r}.")
+    for pair in outputs:
+        try:
+            module, function = pair
+            yield checks.integer("module", module), tuple(function)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "`outputs` must be pairs of a module, an int from 0, and a "
+                f"function, as `parity(3)` returns it, got {pair!r}."
+            ) from error
 
 
 def coefficients(function: Function) -> np.ndarray:

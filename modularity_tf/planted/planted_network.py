@@ -201,14 +201,16 @@ class Planted:
         return loss, accuracy
 
     def accuracy(
-        self, task: int, kept: Mapping[str, np.ndarray] | None = None
+        self,
+        task: int,
+        kept: weight_mask.WeightMask | Mapping[str, np.ndarray] | None = None,
     ) -> float:
         """Returns how many answers are right, with some weights alone.
 
         Args:
             task: Number of the task.
-            kept: Dict from weight path to bool array, or `None` for all
-                weights.
+            kept: `WeightMask`, or dict from weight path to bool array; `None`
+                for all weights.
 
         Returns:
             Float in [0, 1], over all examples of the task.
@@ -218,24 +220,37 @@ class Planted:
         return float(np.mean(ops.convert_to_numpy(right), dtype="float64"))
 
     def logits(
-        self, inputs: Any, kept: Mapping[str, np.ndarray] | None = None
+        self,
+        inputs: Any,
+        kept: weight_mask.WeightMask | Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Returns the model's logits, with some weights alone.
 
         Args:
             inputs: Examples as those of `inputs`.
-            kept: Dict from weight path to bool array, or `None` for all
-                weights.
+            kept: `WeightMask`, or dict from weight path to bool array; `None`
+                for all weights.
 
         Returns:
-            Float32 array `(examples, ..., outputs)`.
+            Float array `(examples, ..., outputs)`.
+
+        Raises:
+            ValueError: If `kept` has other weights, or shapes.
         """
         weights = model_weights.model_weights(self.model)
-        for path in kept or {}:
+        if isinstance(kept, weight_mask.WeightMask):
+            kept = kept.values
+        for path, flags in (kept or {}).items():
             if path not in weights:
                 raise ValueError(
                     f"`kept` has {path!r}, which is no weight of "
                     f"{self.model.name!r}: {[*weights]}."
+                )
+            shape = tuple(weights[path].variable.shape)
+            if np.shape(flags) != shape:
+                raise ValueError(
+                    f"`kept` must have shape {shape} at {path!r}, got "
+                    f"{np.shape(flags)}."
                 )
         mapping = [
             (weights[path].variable, weights[path].variable.value * flags)
@@ -248,6 +263,8 @@ class Planted:
     def shuffled(self, seed: int | None = 0) -> "Planted":
         """Returns the same with the weights permuted, tensor by tensor.
 
+        Those that are looked at, or all kernels if there are none.
+
         The control for a finding: there is nothing to be found, and all
         weights are as large as they were.
 
@@ -257,7 +274,8 @@ class Planted:
         twin = copying.copied(self.model)
         rng = np.random.default_rng(checks.seed(seed))
         weights = model_weights.model_weights(twin)
-        for path in self.kinds[0]:
+        kernels = [path for path in weights if path.endswith("/kernel")]
+        for path in self.kinds[0] or kernels:
             variable = weights[path].variable
             values = ops.convert_to_numpy(variable.value)
             dealt = rng.permutation(values.ravel()).reshape(values.shape)
@@ -308,13 +326,20 @@ class Planted:
         Returns:
             Matplotlib figure. A kernel of more than two axes is drawn with its
             last axis as the columns.
+
+        Raises:
+            ValueError: If there are no weights to be found.
         """
         from modularity_tf import plots  # and matplotlib with it
 
+        if not self.kinds[self._checked(task)]:
+            raise ValueError(
+                f"{self.model.name!r} has no weights of known kinds to draw."
+            )
         return plots.kinds_of_weights(
             {
                 path: np.reshape(values, (-1, values.shape[-1]))
-                for path, values in self.kinds[self._checked(task)].items()
+                for path, values in self.kinds[task].items()
             },
             KINDS,
             f"{self.model.name}: what each weight is for task {task}",
@@ -325,7 +350,11 @@ class Planted:
         return checks.integer("task", task, below=len(self.kinds))
 
     def _needed(self, task):
-        provenance = {"task": str(task), "method": "planted"}
+        provenance = {
+            "task": str(task),
+            "method": "planted",
+            "model_fingerprint": model_weights.fingerprint(self.model),
+        }
         edges = self.edges[task] if self.edges is not None else None
         found = Needed(
             weight_mask.WeightMask(

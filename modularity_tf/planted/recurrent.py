@@ -52,7 +52,7 @@ def make_recurrent_modules(
     Raises:
         ValueError: If an argument is out of its range.
     """
-    links = checks.integer("links", links, least=1)
+    links = checks.integer("links", links, least=1, below=UNITS**2 + 1)
     epochs = checks.integer("epochs", epochs, least=1)
     rng = np.random.default_rng(checks.seed(seed))
     bits = rng.integers(0, 2, (EXAMPLES, 3))

@@ -7,6 +7,7 @@ import numpy as np
 
 from modularity_tf import checks
 from modularity_tf.findings import neuron_selection, weight_mask
+from modularity_tf.network import model_weights
 from modularity_tf.planted.planted_network import KINDS, Planted
 
 Values = Mapping[str, np.ndarray]
@@ -87,9 +88,9 @@ def score(
     >>> print(mtf.planted.score(truth, planted, task=0))
     It keeps 100.0% of what the task needs and nothing else.
 
-    Of two copies of a part that will do for each other, the one whose weights
-    score higher counts as needed, and the other one does not count. (Among
-    units, both count as needed.)
+    Of two copies of a part that will do for each other, the one of which more
+    is kept counts as needed, for the order the one whose weights score higher,
+    and the other one does not count. (Among units, both count as needed.)
 
     Args:
         finding: `WeightMask` or `NeuronSelection`, or a dict from weight path
@@ -100,9 +101,12 @@ def score(
         task: Number of the task.
 
     Raises:
-        ValueError: If the finding lacks weights or layers of the network, or
-            is over none of it.
+        ValueError: If the finding lacks weights or layers of the network, is
+            over none of it, is of a network with other weights, or has scores
+            that are not finite.
     """
+    if not isinstance(planted, Planted):
+        raise ValueError(f"`planted` must be a Planted, got {planted!r}.")
     task = checks.integer("task", task, below=len(planted.kinds))
     units: Values = planted.units[task] if planted.units else {}
     kept: Values | None = None
@@ -112,32 +116,39 @@ def score(
         kept, scores, of_units = finding.values, finding.scores, True
     elif isinstance(finding, Mapping) and finding:
         scores = {path: np.asarray(v) for path, v in finding.items()}
-        of_units = bool(units) and {*units} <= {*scores}
-        _check_finite(scores)
+        of_units = bool(units) and not {*planted.kinds[task]} & {*scores}
     else:
         raise ValueError(
             "`finding` must be a WeightMask, a NeuronSelection or a dict of "
             f"arrays, got {finding!r}."
         )
-    order: Values = scores or kept or {}
     wanted: Values = units if of_units else planted.kinds[task]
-    _check(order, wanted, planted)
-    if of_units:
-        needed = {path: np.asarray(flags) for path, flags in units.items()}
-        counts = {path: np.ones_like(flags) for path, flags in needed.items()}
-    else:
-        needed, counts = truth(planted, order, task)
-    positive = _joined(needed, counts)
-    found = Score(chance=float(positive.mean()))
+
+    def against(parts):
+        """Returns what is needed, and the parts, of all that counts."""
+        if of_units:
+            needed = {path: np.asarray(flags) for path, flags in units.items()}
+            counts = {path: np.ones_like(v) for path, v in needed.items()}
+        else:
+            needed, counts = truth(planted, parts, task)
+        return _joined(needed, counts), _joined(parts, counts)
+
+    found = Score(chance=float("nan"))
     if scores is not None:
-        ranks = _of_order(positive, _joined(scores, counts))
-        found = dataclasses.replace(found, **ranks)
+        _check_finite(scores)
+        _check(scores, wanted, planted)
+        positive, values = against(scores)
+        ranks = _of_order(positive, values)
+        found = Score(chance=float(positive.mean()), **ranks)
     if kept is None:
         return found
-    inside = _joined(kept, counts)
+    _check(kept, wanted, planted)
+    _check_fingerprint(finding, planted)
+    positive, inside = against(kept)
     hits = np.sum(positive & inside)
     return dataclasses.replace(
         found,
+        chance=float(positive.mean()),
         precision=float(hits / inside.sum()) if inside.any() else None,
         recall=float(hits / positive.sum()),
         false_positives=None
@@ -201,13 +212,19 @@ def agreement(
         Float: 1 for the modules, around 0 by chance; NaN for one module.
 
     Raises:
-        ValueError: If the layer has no known modules.
+        ValueError: If the layer has no known modules, or `clusters` are not
+            those of its units.
     """
     from sklearn import metrics  # which takes a while
 
     if planted.modules is None or layer not in planted.modules:
         raise ValueError(f"`layer` has no known modules, got {layer!r}.")
     modules = planted.modules[layer]
+    if np.shape(clusters) != modules.shape:
+        raise ValueError(
+            f"`clusters` must be numbers of shape {modules.shape}, for the "
+            f"units of {layer!r}, got {clusters!r}."
+        )
     own = modules >= 0
     if len({*modules[own].tolist()}) < 2:
         return float("nan")
@@ -236,6 +253,15 @@ def _check(parts, wanted, planted):
                 f"`finding` must have shape {np.shape(values)} at {path!r}, "
                 f"got {np.shape(parts[path])}."
             )
+
+
+def _check_fingerprint(finding, planted):
+    told = finding.provenance.get("model_fingerprint")
+    if told not in (None, model_weights.fingerprint(planted.model)):
+        raise ValueError(
+            "`finding` was found in a network with other weights than "
+            f"{planted.model.name!r} has: {finding!r}."
+        )
 
 
 def _check_finite(scores):

@@ -11,6 +11,7 @@ from modularity_tf.planted.boolean import (
     between,
     make_boolean,
     make_few_rows,
+    make_parities,
     make_rare_rule,
     parity,
 )
@@ -150,10 +151,33 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
         ("none", (), "`outputs` must be one pair or more"),
         ("constant", ((0, (1, 1, 1)),), "A function is constant"),
         ("too_many", ((0, parity(9)), (1, parity(9))), "18 bits are too many"),
+        ("nothing", None, "`outputs` must be a list of pairs, got None"),
+        ("numbers", [1, 2], "`outputs` must be pairs of a module, an int"),
+        ("one_pair", (0, parity(3)), "`outputs` must be pairs of a module, an"),
+        ("number", [(0, 3)], "`outputs` must be pairs of a module, an int"),
+        ("place", [([0], parity(3))], "`outputs` must be pairs of a module"),
+        ("three", [(0, parity(3), 1)], "`outputs` must be pairs of a module"),
     )
     def test_refuses(self, outputs, message):
         with self.assertRaisesRegex(ValueError, message):
             make_boolean(outputs)
+
+    @parameterized.parameters(
+        (lambda: parity(2.5), "`bits` must be a positive int, got 2.5"),
+        (lambda: parity(-1), "`bits` must be a positive int, got -1"),
+        (lambda: at_least(3, None), "`least` must be an int, got None"),
+        (lambda: between("3", 1, 2), "`bits` must be a positive int"),
+    )
+    def test_refuses_what_is_no_count(self, call, message):
+        with self.assertRaisesRegex(ValueError, message):
+            call()
+
+    @parameterized.parameters(
+        {"decoy_scale": 1e5, "pairs": 4, "silent": 2}, {"logit": 1e39}
+    )
+    def test_refuses_a_network_that_does_not_answer_right(self, **settings):
+        with self.assertRaisesRegex(ValueError, "Choose a smaller `decoy_sca"):
+            make_parities(2, bits=4, **settings)
 
 
 def answers_at(planted, weights, threshold):

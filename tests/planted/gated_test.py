@@ -42,14 +42,10 @@ class BuildTest(parameterized.TestCase, tf.test.TestCase):
         layer = keras.layers.Dense(1, "relu")
         layer.build((None, 3))
         # The second holds it at 0 where the first is on; the third need not.
-        layer.set_weights(
-            [np.array([[1.0], [-2.0], [-1.0]]), np.array([-0.5])]
-        )
+        layer.set_weights([np.array([[1.0], [-2.0], [-1.0]]), np.array([-0.5])])
         y = layer(x).numpy()
         self.assertAllEqual(y[:, 0], [0.5, 0, 0])
-        self.assertAllEqual(
-            gated._used(x, y, layer), [[True], [True], [False]]
-        )
+        self.assertAllEqual(gated._used(x, y, layer), [[True], [True], [False]])
 
     @parameterized.parameters(0, 1)
     def test_without_the_support_it_says_the_same_to_all(self, task):

@@ -69,6 +69,7 @@ class PlantedTest(parameterized.TestCase, tf.test.TestCase):
         logits = planted.logits(planted.inputs, part)
         self.assertAllEqual(logits[:, 0], [0, 0, 0, 0])
         self.assertEqual(planted.accuracy(0, part), 1 / 3)
+        self.assertEqual(planted.accuracy(0, mtf.WeightMask(part)), 1 / 3)
         self.assertEqual(planted.accuracy(1, part), 1.0)
         self.assertAllEqual(planted.model.get_weights()[0], before)
 
@@ -146,6 +147,11 @@ class PlantedTest(parameterized.TestCase, tf.test.TestCase):
         ("task", lambda p: p.weights(2), r"`task` must be an int in \[0, 2\)"),
         ("no_task", lambda p: p.objective(-1), "`task` must be an int in"),
         ("weight", lambda p: p.accuracy(0, {"x": 1}), "`kept` has 'x'"),
+        (
+            "shape",
+            lambda p: p.accuracy(0, {"out/kernel": np.ones((2, 1))}),
+            r"`kept` must have shape \(2, 3\) at 'out/kernel', got \(2, 1\)",
+        ),
         ("count", lambda p: p.split(0, 0), "`count` must be a positive"),
         ("noise", lambda p: p.with_label_noise(2), r"`share` must be in \["),
         (

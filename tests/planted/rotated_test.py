@@ -22,6 +22,14 @@ class BuildTest(tf.test.TestCase):
         self.assertAllClose(*logits, atol=1e-2)
         self.assertGreater(np.abs(logits[0]).min(), 3)
 
+    def test_the_shuffled_twin_is_no_such_network(self):
+        twin = self.rotated.shuffled(0)
+        self.assertNotAllClose(
+            twin.logits(twin.inputs), self.rotated.logits(twin.inputs)
+        )
+        with self.assertRaisesRegex(ValueError, "no weights of known kinds"):
+            self.rotated.plot()
+
     def test_aligned_units_are_sufficient_and_all_of_them_necessary(self):
         *_, reads, starts = self.aligned.model.get_weights()
         units = rotated.activations(self.aligned, self.aligned.inputs)

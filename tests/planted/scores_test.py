@@ -115,6 +115,19 @@ class ScoreTest(parameterized.TestCase, tf.test.TestCase):
         found = score(WeightMask(as_mask(scores).values), planted)
         self.assertEqual((found.precision, found.recall), (1, 1))
 
+    def test_of_copies_the_kept_one_counts_though_the_other_ranks_higher(self):
+        planted = NETWORKS["copies"]
+        scores = {p: v.copy() for p, v in perfect(planted).scores.items()}
+        kept = {path: flags.copy() for path, flags in scores.items()}
+        for first, second in planted.alternatives[0]:
+            for path in scores:
+                kept[path][first[path]] = 0
+                scores[path][second[path]] = 0.9
+        mask = WeightMask({p: v > 0 for p, v in kept.items()}, {}, scores)
+        found = score(mask, planted)
+        self.assertEqual((found.precision, found.recall), (1, 1))
+        self.assertEqual(found.average_precision, 1)
+
     def test_the_curve_is_the_best_precision_at_each_recall(self):
         planted = NETWORKS["parities"]
         truth = perfect(planted)
@@ -170,6 +183,25 @@ class ScoreTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             score(finding, NETWORKS["parities"], task=task)
 
+    def test_refuses_a_finding_of_another_network(self):
+        other = make_parities(
+            2, bits=4, unread=3, silent=2, pairs=1, seed=2
+        ).needed[0]
+        for finding in (other.weights, other.units):
+            with self.assertRaisesRegex(ValueError, "with other weights than"):
+                score(finding, NETWORKS["parities"])
+
+    def test_refuses_scores_of_a_mask_that_are_no_numbers(self):
+        truth = perfect(NETWORKS["parities"])
+        scores = {p: np.full(v.shape, np.inf) for p, v in truth.scores.items()}
+        with self.assertRaisesRegex(ValueError, "must have finite scores"):
+            score(WeightMask(truth.values, {}, scores), NETWORKS["parities"])
+
+    def test_refuses_arguments_in_the_other_order(self):
+        planted = NETWORKS["parities"]
+        with self.assertRaisesRegex(ValueError, "`planted` must be a Planted"):
+            score(planted, perfect(planted))
+
 
 class AgreementTest(tf.test.TestCase):
     def test_clusters_agree_with_modules_whatever_decoys_do(self):
@@ -187,6 +219,11 @@ class AgreementTest(tf.test.TestCase):
     def test_refuses_a_layer_without_modules(self):
         with self.assertRaisesRegex(ValueError, "no known modules, got 'out"):
             agreement([0], NETWORKS["parities"], "output")
+
+    def test_refuses_other_clusters(self):
+        for clusters in ([0], np.zeros(16, int), None):
+            with self.assertRaisesRegex(ValueError, r"of shape \(15,\), for"):
+                agreement(clusters, NETWORKS["parities"], "hidden")
 
 
 if __name__ == "__main__":

@@ -118,8 +118,8 @@ def _of_published(found, program, ablation, records):
             subject=program,
             cases=(1,) * len(exact),
             at_least=0.5,
-            null=0.0,
-            null_is="every edge",
+            null=[float(r["truth"]["is_not_zero"]) for r in records],
+            null_is="every edge whose weights are not zero",
             paper="Edge-Pruning: exact, one run",
             source="ours",
         )
@@ -129,23 +129,29 @@ def _of_decoys(found, records):
     """Adds what holds of networks with decoys, one or more of each program."""
     asked = _asked(records)
     for method, parts in asked:
-        shares = [
-            r["truth"][parts] / r["truth"][f"of_{parts}"] for r in records
-        ]
-        for key in ("precision", "recall"):
-            is_precision = key == "precision"
+        needed, of = (
+            np.array([r["truth"][key] for r in records], "float64")
+            for key in (parts, f"of_{parts}")
+        )
+        precision, recall = (
+            scores(records, method, parts, key)
+            for key in ("precision", "recall")
+        )
+        kept = np.where(recall > 0, recall * needed / precision, 0.0)
+        for key, values, by_chance in (
+            ("precision", precision, needed / of),
+            ("recall", recall, kept / of),
+        ):
             found.add(
                 f"{method}_{parts}_{key}",
                 f"{_METHODS[method]}: {key} of {parts}",
-                scores(records, method, parts, key),
+                values,
                 subject="programs with decoys",
-                main=is_precision and (method, parts) == asked[0],
+                main=key == "precision" and (method, parts) == asked[0],
                 at_least=_WITH_DECOYS,
                 bounds=claim.SHARE,
-                null=shares if is_precision else 0.5,
-                null_is=f"all {parts} of the program without decoys"
-                if is_precision
-                else f"half of the {parts}",
+                null=by_chance,
+                null_is=f"as many random {parts}",
                 source="own",
             )
 
@@ -192,6 +198,19 @@ def _of_kind(found, record):
             source="paper",
             main=kind == "5-2",
         )
+        found.add(
+            "broken_first",
+            "networks with a mask whose cosine is below "
+            f"{columns.RIGHT_AT_FIRST:g}, our first definition of broken",
+            of("lowest") < columns.RIGHT_AT_FIRST,
+            subject=kind,
+            cases=(1,) * len(networks),
+            at_most=broken / of_seeds,
+            null=1.0,
+            null_is="random masks, as large",
+            paper=f"SPD {broken} of {of_seeds}",
+            source="paper",
+        )
     for key in ("precision", "recall"):
         found.add(
             key,
@@ -216,8 +235,8 @@ def _of_residual(found, kind, networks):
         subject=kind,
         cases=pairs,
         at_least=1 - 2 * columns.SURE,
-        null=0.0,
-        null_is="a method that always knows",
+        null=1 - columns.SURE,
+        null_is="random sets, by the level of the test",
         source="own",
     )
     found.add(

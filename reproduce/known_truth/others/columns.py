@@ -25,6 +25,7 @@ from reproduce.known_truth.others import stacked_masks, superposition
 
 REPRESENTED = 0.5  # of a feature's loss, explained by the network
 RIGHT = 0.5  # squared cosine
+RIGHT_AT_FIRST = 0.9  # cosine, of a definition before this one
 SURE = 0.05  # p of an answer that is not "undetermined"
 
 

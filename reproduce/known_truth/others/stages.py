@@ -157,7 +157,12 @@ def _plan_program(run, name):
                         "form": form,
                         "ablation": ablation,
                         "seed": seed,
-                        "truth": run.combine(told_of_truth, compiled),
+                        "truth": run.combine(
+                            functools.partial(
+                                told_of_truth, form=form, seed=seed
+                            ),
+                            compiled,
+                        ),
                         "found": entry,
                     }
                 )
@@ -231,15 +236,34 @@ def program_of(
     )
 
 
-def told_of_truth(compiled: dict[str, Any]) -> dict[str, Any]:
-    """Returns how large a program is, and how much of it is needed."""
+def told_of_truth(
+    compiled: dict[str, Any], form: str = PLAIN, seed: int = 0
+) -> dict[str, Any]:
+    """Returns how large a program is, and how much of it is needed.
+
+    Args:
+        compiled: What `compile_program` wrote.
+        form: `PLAIN` or `DECOYS`.
+        seed: Int, of decoys.
+
+    Returns:
+        Dict of counts, of `alone`, and of `is_not_zero`: whether the needed
+        edges are just those at both of whose ends a weight is not zero.
+    """
     program, truth = program_of(compiled)
+    if form == DECOYS:
+        program, truth, _ = decoys.with_decoys(program, truth, seed)
+    ones = {path: np.ones(k.shape) for path, k in program.kernels.items()}
+    _, there = circuits.scores_of_parts(program, ones)
     return {
         "nodes": sum(truth.nodes.values()),
         "of_nodes": len(truth.nodes),
         "edges": sum(truth.edges.values()),
         "of_edges": len(truth.edges),
         "alone": truth.alone,
+        "is_not_zero": all(
+            (there[edge] > 0) == needed for edge, needed in truth.edges.items()
+        ),
         "weights": sum(int(v.sum()) for v in truth.weights.values()),
         "not_zero": sum(int((v != 0).sum()) for v in program.kernels.values()),
         "width": program.width,

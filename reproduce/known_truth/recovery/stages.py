@@ -313,17 +313,12 @@ def find_again(stage, case, first):
 
 def find_in_twin(stage, case, first):
     """Returns the scores of a mask of the network with weights dealt anew."""
-    planted = cases.network(case, stage.seed)
     seed = stage.derive_seed("mask", "twin")
+    twin = cases.network(case, stage.seed).shuffled(seed)
     mask, told = finders.find(
-        stage.config,
-        planted.shuffled(seed),
-        0,
-        "mask",
-        seed,
-        settings_of(first),
+        stage.config, twin, 0, "mask", seed, settings_of(first)
     )
-    found = {**scored(planted, mask), **told}
+    found = {**scored(twin, mask), **told}
     return records.without_nan({**found, "keep_fraction": mask.keep_fraction})
 
 

@@ -4,6 +4,8 @@ from reproduce.known_truth.others import claims
 from tests.reproduce.checking import checked
 from tests.reproduce.known_truth.others import published
 
+_KEYS = ("precision", "recall")
+
 
 class ClaimsTest(parameterized.TestCase):
     def judged(self, records, subject):
@@ -41,6 +43,12 @@ class ClaimsTest(parameterized.TestCase):
         self.assertEqual(
             self.judged(many, "reverse")["mask_exact"]["verdict"], "agrees"
         )
+        for record in many:  # whoever keeps what is not zero is exact, too
+            record["truth"] = {**record["truth"], "is_not_zero": True}
+        self.assertEqual(
+            self.judged(many, "reverse")["mask_exact"]["verdict"],
+            "undetermined",
+        )
 
     def test_with_decoys_precision_and_recall_are_wanted(self):
         records = [
@@ -53,6 +61,10 @@ class ClaimsTest(parameterized.TestCase):
         self.assertAlmostEqual(found["mask_edges_precision"]["mean"], 0.6)
         self.assertNotEqual(found["mask_edges_precision"]["verdict"], "agrees")
         self.assertEqual(found["mask_edges_recall"]["verdict"], "agrees")
+        # 5 of 100 edges are needed; 5, 12.5 and 12.5 are kept.
+        null = {key: found[f"mask_edges_{key}"]["null"] for key in _KEYS}
+        self.assertAlmostEqual(null["precision"], 0.05)
+        self.assertAlmostEqual(null["recall"], 0.1)
 
     @parameterized.parameters(
         ("5-2", 0, 90, "agrees"),
@@ -65,6 +77,7 @@ class ClaimsTest(parameterized.TestCase):
     ):
         found = self.judged([published.toys(kind, broken, count)], kind)
         self.assertEqual(found["broken"]["verdict"], verdict)
+        self.assertEqual(found["broken_first"]["verdict"], verdict)
         self.assertEqual(found["mmcs"]["verdict"], "agrees")
 
     def test_a_lower_cosine_than_apd_differs(self):
@@ -72,7 +85,7 @@ class ClaimsTest(parameterized.TestCase):
         found = self.judged([record], "40-10")
         self.assertEqual(found["mmcs"]["verdict"], "differs")
 
-    @parameterized.parameters((0, 1, "agrees"), (4, 6, "differs"))
+    @parameterized.parameters((0, 1, "undetermined"), (4, 6, "differs"))
     def test_what_features_share_is_to_be_undetermined(
         self, least, most, verdict
     ):

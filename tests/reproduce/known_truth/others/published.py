@@ -6,6 +6,7 @@ TRUTH = {
     "edges": 5,
     "of_edges": 100,
     "alone": 1.0,
+    "is_not_zero": False,
     "weights": 20,
     "not_zero": 30,
     "width": 14,

@@ -39,6 +39,12 @@ class ProgramsTest(absltest.TestCase):
         told = stages.told_of_truth(self.compiled)
         self.assertEqual((told["nodes"], told["of_nodes"]), (2, 4))
         self.assertEqual((told["edges"], told["of_edges"]), (5, 23))
+        self.assertTrue(told["is_not_zero"])
+        decoyed = stages.told_of_truth(self.compiled, stages.DECOYS, 0)
+        self.assertEqual((decoyed["nodes"], decoyed["edges"]), (2, 5))
+        self.assertGreater(decoyed["of_nodes"], 8)
+        self.assertGreater(decoyed["of_edges"], 90)
+        self.assertFalse(decoyed["is_not_zero"])
 
     def test_methods_see_decoys_or_none(self):
         found = {
