@@ -364,7 +364,8 @@ def recorded_calls(
             it where there is none.
 
     Yields:
-        List of `(layer, inputs, outputs)`, a tuple for each call, in order.
+        List of `(layer, inputs, outputs)`, a tuple for each call, in order;
+        `inputs` are all arguments but a mask.
     """
     calls = []
 
@@ -376,7 +377,8 @@ def recorded_calls(
                 keras_private.get_keras_mask, taken
             )
         outputs = call(*args, **kwargs)
-        calls.append((layer, args, outputs))
+        named = (x for name, x in kwargs.items() if name != "mask")
+        calls.append((layer, (*args, *named), outputs))
         if keras_masks is not None:
             after = _mask_of_output(layer, taken, outputs, before)
             keras_masks.append((_one_mask(before), after))

@@ -12,7 +12,7 @@ import functools
 import inspect
 import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -133,7 +133,7 @@ def resized(
     configs: Mapping[int, Mapping[str, Any]],
     values: Mapping[int, np.ndarray],
     biases: Mapping[int, np.ndarray],
-    inputs: Any,
+    batches: Sequence[Any],
 ) -> keras.Model:
     """Returns a model that computes the same, with layers of other sizes.
 
@@ -144,7 +144,7 @@ def resized(
         values: Dict from the id of a variable to its values in the new model;
             all others are copied.
         biases: Dict from the id of a layer without bias that gets one to it.
-        inputs: Some of what the model takes, to compare the two on.
+        batches: List of some of what the model takes, to compare the two on.
 
     Returns:
         A plain Keras model, not compiled.
@@ -154,7 +154,7 @@ def resized(
             computes something else.
     """
     resizing = _Resizing(configs)
-    expected = _outputs(model, inputs)
+    expected = [_outputs(model, inputs) for inputs in batches]
     compiled, model.compiled = model.compiled, False
     try:
         with (
@@ -174,18 +174,52 @@ def resized(
     for old, new in resizing.pairs:
         if isinstance(old, keras.layers.Layer):
             _carry_sizes_over(model, old, new, configs, values, biases)
-    _derive(made)
-    kinds = {x.compute_dtype for x in keras_private.all_layers(model)}
-    close = _CLOSE_HALF if any("16" in kind for kind in kinds) else _CLOSE
-    difference = _difference(expected, _outputs(made, inputs), close)
-    if difference is not None:
-        drawing = _drawing(model, inputs)
-        why = f"; {drawing} draw numbers in every call" if drawing else ""
+    try:
+        _derive(made)
+        found = [_outputs(made, inputs) for inputs in batches]
+    except Exception as error:  # whatever a layer says to another size
+        said = example_inputs.in_one_line(error)
         raise ValueError(
             f"{model.name!r} can't be made with layers of other sizes: it "
-            f"computes something else then, {difference}{why}."
-        )
+            f"can't be called then, and Keras says: {said}"
+        ) from error
+    kinds = {x.compute_dtype for x in keras_private.all_layers(model)}
+    close = _CLOSE_HALF if any("16" in kind for kind in kinds) else _CLOSE
+    for inputs, one, other in zip(batches, expected, found, strict=True):
+        difference = _difference(one, other, close)
+        if difference is not None:
+            drawing = _drawing(model, inputs)
+            why = f"; {drawing} draw numbers in every call" if drawing else ""
+            raise ValueError(
+                f"{model.name!r} can't be made with layers of other sizes: it "
+                f"computes something else then, {difference}{why}."
+            )
     return made
+
+
+def as_tensors(inputs: Any) -> Any:
+    """Returns what a model takes as tensors, in the same structure.
+
+    Args:
+        inputs: Nest of arrays or tensors.
+
+    Raises:
+        ValueError: If they are no arrays, or have no examples.
+    """
+    try:
+        found = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+    except Exception as error:  # whatever TensorFlow says to it
+        raise ValueError(
+            "`inputs` must be arrays or tensors, some of what the model takes, "
+            f"got {type(inputs).__name__}."
+        ) from error
+    for x in keras.tree.flatten(found):
+        if x.shape.rank == 0 or x.shape[0] == 0:
+            raise ValueError(
+                "`inputs` must have examples, (batch, ...), got the shape "
+                f"{tuple(x.shape)}."
+            )
+    return found
 
 
 def _drawing(model, inputs):
@@ -222,7 +256,12 @@ class _Resizing:
         own = keras.tree.flatten(old.inputs)
         given = keras.tree.flatten(inputs)
         inputs = [
-            keras.Input(batch_shape=x.shape, dtype=x.dtype, name=was.name)
+            keras.Input(
+                batch_shape=x.shape,
+                dtype=x.dtype,
+                sparse=x.sparse,
+                name=was.name,
+            )
             for x, was in zip(given, own, strict=True)
         ]
         if not isinstance(old, keras.Sequential):
@@ -306,8 +345,15 @@ def _remade(model, inputs):
     model_weights.model_weights(model)  # refuses what is no built model
     if inputs is None:
         inputs = example_inputs.draw(model)
-    inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
-    expected, problem = None, None
+    inputs = as_tensors(inputs)
+    try:
+        expected = _outputs(model, inputs)
+    except Exception as error:  # whatever the user's code may raise
+        said = example_inputs.in_one_line(error)
+        raise ValueError(
+            f"{model.name!r} can't be called on `inputs`: {said}"
+        ) from error
+    problem = None
     for make in _ways(model):
         made, reason = _made(model, make, inputs)
         if made is None:
@@ -318,8 +364,6 @@ def _remade(model, inputs):
             layers = [*_layers(model, made)]
             _carry_over(layers, _variables(layers))
             _derive(made)
-            if expected is None:
-                expected = _outputs(model, inputs)
             difference = _difference(expected, _outputs(made, inputs))
         except Exception as error:  # whatever the user's code may raise
             said = example_inputs.in_one_line(error)
@@ -554,7 +598,11 @@ def _as_array(x):
 
 
 def _difference(expected, found, least=_CLOSE):
-    """Returns how far outputs differ, beyond `least`; `None` if they do not."""
+    """Returns how far outputs differ, beyond `least`; `None` if they do not.
+
+    Beyond that part of the example's largest output, or of that of half of the
+    examples: where it is 0 nearly, rounding is more than a part of it.
+    """
     if [x.shape for x in expected] != [x.shape for x in found]:
         return "other shapes"
     for one, other in zip(expected, found):
@@ -570,7 +618,9 @@ def _difference(expected, found, least=_CLOSE):
         gap = np.abs(np.where(finite, one - other, 0))
         scale = np.abs(np.where(finite, one, 0))
         axes = tuple(range(1, scale.ndim))
-        if np.any(gap > close * np.max(scale, axes, keepdims=True, initial=0)):
+        largest = np.max(scale, axes, keepdims=True, initial=0)
+        usual = np.median(largest) if largest.size else 0.0
+        if np.any(gap > close * np.maximum(largest, usual)):
             return f"by {gap.max():.3g}"
     return None
 

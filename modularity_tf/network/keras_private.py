@@ -62,7 +62,8 @@ def leaves(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the innermost layers inside a model, each once.
 
     A recurrent layer is one of them, and so are `Bidirectional` and
-    `TimeDistributed`: what lies inside is called in a loop.
+    `TimeDistributed`: what lies inside is called in a loop. A layer is one,
+    too, if only its activation lies inside.
     """
     loops = (
         keras.layers.RNN,
@@ -73,7 +74,9 @@ def leaves(model: keras.Model) -> list[keras.layers.Layer]:
 
     def collect(layer):
         for child in children(layer):
-            if isinstance(child, loops) or not children(child):
+            own = getattr(child, "activation", None)
+            inside = [x for x in children(child) if x is not own]
+            if isinstance(child, loops) or not inside:
                 found[id(child)] = child
             else:
                 collect(child)

@@ -10,6 +10,7 @@ that puts out a constant stays then, and takes over the weights of the others.
 """
 
 import collections
+import contextlib
 import copy
 import math
 import typing
@@ -38,6 +39,7 @@ _OTHER_SOURCES = (*layer_kinds.SEPARABLE, *layer_kinds.TRANSPOSED)
 _GRAPHS = (keras.Sequential, keras_private.FUNCTIONAL)
 _EQUAL = 1e-6  # how far a constant may differ from place to place
 _EQUAL_HALF = 1e-3  # the same in half precision
+_MORE = 10  # times as far from size to size, where sums are rounded otherwise
 
 
 class Shrunk(typing.NamedTuple):
@@ -88,9 +90,9 @@ def shrink(
             go, with all that go together with them; `None` for the units of
             all layers, and attention heads.
         round_to: Positive int. Layers keep a multiple of so many units, or all
-            that they have.
+            that they have; attention layers any number of heads.
         inputs: Some of what the model takes, to compare the two on; `None` to
-            draw them.
+            draw them. A model of any size is compared on another size, too.
 
     Raises:
         ValueError: If the model is no graph of layers, a layer would have no
@@ -99,12 +101,46 @@ def shrink(
     check_can_shrink(model)
     if inputs is None:
         inputs = example_inputs.draw(model)
-    inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
-    parts = _Parts(model, inputs)
+    inputs = copying.as_tensors(inputs)
+    for x in keras.tree.flatten(inputs):
+        if x.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(x)):
+            raise ValueError("`inputs` must be finite, got NaN or infinity.")
+    batches = _of_several_sizes(model, inputs)
+    parts = _Parts(model, batches)
     going = _Going(parts, units, round_to)
-    small = _Cuts(parts, going).made(inputs)
+    small = _Cuts(parts, going).made(batches)
     stays = {path: dict(reasons) for path, reasons in going.stays.items()}
     return Shrunk(small, going.counts(), stays)
+
+
+def _of_several_sizes(model, inputs):
+    """Returns inputs, and some of another size if a model takes any size.
+
+    A constant may depend on the size: where it is summed up, say.
+    """
+    flat, specs = keras.tree.flatten(inputs), keras.tree.flatten(model.inputs)
+    for change in (_half, lambda x, axis: tf.repeat(x, 2, axis)):
+        changed = []
+        for x, spec in zip(flat, specs, strict=True):
+            other = x if spec.shape[0] else x[: example_inputs.ROWS]
+            for i, size in enumerate(spec.shape[1:], 1):
+                other = change(other, i) if size is None else other
+            changed.append(other)
+        if all(x.shape[1:] == y.shape[1:] for x, y in zip(flat, changed)):
+            continue
+        others = keras.tree.pack_sequence_as(inputs, changed)
+        # A model may take some sizes only, and make NaN of too small ones.
+        with contextlib.suppress(Exception), keras.StatelessScope():
+            ends = keras.tree.flatten(model(others, training=False))
+            if all(np.isfinite(x).all() for x in ends if x.dtype.is_floating):
+                return [inputs, others]
+    return [inputs]
+
+
+def _half(x, axis):
+    """Returns every second entry of an axis, and the last: padding, say."""
+    size = x.shape[axis]
+    return tf.gather(x, range((size - 1) % 2, size, 2), axis=axis)
 
 
 class _Source(typing.NamedTuple):
@@ -170,7 +206,7 @@ class _Parts:
         groups: Int array, the same number for units that go together.
     """
 
-    def __init__(self, model, inputs):
+    def __init__(self, model, batches):
         self.model = model
         self._layers = activations.layers_of(model)
         self._paths = {id(x): path for path, x in self._layers.items()}
@@ -186,7 +222,8 @@ class _Parts:
             if isinstance(layer, keras.layers.MultiHeadAttention)
         }
         self._slices, self.size = self._numbered()
-        self._ranges = self._found_ranges(inputs)
+        self._several = len(batches) > 1
+        self._ranges = self._found_ranges(batches)
         self._fixed = self._found_fixed()
         self.reads = [*self._found_reads()]
         self.groups = self._found_groups()
@@ -226,6 +263,27 @@ class _Parts:
             return f"they share their places with units of {name}"
         return "they share their places with inputs, or with mixed units"
 
+    def why_heads_stay(self, layer):
+        """Returns why no head of an attention layer can be taken out, or ""."""
+        if self.tops[id(layer)] is not layer:
+            name = self.name(self.tops[id(layer)])
+            return f"no setting of {name} is their number alone"
+        scores, seen = set(), set()
+        for each, _, result in self.traced.calls:
+            if each is layer.output_dense:
+                seen.add(result.name)
+            elif each in keras_private.children(layer) and isinstance(
+                each, keras.layers.Softmax
+            ):
+                scores.add(result.name)
+        to_do = [*self.traced.outputs]
+        while to_do:  # what outputs are made of, but by the output layer
+            tensor = to_do.pop()
+            if tensor.name not in seen:
+                seen.add(tensor.name)
+                to_do += tensor.op.inputs
+        return "outputs depend on their attention scores" if scores & seen else ""
+
     def constant(self, path):
         """Returns which units of a source never depend on the inputs."""
         return self._fixed[self._slices[path]]
@@ -233,20 +291,33 @@ class _Parts:
     # Who puts them out.
 
     def _found_sources(self):
-        called = {
-            id(inner)
-            for layer, *_ in self.traced.calls
-            for inner in keras_private.all_layers(layer)
+        called, has_state = set(), set()
+        for layer, inputs, _ in self.traced.calls:
+            inside = {id(x) for x in keras_private.all_layers(layer)}
+            called |= inside
+            if sum(map(tf.is_tensor, keras.tree.flatten(inputs))) > 1:
+                has_state |= inside
+        followed = {
+            path
+            for channels in self.flow.known.values()
+            for path, _ in channels.pairs
         }
         for path, layer in self._layers.items():
+            gates = layer_kinds.gates(layer)
             if id(layer) in called and (
                 activations.is_neuronal(layer)
-                or layer_kinds.gates(layer)
+                or gates
                 or isinstance(layer, _OTHER_SOURCES)
             ):
-                yield path, self._source(layer)
+                pinned = _why_pinned(layer)
+                if not pinned and gates and id(layer) in has_state:
+                    pinned = "their layer is called with a first state"
+                if not pinned and path not in followed:
+                    top = self.name(self.tops.get(id(layer), layer))
+                    pinned = f"their layer is called inside of {top}"
+                yield path, self._source(layer, pinned)
 
-    def _source(self, layer):
+    def _source(self, layer, pinned):
         gates, size = layer_kinds.gates(layer), _size(layer)
         if gates:
             cell = layer.cell
@@ -266,13 +337,17 @@ class _Parts:
             cuts += [(layer.bias, -1, 1)] if layer.use_bias else []
         else:
             kernel = keras_private.kernel(layer)
-            own = [x for x in keras_private.own_weights(layer) if x.shape]
+            own = [
+                x
+                for inner in keras_private.all_layers(layer)  # an activation
+                for x in keras_private.own_weights(inner)
+                if x.shape
+            ]
             own = [x for x in own if x.shape[-1] == size and x is not kernel]
             cuts = [(x, -1, 1) for x in (kernel, *own)]  # a bias, a mask
         top = self.tops.get(id(layer))
         if isinstance(top, keras.layers.SpectralNormalization):
             cuts.append((top.vector_u, -1, 1))
-        pinned = _why_pinned(layer)
         place = None if pinned else self._place_of(layer, size)
         if place is None and not pinned:
             pinned = f"no setting of {self.name(top)} is their number alone"
@@ -307,7 +382,7 @@ class _Parts:
 
     # What they put out.
 
-    def _found_ranges(self, inputs):
+    def _found_ranges(self, batches):
         """Returns the least and largest values of entries, by tensor."""
         names = {x for each in self.flow.readings for x in each.tensors}
         for name, channels in self.flow.known.items():
@@ -330,25 +405,33 @@ class _Parts:
                     found[name] = tf.reduce_min(x, axes), tf.reduce_max(x, axes)
             return found
 
-        flat = keras.tree.flatten(specs)
-        given = [
-            tf.cast(x, spec.dtype) if x.dtype != spec.dtype else x
-            for x, spec in zip(keras.tree.flatten(inputs), flat, strict=True)
-        ]
-        found = call.get_concrete_function(*flat)(*given)
-        return {
-            name: (low.numpy(), high.numpy())
-            for name, (low, high) in found.items()
-        }
+        flat, ranges = keras.tree.flatten(specs), {}
+        in_graph = call.get_concrete_function(*flat)
+        for inputs in batches:
+            given = [
+                tf.cast(x, spec.dtype) if x.dtype != spec.dtype else x
+                for x, spec in zip(
+                    keras.tree.flatten(inputs), flat, strict=True
+                )
+            ]
+            for name, (low, high) in in_graph(*given).items():
+                least, most = ranges.get(name, (np.inf, -np.inf))
+                ranges[name] = np.minimum(least, low), np.maximum(most, high)
+        return ranges
 
     def _factors(self, name):
-        """Returns the tensors of units of which a tensor is the product."""
+        """Returns the tensors of units where a 0 makes a tensor 0."""
         op = self._graph.get_tensor_by_name(name).op
-        return self._taken_by(op) if op.type == "Mul" else []
-
-    def _taken_by(self, op):
-        """Returns what an operation takes that has units."""
-        return [x for x in op.inputs if self.numbers_in(x) is not None]
+        taken = []
+        if op.type == "Mul":
+            taken = op.inputs
+        elif op.type == "RealDiv":
+            taken = op.inputs[:1]
+        elif op.type == "SelectV2":  # of units or 0, by a mask
+            other = tf.get_static_value(op.inputs[2])
+            is_zero = other is not None and not np.any(other)
+            taken = op.inputs[1:2] if is_zero else []
+        return [x for x in taken if self.numbers_in(x) is not None]
 
     def _found_fixed(self):
         """Returns the units that put out the same whatever the inputs are."""
@@ -358,7 +441,9 @@ class _Parts:
             calls[reading.path] += reading.calls
         for path, source in self.sources.items():
             if layer_kinds.gates(source.layer):
-                fixed[self.of(path)] = _stays_zero(source.layer)
+                fixed[self.of(path)] = not source.pinned and _stays_zero(
+                    source.layer
+                )
             elif isinstance(source.layer, _OTHER_SOURCES):
                 kernel, axis, _ = source.cuts[0]
                 values = np.moveaxis(self.weights[id(kernel)] != 0, axis, -1)
@@ -383,8 +468,8 @@ class _Parts:
     def _all_fixed(self, channels, fixed):
         """Returns the entries in which there are units, and all are fixed."""
         numbers = self.numbers(channels)
-        if not numbers:
-            return np.zeros(1, bool)
+        if not numbers or channels.nameless:
+            return np.zeros(len(numbers[0]) if numbers else 1, bool)
         known = np.append(fixed, True)
         is_unit = np.any([each >= 0 for each in numbers], axis=0)
         return np.all([known[each] for each in numbers], axis=0) & is_unit
@@ -402,7 +487,12 @@ class _Parts:
             *layer_kinds.REDUCTION_OPS,
             *layer_kinds.RESHAPE_OPS,
         )
-        taken = self._taken_by(op) if op.type in passes else []
+        taken = [
+            x
+            for x in (op.inputs if op.type in passes else [])
+            if (known := self.flow.known.get(x.name))
+            and (known.pairs or known.nameless)
+        ]
         before = [self._fixed_entries(x.name) for x in taken]
         if len(before) == 1 and len(fixed) % len(before[0]) == 0:
             times = len(fixed) // len(before[0])
@@ -418,6 +508,7 @@ class _Parts:
         low, high = self._ranges[name]
         dtype = self._graph.get_tensor_by_name(name).dtype
         close = _EQUAL_HALF if dtype.size < 4 else _EQUAL
+        close *= _MORE if self._several else 1
         size = np.maximum(np.abs(low), np.abs(high))
         even = fixed & (high - low <= close * size)
         return fixed, even, np.where(even, (low + high) / 2, 0.0)
@@ -475,9 +566,10 @@ class _Parts:
                 if all(path in self.sources for path in paths):
                     every = np.arange(self.size)  # of one size, says Keras
                     together.append([every[self.of(path)] for path in paths])
-            if keras_private.own_variables(layer):
+            inner = _inner(layer)
+            if keras_private.own_variables(inner):
                 for x in keras.tree.flatten(result):
-                    by_weight[id(layer)] += self.numbers_in(x) or []
+                    by_weight[id(inner)] += self.numbers_in(x) or []
         pairs = [np.zeros((2, 0), int)]
         for numbers in (*together, *by_weight.values()):
             pairs += _neighbors(numbers)
@@ -607,6 +699,11 @@ class _Going:
         for path, reason in parts.flow.mixed.items():
             if path in parts.paths():
                 need([every[parts.of(path)]], f"they reach {reason}")
+        for layer, inputs, _ in parts.traced.calls:
+            if isinstance(_inner(layer), keras.layers.Masking):
+                taken = keras.tree.flatten(inputs)[0]
+                reason = f"{parts.name(layer)} takes its mask from them"
+                need(parts.numbers_in(taken) or (), reason)
         for path in parts.paths():
             reason = parts.why_pinned(path)
             if reason:
@@ -708,14 +805,14 @@ class _Going:
         for path, layer in parts.heads.items():
             weighs = parts.weights[id(layer.value_dense.kernel)] != 0
             is_read = parts.weights[id(layer.output_dense.kernel)] != 0
-            idle = ~(weighs.any(axis=(0, 2)) & is_read.any(axis=(1, 2)))
+            is_read = is_read.reshape(len(is_read), -1).any(axis=1)
+            idle = ~(weighs.any(axis=(0, 2)) & is_read)
             if units is not None:
                 idle &= units.get(path, np.zeros_like(idle))
-            if parts.tops[id(layer)] is layer:
+            reason = parts.why_heads_stay(layer)
+            if not reason:
                 found[path] = idle
             elif idle.any():
-                name = parts.name(parts.tops[id(layer)])
-                reason = f"no setting of {name} is their number alone"
                 self.stays[path][reason] += int(idle.sum())
         return found
 
@@ -741,14 +838,14 @@ class _Cuts:
         self._cut_between()
         self._take_constraints_off()
 
-    def made(self, inputs):
+    def made(self, batches):
         """Returns the smaller model, compared with the larger one."""
         values = {
             key: self._part(variable, self._value(variable))
             for key, variable in self._variables.items()
         }
         return copying.resized(
-            self._parts.model, self._configs, values, self._biases, inputs
+            self._parts.model, self._configs, values, self._biases, batches
         )
 
     def _take_constraints_off(self):
@@ -806,8 +903,8 @@ class _Cuts:
                 self._cut(read.layer.pointwise_kernel, -2, keep)
             top = self._parts.tops.get(id(read.layer))
             if isinstance(top, keras.layers.MultiHeadAttention):
-                size = top.output_dense.kernel.shape[-1]
-                self._change(top, ("output_shape",), (size,))
+                shape = tuple(top.output_dense.kernel.shape[2:])
+                self._change(top, ("output_shape",), shape)
 
     def _fold(self, read, goes):
         """Adds constants of units that go to a bias, or to one that stays."""
@@ -839,8 +936,7 @@ class _Cuts:
         self._change(layer, ("num_heads",), int((~idle).sum()))
         output = layer.output_dense
         if layer.value_dense.bias is not None:  # attention adds up to 1
-            constant = np.einsum(
-                "hv,hvd->d",
+            constant = np.tensordot(
                 self._value(layer.value_dense.bias)[idle],
                 self._value(output.kernel)[idle],
             )
@@ -859,11 +955,14 @@ class _Cuts:
             numbers = parts.numbers_in(result)
             if id(_inner(layer)) in done or numbers is None:
                 continue
-            done.add(id(layer))
+            done.add(id(_inner(layer)))
             goes = _any_of(numbers, self._gone)
             if not goes.any():
                 continue
-            own = keras_private.own_variables(layer)
+            inner = _inner(layer)
+            if not _is_by_unit(inner, len(keras.tree.flatten(result)[0].shape)):
+                continue
+            own = keras_private.own_variables(inner)
             target = getattr(layer, "target_shape", (-1,))  # of a Reshape
             if target[-1] != -1:
                 shape = (*target[:-1], int((~goes).sum()))
@@ -951,6 +1050,13 @@ def _inner(layer):
     while isinstance(layer, keras.layers.TimeDistributed):
         layer = layer.layer
     return layer
+
+
+def _is_by_unit(layer, rank):
+    """Returns if a layer's weights are of units, not of another axis."""
+    axes = keras.tree.flatten(getattr(layer, "axis", -1))
+    is_norm = isinstance(layer, layer_kinds.NORMALIZATIONS)
+    return not is_norm or any(axis in (-1, rank - 1) for axis in axes)
 
 
 def _stays_zero(layer):

@@ -70,7 +70,10 @@ def _of_call(layer, taken, result):
         return sum(_of_call(each, taken, result) for each in both)
     if isinstance(layer, keras.layers.RNN):
         kernels = [x for x in layer.weights if "kernel" in x.name]
-        return taken[0].shape[1] * sum(map(_size, kernels))
+        first = keras.tree.flatten(result)[0].shape  # of ConvLSTM: an image
+        positions = first[2 if layer.return_sequences else 1 : -1]
+        steps = math.prod([taken[0].shape[1], *positions])
+        return steps * sum(map(_size, kernels))
     if isinstance(layer, layer_kinds.TRANSPOSED):
         return _size(layer.kernel) * math.prod(taken[0].shape[1:-1])
     if isinstance(layer, layer_kinds.SEPARABLE):

@@ -37,11 +37,14 @@ class Channels(typing.NamedTuple):
             mixed, to what mixed them, in words.
         softened: The same for a softmax: each unit is an entry still, and
             what the others put out depends on it.
+        nameless: Bool. Whether something that depends on the inputs is in
+            there without a pair: a mask, or a tensor of unknown last size.
     """
 
     pairs: tuple = ()
     mixed: Mapping[str, str] = {}
     softened: Mapping[str, str] = {}
+    nameless: bool = False
 
     @property
     def sources(self) -> set[str]:
@@ -197,7 +200,7 @@ class _Follower:
     def _own(self, tensor, path=None):
         """Returns the channels of a tensor that is followed by its name."""
         if not self._others or not _size_of(tensor):
-            return Channels()
+            return Channels(nameless=True)
         return Channels(((path or tensor.name, np.arange(_size_of(tensor))),))
 
     def _padding(self, tensor, pairs):
@@ -225,7 +228,13 @@ class _Follower:
                 readings[path] = Reading(path, layer, size, axis, entries)
             readings[path].calls.append(taken[0])
             readings[path].tensors.append(tensors[0].name)
-        return {**taken[0].softened, **taken[0].mixed}
+        name = f"{self._name(layer)}, which takes them as its first state"
+        states = {path for each in taken[1:] for path in each.sources}
+        return {
+            **taken[0].softened,
+            **taken[0].mixed,
+            **dict.fromkeys(states, name),
+        }
 
     def _made(self, layer, result):
         """Returns the channels of what a layer with a kernel returns."""
@@ -258,11 +267,13 @@ class _Follower:
     def _passed(self, layer, taken, result):
         """Returns the channels of what a layer without a kernel returns."""
         if not _is_tensor(result) or not any(each.sources for each in taken):
-            return Channels()
+            return Channels(nameless=any(each.nameless for each in taken))
         if isinstance(layer, layer_kinds.DEPTHWISE):
             times = layer.depth_multiplier
             pairs = [(p, rows.repeat(times)) for p, rows in taken[0].pairs]
-            return Channels(tuple(pairs), taken[0].mixed, taken[0].softened)
+            return taken[0]._replace(pairs=tuple(pairs))
+        if isinstance(layer, keras.layers.Masking):
+            return taken[0]._replace(nameless=True)
         if isinstance(layer, layer_kinds.ONE_BY_ONE):
             return taken[0]
         return self._channels(result, layer)
@@ -282,8 +293,9 @@ class _Follower:
         if op.type == "IdentityN":  # around a gradient of its own
             return self._channels(op.inputs[tensor.value_index], layer)
         taken = [self._channels(x, layer) for x in op.inputs]
+        nameless = any(each.nameless for each in taken)
         if not any(each.sources for each in taken):
-            return Channels()
+            return Channels(nameless=nameless)
         pairs = _pairs_after(op, taken, tensor)
         mixed, softened = {}, {}
         for each in taken:
@@ -298,13 +310,13 @@ class _Follower:
         if pairs is None:
             name += ", which mixes or reorders them"
             mixed = {**dict.fromkeys(sources, name), **mixed}
-            pairs = self._own(tensor).pairs
+            pairs, *_, nameless = self._own(tensor)
         elif op.type in _PAD_OPS:
             pairs += self._padding(tensor, pairs)
         if not self._others:
             # What is mixed with itself, as by its own mean, is mixed.
             pairs = (pair for pair in pairs if pair[0] not in mixed)
-        return Channels(tuple(pairs), mixed, softened)
+        return Channels(tuple(pairs), mixed, softened, nameless)
 
     def _name(self, layer):
         path = self._names.get(id(layer), layer.name)
@@ -358,9 +370,28 @@ def _pairs_after(op, taken, result):
         strides = tf.get_static_value(op.inputs[3])
         if strides is None or (np.asarray(strides) < 0).any():
             return None
+        if _ends_in_an_index(op, len(strides)):
+            return None
     elif op.type not in layer_kinds.ONE_BY_ONE_OPS:
         return None
     return _distinct(both)
+
+
+def _ends_in_an_index(op, count):
+    """Returns if a slice takes a single entry of the last axis.
+
+    Args:
+        op: Operation `StridedSlice`.
+        count: Int, how many axes it names.
+    """
+    masks = [
+        op.get_attr(f"{kind}_mask")
+        for kind in ("shrink_axis", "new_axis", "ellipsis")
+    ]
+    index, new, dots = ([bool(m >> i & 1) for i in range(count)] for m in masks)
+    named = [i for i in range(count) if not new[i]]
+    reaches_last = any(dots) or len(named) == op.inputs[0].shape.rank
+    return bool(named) and reaches_last and index[named[-1]]
 
 
 def _joined(op, taken, size):

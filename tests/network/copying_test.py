@@ -301,6 +301,17 @@ class CopiedTest(parameterized.TestCase, tf.test.TestCase):
 
 
 class RefusedTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        ("no_array", "x", r"examples, .* the shape \(\)"),
+        ("a_dataset", tf.data.Dataset.range(3), "arrays.*got _RangeDataset"),
+        ("no_example", np.zeros((0, 4), "float32"), r"shape \(0, 4\)"),
+        ("another_shape", np.zeros((3, 7), "float32"), "expected.*value 4"),
+    )
+    def test_inputs_that_a_model_does_not_take_are_named(self, inputs, said):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+        with self.assertRaisesRegex(ValueError, f"`inputs`.*{said}"):
+            copying.copied(model, inputs)
+
     def test_names_the_layer_that_computes_something_else(self):
         class Holding(layers.Layer):
             def __init__(self, **kwargs):
@@ -387,6 +398,7 @@ class RefusedTest(parameterized.TestCase, tf.test.TestCase):
 class ResizedTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()
+        keras.utils.set_random_seed(0)
         self.model = keras.Sequential(
             [
                 keras.Input((4,)),
@@ -412,7 +424,7 @@ class ResizedTest(tf.test.TestCase):
 
     def resized(self):
         return copying.resized(
-            self.model, self.configs, self.values, self.biases, self.inputs
+            self.model, self.configs, self.values, self.biases, [self.inputs]
         )
 
     def test_layers_have_other_sizes_and_outputs_are_the_same(self):
@@ -421,6 +433,37 @@ class ResizedTest(tf.test.TestCase):
         self.assertAllClose(made(self.inputs), self.model(self.inputs))
         self.assertIs(type(made), keras.Sequential)
         self.assertEqual(self.model.get_layer("hidden").units, 5)
+
+    def test_a_small_output_may_differ_by_the_rounding_of_the_usual_one(self):
+        out = self.model.get_layer("out")
+        out.kernel.assign(out.kernel * (np.arange(5) != 1)[:, None])
+        self.inputs = RNG.normal(size=(9, 4)).astype("float32")
+        self.inputs[0] = 0.0  # and so is the output
+        self.biases[id(out)] = np.full(3, 1e-7, "float32")
+        self.resized()
+        self.biases[id(out)] = np.full(3, 1e-2, "float32")
+        with self.assertRaisesRegex(ValueError, "something else"):
+            self.resized()
+
+    def test_a_model_that_can_not_be_called_then_is_refused_in_a_line(self):
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                layers.Dense(5, name="hidden"),
+                layers.Lambda(lambda x: keras.ops.reshape(x, (-1, 5))),
+            ]
+        )
+        hidden = model.get_layer("hidden")
+        kernel, bias = hidden.get_weights()
+        with self.assertRaisesRegex(ValueError, "can't be called then") as e:
+            copying.resized(
+                model,
+                {id(hidden): {**hidden.get_config(), "units": 4}},
+                {id(hidden.kernel): kernel[:, 1:], id(hidden.bias): bias[1:]},
+                {},
+                [np.ones((3, 4), "float32")],
+            )
+        self.assertNotIn("\n", str(e.exception))
 
     def test_what_computes_something_else_is_refused(self):
         self.biases = {}

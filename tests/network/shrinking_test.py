@@ -391,6 +391,210 @@ class ShrinkTest(ShrinkingTestCase):
         found = shrinking.shrink(model, {"einsum": np.arange(3) < 1})
         self.assertRegex(reason_of(found, "einsum"), "no unit is taken out")
 
+    def model_of_any_size(self, shape, build):
+        inputs = keras.Input(shape)
+        return settled(keras.Model(inputs, out()(build(inputs))))
+
+    @parameterized.named_parameters(
+        (
+            "a_sum_over_steps",
+            (None, 5),
+            lambda x: keras.ops.sum(dense(4, activation="sigmoid")(x), axis=1),
+        ),
+        (
+            "zeros_around_an_image",
+            (None, None, 3),
+            lambda x: layers.GlobalAveragePooling2D()(
+                layers.ZeroPadding2D()(
+                    conv(4, name="hidden", activation="sigmoid")(x)
+                )
+            ),
+        ),
+    )
+    def test_a_constant_that_depends_on_the_size_stays(self, shape, build):
+        model = without_weights(
+            self.model_of_any_size(shape, build), {"hidden": [1]}
+        )
+        for inputs in (None, np.ones((2, *[8] * (len(shape) - 1), shape[-1]))):
+            found = shrinking.shrink(
+                model, flags(model, {"hidden": [1]}), inputs=inputs
+            )
+            self.assertEqual(found.units["hidden"], (4, 4))
+            self.assertRegex(reason_of(found, "hidden"), "not the same")
+
+    def test_a_constant_of_any_size_is_folded(self):
+        model = without_weights(
+            self.model_of_any_size(
+                (None, 5),
+                lambda x: keras.ops.mean(dense(4, activation="sigmoid")(x), 1),
+            ),
+            {"hidden": [1]},
+        )
+        found = shrinking.shrink(model, flags(model, {"hidden": [1]}))
+        self.assertEqual(found.units["hidden"], (4, 3))
+
+    @parameterized.named_parameters(("relu", 3), ("sigmoid", 4))
+    def test_a_constant_that_an_input_of_any_size_scales_is_none(self, left):
+        kind = "relu" if left == 3 else "sigmoid"
+        inputs, by = keras.Input((6, 5)), keras.Input((None,))
+        x = dense(4, activation=kind)(inputs) * keras.ops.expand_dims(by, -1)
+        model = keras.Model([inputs, by], out()(layers.Flatten()(x)))
+        model = without_weights(settled(model), {"hidden": [1]})
+        given = [np.ones((2, 6, 5), "float32"), np.ones((2, 6), "float32")]
+        found = shrinking.shrink(
+            model, flags(model, {"hidden": [1]}), inputs=given
+        )
+        self.assertEqual(found.units["hidden"], (4, left))
+        given[1][:, 3:] = 0.0
+        self.assertAllClose(model(given), found.model(given), atol=1e-5)
+
+    def test_zeros_go_before_a_mean_without_padding(self):
+        inputs = keras.Input((None,), dtype="int32")
+        x = layers.Embedding(7, 3, mask_zero=True)(inputs)
+        x = layers.GlobalAveragePooling1D()(dense(4)(x))
+        model = without_weights(
+            settled(keras.Model(inputs, out()(x))), {"hidden": [1]}
+        )
+        found = shrinking.shrink(model, flags(model, {"hidden": [1]}))
+        self.assertEqual(found.units["hidden"], (4, 3))
+
+    def test_units_stay_by_which_steps_are_masked(self):
+        model = settled(
+            chain(
+                dense(4, use_bias=False),
+                layers.Masking(name="mask"),
+                dense(3, "second", "sigmoid"),
+                layers.LSTM(3, name="lstm"),
+                out(),
+                shape=(6, 5),
+            )
+        )
+        found = self.shrunk(model, {"hidden": [0]}, {"hidden": 4})
+        self.assertRegex(reason_of(found, "hidden"), "'mask'.*takes its mask")
+
+    def test_units_of_first_states_stay(self):
+        first, inputs = keras.Input((5,)), keras.Input((3, 5))
+        state = dense(4, "state", "tanh")(first)
+        x = layers.GRU(4, name="gru")(dense(3)(inputs), initial_state=state)
+        model = settled(keras.Model([first, inputs], out()(x)))
+        for variable in model.get_layer("gru").weights:
+            variable.assign(variable * np.tile([1.0, 0.0, 1.0, 1.0], 3))
+        without_weights(model, {"hidden": [1]})
+        self.shrunk(model, None, {"hidden": 2, "state": 4, "gru": 4})
+        found = shrinking.shrink(
+            model, {"state": np.arange(4) < 1, "gru": np.arange(4) < 1}
+        )
+        self.assertRegex(reason_of(found, "state"), "'gru'.*first state")
+        self.assertRegex(reason_of(found, "gru"), "with a first state")
+
+    @parameterized.named_parameters(
+        ("lstm", lambda: layers.LSTM(4, name="lstm"), "wrapper/lstm"),
+        (
+            "both",
+            lambda: layers.Bidirectional(
+                layers.GRU(4, name="gru"), name="both"
+            ),
+            "wrapper/both/forward_gru",
+        ),
+        (
+            "model",
+            lambda: chain(layers.LSTM(4, name="lstm"), shape=(4, 3)),
+            "wrapper/chain/lstm",
+        ),
+    )
+    def test_units_within_a_loop_stay(self, make, path):
+        model = chain(
+            dense(3),
+            layers.TimeDistributed(make(), name="wrapper"),
+            layers.Flatten(),
+            out(),
+            shape=(2, 4, 5),
+        )
+        self.shrunk(settled(model), None, {path: 4})
+        found = shrinking.shrink(model, {path: np.arange(4) < 1})
+        self.assertRegex(reason_of(found, path), "inside of 'wrapper'")
+
+    def test_normalization_in_a_wrapper_loses_units(self):
+        model = chain(
+            dense(4),
+            layers.TimeDistributed(layers.BatchNormalization(), name="norm"),
+            layers.Flatten(),
+            out(),
+            shape=(3, 5),
+        )
+        norm = settled(model).get_layer("norm").layer
+        for variable in (norm.beta, norm.moving_mean):
+            variable.assign(variable * 0.0)
+        self.shrunk(model, {"hidden": [1]}, {"hidden": 3})
+
+    @parameterized.named_parameters(
+        ("batch", layers.BatchNormalization),
+        ("layer", layers.LayerNormalization),
+    )
+    def test_normalization_of_another_axis_keeps_its_weights(self, kind):
+        model = chain(
+            dense(4),
+            kind(axis=1, center=False),
+            layers.Flatten(),
+            out(),
+            shape=(4, 5),
+        )
+        for variable in settled(model).variables:
+            if "moving_mean" in variable.path:
+                variable.assign(variable * 0.0)
+        self.shrunk(model, {"hidden": [1]}, {"hidden": 3})
+
+    def test_attention_may_put_out_several_axes(self):
+        inputs = keras.Input((3, 4))
+        x = layers.MultiHeadAttention(3, 2, output_shape=(2, 5), name="attend")(
+            *[dense(4)(inputs)] * 2
+        )
+        model = settled(keras.Model(inputs, out()(layers.Flatten()(x))))
+        value = model.get_layer("attend").value_dense.kernel
+        value.assign(value * np.array([1.0, 0.0, 1.0])[:, None])
+        without_weights(model, {"hidden": [1]})
+        self.shrunk(model, None, {"hidden": 3, "attend": 2})
+
+    def test_heads_stay_whose_scores_are_an_output(self):
+        for is_output in (True, False):
+            inputs = keras.Input((3, 4))
+            x, scores = layers.MultiHeadAttention(3, 2, name="attend")(
+                inputs, inputs, return_attention_scores=True
+            )
+            x = out()(layers.Flatten()(x))
+            model = keras.Model(inputs, [x, scores] if is_output else x)
+            settled(model)
+            value = model.get_layer("attend").value_dense.kernel
+            value.assign(value * np.array([1.0, 0.0, 1.0])[:, None])
+            found = self.shrunk(model, None, {"attend": 3 if is_output else 2})
+            if is_output:
+                self.assertRegex(reason_of(found, "attend"), "scores")
+
+    def test_an_activation_may_be_a_layer(self):
+        for activation in (layers.LeakyReLU(), layers.PReLU()):
+            model = settled(chain(dense(4, activation=activation), out()))
+            self.shrunk(model, {"hidden": [1]}, {"hidden": 3})
+
+    def test_inputs_of_nan_are_refused(self):
+        model = chain(dense(3), out())
+        with self.assertRaisesRegex(ValueError, "`inputs` must be finite"):
+            shrinking.shrink(model, inputs=np.full((2, 4), np.nan, "float32"))
+
+    def test_sparse_inputs_stay_sparse(self):
+        inputs = keras.Input((4,), sparse=True)
+        model = settled(keras.Model(inputs, out()(dense(3)(inputs))))
+        found = shrinking.shrink(model, flags(model, {"hidden": [1]}))
+        self.assertTrue(found.model.inputs[0].sparse)
+
+    def test_one_channel_of_a_sequence_is_no_unit(self):
+        inputs = keras.Input((4, 5))
+        x = dense(4)(inputs)
+        for taken in (x[:, :, 0], x[..., 0]):
+            model = settled(keras.Model(inputs, out()(taken)))
+            self.shrunk(model, {"hidden": [1]}, {"hidden": 4})
+        model = settled(keras.Model(inputs, out()(x[:, 0])))
+        self.shrunk(model, {"hidden": [1]}, {"hidden": 3})
+
     def test_mixed_units_stay(self):
         model = settled(
             chain(dense(4), layers.LayerNormalization(name="norm"), out())

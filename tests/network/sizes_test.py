@@ -54,6 +54,17 @@ class SizesTest(tf.test.TestCase):
             },
         )
 
+    def test_a_convolution_in_a_loop_counts_at_each_step_and_position(self):
+        for returns, positions in ((True, 16), (False, 16)):
+            layer = layers.ConvLSTM2D(
+                3, 3, return_sequences=returns, name="loop"
+            )
+            model = keras.Sequential([keras.Input((5, 6, 6, 2)), layer])
+            self.assertEqual(
+                sizes.multiply_adds(model, np.zeros((2, 5, 6, 6, 2))),
+                {"loop": 5 * positions * (9 * 2 * 12 + 9 * 3 * 12)},
+            )
+
     def test_parameters_are_those_of_keras_without_seeds(self):
         shared = layers.Dense(4, name="shared")
         inputs = keras.Input((4,))
