@@ -13,7 +13,12 @@ import keras
 import numpy as np
 
 from modularity_tf.findings import part_set, smaller_model
-from modularity_tf.network import layer_names, shrinking, surgery
+from modularity_tf.network import (
+    constraints,
+    layer_names,
+    shrinking,
+    surgery,
+)
 
 
 @keras.saving.register_keras_serializable(package="modularity_tf")
@@ -81,7 +86,8 @@ class NeuronSelection(part_set.PartSet):
         The other neurons of the layers contribute nothing: their weights and
         biases are 0, and so are gamma and beta of a BatchNormalization and the
         weights of a depthwise convolution behind them. A neuron that is off
-        puts out act(0): 0 with ReLU. The output layer stays as it is.
+        puts out act(0): 0 with ReLU. The output layer stays as it is. The
+        constraints of `WeightMask.keep_zeros` are not in the model.
 
         Args:
             model: Built `keras.Model`. It is not changed.
@@ -99,7 +105,8 @@ class NeuronSelection(part_set.PartSet):
         References:
             - Elbastawisy and Afrin, 2025, section 4.1
         """
-        return surgery.keep(model, self.values, inputs)
+        made = surgery.keep(model, self.values, inputs)
+        return constraints.take_off(made)
 
     def force(self, model: keras.Model, *, inputs: Any = None) -> keras.Model:
         """Returns the model with these neurons forced on, and `off` off.
@@ -126,7 +133,8 @@ class NeuronSelection(part_set.PartSet):
                 "The selection does not tell which neurons are off: "
                 '`find_neurons(..., method="bayesian")` does.'
             )
-        return surgery.force(model, self.values, self.off, inputs)
+        made = surgery.force(model, self.values, self.off, inputs)
+        return constraints.take_off(made)
 
     def remove_from(
         self, model: keras.Model, *, incoming: bool = False, inputs: Any = None
@@ -153,7 +161,8 @@ class NeuronSelection(part_set.PartSet):
         References:
             - Elbastawisy and Afrin, 2025, section 5.2
         """
-        return surgery.remove(model, self.values, incoming, inputs)
+        made = surgery.remove(model, self.values, incoming, inputs)
+        return constraints.take_off(made)
 
     def shrink(
         self, model: keras.Model, *, round_to: int = 1, inputs: Any = None

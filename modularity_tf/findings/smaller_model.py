@@ -4,7 +4,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
@@ -139,6 +139,34 @@ class SmallerModel(finding.Result):
             f"SmallerModel {self.model.name!r}",
         )
 
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> Self:
+        """Reads a smaller model that `save` wrote.
+
+        Keras makes its model as it makes those of `.keras` files: register
+        layers of your own before. A Python lambda, as in a `Lambda` layer, is
+        refused until you call `keras.config.enable_unsafe_deserialization()`.
+
+        Args:
+            file: Str or path.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file holds no smaller model, one of a later
+                version, or one that Keras can't make.
+        """
+        read = super().load(file)
+        try:
+            model = _model_of(read.model)
+        except Exception as error:  # whatever the user's code may raise
+            raise ValueError(
+                f"{file} holds a {cls.__name__} whose model Keras can't make: "
+                f"{example_inputs.in_one_line(error)} (Register layers of your "
+                "own before. For a Python lambda in a file that you trust, "
+                "call `keras.config.enable_unsafe_deserialization()`.)"
+            ) from error
+        return dataclasses.replace(read, model=model)
+
     def _packed(self):
         with tempfile.TemporaryDirectory() as folder:
             file = os.path.join(folder, "model.keras")
@@ -149,16 +177,13 @@ class SmallerModel(finding.Result):
 
     @classmethod
     def _unpacked(cls, config, arrays):
-        with tempfile.TemporaryDirectory() as folder:
-            file = os.path.join(folder, "model.keras")
-            arrays["model"].tofile(file)
-            model = keras.saving.load_model(file)
         pairs = ("units", "parameters", "multiply_adds")
         rows = (
             {k: tuple(v) if k in pairs and v else v for k, v in row.items()}
             for row in config["layers"]
         )
-        return cls(model, tuple(LayerSizes(**row) for row in rows))
+        layers = tuple(LayerSizes(**row) for row in rows)
+        return cls(arrays["model"], layers)  # `load` makes a model of it
 
 
 def shrunk(
@@ -200,6 +225,14 @@ def shrunk(
             if path in sized
         ),
     )
+
+
+def _model_of(content):
+    """Returns the model in the bytes of a `.keras` file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "model.keras")
+        content.tofile(file)
+        return keras.saving.load_model(file)
 
 
 def _sums(pairs):

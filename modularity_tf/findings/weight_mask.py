@@ -186,14 +186,15 @@ class WeightMask(part_set.PartSet):
 
         Returns:
             A plain Keras model, not compiled; weights that the mask does not
-            cover are copied.
+            cover are copied. The constraints of `keep_zeros` are not in it.
 
         Raises:
             ValueError: If the mask does not fit, `model` can't be copied, or
                 no output notices one of the weights.
         """
         self.check_fits(model)
-        return copying.with_weights_kept(model, self.values, inputs)
+        made = copying.with_weights_kept(model, self.values, inputs)
+        return constraints.take_off(made)
 
     def remove_from(
         self, model: keras.Model, *, inputs: Any = None
@@ -218,10 +219,13 @@ class WeightMask(part_set.PartSet):
     ) -> keras.Model:
         """Returns `apply(model)` with removed weights that stay at zero.
 
-        `compile` and `fit` train the weights that are left, with any
-        optimizer: a constraint sets the others to zero after each step. A
-        constraint that a weight has already stays. A `.keras` file has the
-        constraints; import `modularity_tf` before you read it.
+        `compile` and `fit` train the weights that are left: a constraint sets
+        the others to zero after each step of any optimizer. Only the moving
+        averages of an optimizer with `use_ema=True` are not zero, and `fit`
+        ends with them: call `apply` after it. A constraint that a weight has
+        already stays, but for that of another `keep_zeros`: the model keeps
+        the zeros of this mask alone. A `.keras` file has the constraints;
+        import `modularity_tf` before you read it.
 
         >>> kernel = model.get_layer("hidden").kernel.numpy()
         >>> large = mtf.WeightMask({"hidden/kernel": abs(kernel) > 0.1})
@@ -240,9 +244,9 @@ class WeightMask(part_set.PartSet):
             A plain Keras model, not compiled.
 
         Raises:
-            ValueError: As in `apply`; and if a `.keras` file would not have
-                the constraint of a weight, as one inside of
-                `MultiHeadAttention`, by its path.
+            ValueError: As in `apply`; and if Keras takes no constraint of a
+                weight, as a kernel with LoRA, or a `.keras` file would not
+                have it, as one inside of `MultiHeadAttention`, by its path.
         """
         made = self.apply(model, inputs=inputs)
         copies = model_weights.model_weights(made)
@@ -262,8 +266,7 @@ class WeightMask(part_set.PartSet):
         weight, so that they put out a constant, which the next layer's bias
         takes in; or no outgoing one. Those are neurons, channels, units of
         LSTM, GRU and SimpleRNN layers, and heads of `MultiHeadAttention`.
-        `NeuronSelection.shrink` says what stays. The constraints of
-        `keep_zeros` are not in the smaller model.
+        `NeuronSelection.shrink` says what stays.
 
         >>> kernel = model.get_layer("hidden").kernel.numpy()
         >>> large = abs(kernel).sum(axis=0) > 2.5  # units with large weights

@@ -69,8 +69,8 @@ def keep_zeros(model: keras.Model, kept: Mapping[str, np.ndarray]) -> None:
             zero.
 
     Raises:
-        ValueError: If a `.keras` file would not have a constraint, by the path
-            of the weight.
+        ValueError: If Keras takes no constraint of a weight, or a `.keras`
+            file would not have it, by the path of the weight.
     """
     weights = model_weights.model_weights(model)
     owners = {
@@ -79,6 +79,18 @@ def keep_zeros(model: keras.Model, kept: Mapping[str, np.ndarray]) -> None:
         for variable in keras_private.own_weights(layer)
     }
     chosen = [path for path, flags in kept.items() if not flags.all()]
+    adapted = [
+        path
+        for path in chosen
+        if getattr(owners[id(weights[path].variable)], "lora_enabled", False)
+        and weights[path].role != "bias"
+    ]
+    if adapted:
+        raise ValueError(
+            f"The zeros of {adapted} can't be kept: Keras takes no constraint "
+            "of kernels and embeddings with LoRA, nor of its adapters. Leave "
+            "them out with `select`."
+        )
     for path in chosen:
         variable = weights[path].variable
         owner = owners[id(variable)]
@@ -105,6 +117,29 @@ def keep_zeros(model: keras.Model, kept: Mapping[str, np.ndarray]) -> None:
             "layer holds no constraint for them alone, so that a file would "
             "not have it. Leave them out with `select`."
         )
+
+
+def take_off(model: keras.Model) -> keras.Model:
+    """Takes `KeepZeros` off the weights of a model, and returns the model.
+
+    Other constraints stay, those inside of a `KeepZeros` as well.
+
+    Args:
+        model: Built `keras.Model`, whose layers are changed.
+    """
+    for layer in keras_private.all_layers(model):
+        for variable in keras_private.own_weights(layer):
+            variable.constraint = _own(variable.constraint)
+        for name, value in [*vars(layer).items()]:
+            if isinstance(value, KeepZeros):
+                setattr(layer, name, _own(value))
+    return model
+
+
+def _own(constraint):
+    while isinstance(constraint, KeepZeros):
+        constraint = constraint.constraint
+    return constraint
 
 
 def without_zeros(config: Any) -> Any:

@@ -24,6 +24,10 @@ from modularity_tf.network import (
 from modularity_tf.neurons import class_positions, rules, statistics
 
 METHODS = ("threshold", "bayesian", "mask")
+_SETTINGS_OF_A_CLASS = {
+    "threshold": ("outputs", "percentile", "against"),
+    "bayesian": ("outputs", "t_high", "t_low", "tau"),
+}
 
 
 @overload
@@ -212,6 +216,12 @@ def find_neurons(
     """
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}, got {method!r}.")
+    known = _SETTINGS_OF_A_CLASS.get(method, (*(_needed.__kwdefaults__ or ()),))
+    for name in settings:
+        if name not in known:
+            raise TypeError(
+                f"`{name}` is not for `method`={method!r}, which has {known}."
+            )
     if method != "mask":
         label = checks.integer("label", label)
         return _used(
@@ -243,10 +253,6 @@ def _used(
     """Returns the neurons that a class activates."""
     if against not in (None, "rest"):
         raise ValueError(f"`against` must be 'rest' or None, got {against!r}.")
-    if against and method != "threshold":
-        raise ValueError(
-            f"`against` is for `method`='threshold', got {method!r}."
-        )
     read = _of_class(model, data, label, outputs, bool(against), verbose)
     found = statistics.statistics_of(model, read, 2, layers)
     examples, others = (int(count) for count in found.counts)

@@ -12,6 +12,7 @@ from matplotlib import figure
 from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.findings.smaller_model import SmallerModel
 from modularity_tf.findings.weight_mask import WeightMask
+from modularity_tf.network import keras_private
 
 
 def network():
@@ -87,6 +88,32 @@ class SmallerModelTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(
             loaded.model(images()), self.small.model(images()), atol=1e-6
         )
+
+    def test_a_model_that_keras_does_not_make_is_told(self):
+        class Own(layers.Layer):
+            def call(self, inputs):
+                return inputs
+
+        for layer, said in (
+            (layers.Lambda(lambda x: 2 * x), "Lambda.*unsafe_deserializ"),
+            (Own(), "Sequential.*Register layers"),
+        ):
+            model = keras.Sequential(
+                [keras.Input((6, 6, 1)), *self.model.layers, layer]
+            )
+            file = f"{self.folder()}/small.npz"
+            SOME.shrink(model).save(file)
+            message = f"{file} holds a SmallerModel.*{said}"
+            with self.assertRaisesRegex(ValueError, message) as raised:
+                SmallerModel.load(file)
+            self.assertNotIn("\n", str(raised.exception))
+            with keras_private.everything_allowed({"Own": Own}):
+                loaded = SmallerModel.load(file)
+            self.assertAllClose(
+                loaded.model(images()),
+                SOME.apply(model)(images()),
+                atol=1e-5,
+            )
 
     def test_the_model_is_saved_and_trained_as_any_other(self):
         file = f"{self.folder()}/small.keras"

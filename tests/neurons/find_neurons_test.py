@@ -159,7 +159,7 @@ class OwnNeuronsTest(parameterized.TestCase, tf.test.TestCase):
             find_neurons(model, (x[y == 0], y[y == 0]), 0, against="rest")
         with self.assertRaisesRegex(ValueError, "`against` must be 'rest'"):
             find_neurons(model, (x, y), 0, against=1)
-        with self.assertRaisesRegex(ValueError, "`against` is for"):
+        with self.assertRaisesRegex(TypeError, "`against` is not for"):
             find_neurons(model, (x, y), 0, method="bayesian", against="rest")
 
     @parameterized.parameters(False, True)
@@ -396,10 +396,17 @@ class NeededTest(parameterized.TestCase, tf.test.TestCase):
             find_neurons(self.model, data, method="mask", keep=1.5)
         with self.assertRaisesRegex(ValueError, "'answer'.*outputs"):
             find_neurons(self.model, data, method="mask", layers="answer")
-        with self.assertRaisesRegex(TypeError, "percentile"):
-            find_neurons(self.model, data, method="mask", percentile=50.0)
-        with self.assertRaisesRegex(TypeError, "keep"):
-            find_neurons(self.model, data, 1, keep=0.5)
+        for method, label, setting in (
+            ("mask", None, {"percentile": 50.0}),
+            ("threshold", 1, {"keep": 0.5}),
+            ("threshold", 1, {"t_high": 0.5}),
+            ("bayesian", 1, {"percentile": 50.0}),
+            ("bayesian", 1, {"found": 1}),
+        ):
+            (name,) = setting
+            message = f"^`{name}` is not for `method`='{method}', which has "
+            with self.assertRaisesRegex(TypeError, message):
+                find_neurons(self.model, data, label, method=method, **setting)
         with self.assertRaisesRegex(ValueError, "`label`"):
             find_neurons(self.model, data)
 
