@@ -13,7 +13,7 @@ for all methods; the network itself is, too. Accuracies are those of the test
 set, which nothing is chosen by. The time of `predict`, and the processor time,
 is that of the network over that of the smaller one: medians over calls on
 10,000 images, in turn in one process. With --draw nothing is measured: the
-picture of docs/smaller_models.md is drawn from benchmarks/shrinking.json, and
+pictures of docs/smaller_models.md are drawn from benchmarks/shrinking.json, and
 the table of docs/smaller_models_numbers.md is printed.
 """
 
@@ -42,7 +42,7 @@ from reproduce.publishing import wording
 
 ROOT = pathlib.Path(__file__).parents[1]
 MEASURED = ROOT / "benchmarks" / "shrinking.json"
-PICTURE = ROOT / "docs" / "images" / "shrinking.png"
+IMAGES = ROOT / "docs" / "images"
 DPI = 130  # of the picture
 NAMES = {
     "gates": "learned gates",
@@ -54,6 +54,10 @@ SHORT = {
     "digits_cnn": "digits",
     "mnist_cnn": "MNIST",
     "cifar10_cnn": "CIFAR-10",
+}
+PICTURES = {  # which lose more and which less need scales of their own
+    "shrinking": ("digits_cnn", "mnist_cnn"),
+    "shrinking_cifar10": ("cifar10_cnn",),
 }
 WHOLE = "whole network"
 GATES_KEEP = 0.25  # the share of units at which the path of gates ends
@@ -383,15 +387,16 @@ def markdown(record):
     return [wording.row(line) for line in lines]
 
 
-def draw(record):
+def draw(record, networks):
     """Returns a `Figure`: what smaller networks lose, seed by seed.
 
     Args:
         record: Dict, what `--json` writes.
+        networks: Names of networks in it.
     """
     labels, lost = [], {name: [] for name in NAMES.values()}
-    for network, rows in record["rows"].items():
-        groups = _grouped(rows)
+    for network in networks:
+        groups = _grouped(record["rows"][network])
         for part in sorted({part for part, _ in groups}, reverse=True):
             labels.append(f"{SHORT[network]}, {part:.0%}")
             for method, name in NAMES.items():
@@ -431,7 +436,9 @@ def main(argv):
         raise app.UsageError(f"Unknown arguments: {argv[1:]}.")
     if args.draw:
         record = json.loads(MEASURED.read_text("utf-8"))
-        plots.save(draw(record), PICTURE, dpi=DPI, pdf=False)
+        for name, networks in PICTURES.items():
+            figure = draw(record, networks)
+            plots.save(figure, IMAGES / f"{name}.png", dpi=DPI, pdf=False)
         print("\n".join(markdown(record)))
         return
     for name, known in (("networks", NETWORKS), ("methods", METHODS)):

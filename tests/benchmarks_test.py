@@ -118,9 +118,10 @@ class ShrinkingTest(absltest.TestCase):
             page.read_text("utf-8"),
             "run python -m benchmarks.shrinking --draw",
         )
-        (ax,) = shrinking.draw(record).axes
+        names = shrinking.PICTURES["shrinking"]
+        (ax,) = shrinking.draw(record, names).axes
         groups = [c for c in ax.containers if len(c)]
-        rows = [each for own in record["rows"].values() for each in own]
+        rows = [each for name in names for each in record["rows"][name]]
         lost = [
             100 * (row["whole_after"] - row["after"])
             for row in rows

@@ -235,8 +235,13 @@ def _of_residual(found, kind, networks):
         subject=kind,
         cases=pairs,
         at_least=1 - 2 * columns.SURE,
-        null=1 - columns.SURE,
-        null_is="random sets, by the level of the test",
+        null=[
+            columns.undetermined_by_chance(
+                round(n["neurons"]), superposition.KINDS[kind].neurons
+            )
+            for n in networks
+        ],
+        null_is="random sets, as large",
         source="own",
     )
     found.add(

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from modularity_tf.findings import overlap
 from reproduce.known_truth.others import stacked_masks, superposition
@@ -161,6 +162,23 @@ def p_value(first: np.ndarray, second: np.ndarray) -> float:
     shared = overlap.between({"": first}, {"": second})
     apart = overlap.between({"": first}, {"": ~second})
     return min(1.0, 2 * min(shared.p_value(), apart.p_value()))
+
+
+def undetermined_by_chance(size: int, units: int) -> float:
+    """Returns the share of pairs of random sets with nothing to be sure of.
+
+    Args:
+        size: Int, units in each set.
+        units: Int, those that there are.
+
+    Returns:
+        Float from 0 to 1: of how many pairs `p_value` is above 5 %.
+    """
+    first = np.arange(units) < size
+    shared = np.arange(max(0, 2 * size - units), size + 1)
+    unsure = [p_value(first, np.roll(first, size - k)) > SURE for k in shared]
+    chance = stats.hypergeom(units, size, size).pmf(shared)
+    return float(chance[unsure].sum())
 
 
 def _neurons(found):

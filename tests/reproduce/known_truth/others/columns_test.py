@@ -103,6 +103,13 @@ class AnswersTest(absltest.TestCase):
         self.assertEqual((one["features"], one["determined_again"]), (4, 4))
         self.assertEqual(one["neurons"], 10)
 
+    def test_of_small_sets_nothing_is_sure_by_chance(self):
+        # Of two of ten units p is 1, .76 and 2/45 for 0, 1 and 2 shared.
+        found = columns.undetermined_by_chance(2, 10)
+        self.assertAlmostEqual(found, 44 / 45)
+        self.assertAlmostEqual(columns.undetermined_by_chance(0, 10), 1)
+        self.assertAlmostEqual(columns.undetermined_by_chance(10, 10), 1)
+
 
 if __name__ == "__main__":
     absltest.main()
