@@ -187,9 +187,10 @@ class NeuronSelection(part_set.PartSet):
             model: Built Sequential or functional `keras.Model`, nested or not.
                 It is not changed.
             round_to: Positive int. Each layer keeps a multiple of so many
-                neurons, or all that it has.
+                neurons, or all that it has; attention any number of heads.
             inputs: Some of what `model` takes, to compare the two on; `None`
-                to draw them.
+                to draw them. Of a model for any input size the multiply-adds
+                are those of these inputs.
 
         Returns:
             `SmallerModel`: its `model` is a plain Keras model.

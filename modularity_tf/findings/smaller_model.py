@@ -78,7 +78,11 @@ class SmallerModel(finding.Result):
 
     @property
     def multiply_adds(self) -> tuple[int, int]:
-        """Two ints: multiplications with weights for an example, as above."""
+        """Two ints: multiplications with weights for an example, as above.
+
+        Of a model for any input size they are those of the `inputs` that
+        `shrink` took, or drew.
+        """
         return _sums(each.multiply_adds for each in self.layers)
 
     @property

@@ -282,7 +282,9 @@ class _Parts:
             if tensor.name not in seen:
                 seen.add(tensor.name)
                 to_do += tensor.op.inputs
-        return "outputs depend on their attention scores" if scores & seen else ""
+        return (
+            "outputs depend on their attention scores" if scores & seen else ""
+        )
 
     def constant(self, path):
         """Returns which units of a source never depend on the inputs."""

@@ -63,8 +63,9 @@ def multiply_adds(model: keras.Model, inputs: Any) -> dict[str, int]:
 
 def _of_call(layer, taken, result):
     """Returns how often a call multiplies and adds for one example."""
-    while isinstance(layer, keras.layers.TimeDistributed):
-        layer = layer.layer
+    if isinstance(layer, keras.layers.TimeDistributed):
+        step = _of_call(layer.layer, [taken[0][:, 0]], result[:, 0])
+        return taken[0].shape[1] * step
     if isinstance(layer, keras.layers.Bidirectional):
         both = (layer.forward_layer, layer.backward_layer)
         return sum(_of_call(each, taken, result) for each in both)

@@ -271,9 +271,9 @@ class _Follower:
         if isinstance(layer, layer_kinds.DEPTHWISE):
             times = layer.depth_multiplier
             pairs = [(p, rows.repeat(times)) for p, rows in taken[0].pairs]
-            return taken[0]._replace(pairs=tuple(pairs))
+            return Channels(tuple(pairs), *taken[0][1:])
         if isinstance(layer, keras.layers.Masking):
-            return taken[0]._replace(nameless=True)
+            return Channels(*taken[0][:-1], nameless=True)
         if isinstance(layer, layer_kinds.ONE_BY_ONE):
             return taken[0]
         return self._channels(result, layer)

@@ -37,7 +37,9 @@ class SizesTest(tf.test.TestCase):
         inputs = keras.Input((5, 4))
         x = layers.MultiHeadAttention(2, 3, name="attend")(inputs, inputs)
         x = layers.TimeDistributed(layers.Dense(6), name="each")(x)
-        x = layers.Bidirectional(layers.GRU(2, return_sequences=True))(x)
+        x = layers.Bidirectional(
+            layers.GRU(2, return_sequences=True), name="both"
+        )(x)
         x = layers.LSTM(3, name="lstm")(x)
         model = keras.Model(inputs, x)
         found = sizes.multiply_adds(model, np.zeros((2, 5, 4)))
@@ -49,7 +51,7 @@ class SizesTest(tf.test.TestCase):
                 "attend/value": 5 * 4 * 6,
                 "attend/attention_output": 5 * 6 * 4,
                 "each": 5 * 4 * 6,
-                "bidirectional": 2 * 5 * (6 * 6 + 2 * 6),
+                "both": 2 * 5 * (6 * 6 + 2 * 6),
                 "lstm": 5 * (4 * 12 + 3 * 12),
             },
         )
@@ -64,6 +66,14 @@ class SizesTest(tf.test.TestCase):
                 sizes.multiply_adds(model, np.zeros((2, 5, 6, 6, 2))),
                 {"loop": 5 * positions * (9 * 2 * 12 + 9 * 3 * 12)},
             )
+
+    def test_a_recurrent_layer_in_a_wrapper_counts_at_all_steps(self):
+        each = layers.TimeDistributed(layers.LSTM(3), name="each")
+        model = keras.Sequential([keras.Input((2, 5, 4)), each])
+        self.assertEqual(
+            sizes.multiply_adds(model, np.zeros((2, 2, 5, 4))),
+            {"each": 2 * 5 * (4 * 12 + 3 * 12)},
+        )
 
     def test_parameters_are_those_of_keras_without_seeds(self):
         shared = layers.Dense(4, name="shared")
