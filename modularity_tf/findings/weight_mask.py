@@ -324,7 +324,8 @@ class WeightMask(part_set.PartSet):
 
         Raises:
             ValueError: If the mask does not fit, `model` does not know its
-                inputs, or a layer reads other units in another call.
+                inputs, a layer reads other units in another call, or no layer
+                of several reads units that can be followed.
         """
         self.check_fits(model)
         weights = model_weights.model_weights(model)
@@ -346,6 +347,12 @@ class WeightMask(part_set.PartSet):
                 edge = source, paths[id(reading.layer)]
                 count = np.sum(kept[reading.path] & reading.of({source: units}))
                 found[edge] = found.get(edge, 0) + int(count)
+        if not found and len({path.rpartition("/")[0] for path in weights}) > 1:
+            raise ValueError(
+                f"No layer of {model.name!r} reads units of a Conv or Dense "
+                "layer that can be followed: what lies between mixes them, as "
+                "attention, recurrent layers and LayerNormalization do."
+            )
         return found
 
     def units(

@@ -592,6 +592,17 @@ class EdgesTest(tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "no weight 'other/kernel'"):
             mask.edges(self.model)
 
+    def test_refuses_a_model_without_a_way_from_layer_to_layer(self):
+        mask = weight_mask.WeightMask({"first/kernel": np.ones((2, 3), bool)})
+        first = keras.layers.Dense(3, name="first")
+        model = keras.Sequential(
+            [keras.Input((2,)), first, keras.layers.LayerNormalization()]
+        )
+        with self.assertRaisesRegex(ValueError, "units of a Conv or Dense"):
+            mask.edges(model)
+        alone = keras.Sequential([keras.Input((2,)), first])
+        self.assertEqual(mask.edges(alone), {})
+
 
 class FileTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self):
