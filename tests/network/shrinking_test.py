@@ -591,7 +591,7 @@ class ShrinkTest(ShrinkingTestCase):
         x = dense(4)(inputs)
         for taken in (x[:, :, 0], x[..., 0]):
             model = settled(keras.Model(inputs, out()(taken)))
-            self.shrunk(model, {"hidden": [1]}, {"hidden": 4})
+            self.shrunk(model, {"hidden": [0]}, {"hidden": 4})
         model = settled(keras.Model(inputs, out()(x[:, 0])))
         self.shrunk(model, {"hidden": [1]}, {"hidden": 3})
 
