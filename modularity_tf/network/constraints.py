@@ -140,18 +140,3 @@ def _own(constraint):
     while isinstance(constraint, KeepZeros):
         constraint = constraint.constraint
     return constraint
-
-
-def without_zeros(config: Any) -> Any:
-    """Returns a config of a layer with `KeepZeros` taken off its weights.
-
-    Args:
-        config: Nest of JSON values, what `get_config` returns.
-    """
-    if isinstance(config, Mapping):
-        if config.get("class_name") == KeepZeros.__name__:
-            return without_zeros(config["config"]["constraint"])
-        return {key: without_zeros(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return type(config)(map(without_zeros, config))
-    return config

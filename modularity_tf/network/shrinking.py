@@ -24,7 +24,6 @@ from scipy.sparse import coo_array, csgraph
 
 from modularity_tf.network import (
     activations,
-    constraints,
     copying,
     example_inputs,
     keras_private,
@@ -838,7 +837,6 @@ class _Cuts:
                 self._cut_heads(parts.heads[path], idle)
         self._cut_readers()
         self._cut_between()
-        self._take_constraints_off()
 
     def made(self, batches):
         """Returns the smaller model, compared with the larger one."""
@@ -849,17 +847,6 @@ class _Cuts:
         return copying.resized(
             self._parts.model, self._configs, values, self._biases, batches
         )
-
-    def _take_constraints_off(self):
-        """Takes those off that are over single weights, of the old sizes."""
-        for inner, top in self._parts.tops.items():
-            is_own = inner == id(top)
-            if is_own and any(
-                isinstance(variable.constraint, constraints.KeepZeros)
-                for variable in top.weights
-            ):
-                config = self._configs.get(inner, top.get_config())
-                self._configs[inner] = constraints.without_zeros(config)
 
     def _value(self, variable):
         """Returns the values of a variable, which may be changed."""

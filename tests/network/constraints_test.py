@@ -107,7 +107,7 @@ class KeepZerosTest(parameterized.TestCase, tf.test.TestCase):
             mask.keep_zeros(model)
         mask.select("out").keep_zeros(model)
 
-    def test_a_smaller_model_is_take_off(self):
+    def test_a_smaller_model_has_none(self):
         model = network()
         units = np.ones((6, 5), bool)
         units[:, 2:] = False
