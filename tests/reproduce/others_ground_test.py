@@ -26,7 +26,7 @@ class MainTest(parameterized.TestCase, run_test_case.RunTestCase):
         self.assertLen(record["networks"], 2)
         self.assertEqual(
             {one["id"] for one in results["claims"]},
-            {"mmcs", "broken", "precision", "recall"},
+            {"mmcs", "broken", "broken_first", "precision", "recall"},
         )
 
     @parameterized.named_parameters(
