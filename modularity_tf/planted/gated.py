@@ -9,8 +9,9 @@ on its answers, of whatever size: that is the other task's.
 
 The truth is the support *as used*. A weight is used if what it leads from and
 what it leads to are not 0 at once in some example of the task, or if it helps
-to hold a unit at 0 that would be on without such weights. The others do nothing
-in the task and count as silent. Nothing says that every weight that is used is
+to hold a unit at 0 in some examples that is on in others. The rest, with all
+weights of units that are never on, can go together without a change of any
+answer, and count as silent. Nothing says that every weight that is used is
 necessary, for weights that were learned are redundant.
 
 References:
