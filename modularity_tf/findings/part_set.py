@@ -217,6 +217,22 @@ class PartSet(finding.Finding):
         provenance = {**told_alike(self), "method": "at", "keep": keep}
         return type(self)(values, provenance, scores)
 
+    def check_found_in(self, model: keras.Model, argument: str) -> None:
+        """Raises `ValueError` if it was found in a network of other weights.
+
+        A set that does not tell where it was found is none of those.
+
+        Args:
+            model: Built `keras.Model`.
+            argument: Str, the argument that the set was given for.
+        """
+        told = self.provenance.get("model_fingerprint")
+        if told not in (None, model_weights.fingerprint(model)):
+            raise ValueError(
+                f"`{argument}` was found in a network with other weights than "
+                f"{model.name!r} has: {self!r}."
+            )
+
     def for_model(self, model: keras.Model) -> Self:
         """Returns the set for a model inside of its own, or around it.
 

@@ -274,7 +274,7 @@ class Planted:
         twin = copying.copied(self.model)
         rng = np.random.default_rng(checks.seed(seed))
         weights = model_weights.model_weights(twin)
-        kernels = [path for path in weights if path.endswith("/kernel")]
+        kernels = (p for p, each in weights.items() if each.role == "kernel")
         for path in self.kinds[0] or kernels:
             variable = weights[path].variable
             values = ops.convert_to_numpy(variable.value)

@@ -9,7 +9,6 @@ import numpy as np
 from modularity_tf.findings import part_set
 from modularity_tf.findings.neuron_selection import NeuronSelection
 from modularity_tf.findings.weight_mask import WeightMask
-from modularity_tf.network import model_weights
 
 _Parts = TypeVar("_Parts", bound=part_set.PartSet)
 
@@ -35,14 +34,8 @@ def check_finding(
         ) from error
     if not any(value.any() for value in found.values.values()):
         raise ValueError(f"`{argument}` is empty: {found!r}.")
-    told = found.provenance.get("model_fingerprint")
-    if is_twin or told is None:
-        return
-    if told != model_weights.fingerprint(model):
-        raise ValueError(
-            f"`{argument}` was found in a network with other weights than "
-            f"{model.name!r} has: {found!r}."
-        )
+    if not is_twin:
+        found.check_found_in(model, argument)
 
 
 def checked_list(

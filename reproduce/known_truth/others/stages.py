@@ -158,10 +158,7 @@ def _plan_program(run, name):
                         "ablation": ablation,
                         "seed": seed,
                         "truth": run.combine(
-                            functools.partial(
-                                told_of_truth, form=form, seed=seed
-                            ),
-                            compiled,
+                            told_of_truth, compiled, form, seed
                         ),
                         "found": entry,
                     }
