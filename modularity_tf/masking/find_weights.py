@@ -27,7 +27,7 @@ from modularity_tf.network import batches, evaluation, seeds, task_outputs
 
 LEARNING_RATE = 3e-2
 HELD_OUT = 0.2  # of arrays, where there are no validation data
-_TYPICAL_STEPS, _TYPICAL_LEVELS = 2000, 20  # of a path
+_TYPICAL_STEPS, _TYPICAL_LEVELS = 3000, 20  # of a path
 _FIRST_ALPHA = 1e-5
 _MOST_EPOCHS = 10_000  # the path ends earlier
 _STEP_IN_PASSES = 3  # what a step takes: forward, and twice that backward
@@ -61,8 +61,8 @@ def find_weights(
 
     Learns a mask over the weights while these stay as they are: it trains a
     `MaskedModel`, and makes the choices that this leaves to its user. One mask
-    is trained while its penalty `alpha` grows, four levels a decade, so that
-    it gets smaller and smaller. The result is the smallest that still keeps
+    is trained while its penalty `alpha` grows, four levels a decade, each time
+    it has stopped to shrink. The result is the smallest that still keeps
     95 % of the model's performance, which is the share of the paper (C.2).
     `MaskHealth` examines this mask, and its warnings are passed on as a
     `UserWarning`.
@@ -145,8 +145,8 @@ def find_weights(
             mask is drawn.
         batch_size: Positive int, examples in a batch, where data are arrays.
         steps: Positive int, training steps at each penalty, above 50 rounded
-            up to a multiple of 50. `None`: 300 at the first and 50 at the
-            others. Where a mask does not perform, the path waits longer, as
+            up to a multiple of 50. `None`: 300 at the first, and at the others
+            until the mask shrinks by less than 1 % in 50 steps, twice. Where a mask does not perform, the path waits longer, as
             long as its performance changes.
         learning_rate: Positive float, the learning rate of Adam.
         seed: Int, not negative, of samples, of the order of batches, of

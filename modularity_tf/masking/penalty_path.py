@@ -20,6 +20,10 @@ _PATIENCE_AT_FIRST = 10  # until a first mask performs,
 _WAIT, _WAIT_AT_FIRST = 30, 60  # and at one that does
 _COLLAPSED = 0.5  # of the weights of the last mask that performed
 _RETRIES = 2
+_SHRINKS = 0.01  # of a mask in a block; less is still,
+_STILL = 2  # and after as many such blocks the penalty grows,
+_STAY = 30  # or after as many of any kind
+_TYPICAL_STAY = 6
 _LOWER = 100.0  # by what the first penalty is divided where it is too large
 _LEVELS_AT_FIRST = 12  # that need not perform: a smaller mask may generalize
 _NEAR = 0.8  # of the size that was asked for
@@ -34,13 +38,13 @@ def steps_between(first: float, last: float, steps: int | None) -> int:
         first: Float, the penalty at which the path would begin.
         last: Float, the penalty at which it ends.
         steps: Positive int, those at each penalty; `None` for six blocks at
-            the first and one at the others.
+            the first, and at the others as many as is usual.
     """
     more = 0
     if last > first:
         more = math.ceil(_PER_DECADE * math.log10(last / first) - 0.02)
     if steps is None:
-        return BLOCK * (_WARM_UP + more)
+        return BLOCK * (_WARM_UP + _TYPICAL_STAY * more)
     block = min(steps, BLOCK)
     return math.ceil(steps / block) * block * (1 + more)
 
@@ -67,9 +71,12 @@ class Level:
 class PenaltyPath(keras.callbacks.Callback):
     """Lets the penalty of a `MaskedModel` grow while it trains.
 
-    An epoch of the training is a block of steps. At each penalty the mask
-    trains for a block, at the first one for six. If it performs, the penalty
-    is multiplied by 10 ** (1 / 4), and the mask trains on from where it is.
+    An epoch of the training is a block of steps. At the first penalty the mask
+    trains for six. If it performs, the penalty is multiplied by 10 ** (1 / 4),
+    and the mask trains on from where it is: as long as it performs and shrinks
+    by more than 1 % in a block, until it has not done so in two blocks, at
+    most for thirty. So weights that only cancel each other have time to leave
+    before the penalty tears at those that are needed.
 
     A mask that does not perform may be a passage: in heads that cancel each
     other, performance falls while the mask goes over from one arrangement to
@@ -93,11 +100,12 @@ class PenaltyPath(keras.callbacks.Callback):
         keep: Float, the share of the weights at which it ends likewise, or
             `None`.
         blocks: Int, the blocks of each level; `None` for six of the first and
-            one of the others.
+            of the others as many as the mask shrinks.
         show: Function that is called with each `Level`.
 
     Attributes:
-        levels: List of `Level` without logits, those that performed.
+        levels: List of `Level` without logits, the last of each penalty that
+            performed.
         found: The last `Level` that performed, `None` if there is none.
         best: The `Level` that did best before one performed.
         left: Dict from weight path to the penalty up to which each weight was
@@ -124,6 +132,7 @@ class PenaltyPath(keras.callbacks.Callback):
         self._retries, self._surely = _RETRIES, True
         self._levels_left, self._may_begin_lower = _LEVELS_AT_FIRST, True
         self._is_forced = False  # goes on whatever the performance
+        self._stayed, self._still = 0, 0  # blocks of masks that perform
         self._steps = 0
         self.levels: list[Level] = []
         self.found: Level | None = None
@@ -191,18 +200,34 @@ class PenaltyPath(keras.callbacks.Callback):
         """Notes a level that performs, and begins the next."""
         previous, self.found = self.found, level
         self.best = None  # its logits take memory
+        if self.levels and self.levels[-1].alpha == level.alpha:
+            self.levels.pop()
         self.levels.append(dataclasses.replace(level, logits={}))
         self._note_scores(level)
         is_too_small = level.keep_fraction < _NEAR * self._keep
         if is_too_small and previous is not None and self._retries:
             self.found = previous
             self._go_back()
-        elif level.keep_fraction <= self._keep or (
-            self._last is not None and level.alpha >= self._last
-        ):
+        elif level.keep_fraction <= self._keep:
+            self.model.stop_training = True
+        elif self._shrinks(previous, level):
+            self._begin_level(level.alpha)
+        elif self._last is not None and level.alpha >= self._last:
             self.model.stop_training = True
         else:
             self._step_up(level.alpha)
+
+    def _shrinks(self, previous, level):
+        """Returns whether a mask gets smaller still at the same penalty."""
+        if self._level_blocks is not None or previous is None:
+            return False
+        if previous.alpha != level.alpha:
+            self._stayed, self._still = 0, 0
+        self._stayed += 1
+        smaller = (1 - _SHRINKS) * previous.keep_fraction
+        is_still = level.keep_fraction >= smaller
+        self._still = self._still + 1 if is_still else 0
+        return self._still < _STILL and self._stayed < _STAY
 
     def _note_scores(self, level):
         """Notes the penalty up to which weights are kept."""

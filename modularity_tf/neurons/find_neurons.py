@@ -181,7 +181,7 @@ def find_neurons(
               or `None` to draw none.
             - `batch_size`: positive int, 128 by default.
             - `steps`: positive int, training steps at each penalty; `None` for
-              300 at the first and 50 at the others.
+              as many as the gates take to stop closing.
             - `learning_rate`: positive float, 0.03 by default.
             - `seed`: int, not negative, or `None`; 0 by default.
             - `callbacks`: Keras callbacks for the training of the gates.

@@ -46,14 +46,14 @@ def always(share):
     return lambda alpha, before: share
 
 
-def follow(judge, sizes=by_tens, blocks=200, **kwargs):
+def follow(judge, sizes=by_tens, most=200, **kwargs):
     """Returns a path that has ended, the model, and the penalty of each block.
 
     Args:
         judge: Function from the penalty, and how often it was asked about that
             one before, to a performance.
         sizes: Function from the penalty to the size of a mask.
-        blocks: Int, the blocks after which a path must have ended.
+        most: Int, the blocks after which a path must have ended.
         **kwargs: Of `PenaltyPath`.
     """
     model, asked = ModelOfNumbers(sizes), []
@@ -73,7 +73,7 @@ def follow(judge, sizes=by_tens, blocks=200, **kwargs):
         model.train()
         alphas.append(model.alpha)
         path.on_epoch_end(len(alphas))
-        if len(alphas) > blocks:
+        if len(alphas) > most:
             raise AssertionError("The path does not end.")
     return path, model, alphas
 
@@ -81,11 +81,37 @@ def follow(judge, sizes=by_tens, blocks=200, **kwargs):
 class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
     def test_the_penalty_grows_four_levels_a_decade_and_warms_up(self):
         path, _, alphas = follow(lambda alpha, before: alpha < 2e-4)
-        self.assertAllClose(alphas[:7], [1e-5] * 6 + [1e-5 * 10**0.25])
+        # A block in which the mask gets smaller, and two in which it does not.
+        second, third = 1e-5 * 10**0.25, 1e-5 * 10**0.5
+        expected = [1e-5] * 6 + [second] * 3 + [third] * 3
+        self.assertAllClose(alphas[:12], expected)
         self.assertLess(path.found.alpha, 2e-4)
-        self.assertEqual(path.levels[0].steps, 300)
-        self.assertEqual(path.levels[1].steps, 350)
-        self.assertEqual(path.found.steps, path.levels[-1].steps)
+        steps = [level.steps for level in path.levels]
+        self.assertEqual(steps[:3], [300, 450, 600])
+        self.assertEqual(path.found.steps, steps[-1])
+
+    def test_the_penalty_waits_as_long_as_the_mask_shrinks(self):
+        def shrinking(by, until):
+            """Returns sizes that fall in each block of the third level."""
+            sizes = iter(range(90, until, -by))
+            third = 1e-5 * 10**0.5
+
+            def size(alpha):
+                if alpha < third / 1.01:
+                    return 95
+                return next(sizes, until) if alpha < third * 1.01 else until
+
+            return size
+
+        def blocks_of_third(**kwargs):
+            path, _, alphas = follow(always(1.0), last=1e-4, **kwargs)
+            penalties = [level.alpha for level in path.levels]
+            self.assertEqual(penalties, sorted({*penalties}))
+            return sum(np.isclose(alphas, 1e-5 * 10**0.5, rtol=1e-3))
+
+        self.assertEqual(blocks_of_third(sizes=shrinking(5, 40)), 11 + 2)
+        self.assertEqual(blocks_of_third(sizes=shrinking(2, 10)), 30)
+        self.assertEqual(blocks_of_third(sizes=shrinking(5, 40), blocks=1), 1)
 
     def test_the_end_is_searched_in_half_steps_twice(self):
         path, model, _ = follow(lambda alpha, before: alpha < 1.5e-4)
@@ -99,7 +125,8 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
 
         path, model, alphas = follow(judge, keep=0.3)
         waited = sum(np.isclose(alphas, 1e-4, rtol=1e-3))
-        self.assertEqual(waited, 10)  # until .95
+        # Until .95, and two in which the mask does not shrink.
+        self.assertEqual(waited, 10 + 2)
         self.assertEqual(model.resets, [])
         self.assertAllClose(path.found.keep_fraction, 0.3)
 
