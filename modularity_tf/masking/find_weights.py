@@ -146,8 +146,9 @@ def find_weights(
         batch_size: Positive int, examples in a batch, where data are arrays.
         steps: Positive int, training steps at each penalty, above 50 rounded
             up to a multiple of 50. `None`: 300 at the first, and at the others
-            until the mask shrinks by less than 1 % in 50 steps, twice. Where a mask does not perform, the path waits longer, as
-            long as its performance changes.
+            until the mask shrinks by less than 1 % in 50 steps, twice. Where a
+            mask does not perform, the path waits longer, as long as its
+            performance changes.
         learning_rate: Positive float, the learning rate of Adam.
         seed: Int, not negative, of samples, of the order of batches, of
             what is held out, and of layers of the model that draw random
