@@ -27,7 +27,7 @@ from modularity_tf.network import batches, evaluation, seeds, task_outputs
 
 LEARNING_RATE = 3e-2
 HELD_OUT = 0.2  # of arrays, where there are no validation data
-_TYPICAL_STEPS, _TYPICAL_LEVELS = 3000, 20  # of a path
+_TYPICAL_STEPS, _TYPICAL_LEVELS = 2500, 20  # of a path
 _FIRST_ALPHA = 1e-5
 _MOST_EPOCHS = 10_000  # the path ends earlier
 _STEP_IN_PASSES = 3  # what a step takes: forward, and twice that backward
@@ -146,7 +146,7 @@ def find_weights(
         batch_size: Positive int, examples in a batch, where data are arrays.
         steps: Positive int, training steps at each penalty, above 50 rounded
             up to a multiple of 50. `None`: 300 at the first, and at the others
-            until the mask shrinks by less than 1 % in 50 steps, twice. Where a
+            until the mask shrinks by less than 2 % in 50 steps, twice. Where a
             mask does not perform, the path waits longer, as long as its
             performance changes.
         learning_rate: Positive float, the learning rate of Adam.

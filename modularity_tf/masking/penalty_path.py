@@ -20,7 +20,7 @@ _PATIENCE_AT_FIRST = 10  # until a first mask performs,
 _WAIT, _WAIT_AT_FIRST = 30, 60  # and at one that does
 _COLLAPSED = 0.5  # of the weights of the last mask that performed
 _RETRIES = 2
-_SHRINKS = 0.01  # of a mask in a block; less is still,
+_SHRINKS = 0.02  # of a mask in a block; less is still,
 _STILL = 2  # and after as many such blocks the penalty grows,
 _STAY = 30  # or after as many of any kind
 _TYPICAL_STAY = 6
@@ -74,7 +74,7 @@ class PenaltyPath(keras.callbacks.Callback):
     An epoch of the training is a block of steps. At the first penalty the mask
     trains for six. If it performs, the penalty is multiplied by 10 ** (1 / 4),
     and the mask trains on from where it is: as long as it performs and shrinks
-    by more than 1 % in a block, until it has not done so in two blocks, at
+    by more than 2 % in a block, until it has not done so in two blocks, at
     most for thirty. So weights that only cancel each other have time to leave
     before the penalty tears at those that are needed.
 
