@@ -123,6 +123,22 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         # No smaller mask performs: two weights are needed, and it has two.
         self.assertEqual(self.found.keep_fraction, 2 / 6)
 
+    def test_pairs_that_cancel_have_time_to_leave(self):
+        # A penalty that grew on a schedule kept 18 weights of pairs here.
+        planted = modularity_tf.planted.make_rare_rule(seed=12)
+        loss, accuracy = planted.objective(0)
+        mask, _ = find(
+            planted.model,
+            planted.data[0],
+            loss=loss,
+            metrics=[accuracy],
+            layers=planted.layers,
+            **{"steps": None, "learning_rate": 3e-2, "batch_size": 128},
+        )
+        found = modularity_tf.planted.score(mask, planted, task=0)
+        self.assertEqual(found.recall, 1)
+        self.assertGreater(found.precision, 0.8)
+
     def test_keep_asks_for_a_size_and_alpha_for_a_penalty(self):
         found, told = find(self.model, (X, Y), keep=0.5)
         self.assertEqual(found.keep_fraction, 0.5)
