@@ -24,6 +24,9 @@ _SHRINKS = 0.02  # of a mask in a block; less is still,
 _STILL = 2  # and after as many such blocks the penalty grows,
 _STAY = 30  # or after as many of any kind
 _TYPICAL_STAY = 6
+_GAPS, _GAP = 4, 1.0  # the widest between logits of a mask, if so wide,
+_LEAVES = 0.2  # and of these those that leave such a share of the mask
+_OUT = 2.2  # by how much cut logits are below the threshold at least
 _LOWER = 100.0  # by what the first penalty is divided where it is too large
 _LEVELS_AT_FIRST = 12  # that need not perform: a smaller mask may generalize
 _NEAR = 0.8  # of the size that was asked for
@@ -77,6 +80,11 @@ class PenaltyPath(keras.callbacks.Callback):
     by more than 2 % in a block, until it has not done so in two blocks, at
     most for thirty. So weights that only cancel each other have time to leave
     before the penalty tears at those that are needed.
+
+    Some of these hover at the threshold instead, for one that crosses it alone
+    is called back. So before the penalty grows, the mask is cut at the widest
+    gaps between its logits: where a cut does as well, what is below it leaves
+    at once.
 
     A mask that does not perform may be a passage: in heads that cancel each
     other, performance falls while the mask goes over from one arrangement to
@@ -132,7 +140,9 @@ class PenaltyPath(keras.callbacks.Callback):
         self._retries, self._surely = _RETRIES, True
         self._levels_left, self._may_begin_lower = _LEVELS_AT_FIRST, True
         self._is_forced = False  # goes on whatever the performance
-        self._stayed, self._still = 0, 0  # blocks of masks that perform
+        # Masks that performed at this penalty before the last one, and of the
+        # last ones those that hardly shrank.
+        self._masks, self._still = 0, 0
         self._steps = 0
         self.levels: list[Level] = []
         self.found: Level | None = None
@@ -197,11 +207,15 @@ class PenaltyPath(keras.callbacks.Callback):
         return self._blocks >= (_WARM_UP if is_first else 1)
 
     def _go_on(self, level):
-        """Notes a level that performs, and begins the next."""
+        """Notes a mask that performs, and goes on from it."""
         previous, self.found = self.found, level
         self.best = None  # its logits take memory
-        if self.levels and self.levels[-1].alpha == level.alpha:
+        stays = previous is not None and previous.alpha == level.alpha
+        if stays:
             self.levels.pop()
+        else:
+            self._still = 0
+        self._masks = self._masks + 1 if stays else 0
         self.levels.append(dataclasses.replace(level, logits={}))
         self._note_scores(level)
         is_too_small = level.keep_fraction < _NEAR * self._keep
@@ -212,30 +226,63 @@ class PenaltyPath(keras.callbacks.Callback):
             self.model.stop_training = True
         elif self._shrinks(previous, level):
             self._begin_level(level.alpha)
+        elif (smaller := self._cut(level)) is not None:
+            self.model.set_logits(smaller.logits)
+            self._go_on(smaller)
         elif self._last is not None and level.alpha >= self._last:
             self.model.stop_training = True
         else:
             self._step_up(level.alpha)
 
     def _shrinks(self, previous, level):
-        """Returns whether a mask gets smaller still at the same penalty."""
+        """Returns whether to wait, as a mask shrinks at the same penalty."""
         if self._level_blocks is not None or previous is None:
             return False
-        if previous.alpha != level.alpha:
-            self._stayed, self._still = 0, 0
-        self._stayed += 1
         smaller = (1 - _SHRINKS) * previous.keep_fraction
         is_still = level.keep_fraction >= smaller
         self._still = self._still + 1 if is_still else 0
-        return self._still < _STILL and self._stayed < _STAY
+        return self._still < _STILL and self._masks + 1 < _STAY
+
+    def _cut(self, level):
+        """Returns a level with a part of the mask that does as well, or `None`.
+
+        Its logits end above one of the widest gaps.
+        """
+        if self._is_forced:
+            return None
+        logits = np.concatenate([x.ravel() for x in level.logits.values()])
+        kept = np.sort(logits[logits > 0])
+        left = np.arange(kept.size)[:0:-1]  # above each gap
+        least = max(_LEAVES * kept.size, self._keep * logits.size)
+        gaps = np.where(left >= least, np.diff(kept), 0)
+        for i in np.argsort(-gaps, kind="stable")[:_GAPS]:
+            if gaps[i] < _GAP:
+                break
+            end = kept[i]
+            judged = self._judge({p: x > end for p, x in level.logits.items()})
+            is_as_good = judged.overall >= level.judged.overall
+            if is_as_good and judged.performs(surely=self._surely):
+                below = {
+                    path: np.where((x > 0) & (x <= end), x - end - _OUT, x)
+                    for path, x in level.logits.items()
+                }
+                share = left[i] / logits.size
+                return dataclasses.replace(
+                    level, judged=judged, keep_fraction=share, logits=below
+                )
+        return None
 
     def _note_scores(self, level):
-        """Notes the penalty up to which weights are kept."""
+        """Notes the penalty up to which weights are kept.
+
+        A weight of a later mask has a higher score, also at the same penalty.
+        """
         for path, logits in level.logits.items():
             if path not in self.left:
                 self.left[path] = level.alpha / (2 + np.abs(logits))
             within = 1 / (1 + np.exp(-np.abs(logits)))  # orders those that stay
-            penalty = level.alpha * 10 ** (self._log_step * within)
+            part = 1 - 1 / (1 + self._masks + within)  # of the smallest step
+            penalty = level.alpha * 10 ** (part / _PER_DECADE / 2**_RETRIES)
             self.left[path] = np.where(logits > 0, penalty, self.left[path])
 
     def _has_patience(self, level):

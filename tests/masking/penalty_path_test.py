@@ -19,7 +19,7 @@ class ModelOfNumbers:
 
     def _keep(self, count):
         # The lower its index, the longer a weight stays.
-        self.mask_logits["kernel"].value = count - 0.5 - np.arange(100.0)
+        self.mask_logits["kernel"].value = (count - 0.5 - np.arange(100.0)) / 10
 
     def train(self):
         self._keep(self._sizes(self.alpha))
@@ -184,6 +184,50 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
         kept = path.found.logits["kernel"] > 0
         self.assertTrue((left[kept] >= path.found.alpha).all())
         self.assertTrue((left[~kept] < path.found.alpha).all())
+
+    def test_scores_of_a_mask_that_shrinks_at_one_penalty_keep_the_order(self):
+        sizes = iter(range(95, 40, -5))
+        path, _, _ = follow(
+            always(1.0),
+            lambda alpha: 98 if alpha < 1.1e-5 else next(sizes, 45),
+            last=1.78e-5,
+        )
+        left = path.left["kernel"]
+        self.assertAllEqual(np.argsort(-left, kind="stable"), np.arange(100))
+        self.assertEqual(path.found.keep_fraction, 0.45)
+
+    def test_weights_that_hover_at_the_threshold_leave_together(self):
+        """Twenty weights are far above the threshold, and 70 cancel at it."""
+
+        def follow_hovering(good):
+            """Returns the sizes of masks that were asked for, and the path."""
+            model, asked = ModelOfNumbers(lambda alpha: 0), []
+            logits = np.repeat([3.0, 0.02, -1.0], [20, 70, 10])
+            model.mask_logits["kernel"].value = logits
+
+            def judge(kept):
+                asked.append(int(kept["kernel"].sum()))
+                return judged(1.0 if asked[-1] in good else 0.0)
+
+            path = penalty_path.PenaltyPath(judge, 1e-5, last=1e-5)
+            path.set_model(model)
+            path.on_train_begin()
+            for epoch in range(20):
+                if not model.stop_training:
+                    path.on_epoch_end(epoch)
+            self.assertTrue(model.stop_training)
+            return asked, path
+
+        asked, path = follow_hovering(good=(20, 90))
+        self.assertEqual(asked[:2], [90, 20])
+        self.assertAllClose(path.found.keep_fraction, 0.2)
+        self.assertLess(path.found.logits["kernel"][20:90].max(), -2)
+        left = path.left["kernel"]
+        self.assertGreater(left[:20].min(), left[20:].max())
+        self.assertGreater(left[20:90].min(), left[90:].max())
+        asked, path = follow_hovering(good=(90,))
+        self.assertIn(20, asked)
+        self.assertAllClose(path.found.keep_fraction, 0.9)
 
     def test_margins_are_asked_for_only_where_they_can_be_had(self):
         # .96 with an error of .02 is no proof, but the first mask has no more.
