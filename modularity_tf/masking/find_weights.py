@@ -62,7 +62,8 @@ def find_weights(
     Learns a mask over the weights while these stay as they are: it trains a
     `MaskedModel`, and makes the choices that this leaves to its user. One mask
     is trained while its penalty `alpha` grows, four levels a decade, each time
-    it has stopped to shrink. The result is the smallest that still keeps
+    it has stopped to shrink, and without the weights that hover at the
+    threshold if it does as well without them. The result is the smallest that still keeps
     95 % of the model's performance, which is the share of the paper (C.2).
     `MaskHealth` examines this mask, and its warnings are passed on as a
     `UserWarning`.
