@@ -62,10 +62,10 @@ def find_weights(
     Learns a mask over the weights while these stay as they are: it trains a
     `MaskedModel`, and makes the choices that this leaves to its user. One mask
     is trained while its penalty `alpha` grows, four levels a decade, each time
-    it has stopped to shrink, and without the weights that hover at the
-    threshold if it does as well without them. The result is the smallest that still keeps
-    95 % of the model's performance, which is the share of the paper (C.2).
-    `MaskHealth` examines this mask, and its warnings are passed on as a
+    it has stopped to shrink. Weights that hover at the threshold leave together
+    if the mask does as well without them. The result is the smallest mask that
+    still keeps 95 % of the model's performance, which is the share of the paper
+    (C.2). `MaskHealth` examines it, and its warnings are passed on as a
     `UserWarning`.
 
     Training and validation data together decide whether a mask keeps 95 %:
