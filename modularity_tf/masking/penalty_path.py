@@ -140,8 +140,8 @@ class PenaltyPath(keras.callbacks.Callback):
         self._retries, self._surely = _RETRIES, True
         self._levels_left, self._may_begin_lower = _LEVELS_AT_FIRST, True
         self._is_forced = False  # goes on whatever the performance
-        # Masks that performed at this penalty before the last one, and of the
-        # last ones those that hardly shrank.
+        # Masks that performed at this penalty, and how many in a row by now
+        # that hardly shrank.
         self._masks, self._still = 0, 0
         self._steps = 0
         self.levels: list[Level] = []
@@ -210,13 +210,16 @@ class PenaltyPath(keras.callbacks.Callback):
         """Notes a mask that performs, and goes on from it."""
         previous, self.found = self.found, level
         self.best = None  # its logits take memory
-        stays = previous is not None and previous.alpha == level.alpha
-        if stays:
+        if previous is not None and previous.alpha == level.alpha:
             self.levels.pop()
         else:
-            self._still = 0
-        self._masks = self._masks + 1 if stays else 0
+            self._masks, self._still = 0, 0
         self.levels.append(dataclasses.replace(level, logits={}))
+        self._masks += 1
+        if previous is not None:
+            smaller = (1 - _SHRINKS) * previous.keep_fraction
+            is_still = level.keep_fraction >= smaller
+            self._still = self._still + 1 if is_still else 0
         self._note_scores(level)
         is_too_small = level.keep_fraction < _NEAR * self._keep
         if is_too_small and previous is not None and self._retries:
@@ -224,24 +227,21 @@ class PenaltyPath(keras.callbacks.Callback):
             self._go_back()
         elif level.keep_fraction <= self._keep:
             self.model.stop_training = True
-        elif self._shrinks(previous, level):
+        elif previous is not None and self._is_to_wait:
             self._begin_level(level.alpha)
-        elif (smaller := self._cut(level)) is not None:
-            self.model.set_logits(smaller.logits)
-            self._go_on(smaller)
+        elif (part := self._cut(level)) is not None:
+            self.model.set_logits(part.logits)
+            self._go_on(part)
         elif self._last is not None and level.alpha >= self._last:
             self.model.stop_training = True
         else:
             self._step_up(level.alpha)
 
-    def _shrinks(self, previous, level):
-        """Returns whether to wait, as a mask shrinks at the same penalty."""
-        if self._level_blocks is not None or previous is None:
-            return False
-        smaller = (1 - _SHRINKS) * previous.keep_fraction
-        is_still = level.keep_fraction >= smaller
-        self._still = self._still + 1 if is_still else 0
-        return self._still < _STILL and self._masks + 1 < _STAY
+    @property
+    def _is_to_wait(self):
+        """Whether to stay at a penalty, as the mask still shrinks."""
+        is_free = self._level_blocks is None
+        return is_free and self._still < _STILL and self._masks < _STAY
 
     def _cut(self, level):
         """Returns a level with a part of the mask that does as well, or `None`.
@@ -252,9 +252,9 @@ class PenaltyPath(keras.callbacks.Callback):
             return None
         logits = np.concatenate([x.ravel() for x in level.logits.values()])
         kept = np.sort(logits[logits > 0])
-        left = np.arange(kept.size)[:0:-1]  # above each gap
+        above = np.arange(kept.size)[:0:-1]  # each gap
         least = max(_LEAVES * kept.size, self._keep * logits.size)
-        gaps = np.where(left >= least, np.diff(kept), 0)
+        gaps = np.where(above >= least, np.diff(kept), 0)
         for i in np.argsort(-gaps, kind="stable")[:_GAPS]:
             if gaps[i] < _GAP:
                 break
@@ -266,7 +266,7 @@ class PenaltyPath(keras.callbacks.Callback):
                     path: np.where((x > 0) & (x <= end), x - end - _OUT, x)
                     for path, x in level.logits.items()
                 }
-                share = left[i] / logits.size
+                share = above[i] / logits.size
                 return dataclasses.replace(
                     level, judged=judged, keep_fraction=share, logits=below
                 )
@@ -281,7 +281,7 @@ class PenaltyPath(keras.callbacks.Callback):
             if path not in self.left:
                 self.left[path] = level.alpha / (2 + np.abs(logits))
             within = 1 / (1 + np.exp(-np.abs(logits)))  # orders those that stay
-            part = 1 - 1 / (1 + self._masks + within)  # of the smallest step
+            part = 1 - 1 / (self._masks + within)  # of the smallest step
             penalty = level.alpha * 10 ** (part / _PER_DECADE / 2**_RETRIES)
             self.left[path] = np.where(logits > 0, penalty, self.left[path])
 
