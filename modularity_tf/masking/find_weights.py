@@ -141,7 +141,8 @@ def find_weights(
         keep: Float in (0, 1), the share of the weights to keep, whatever the
             mask then does; `None` to keep the performance.
         initial_keep_probability: Float in (0, 1), the chance that a weight is
-            kept before training.
+            kept before training. Where no mask performs at the first penalty,
+            the path begins once more, from 0.9975 at least.
         num_samples: Positive int, mask samples for each batch, or `None`: no
             mask is drawn.
         batch_size: Positive int, examples in a batch, where data are arrays.

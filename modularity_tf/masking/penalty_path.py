@@ -25,9 +25,10 @@ _STILL = 2  # and after as many such blocks the penalty grows,
 _STAY = 30  # or after as many of any kind
 _TYPICAL_STAY = 6
 _GAPS, _GAP = 4, 1.0  # the widest between logits of a mask, if so wide,
-_LEAVES = 0.2  # and of these those that leave such a share of the mask
+_LEAVES = 0.2  # and of these those that leave such a share of them
 _OUT = 2.2  # by how much cut logits are below the threshold at least
-_LOWER = 100.0  # by what the first penalty is divided where it is too large
+_LOWER = 100.0  # by what the first penalty is divided where it is too large,
+_SURER = 0.9975  # and the chance that a weight is kept, at least
 _LEVELS_AT_FIRST = 12  # that need not perform: a smaller mask may generalize
 _NEAR = 0.8  # of the size that was asked for
 
@@ -83,21 +84,23 @@ class PenaltyPath(keras.callbacks.Callback):
 
     Some of these hover at the threshold instead, for one that crosses it alone
     is called back. So before the penalty grows, the mask is cut at the widest
-    gaps between its logits: where a cut does as well, what is below it leaves
-    at once.
+    gaps between its logits, or between those of whole tensors: where a cut does
+    as well, what is below it leaves at once.
 
     A mask that does not perform may be a passage: in heads that cancel each
     other, performance falls while the mask goes over from one arrangement to
     another. So the path waits at the same penalty as long as performance
-    changes. If that does not help, it goes back to the last mask that
-    performed, and goes on in steps half as large on the log scale. After two
-    such returns it ends.
+    changes. Then it cuts the mask, if a cut does as well as the last mask that
+    performed: some of what hovers may be in the mask, and what cancels it not.
+    If that does not help, it goes back to that last mask, and goes on in steps
+    half as large on the log scale. After two such returns it ends.
 
     Until a first mask performs, the path has more patience. Then it begins
     again with a hundredth of the penalty, which is too large for some large
-    networks. If that does not help, the penalty grows twelve times in spite of
-    it: where training data are few, a smaller mask may do better on validation
-    data than a large one.
+    networks, and with soft masks nearer to 1, under which networks of many
+    steep layers still answer right. If that does not help, the penalty grows
+    twelve times in spite of it: where training data are few, a smaller mask may
+    do better on validation data than a large one.
 
     Args:
         judge: Function from a dict from weight path to booleans, True for what
@@ -161,15 +164,14 @@ class PenaltyPath(keras.callbacks.Callback):
             path: ops.convert_to_numpy(variable.value)
             for path, variable in self.model.mask_logits.items()
         }
-        total = sum(values.size for values in logits.values())
-        size = sum(int((values > 0).sum()) for values in logits.values())
+        kept = {path: values > 0 for path, values in logits.items()}
+        share = _share_of(kept)
         if logs is not None:
-            logs.update(alpha=self._alpha, keep_fraction=size / total)
+            logs.update(alpha=self._alpha, keep_fraction=share)
         if not self._level_ends:
             return
-        kept = {path: values > 0 for path, values in logits.items()}
         level = Level(
-            self._alpha, self._judge(kept), size / total, logits, self._steps
+            self._alpha, self._judge(kept), share, logits, self._steps
         )
         self._show(level)
         best = -math.inf if self.best is None else self.best.judged.overall
@@ -179,6 +181,8 @@ class PenaltyPath(keras.callbacks.Callback):
             self._go_on(level)
         elif self._has_patience(level):
             pass
+        elif (part := self._cut(level, 0.0)) is not None:
+            self._go_on_from(part)
         elif self.found is None:
             self._begin_anyway(level)
         elif self._retries:
@@ -229,9 +233,8 @@ class PenaltyPath(keras.callbacks.Callback):
             self.model.stop_training = True
         elif previous is not None and self._is_to_wait:
             self._begin_level(level.alpha)
-        elif (part := self._cut(level)) is not None:
-            self.model.set_logits(part.logits)
-            self._go_on(part)
+        elif (part := self._cut(level, _GAP)) is not None:
+            self._go_on_from(part)
         elif self._last is not None and level.alpha >= self._last:
             self.model.stop_training = True
         else:
@@ -243,34 +246,61 @@ class PenaltyPath(keras.callbacks.Callback):
         is_free = self._level_blocks is None
         return is_free and self._still < _STILL and self._masks < _STAY
 
-    def _cut(self, level):
-        """Returns a level with a part of the mask that does as well, or `None`.
+    def _go_on_from(self, part):
+        """Goes on from a part of a mask."""
+        self.model.set_logits(part.logits)
+        self._go_on(part)
 
-        Its logits end above one of the widest gaps.
+    def _cut(self, level, width):
+        """Returns a level with a part of the mask that does well, or `None`.
+
+        That is as well as the last mask that performed. The part ends above
+        one of the widest gaps between logits, or between the highest ones of
+        tensors.
+
+        Args:
+            level: `Level`.
+            width: Float, a gap must be wider.
         """
         if self._is_forced:
             return None
-        logits = np.concatenate([x.ravel() for x in level.logits.values()])
-        kept = np.sort(logits[logits > 0])
-        above = np.arange(kept.size)[:0:-1]  # each gap
-        least = max(_LEAVES * kept.size, self._keep * logits.size)
-        gaps = np.where(above >= least, np.diff(kept), 0)
-        for i in np.argsort(-gaps, kind="stable")[:_GAPS]:
-            if gaps[i] < _GAP:
-                break
-            end = kept[i]
-            judged = self._judge({p: x > end for p, x in level.logits.items()})
-            is_as_good = judged.overall >= level.judged.overall
-            if is_as_good and judged.performs(surely=self._surely):
-                below = {
-                    path: np.where((x > 0) & (x <= end), x - end - _OUT, x)
-                    for path, x in level.logits.items()
+        logits = level.logits
+        highest = {
+            path: np.broadcast_to(x.max(), x.shape)
+            for path, x in logits.items()
+        }
+        for heights in (logits, highest):
+            for end in self._gaps(logits, heights, width):
+                part = {
+                    path: np.where(
+                        (x > 0) & (heights[path] <= end), x - end - _OUT, x
+                    )
+                    for path, x in logits.items()
                 }
-                share = above[i] / logits.size
-                return dataclasses.replace(
-                    level, judged=judged, keep_fraction=share, logits=below
+                kept = {path: x > 0 for path, x in part.items()}
+                judged = self._judge(kept)
+                is_as_good = (
+                    self.found is None
+                    or judged.overall >= self.found.judged.overall
                 )
+                if is_as_good and judged.performs(surely=self._surely):
+                    share = _share_of(kept)
+                    return dataclasses.replace(
+                        level, judged=judged, keep_fraction=share, logits=part
+                    )
         return None
+
+    def _gaps(self, logits, heights, width):
+        """Returns the lower ends of the widest gaps between heights."""
+        kept = np.sort(
+            np.concatenate([heights[p][x > 0] for p, x in logits.items()])
+        )
+        above = np.arange(kept.size)[:0:-1]  # each gap
+        total = sum(x.size for x in logits.values())
+        least = max(_LEAVES * kept.size, self._keep * total)
+        gaps = np.where(above >= least, np.diff(kept), 0)
+        widest = np.argsort(-gaps, kind="stable")[:_GAPS]
+        return kept[widest[gaps[widest] > width]]
 
     def _note_scores(self, level):
         """Notes the penalty up to which weights are kept.
@@ -310,6 +340,8 @@ class PenaltyPath(keras.callbacks.Callback):
             self._give_up(level)
         elif self._may_begin_lower:
             self._may_begin_lower = False
+            start = max(self.model.initial_keep_probability, _SURER)
+            self.model.initial_keep_probability = start
             self.model.reset(seed=self.model.seed)
             self._begin_level(level.alpha / _LOWER)
         elif self._levels_left and level.keep_fraction > 0:
@@ -332,3 +364,9 @@ class PenaltyPath(keras.callbacks.Callback):
         else:
             self._is_forced = True
             self._go_on(level)
+
+
+def _share_of(kept):
+    """Returns the share of all weights that are kept."""
+    total = sum(flags.size for flags in kept.values())
+    return sum(int(flags.sum()) for flags in kept.values()) / total

@@ -14,6 +14,7 @@ class ModelOfNumbers:
         self._sizes = sizes
         self.mask_logits = {"kernel": types.SimpleNamespace(value=None)}
         self.alpha, self.seed, self.stop_training = 0.0, 0, False
+        self.initial_keep_probability = 0.9
         self.resets = []
         self._keep(100)
 
@@ -46,7 +47,7 @@ def always(share):
     return lambda alpha, before: share
 
 
-def follow(judge, sizes=by_tens, most=200, **kwargs):
+def follow(judge, sizes=by_tens, most=200, start=0.9, **kwargs):
     """Returns a path that has ended, the model, and the penalty of each block.
 
     Args:
@@ -54,9 +55,11 @@ def follow(judge, sizes=by_tens, most=200, **kwargs):
             one before, to a performance.
         sizes: Function from the penalty to the size of a mask.
         most: Int, the blocks after which a path must have ended.
+        start: Float, the chance that a weight is kept before training.
         **kwargs: Of `PenaltyPath`.
     """
     model, asked = ModelOfNumbers(sizes), []
+    model.initial_keep_probability = start
 
     def judge_kept(kept):
         before = asked.count(model.alpha)
@@ -76,6 +79,38 @@ def follow(judge, sizes=by_tens, most=200, **kwargs):
         if len(alphas) > most:
             raise AssertionError("The path does not end.")
     return path, model, alphas
+
+
+def follow_still(logits, good):
+    """Returns sizes of masks that were asked for, and a path that has ended.
+
+    Args:
+        logits: Dict from weight path to float array; no training changes them.
+        good: Tuple of int, sizes of masks that perform.
+    """
+    model, asked = ModelOfNumbers(lambda alpha: 0), []
+
+    def set_logits(logits):
+        model.mask_logits = {
+            path: types.SimpleNamespace(value=values)
+            for path, values in logits.items()
+        }
+
+    def judge(kept):
+        asked.append(sum(int(flags.sum()) for flags in kept.values()))
+        return judged(1.0 if asked[-1] in good else 0.0)
+
+    set_logits(logits)
+    model.set_logits, model.reset = set_logits, lambda seed: None
+    path = penalty_path.PenaltyPath(judge, 1e-5, last=1e-5)
+    path.set_model(model)
+    path.on_train_begin()
+    for epoch in range(50):
+        if not model.stop_training:
+            path.on_epoch_end(epoch)
+    if not model.stop_training:
+        raise AssertionError("The path does not end.")
+    return asked, path
 
 
 class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
@@ -197,37 +232,46 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(path.found.keep_fraction, 0.45)
 
     def test_weights_that_hover_at_the_threshold_leave_together(self):
-        """Twenty weights are far above the threshold, and 70 cancel at it."""
-
-        def follow_hovering(good):
-            """Returns the sizes of masks that were asked for, and the path."""
-            model, asked = ModelOfNumbers(lambda alpha: 0), []
-            logits = np.repeat([3.0, 0.02, -1.0], [20, 70, 10])
-            model.mask_logits["kernel"].value = logits
-
-            def judge(kept):
-                asked.append(int(kept["kernel"].sum()))
-                return judged(1.0 if asked[-1] in good else 0.0)
-
-            path = penalty_path.PenaltyPath(judge, 1e-5, last=1e-5)
-            path.set_model(model)
-            path.on_train_begin()
-            for epoch in range(20):
-                if not model.stop_training:
-                    path.on_epoch_end(epoch)
-            self.assertTrue(model.stop_training)
-            return asked, path
-
-        asked, path = follow_hovering(good=(20, 90))
+        # Twenty weights are far above the threshold, and 70 cancel at it.
+        logits = {"kernel": np.repeat([3.0, 0.02, -1.0], [20, 70, 10])}
+        asked, path = follow_still(logits, good=(20, 90))
         self.assertEqual(asked[:2], [90, 20])
         self.assertAllClose(path.found.keep_fraction, 0.2)
         self.assertLess(path.found.logits["kernel"][20:90].max(), -2)
         left = path.left["kernel"]
         self.assertGreater(left[:20].min(), left[20:].max())
         self.assertGreater(left[20:90].min(), left[90:].max())
-        asked, path = follow_hovering(good=(90,))
+        asked, path = follow_still(logits, good=(90,))
         self.assertIn(20, asked)
         self.assertAllClose(path.found.keep_fraction, 0.9)
+
+    def test_tensors_that_hover_leave_together(self):
+        # Each has weights that stay longer than some that are needed.
+        needed = np.repeat([3.0, 0.4], [20, 10])
+        logits = {"needed": needed, "a": needed / 2, "b": needed / 2}
+        _, path = follow_still(logits, good=(30, 90))
+        self.assertEqual(path.found.keep_fraction, 30 / 90)
+        self.assertTrue((path.found.logits["needed"] > 0).all())
+        for name in "ab":
+            self.assertLess(path.found.logits[name].max(), -2)
+
+    def test_what_hovers_does_not_keep_a_mask_from_performing(self):
+        # Some of what cancels is in the mask, and its counterpart is not.
+        logits = {"kernel": np.repeat([0.5, 0.02, -0.02], [20, 40, 40])}
+        _, path = follow_still(logits, good=(20, 100))
+        self.assertAllClose(path.found.keep_fraction, 0.2)
+        _, path = follow_still(logits, good=(100,))
+        self.assertAllClose(path.found.keep_fraction, 0.6)
+
+    def test_a_second_start_has_soft_masks_nearer_to_one(self):
+        for start, expected in ((0.9, 0.9975), (0.999, 0.999)):
+            path, model, _ = follow(
+                lambda alpha, before: alpha < 1e-6, start=start
+            )
+            self.assertLess(path.found.alpha, 1e-6)
+            self.assertEqual(model.initial_keep_probability, expected)
+        _, model, _ = follow(lambda alpha, before: alpha < 1e-4)
+        self.assertEqual(model.initial_keep_probability, 0.9)
 
     def test_margins_are_asked_for_only_where_they_can_be_had(self):
         # .96 with an error of .02 is no proof, but the first mask has no more.
