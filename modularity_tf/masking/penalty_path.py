@@ -181,10 +181,10 @@ class PenaltyPath(keras.callbacks.Callback):
             self._go_on(level)
         elif self._has_patience(level):
             pass
-        elif (part := self._cut(level, 0.0)) is not None:
-            self._go_on_from(part)
         elif self.found is None:
             self._begin_anyway(level)
+        elif (part := self._cut(level, 0.0)) is not None:
+            self._go_on_from(part)
         elif self._retries:
             self._go_back()
         else:
@@ -279,10 +279,7 @@ class PenaltyPath(keras.callbacks.Callback):
                 }
                 kept = {path: x > 0 for path, x in part.items()}
                 judged = self._judge(kept)
-                is_as_good = (
-                    self.found is None
-                    or judged.overall >= self.found.judged.overall
-                )
+                is_as_good = judged.overall >= self.found.judged.overall
                 if is_as_good and judged.performs(surely=self._surely):
                     share = _share_of(kept)
                     return dataclasses.replace(

@@ -57,6 +57,22 @@ def parities():
     }
 
 
+def steep_steps(layers=3):
+    """Returns a network that passes six bits through steps, and adds two."""
+    model = keras.Sequential([keras.Input((6,))])
+    for i in range(layers):
+        model.add(keras.layers.Dense(12, activation="relu", name=f"steps_{i}"))
+        model.add(keras.layers.Dense(6, use_bias=False, name=f"bits_{i}"))
+        rise, bits = model.layers[-2:]
+        # A step is from .95 to .96: under soft weights of .9 no bit passes.
+        thresholds = -np.repeat([95.0, 96.0], 6)
+        rise.set_weights([np.tile(100 * np.eye(6), 2), thresholds])
+        bits.set_weights([np.concatenate([np.eye(6), -np.eye(6)])])
+    model.add(keras.layers.Dense(1, use_bias=False, name="sum"))
+    model.layers[-1].set_weights([np.array([[1.0], [1], [0], [0], [0], [0]])])
+    return model
+
+
 def first_output(function):
     """Returns a loss or metric of a model's first output, a logit."""
 
@@ -138,6 +154,20 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         found = modularity_tf.planted.score(mask, planted, task=0)
         self.assertEqual(found.recall, 1)
         self.assertGreater(found.precision, 0.8)
+
+    def test_steep_networks_start_again_from_harder_masks(self):
+        # From .9 no mask of any penalty performs.
+        model = steep_steps()
+        bits = (RNG.random((1024, 6)) < 0.5).astype("float32")
+        default = {"steps": None, "learning_rate": 3e-2, "batch_size": 128}
+        data = (bits, bits[:, :2].sum(axis=1, keepdims=True))
+        mask, _ = find(model, data, loss="mse", metrics=[], **default)
+        self.assertEqual(mask.provenance["initial_keep_probability"], 0.9975)
+        self.assertAllEqual(mask.values["sum/kernel"][:, 0], NEEDED)
+        for i in range(3):
+            steps = mask.values[f"steps_{i}/kernel"]
+            self.assertFalse(steps[2:].any())
+            self.assertAllEqual(steps[:2].any(axis=1), [True, True])
 
     def test_keep_asks_for_a_size_and_alpha_for_a_penalty(self):
         found, told = find(self.model, (X, Y), keep=0.5)
@@ -470,7 +500,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             "No mask keeps 95% of the performance of 'classifier'",
         ):
             # Trained for the opposite, every mask is worse.
-            find(self.model, (X, 1 - Y), (X, Y), steps=20)
+            find(self.model, (X, 1 - Y), (X, Y))
 
 
 if __name__ == "__main__":

@@ -81,12 +81,14 @@ def follow(judge, sizes=by_tens, most=200, start=0.9, **kwargs):
     return path, model, alphas
 
 
-def follow_still(logits, good):
+def follow_still(logits, good, later=None):
     """Returns sizes of masks that were asked for, and a path that has ended.
 
     Args:
         logits: Dict from weight path to float array; no training changes them.
         good: Tuple of int, sizes of masks that perform.
+        later: As `logits`, those once the penalty has grown; `None` where it
+            does not grow.
     """
     model, asked = ModelOfNumbers(lambda alpha: 0), []
 
@@ -102,10 +104,14 @@ def follow_still(logits, good):
 
     set_logits(logits)
     model.set_logits, model.reset = set_logits, lambda seed: None
-    path = penalty_path.PenaltyPath(judge, 1e-5, last=1e-5)
+    last = 2e-5 if later else 1e-5
+    path = penalty_path.PenaltyPath(judge, 1e-5, last=last)
     path.set_model(model)
     path.on_train_begin()
     for epoch in range(50):
+        if later and model.alpha > 1e-5:
+            set_logits(later)
+            later = None
         if not model.stop_training:
             path.on_epoch_end(epoch)
     if not model.stop_training:
@@ -257,11 +263,12 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_what_hovers_does_not_keep_a_mask_from_performing(self):
         # Some of what cancels is in the mask, and its counterpart is not.
-        logits = {"kernel": np.repeat([0.5, 0.02, -0.02], [20, 40, 40])}
-        _, path = follow_still(logits, good=(20, 100))
-        self.assertAllClose(path.found.keep_fraction, 0.2)
-        _, path = follow_still(logits, good=(100,))
-        self.assertAllClose(path.found.keep_fraction, 0.6)
+        logits = {"kernel": np.repeat([0.5, 0.02], [20, 80])}
+        later = {"kernel": np.repeat([0.5, 0.02, -0.02], [20, 40, 40])}
+        for good, expected in (((20, 100), 0.2), ((100,), 1.0)):
+            _, path = follow_still(logits, good, later)
+            self.assertEqual(path.found.keep_fraction, expected)
+            self.assertTrue(path.found.judged.performs())
 
     def test_a_second_start_has_soft_masks_nearer_to_one(self):
         for start, expected in ((0.9, 0.9975), (0.999, 0.999)):
