@@ -75,7 +75,9 @@ class PagesTest(InAnEmptyFolder):
         )
         self.assertLess(three[0], 30)  # % of the 3s, without its weights
         self.assertGreater(three[1], 80)
-        self.assertGreater(others[0], 80)  # without as many others
+        # Without as many others: one draw, by which 3s lose 2 % or, with the
+        # numerics of another processor, 27 %.
+        self.assertGreater(others[0], three[0] + 40)
         before, after = names["small"].parameters
         self.assertLess(after, 0.6 * before)
         with_all = names["model"].evaluate(names["x_test"], names["y_test"])[1]
