@@ -95,18 +95,19 @@ def plan(run: Run) -> list[dict]:
     points = {seed: plan_points(run, seed) for seed in config.seeds}
     if not shown:
         shown = run.combine(own_histograms, config, points[config.seeds[0]])
-    return [
+    found = [
         {
             "seed": seed,
             "beta": config.beta,
             "betas": config.betas,
             "beta_networks": config.beta_networks,
             "size_networks": config.size_networks,
-            "points": points[seed],
-            "shown_histograms": shown,
+            "points": run.combine(without_histograms, points[seed]),
         }
         for seed in config.seeds
     ]
+    found[0]["shown_histograms"] = shown
+    return found
 
 
 def trainings(config: Config) -> dict[str, list[float]]:
@@ -194,6 +195,14 @@ def complete(
         },
     }
     return records.without_nan(found)
+
+
+def without_histograms(points: list[dict]) -> list[dict]:
+    """Returns points without what figure 7 shows of the first seed alone."""
+    return [
+        {key: value for key, value in point.items() if key != "histograms"}
+        for point in points
+    ]
 
 
 def own_histograms(config: Config, points: list[dict]) -> dict[str, dict]:
