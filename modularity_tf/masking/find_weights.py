@@ -62,11 +62,11 @@ def find_weights(
     Learns a mask over the weights while these stay as they are: it trains a
     `MaskedModel`, and makes the choices that this leaves to its user. One mask
     is trained while its penalty `alpha` grows, four levels a decade, each time
-    it has stopped to shrink. Weights that hover at the threshold leave together
-    if the mask does as well without them. The result is the smallest mask that
-    still keeps 95 % of the model's performance, which is the share of the paper
-    (C.2). `MaskHealth` examines it, and its warnings are passed on as a
-    `UserWarning`.
+    the mask has stopped shrinking. Weights or whole tensors that hover at the
+    threshold leave together if the mask does as well without them. The result
+    is the smallest mask that still keeps 95 % of the model's performance, which
+    is the share of the paper (C.2). `MaskHealth` examines it, and its warnings
+    are passed on as a `UserWarning`.
 
     Training and validation data together decide whether a mask keeps 95 %:
     its performance must be above that by one standard error, and performance
@@ -137,12 +137,15 @@ def find_weights(
             times as large, so is an `alpha` of the same effect. "auto" takes
             that into account where performance is the loss (`loss_unit` in
             the provenance). To compare masks of several tasks, give all the
-            `alpha` in the provenance of the first.
+            `alpha` and the `initial_keep_probability` in the provenance of the
+            first.
         keep: Float in (0, 1), the share of the weights to keep, whatever the
             mask then does; `None` to keep the performance.
         initial_keep_probability: Float in (0, 1), the chance that a weight is
             kept before training. Where no mask performs at the first penalty,
-            the path begins once more, from 0.9975 at least.
+            and `alpha` is not as low, the path begins once more, from 0.9975 at
+            least unless masks are drawn; the provenance has the start that the
+            mask comes from.
         num_samples: Positive int, mask samples for each batch, or `None`: no
             mask is drawn.
         batch_size: Positive int, examples in a batch, where data are arrays.
@@ -373,7 +376,7 @@ def learned(
             )
         level = path.found
         if level is None:
-            raise NoMaskError(_why_none(judge, masked, path.best))
+            raise NoMaskError(_why_none(judge, path))
         bar.end(level)
         masked.set_logits(level.logits)
         masked.alpha = level.alpha if last is None else last
@@ -396,7 +399,7 @@ def learned(
         "outputs": [*asked.chosen] or None,
         "steps": level.steps,
         "keep": keep,
-        "initial_keep_probability": masked.initial_keep_probability,
+        "initial_keep_probability": path.initial_keep_probability,
         "learning_rate": learning_rate,
         "num_samples": masked.num_samples,
         "layers": masked.masked_layers,
@@ -477,8 +480,9 @@ def _told(level):
     }
 
 
-def _why_none(judge, masked, best):
+def _why_none(judge, path):
     """Returns what to change where no mask keeps the performance."""
+    best = path.best
     mask = part_set.PartSet(
         {path: logits > 0 for path, logits in best.logits.items()}
     )
@@ -488,7 +492,7 @@ def _why_none(judge, masked, best):
     else:
         advice = (
             "give it more `steps`, or start at a higher "
-            f"`initial_keep_probability` than {masked.initial_keep_probability}"
+            f"`initial_keep_probability` than {path.initial_keep_probability}"
         )
     return (
         f"No mask keeps {judging.FRACTION:.0%} of the performance of "

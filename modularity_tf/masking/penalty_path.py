@@ -9,26 +9,31 @@ import keras
 import numpy as np
 from keras import ops
 
-from modularity_tf.masking import judging
+from modularity_tf.masking import judging, mask_sampling
 
 BLOCK = 50  # steps between two looks at the mask
 _PER_DECADE = 4  # levels
-_WARM_UP = 6  # blocks of the first level at least, when most weights leave
-_MOVES = 0.02  # on the scale of performance: from block to block
-_PATIENCE = 3  # blocks that the path waits at a dip that does not move,
-_PATIENCE_AT_FIRST = 10  # until a first mask performs,
-_WAIT, _WAIT_AT_FIRST = 30, 60  # and at one that does
-_COLLAPSED = 0.5  # of the weights of the last mask that performed
+# The first level has six blocks at least, as most weights leave then. At the
+# others the penalty grows after two blocks in which the mask has shrunk by less
+# than 2 %, or after 30 of any kind.
+_WARM_UP = 6
+_SHRINKS, _STILL, _STAY = 0.02, 2, 30
+_TYPICAL_STAY = 6  # blocks
+# A mask that does not perform has time as long as performance moves: until it
+# has not for some blocks, and at most for some more. A first mask has more.
+_MOVES = 0.02  # on the scale of performance, from block to block
+_PATIENCE, _WAIT = 3, 30
+_PATIENCE_AT_FIRST, _WAIT_AT_FIRST = 10, 60
+_COLLAPSED = 0.5  # of the weights of the last mask that performed: no patience
 _RETRIES = 2
-_SHRINKS = 0.02  # of a mask in a block; less is still,
-_STILL = 2  # and after as many such blocks the penalty grows,
-_STAY = 30  # or after as many of any kind
-_TYPICAL_STAY = 6
-_GAPS, _GAP = 4, 1.0  # the widest between logits of a mask, if so wide,
-_LEAVES = 0.2  # and of these those that leave such a share of them
+# A mask is cut at one of the four widest gaps between its logits. What stays
+# are at least a fifth of its weights.
+_GAPS, _LEAVES = 4, 0.2
+_GAP = 1.0  # is wide; a mask that does not perform is cut at narrower ones
 _OUT = 2.2  # by how much cut logits are below the threshold at least
-_LOWER = 100.0  # by what the first penalty is divided where it is too large,
-_SURER = 0.9975  # and the chance that a weight is kept, at least
+# A second start, if no mask of the first has performed.
+_LOWER = 100.0  # by what its penalty is divided
+_SURER = 0.9975  # the chance that a weight is kept, at least
 _LEVELS_AT_FIRST = 12  # that need not perform: a smaller mask may generalize
 _NEAR = 0.8  # of the size that was asked for
 
@@ -82,25 +87,28 @@ class PenaltyPath(keras.callbacks.Callback):
     most for thirty. So weights that only cancel each other have time to leave
     before the penalty tears at those that are needed.
 
-    Some of these hover at the threshold instead, for one that crosses it alone
-    is called back. So before the penalty grows, the mask is cut at the widest
-    gaps between its logits, or between those of whole tensors: where a cut does
-    as well, what is below it leaves at once.
+    Some of these hover at the threshold instead: if one leaves alone, the loss
+    brings it back. So before the penalty grows, the widest gaps between the
+    mask's logits are looked at, and those between the highest logits of its
+    tensors. If the mask does as well without all that is below such a gap, this
+    leaves at once.
 
     A mask that does not perform may be a passage: in heads that cancel each
     other, performance falls while the mask goes over from one arrangement to
     another. So the path waits at the same penalty as long as performance
-    changes. Then it cuts the mask, if a cut does as well as the last mask that
-    performed: some of what hovers may be in the mask, and what cancels it not.
-    If that does not help, it goes back to that last mask, and goes on in steps
-    half as large on the log scale. After two such returns it ends.
+    changes. Then it tries such cuts again, at narrower gaps, too, for the mask
+    may have lost one of two weights that cancel each other. A cut has to do as
+    well as the last mask that performed. If none does, the path goes back to
+    that mask, and goes on in steps half as large on the log scale. After two
+    such returns it ends.
 
-    Until a first mask performs, the path has more patience. Then it begins
-    again with a hundredth of the penalty, which is too large for some large
-    networks, and with soft masks nearer to 1, under which networks of many
-    steep layers still answer right. If that does not help, the penalty grows
-    twelve times in spite of it: where training data are few, a smaller mask may
-    do better on validation data than a large one.
+    As long as no mask has performed, the path waits longer. If none does, it
+    begins once more, with a hundredth of the first penalty, which some large
+    networks need, and, unless masks are drawn, with keep probabilities of at
+    least 0.9975, which networks of many steep layers need. If that does not
+    help, either, the penalty grows twelve times in spite of it: where training
+    data are few, a smaller mask may do better on validation data than a large
+    one.
 
     Args:
         judge: Function from a dict from weight path to booleans, True for what
@@ -116,8 +124,10 @@ class PenaltyPath(keras.callbacks.Callback):
 
     Attributes:
         levels: List of `Level` without logits, the last of each penalty that
-            performed.
-        found: The last `Level` that performed, `None` if there is none.
+            performed, or that was reached because `last` or `keep` asks for it.
+        found: The last of these, with logits; `None` if there is none.
+        initial_keep_probability: Float, the chance that a weight was kept at
+            the start.
         best: The `Level` that did best before one performed.
         left: Dict from weight path to the penalty up to which each weight was
             kept, float32 arrays. Weights that the first mask that performed
@@ -147,12 +157,14 @@ class PenaltyPath(keras.callbacks.Callback):
         # that hardly shrank.
         self._masks, self._still = 0, 0
         self._steps = 0
+        self.initial_keep_probability = math.nan
         self.levels: list[Level] = []
         self.found: Level | None = None
         self.best: Level | None = None
         self.left: dict[str, np.ndarray] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.initial_keep_probability = self.model.initial_keep_probability
         self._begin_level(self._alpha)
 
     def on_epoch_end(
@@ -168,7 +180,7 @@ class PenaltyPath(keras.callbacks.Callback):
         share = _share_of(kept)
         if logs is not None:
             logs.update(alpha=self._alpha, keep_fraction=share)
-        if not self._level_ends:
+        if not self._level_ends or self._is_untouched(share):
             return
         level = Level(
             self._alpha, self._judge(kept), share, logits, self._steps
@@ -184,7 +196,10 @@ class PenaltyPath(keras.callbacks.Callback):
         elif self.found is None:
             self._begin_anyway(level)
         elif (part := self._cut(level, 0.0)) is not None:
+            self._masks += self._waited  # blocks count, however they end
             self._go_on_from(part)
+        elif self.found.alpha == self._last:
+            self.model.stop_training = True
         elif self._retries:
             self._go_back()
         else:
@@ -210,9 +225,24 @@ class PenaltyPath(keras.callbacks.Callback):
         is_first = self.found is None and self._levels_left == _LEVELS_AT_FIRST
         return self._blocks >= (_WARM_UP if is_first else 1)
 
+    def _is_untouched(self, share):
+        """Returns whether the mask of a second start has lost no weight yet.
+
+        It would perform, and say nothing.
+        """
+        is_second = not self._may_begin_lower
+        is_first_level = self._levels_left == _LEVELS_AT_FIRST
+        is_begun = self.found is not None or self._blocks >= _WAIT_AT_FIRST
+        return is_second and is_first_level and share == 1 and not is_begun
+
     def _go_on(self, level):
         """Notes a mask that performs, and goes on from it."""
-        previous, self.found = self.found, level
+        previous = self.found
+        is_too_small = level.keep_fraction < _NEAR * self._keep
+        if is_too_small and previous is not None and self._retries:
+            self._go_back()
+            return
+        self.found = level
         self.best = None  # its logits take memory
         if previous is not None and previous.alpha == level.alpha:
             self.levels.pop()
@@ -225,11 +255,7 @@ class PenaltyPath(keras.callbacks.Callback):
             is_still = level.keep_fraction >= smaller
             self._still = self._still + 1 if is_still else 0
         self._note_scores(level)
-        is_too_small = level.keep_fraction < _NEAR * self._keep
-        if is_too_small and previous is not None and self._retries:
-            self.found = previous
-            self._go_back()
-        elif level.keep_fraction <= self._keep:
+        if level.keep_fraction <= self._keep:
             self.model.stop_training = True
         elif previous is not None and self._is_to_wait:
             self._begin_level(level.alpha)
@@ -248,15 +274,14 @@ class PenaltyPath(keras.callbacks.Callback):
 
     def _go_on_from(self, part):
         """Goes on from a part of a mask."""
+        self._show(part)
         self.model.set_logits(part.logits)
         self._go_on(part)
 
     def _cut(self, level, width):
         """Returns a level with a part of the mask that does well, or `None`.
 
-        That is as well as the last mask that performed. The part ends above
-        one of the widest gaps between logits, or between the highest ones of
-        tensors.
+        That is as well as the last mask that performed.
 
         Args:
             level: `Level`.
@@ -265,39 +290,42 @@ class PenaltyPath(keras.callbacks.Callback):
         if self._is_forced:
             return None
         logits = level.logits
+        kept = np.sort(np.concatenate([x[x > 0] for x in logits.values()]))
+        total = sum(x.size for x in logits.values())
+        most = kept.size - max(_LEAVES * kept.size, self._keep * total)
+        below = np.arange(1, kept.size + 1)
+        for end in _ends(kept, below, most, width):
+            if part := self._part(level, {path: end for path in logits}):
+                return part
         highest = {
-            path: np.broadcast_to(x.max(), x.shape)
-            for path, x in logits.items()
+            p: float(x.max()) for p, x in logits.items() if (x > 0).any()
         }
-        for heights in (logits, highest):
-            for end in self._gaps(logits, heights, width):
-                part = {
-                    path: np.where(
-                        (x > 0) & (heights[path] <= end), x - end - _OUT, x
-                    )
-                    for path, x in logits.items()
-                }
-                kept = {path: x > 0 for path, x in part.items()}
-                judged = self._judge(kept)
-                is_as_good = judged.overall >= self.found.judged.overall
-                if is_as_good and judged.performs(surely=self._surely):
-                    share = _share_of(kept)
-                    return dataclasses.replace(
-                        level, judged=judged, keep_fraction=share, logits=part
-                    )
+        order = sorted(highest, key=highest.get)
+        heights = np.array([highest[path] for path in order])
+        below = np.cumsum([(logits[path] > 0).sum() for path in order])
+        for end in _ends(heights, below, most, width):
+            ends = {p: end if highest.get(p, 0) <= end else 0 for p in logits}
+            if part := self._part(level, ends):
+                return part
         return None
 
-    def _gaps(self, logits, heights, width):
-        """Returns the lower ends of the widest gaps between heights."""
-        kept = np.sort(
-            np.concatenate([heights[p][x > 0] for p, x in logits.items()])
+    def _part(self, level, ends):
+        """Returns the part of a mask above an end in each tensor, or `None`."""
+        logits = {
+            path: np.where(
+                (x > 0) & (x <= ends[path]), x - ends[path] - _OUT, x
+            )
+            for path, x in level.logits.items()
+        }
+        kept = {path: x > 0 for path, x in logits.items()}
+        judged = self._judge(kept)
+        if judged.overall < self.found.judged.overall:
+            return None
+        if not judged.performs(surely=self._surely):
+            return None
+        return dataclasses.replace(
+            level, judged=judged, keep_fraction=_share_of(kept), logits=logits
         )
-        above = np.arange(kept.size)[:0:-1]  # each gap
-        total = sum(x.size for x in logits.values())
-        least = max(_LEAVES * kept.size, self._keep * total)
-        gaps = np.where(above >= least, np.diff(kept), 0)
-        widest = np.argsort(-gaps, kind="stable")[:_GAPS]
-        return kept[widest[gaps[widest] > width]]
 
     def _note_scores(self, level):
         """Notes the penalty up to which weights are kept.
@@ -337,15 +365,27 @@ class PenaltyPath(keras.callbacks.Callback):
             self._give_up(level)
         elif self._may_begin_lower:
             self._may_begin_lower = False
-            start = max(self.model.initial_keep_probability, _SURER)
-            self.model.initial_keep_probability = start
             self.model.reset(seed=self.model.seed)
+            if self.model.num_samples is None:
+                self._begin_surer()
             self._begin_level(level.alpha / _LOWER)
         elif self._levels_left and level.keep_fraction > 0:
             self._levels_left -= 1
             self._step_up(level.alpha)
         else:
             self._give_up(level)
+
+    def _begin_surer(self):
+        """Lets logits begin where soft masks are near to 1."""
+        start = max(self.initial_keep_probability, _SURER)
+        self.initial_keep_probability = start
+        logit = mask_sampling.logit(start)
+        self.model.set_logits(
+            {
+                path: np.full(variable.shape, logit, "float32")
+                for path, variable in self.model.mask_logits.items()
+            }
+        )
 
     def _go_back(self):
         """Goes on from the last mask that performed, in smaller steps."""
@@ -367,3 +407,18 @@ def _share_of(kept):
     """Returns the share of all weights that are kept."""
     total = sum(flags.size for flags in kept.values())
     return sum(int(flags.sum()) for flags in kept.values()) / total
+
+
+def _ends(heights, below, most, width):
+    """Returns the lower ends of the widest gaps, the widest first.
+
+    Args:
+        heights: Float array, sorted, of which the gaps are.
+        below: Int array, how many weights would leave up to each height.
+        most: Float, how many may.
+        width: Float, a gap must be wider.
+    """
+    gaps = np.flatnonzero(np.diff(heights) > width)
+    gaps = gaps[below[gaps] <= most]
+    widest = np.argsort(heights[gaps] - heights[gaps + 1], kind="stable")
+    return heights[gaps[widest[:_GAPS]]].tolist()

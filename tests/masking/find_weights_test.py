@@ -168,6 +168,19 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             steps = mask.values[f"steps_{i}/kernel"]
             self.assertFalse(steps[2:].any())
             self.assertAllEqual(steps[:2].any(axis=1), [True, True])
+        # Another mask of that penalty, as for another task, does as well.
+        start = {"initial_keep_probability": 0.9975}
+        alpha = mask.provenance["alpha"]
+        same, _ = find(
+            model,
+            data,
+            loss="mse",
+            metrics=[],
+            alpha=alpha,
+            **default,
+            **start,
+        )
+        self.assertGreater(same.provenance["scale"]["mask"], 0.95)
 
     def test_keep_asks_for_a_size_and_alpha_for_a_penalty(self):
         found, told = find(self.model, (X, Y), keep=0.5)
@@ -500,7 +513,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             "No mask keeps 95% of the performance of 'classifier'",
         ):
             # Trained for the opposite, every mask is worse.
-            find(self.model, (X, 1 - Y), (X, Y))
+            find(self.model, (X, 1 - Y), (X, Y), steps=20)
 
 
 if __name__ == "__main__":

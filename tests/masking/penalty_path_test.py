@@ -1,3 +1,4 @@
+import itertools
 import types
 
 import numpy as np
@@ -12,22 +13,28 @@ class ModelOfNumbers:
 
     def __init__(self, sizes):
         self._sizes = sizes
-        self.mask_logits = {"kernel": types.SimpleNamespace(value=None)}
         self.alpha, self.seed, self.stop_training = 0.0, 0, False
-        self.initial_keep_probability = 0.9
-        self.resets = []
+        self.initial_keep_probability, self.num_samples = 0.9, None
+        self.resets, self.given = [], []
         self._keep(100)
 
     def _keep(self, count):
         # The lower its index, the longer a weight stays.
-        self.mask_logits["kernel"].value = (count - 0.5 - np.arange(100.0)) / 10
+        self.put({"kernel": (count - 0.5 - np.arange(100.0)) / 10})
+
+    def put(self, logits):
+        self.mask_logits = {
+            path: types.SimpleNamespace(value=values, shape=values.shape)
+            for path, values in logits.items()
+        }
 
     def train(self):
         self._keep(self._sizes(self.alpha))
 
     def set_logits(self, logits):
         self.resets.append(self.alpha)
-        self.mask_logits["kernel"].value = logits["kernel"]
+        self.given.append(logits)
+        self.put(logits)
 
     def reset(self, *, seed):
         self.resets.append("start")
@@ -47,7 +54,7 @@ def always(share):
     return lambda alpha, before: share
 
 
-def follow(judge, sizes=by_tens, most=200, start=0.9, **kwargs):
+def follow(judge, sizes=by_tens, most=200, start=0.9, samples=None, **kwargs):
     """Returns a path that has ended, the model, and the penalty of each block.
 
     Args:
@@ -56,10 +63,11 @@ def follow(judge, sizes=by_tens, most=200, start=0.9, **kwargs):
         sizes: Function from the penalty to the size of a mask.
         most: Int, the blocks after which a path must have ended.
         start: Float, the chance that a weight is kept before training.
+        samples: Int, masks that are drawn, or `None`.
         **kwargs: Of `PenaltyPath`.
     """
     model, asked = ModelOfNumbers(sizes), []
-    model.initial_keep_probability = start
+    model.initial_keep_probability, model.num_samples = start, samples
 
     def judge_kept(kept):
         before = asked.count(model.alpha)
@@ -81,42 +89,34 @@ def follow(judge, sizes=by_tens, most=200, start=0.9, **kwargs):
     return path, model, alphas
 
 
-def follow_still(logits, good, later=None):
-    """Returns sizes of masks that were asked for, and a path that has ended.
+def follow_still(logits, good, later=None, others=None, **kwargs):
+    """Returns a path of at most 50 blocks, the model, and the sizes judged.
 
     Args:
         logits: Dict from weight path to float array; no training changes them.
         good: Tuple of int, sizes of masks that perform.
-        later: As `logits`, those once the penalty has grown; `None` where it
-            does not grow.
+        later: As `logits`, those once the penalty has grown, or `None`.
+        others: Dict from other sizes to `Judged`.
+        **kwargs: Of `PenaltyPath`.
     """
-    model, asked = ModelOfNumbers(lambda alpha: 0), []
-
-    def set_logits(logits):
-        model.mask_logits = {
-            path: types.SimpleNamespace(value=values)
-            for path, values in logits.items()
-        }
+    model, sizes = ModelOfNumbers(lambda alpha: 0), []
+    model.put(logits)
+    known = {size: judged(1.0) for size in good} | (others or {})
 
     def judge(kept):
-        asked.append(sum(int(flags.sum()) for flags in kept.values()))
-        return judged(1.0 if asked[-1] in good else 0.0)
+        sizes.append(sum(int(flags.sum()) for flags in kept.values()))
+        return known.get(sizes[-1], judged(0.0))
 
-    set_logits(logits)
-    model.set_logits, model.reset = set_logits, lambda seed: None
-    last = 2e-5 if later else 1e-5
-    path = penalty_path.PenaltyPath(judge, 1e-5, last=last)
+    path = penalty_path.PenaltyPath(judge, 1e-5, **kwargs)
     path.set_model(model)
     path.on_train_begin()
     for epoch in range(50):
         if later and model.alpha > 1e-5:
-            set_logits(later)
+            model.put(later)
             later = None
         if not model.stop_training:
             path.on_epoch_end(epoch)
-    if not model.stop_training:
-        raise AssertionError("The path does not end.")
-    return asked, path
+    return path, model, sizes
 
 
 class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
@@ -240,22 +240,22 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
     def test_weights_that_hover_at_the_threshold_leave_together(self):
         # Twenty weights are far above the threshold, and 70 cancel at it.
         logits = {"kernel": np.repeat([3.0, 0.02, -1.0], [20, 70, 10])}
-        asked, path = follow_still(logits, good=(20, 90))
-        self.assertEqual(asked[:2], [90, 20])
+        path, _, sizes = follow_still(logits, good=(20, 90), last=1e-5)
+        self.assertEqual(sizes[:2], [90, 20])
         self.assertAllClose(path.found.keep_fraction, 0.2)
         self.assertLess(path.found.logits["kernel"][20:90].max(), -2)
         left = path.left["kernel"]
         self.assertGreater(left[:20].min(), left[20:].max())
         self.assertGreater(left[20:90].min(), left[90:].max())
-        asked, path = follow_still(logits, good=(90,))
-        self.assertIn(20, asked)
+        path, _, sizes = follow_still(logits, good=(90,), last=1e-5)
+        self.assertIn(20, sizes)
         self.assertAllClose(path.found.keep_fraction, 0.9)
 
     def test_tensors_that_hover_leave_together(self):
         # Each has weights that stay longer than some that are needed.
         needed = np.repeat([3.0, 0.4], [20, 10])
         logits = {"needed": needed, "a": needed / 2, "b": needed / 2}
-        _, path = follow_still(logits, good=(30, 90))
+        path, _, _ = follow_still(logits, good=(30, 90), last=1e-5)
         self.assertEqual(path.found.keep_fraction, 30 / 90)
         self.assertTrue((path.found.logits["needed"] > 0).all())
         for name in "ab":
@@ -265,20 +265,96 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
         # Some of what cancels is in the mask, and its counterpart is not.
         logits = {"kernel": np.repeat([0.5, 0.02], [20, 80])}
         later = {"kernel": np.repeat([0.5, 0.02, -0.02], [20, 40, 40])}
-        for good, expected in (((20, 100), 0.2), ((100,), 1.0)):
-            _, path = follow_still(logits, good, later)
+        worse = {20: judged(0.99)}  # than the last that performed
+        for good, others, expected in (
+            ((20, 100), None, 0.2),
+            ((100,), None, 1.0),
+            ((100,), worse, 1.0),
+        ):
+            path, _, _ = follow_still(logits, good, later, others, last=2e-5)
             self.assertEqual(path.found.keep_fraction, expected)
             self.assertTrue(path.found.judged.performs())
 
     def test_a_second_start_has_soft_masks_nearer_to_one(self):
+        def judge(alpha, before):
+            return alpha < 1e-6
+
         for start, expected in ((0.9, 0.9975), (0.999, 0.999)):
-            path, model, _ = follow(
-                lambda alpha, before: alpha < 1e-6, start=start
+            path, model, _ = follow(judge, start=start)
+            self.assertEqual(path.initial_keep_probability, expected)
+            odds = np.exp(model.given[0]["kernel"])
+            self.assertAllClose(odds / (1 + odds), np.full(100, expected))
+            self.assertEqual(model.initial_keep_probability, start)
+        path, _, _ = follow(lambda alpha, before: alpha < 1e-4)
+        self.assertEqual(path.initial_keep_probability, 0.9)
+        path, model, _ = follow(judge, samples=4)  # masks are drawn
+        self.assertEqual(path.initial_keep_probability, 0.9)
+        self.assertLess(path.found.alpha, 1e-6)
+
+    def test_a_second_start_has_to_lose_a_weight_before_it_performs(self):
+        sizes = itertools.chain([100] * 9, itertools.repeat(50))
+        path, _, _ = follow(
+            lambda alpha, before: float(alpha < 2e-7),
+            lambda alpha: 90 if alpha > 9e-6 else next(sizes),
+        )
+        self.assertEqual(path.levels[0].keep_fraction, 0.5)
+
+    def test_at_the_penalty_asked_for_the_last_mask_that_performed_counts(self):
+        def judge(alpha, before):
+            return 1.0 if alpha < 9e-5 or before == 0 else 0.2
+
+        path, _, _ = follow(judge, last=1e-4)
+        self.assertEqual(path.found.alpha, 1e-4)
+        self.assertEqual(path.found.judged.share, 1.0)
+
+    def test_a_mask_that_is_too_small_leaves_nothing_behind(self):
+        def sizes(alpha):
+            return int(
+                np.interp(np.log10(alpha), [-5, -4.9, -4.7], [100, 90, 10])
             )
-            self.assertLess(path.found.alpha, 1e-6)
-            self.assertEqual(model.initial_keep_probability, expected)
-        _, model, _ = follow(lambda alpha, before: alpha < 1e-4)
-        self.assertEqual(model.initial_keep_probability, 0.9)
+
+        path, _, _ = follow(lambda alpha, before: 1.0, sizes, keep=0.6)
+        fractions = [level.keep_fraction for level in path.levels]
+        self.assertGreaterEqual(min(fractions), 0.8 * 0.6)
+        penalties = [level.alpha for level in path.levels]
+        self.assertEqual(penalties, sorted({*penalties}))
+
+    @parameterized.parameters(
+        ((100, 10), None, 1.0),  # leaves less than a fifth
+        ((100, 30), 0.5, 1.0),  # smaller than was asked for
+        ((100, 30), None, 0.3),
+    )
+    def test_a_cut_leaves_enough(self, good, keep, expected):
+        logits = {"kernel": np.repeat([5.0, 3.0, 0.5], [10, 20, 70])}
+        path, _, _ = follow_still(logits, good, keep=keep)
+        self.assertEqual(path.levels[0].keep_fraction, expected)
+
+    def test_a_cut_does_as_well_as_the_mask_and_loses_no_rule(self):
+        logits = {"kernel": np.repeat([3.0, 0.5], [30, 70])}
+        loses = judging.Judged(1.0, 1.0, 0.0, 1.0, 0.0, loses_rule=True)
+        for cut in (judged(0.99), loses):
+            path, _, sizes = follow_still(
+                logits, (100,), others={30: cut}, last=1e-5
+            )
+            self.assertIn(30, sizes)
+            self.assertEqual(path.found.keep_fraction, 1.0)
+
+    def test_the_model_goes_on_from_a_cut_which_is_shown(self):
+        # The widest gap is no good cut, the second is; what is out stays.
+        kernel = np.repeat([6.0, 3.0, 0.5, -1.0], [25, 25, 40, 10])
+        shown = []
+        path, model, _ = follow_still(
+            {"kernel": kernel.astype("float32")},
+            good=(50, 90),
+            last=1e-5,
+            show=shown.append,
+        )
+        found = path.found.logits["kernel"]
+        self.assertAllEqual(model.given[0]["kernel"], found)
+        self.assertAllEqual(found > 0, np.arange(100) < 50)
+        self.assertAllEqual(found[90:], kernel[90:])
+        self.assertEqual([found.dtype, path.left["kernel"].dtype], ["f4"] * 2)
+        self.assertEqual([each.keep_fraction for each in shown[:2]], [0.9, 0.5])
 
     def test_margins_are_asked_for_only_where_they_can_be_had(self):
         # .96 with an error of .02 is no proof, but the first mask has no more.

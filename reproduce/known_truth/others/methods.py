@@ -23,7 +23,7 @@ _EXAMPLES = 256  # of scores
 _LOSS = "mean_squared_error"
 # Of masks over weights. Compiled MLPs have steps a hundred times as steep as
 # their weights: soft masks that start at .9, the default, answer hardly
-# anything right, and `find_weights` says to start higher.
+# anything right.
 KEEP_PROBABILITY = 0.9975
 
 

@@ -190,7 +190,8 @@ def find(
 def _chosen(path, errors, everything, whole, unit):
     """Returns the smallest mask of each copy that keeps 95 %, and its share.
 
-    By a standard error, as `find_weights` chooses.
+    By a standard error, as `find_weights` chooses. The mask of a penalty here
+    is what any of its masks kept there.
     """
     kept = {p: np.ones(left.shape, bool) for p, left in path.left.items()}
     share = np.full(len(unit), np.nan)
