@@ -320,12 +320,12 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(penalties, sorted({*penalties}))
 
     @parameterized.parameters(
-        ((100, 10), None, 1.0),  # leaves less than a fifth
-        ((100, 30), 0.5, 1.0),  # smaller than was asked for
-        ((100, 30), None, 0.3),
+        ((100, 10), None, 1.0),  # less than a fifth would stay,
+        ((100, 45), 0.5, 1.0),  # or less than was asked for
+        ((100, 45), None, 0.45),
     )
     def test_a_cut_leaves_enough(self, good, keep, expected):
-        logits = {"kernel": np.repeat([5.0, 3.0, 0.5], [10, 20, 70])}
+        logits = {"kernel": np.repeat([5.0, 3.0, 0.5], [10, 35, 55])}
         path, _, _ = follow_still(logits, good, keep=keep)
         self.assertEqual(path.levels[0].keep_fraction, expected)
 
@@ -354,7 +354,15 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllEqual(found > 0, np.arange(100) < 50)
         self.assertAllEqual(found[90:], kernel[90:])
         self.assertEqual([found.dtype, path.left["kernel"].dtype], ["f4"] * 2)
-        self.assertEqual([each.keep_fraction for each in shown[:2]], [0.9, 0.5])
+        first, cut = shown[:2]
+        self.assertEqual([first.keep_fraction, cut.keep_fraction], [0.9, 0.5])
+        self.assertEqual(first.steps, cut.steps)
+
+    def test_a_mask_that_was_asked_for_is_not_cut(self):
+        # It does not perform at that penalty, whatever a part of it does.
+        logits = {"kernel": np.repeat([3.0, 0.5], [30, 70])}
+        path, _, _ = follow_still(logits, good=(30,), last=1e-5)
+        self.assertEqual(path.found.keep_fraction, 1.0)
 
     def test_margins_are_asked_for_only_where_they_can_be_had(self):
         # .96 with an error of .02 is no proof, but the first mask has no more.
