@@ -51,6 +51,7 @@ _METHODS = {
     methods.MASK: "learned masks over weights",
     methods.EDGES: "learned masks over edges",
     methods.GATES: "learned gates",
+    methods.GATES_MASK: "masks over weights in what gates keep",
 }
 
 

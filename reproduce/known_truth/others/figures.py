@@ -14,6 +14,7 @@ NAMES = {
     methods.MASK: "learned mask over weights",
     methods.EDGES: "learned mask over edges",
     methods.GATES: "learned gates",
+    methods.GATES_MASK: "mask over weights in what gates keep",
     "gradient": "|weight x gradient|",
     "ablation": "single ablation",
     "magnitude": "|weight|",
@@ -86,6 +87,8 @@ def _decoys(records):
         (methods.EDGES, "edges"),
         (methods.EDGES, "nodes"),
         (methods.GATES, "nodes"),
+        (methods.GATES_MASK, "edges"),
+        (methods.GATES_MASK, "nodes"),
     ]
     rows = [row for row in rows if row[0] in records[0]["found"]]
     panels = {

@@ -14,9 +14,9 @@ from modularity_tf.network import batches
 from reproduce.known_truth.others import circuits, transformer
 from reproduce.known_truth.others.programs import Program
 
-MASK, EDGES, GATES = "mask", "edges", "gates"
+MASK, EDGES, GATES, GATES_MASK = "mask", "edges", "gates", "gates_mask"
 SCORES = ("gradient", "ablation", "magnitude", "random")
-METHODS = (MASK, EDGES, GATES, *SCORES)
+METHODS = (MASK, EDGES, GATES, GATES_MASK, *SCORES)
 # Of the mask to score where no penalty leaves one that performs.
 _PERFORMS_NOT = {"alpha": 1e-5}
 _EXAMPLES = 256  # of scores
@@ -58,9 +58,10 @@ def look(
     """
     model = transformer.build(program, ablation, edges=method == EDGES)
     data, validation = transformer.data(program, ablation, seed)
-    if method == GATES:
+    are_good = True
+    if method in (GATES, GATES_MASK):
         layers = [path for path in program.kernels if path.endswith("_out")]
-        found, performs = _found(
+        gates, are_good = _found(
             program,
             functools.partial(
                 mtf.find_neurons,
@@ -73,12 +74,15 @@ def look(
                 seed=seed,
             ),
         )
-        scores, kept = (
-            _nodes(program, {p: v[None] for p, v in of_layers.items()})
-            for of_layers in (found.scores, found.values)
-        )
-        nodes = _judged(truth.nodes, scores, kept)
-        return {"nodes": nodes, "performs": performs}
+        if method == GATES:
+            scores, kept = (
+                _nodes(program, {p: v[None] for p, v in of_layers.items()})
+                for of_layers in (gates.scores, gates.values)
+            )
+            nodes = _judged(truth.nodes, scores, kept)
+            return {"nodes": nodes, "performs": are_good}
+        if are_good:
+            model = gates.apply(model)
     if method in SCORES:
         return _judged_scores(
             program,
@@ -105,7 +109,7 @@ def look(
         steps=steps,
         seed=seed,
     )
-    if method == MASK:
+    if method != EDGES:
         find = functools.partial(
             find, initial_keep_probability=KEEP_PROBABILITY
         )
@@ -131,7 +135,7 @@ def look(
             edges_of(program, mask, model),
         ),
         "weights": _of_weights(program, truth, own, kept),
-        "performs": performs,
+        "performs": performs and are_good,
     }
 
 

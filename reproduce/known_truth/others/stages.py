@@ -79,7 +79,8 @@ class Config(configuration.Config):
         methods.METHODS,
         "Who looks for nodes and edges: `mask` is `find_weights`, `edges` the "
         "same where each edge has a weight, `gates` is `find_neurons` with "
-        "learned gates, the others are `weight_scores`.",
+        "learned gates, `gates_mask` is `find_weights` in what these keep, the "
+        "others are `weight_scores`.",
         part=True,
         one_of=methods.METHODS,
         distinct=True,
@@ -168,7 +169,9 @@ def _plan_program(run, name):
 
 def _steps(config, method):
     if method not in methods.SCORES:
-        return _TRACING_STEPS + find_weights.typical_steps(config.mask_steps)
+        searches = 2 if method == methods.GATES_MASK else 1
+        typical = find_weights.typical_steps(config.mask_steps)
+        return searches * (_TRACING_STEPS + typical)
     return 1
 
 

@@ -75,6 +75,27 @@ class LookTest(parameterized.TestCase):
         self.assertEqual(found["nodes"]["precision"], 1.0)
         self.assertEqual(found["nodes"]["recall"], 0.5)  # one head is missed
 
+    def test_a_mask_in_what_gates_keep_has_no_decoys(self):
+        program, truth, own = programs_by_hand.with_decoys()
+        values = {
+            path: np.array([truth.nodes[path[:-4]]] * kernel.shape[1])
+            for path, kernel in program.kernels.items()
+            if path.endswith("_out")
+        }
+        gates = mtf.NeuronSelection(values, {})
+        for error, performs in ((None, True), (mtf.NoMaskError, False)):
+            with mock.patch.object(
+                mtf, "find_neurons", side_effect=[error or gates, gates]
+            ):
+                found = self.looked(
+                    methods.GATES_MASK,
+                    steps=None if performs else 50,
+                    program=(program, truth, own),
+                )
+            self.assertEqual(found["performs"], performs)
+            self.assertEqual(found["nodes"]["exact"], performs)
+            self.assertEqual(found["edges"]["recall"], 1.0)
+
     @parameterized.product(
         method=["gradient", "magnitude", "random"],
         ablation=transformer.ABLATIONS,
