@@ -132,7 +132,9 @@ def find_weights(
             "recurrent_kernel"), "all" (all but "embedding") or "transformer"
             ("kernel", "norm_scale" and "norm_offset").
         alpha: Float, the penalty on each logit at which the path ends,
-            whatever the mask then does, or "auto". It is added to the loss as
+            whatever the mask then does, or "auto". If the mask performs at no
+            less than 0.56 of it, and then not any more, the last that performed
+            is returned, with its own `alpha`. It is added to the loss as
             it is, so it is in units of the loss: where losses are a thousand
             times as large, so is an `alpha` of the same effect. "auto" takes
             that into account where performance is the loss (`loss_unit` in
@@ -379,7 +381,7 @@ def learned(
             raise NoMaskError(_why_none(judge, path))
         bar.end(level)
         masked.set_logits(level.logits)
-        masked.alpha = level.alpha if last is None else last
+        masked.alpha = level.alpha
         if masked.groups is None:
             mask: part_set.PartSet = masked.weight_mask(task)
         else:
@@ -394,7 +396,7 @@ def learned(
         "reference": judge.reference,
         **record,
         "health": health,
-        "alpha": level.alpha if last is None else last,
+        "alpha": level.alpha,
         "loss_unit": judge.loss_unit,
         "outputs": [*asked.chosen] or None,
         "steps": level.steps,

@@ -115,7 +115,8 @@ class PenaltyPath(keras.callbacks.Callback):
             is kept, to `Judged`.
         alpha: Float, the first penalty.
         last: Float, the penalty at which the path ends whether or not the mask
-            performs, or `None`.
+            performs, or `None`. If a mask performs within one level of it, and
+            none at it, that mask is found.
         keep: Float, the share of the weights at which it ends likewise, or
             `None`.
         blocks: Int, the blocks of each level; `None` for six of the first and
@@ -198,7 +199,7 @@ class PenaltyPath(keras.callbacks.Callback):
         elif (part := self._cut(level, 0.0)) is not None:
             self._masks += self._waited  # blocks count, however they end
             self._go_on_from(part)
-        elif self.found.alpha == self._last:
+        elif self._is_near_last:
             self.model.stop_training = True
         elif self._retries:
             self._go_back()
@@ -256,6 +257,8 @@ class PenaltyPath(keras.callbacks.Callback):
             self._still = self._still + 1 if is_still else 0
         self._note_scores(level)
         if level.keep_fraction <= self._keep:
+            if self._last is not None:  # what is empty stays so until then
+                self.found = dataclasses.replace(level, alpha=self._last)
             self.model.stop_training = True
         elif previous is not None and self._is_to_wait:
             self._begin_level(level.alpha)
@@ -271,6 +274,16 @@ class PenaltyPath(keras.callbacks.Callback):
         """Whether to stay at a penalty, as the mask still shrinks."""
         is_free = self._level_blocks is None
         return is_free and self._still < _STILL and self._masks < _STAY
+
+    @property
+    def _is_near_last(self):
+        """Whether a mask performed a level before the end asked for, or less.
+
+        Another seed or task may just miss the penalty that one has reached.
+        """
+        if self._last is None:
+            return False
+        return self._last <= 1.01 * self.found.alpha * 10 ** (1 / _PER_DECADE)
 
     def _go_on_from(self, part):
         """Goes on from a part of a mask."""

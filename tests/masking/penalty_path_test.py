@@ -306,6 +306,15 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
         path, _, _ = follow(judge, last=1e-4)
         self.assertEqual(path.found.alpha, 1e-4)
         self.assertEqual(path.found.judged.share, 1.0)
+        # As where another seed or task just misses a penalty,
+        path, model, _ = follow(lambda alpha, before: alpha < 8e-5, last=1e-4)
+        self.assertAllClose(path.found.alpha, 1e-5 * 10**0.75)
+        self.assertEqual(path.found.judged.share, 1.0)
+        self.assertEqual(model.resets, [])
+        # but not where it asks for far more.
+        path, _, _ = follow(lambda alpha, before: alpha < 8e-5, last=1e-3)
+        self.assertEqual(path.found.alpha, 1e-3)
+        self.assertEqual(path.found.judged.share, 0.0)
 
     def test_a_mask_that_is_too_small_leaves_nothing_behind(self):
         def sizes(alpha):
