@@ -173,7 +173,9 @@ def find_neurons(
             - `outputs`: name of the output that the task is about, or names
               of several; `None` for all that have a loss.
             - `alpha`: float, the penalty on each gate at which the path ends,
-              in units of the loss, or "auto"; as in `find_weights`.
+              in units of the loss, or "auto". If gates perform at no less than
+              0.56 of it, and then not any more, the last that performed are
+              returned.
             - `keep`: float in (0, 1), the share of the units to keep; `None`
               to keep 95 % of the performance.
             - `initial_keep_probability`: float in (0, 1), 0.9 by default;

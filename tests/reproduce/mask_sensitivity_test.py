@@ -40,7 +40,8 @@ class MainTest(run_test_case.RunTestCase):
         self.assertEqual(
             points, [("12x10", 1e-3), ("12x10", 1e-2), ("16", 1e-2)]
         )
-        histogram = record["points"][0]["histograms"]["add"]
+        self.assertNotIn("histograms", record["points"][0])
+        histogram = record["shown_histograms"]["12x10, add"]
         self.assertEqual(sum(histogram["counts"]), 22 * 12 + 12 * 10 + 10 * 10)
         file = run / "16/seed0/mask_mul_beta0.01.npz"
         config = dataclasses.replace(
