@@ -13,6 +13,7 @@ from modularity_tf.masking import judging, mask_sampling
 
 BLOCK = 50  # steps between two looks at the mask
 _PER_DECADE = 4  # levels
+_SAME = 1.01  # penalties of a smaller ratio are the same
 # The first level has six blocks at least, as most weights leave then. At the
 # others the penalty grows after two blocks in which the mask has shrunk by less
 # than 2 %, or after 30 of any kind.
@@ -214,7 +215,7 @@ class PenaltyPath(keras.callbacks.Callback):
     def _step_up(self, alpha):
         """Begins the level after a penalty."""
         alpha *= 10**self._log_step
-        if self._last is not None and alpha > self._last / 1.01:
+        if self._last is not None and alpha > self._last / _SAME:
             alpha = self._last
         self._begin_level(alpha)
 
@@ -283,7 +284,7 @@ class PenaltyPath(keras.callbacks.Callback):
         """
         if self._last is None:
             return False
-        return self._last <= 1.01 * self.found.alpha * 10 ** (1 / _PER_DECADE)
+        return self._last <= _SAME * self.found.alpha * 10 ** (1 / _PER_DECADE)
 
     def _go_on_from(self, part):
         """Goes on from a part of a mask."""

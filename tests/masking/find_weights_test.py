@@ -18,6 +18,7 @@ Y = (X[:, 0] - X[:, 1] > 0).astype("float32")[:, None]
 KERNEL = np.array([[4.0], [-4.0], [0.1], [-0.1], [0.1], [0.1]], "float32")
 NEEDED = [True, True, False, False, False, False]
 QUICK = {"steps": 50, "learning_rate": 0.2, "batch_size": 200}
+DEFAULT = {"steps": None, "learning_rate": 3e-2, "batch_size": 128}
 
 
 def classifier(metrics=("accuracy",), compiled=True):
@@ -149,7 +150,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             loss=loss,
             metrics=[accuracy],
             layers=planted.layers,
-            **{"steps": None, "learning_rate": 3e-2, "batch_size": 128},
+            **DEFAULT,
         )
         found = modularity_tf.planted.score(mask, planted, task=0)
         self.assertEqual(found.recall, 1)
@@ -159,9 +160,9 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         # From .9 no mask of any penalty performs.
         model = steep_steps()
         bits = (RNG.random((1024, 6)) < 0.5).astype("float32")
-        default = {"steps": None, "learning_rate": 3e-2, "batch_size": 128}
         data = (bits, bits[:, :2].sum(axis=1, keepdims=True))
-        mask, _ = find(model, data, loss="mse", metrics=[], **default)
+        settings = {"loss": "mse", "metrics": [], **DEFAULT}
+        mask, _ = find(model, data, **settings)
         self.assertEqual(mask.provenance["initial_keep_probability"], 0.9975)
         self.assertAllEqual(mask.values["sum/kernel"][:, 0], NEEDED)
         for i in range(3):
@@ -169,17 +170,9 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             self.assertFalse(steps[2:].any())
             self.assertAllEqual(steps[:2].any(axis=1), [True, True])
         # Another mask of that penalty, as for another task, does as well.
-        start = {"initial_keep_probability": 0.9975}
-        alpha = mask.provenance["alpha"]
-        same, _ = find(
-            model,
-            data,
-            loss="mse",
-            metrics=[],
-            alpha=alpha,
-            **default,
-            **start,
-        )
+        for key in ("alpha", "initial_keep_probability"):
+            settings[key] = mask.provenance[key]
+        same, _ = find(model, data, **settings)
         self.assertGreater(same.provenance["scale"]["mask"], 0.95)
 
     def test_keep_asks_for_a_size_and_alpha_for_a_penalty(self):

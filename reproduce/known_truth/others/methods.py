@@ -60,29 +60,26 @@ def look(
     data, validation = transformer.data(program, ablation, seed)
     are_good = True
     if method in (GATES, GATES_MASK):
-        layers = [path for path in program.kernels if path.endswith("_out")]
-        gates, are_good = _found(
-            program,
-            functools.partial(
-                mtf.find_neurons,
-                model,
-                data,
-                method="mask",
-                validation_data=validation,
-                layers=layers,
-                steps=steps,
-                seed=seed,
-            ),
+        find = functools.partial(
+            mtf.find_neurons,
+            model,
+            data,
+            method="mask",
+            validation_data=validation,
+            layers=[path for path in program.kernels if path.endswith("_out")],
+            steps=steps,
+            seed=seed,
         )
-        if method == GATES:
-            scores, kept = (
-                _nodes(program, {p: v[None] for p, v in of_layers.items()})
-                for of_layers in (gates.scores, gates.values)
-            )
-            nodes = _judged(truth.nodes, scores, kept)
-            return {"nodes": nodes, "performs": are_good}
-        if are_good:
-            model = gates.apply(model)
+        gates, are_good = _found(program, find)
+    if method == GATES:
+        scores, kept = (
+            _nodes(program, {p: v[None] for p, v in of_layers.items()})
+            for of_layers in (gates.scores, gates.values)
+        )
+        nodes = _judged(truth.nodes, scores, kept)
+        return {"nodes": nodes, "performs": are_good}
+    if method == GATES_MASK and are_good:
+        model = gates.apply(model)
     if method in SCORES:
         return _judged_scores(
             program,
