@@ -275,6 +275,28 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(path.found.keep_fraction, expected)
             self.assertTrue(path.found.judged.performs())
 
+    def test_blocks_that_wait_count_as_time_at_a_penalty(self):
+        # No mask that is trained performs, only parts of it, and all at first.
+        def size(alpha):
+            return round(100 * path.found.keep_fraction) - 3
+
+        def judge(kept):
+            is_trained = path.found and kept["kernel"].sum() == size(0)
+            return judged(0.0 if is_trained else 1.0)
+
+        model = ModelOfNumbers(size)
+        path = penalty_path.PenaltyPath(judge, 1e-5)
+        path.set_model(model)
+        path.on_train_begin()
+        alphas = []
+        while model.alpha < 3e-5 and len(alphas) < 150:
+            if path.found:
+                model.train()
+            alphas.append(model.alpha)
+            path.on_epoch_end(len(alphas))
+        self.assertAllClose(path.found.alpha, 1e-5 * 10**0.25)
+        self.assertBetween(alphas.count(path.found.alpha), 30, 35)
+
     def test_a_second_start_has_soft_masks_nearer_to_one(self):
         def judge(alpha, before):
             return alpha < 1e-6

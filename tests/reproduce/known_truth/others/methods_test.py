@@ -29,7 +29,7 @@ class EdgesTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(found, {e: s > 0.5 for e, s in expected.items()})
 
 
-class LookTest(parameterized.TestCase):
+class LookTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self):
         super().setUp()
         self.program = programs_by_hand.proportion()
@@ -75,26 +75,38 @@ class LookTest(parameterized.TestCase):
         self.assertEqual(found["nodes"]["precision"], 1.0)
         self.assertEqual(found["nodes"]["recall"], 0.5)  # one head is missed
 
-    def test_a_mask_in_what_gates_keep_has_no_decoys(self):
+    def test_a_mask_is_learned_in_what_gates_keep(self):
         program, truth, own = programs_by_hand.with_decoys()
         values = {
-            path: np.array([truth.nodes[path[:-4]]] * kernel.shape[1])
+            path: np.full(kernel.shape[1], truth.nodes[path[:-4]])
             for path, kernel in program.kernels.items()
             if path.endswith("_out")
         }
         gates = mtf.NeuronSelection(values, {})
-        for error, performs in ((None, True), (mtf.NoMaskError, False)):
-            with mock.patch.object(
-                mtf, "find_neurons", side_effect=[error or gates, gates]
+        mask = mtf.WeightMask(
+            {f"{path}/kernel": v for path, v in own.items()},
+            scores={f"{path}/kernel": 1.0 * v for path, v in own.items()},
+        )
+        for error in (None, mtf.NoMaskError):
+            with (
+                mock.patch.object(
+                    mtf, "find_neurons", side_effect=[error or gates, gates]
+                ),
+                mock.patch.object(
+                    mtf, "find_weights", return_value=mask
+                ) as find,
             ):
                 found = self.looked(
-                    methods.GATES_MASK,
-                    steps=None if performs else 50,
-                    program=(program, truth, own),
+                    methods.GATES_MASK, program=(program, truth, own)
                 )
-            self.assertEqual(found["performs"], performs)
-            self.assertEqual(found["nodes"]["exact"], performs)
-            self.assertEqual(found["edges"]["recall"], 1.0)
+            self.assertTrue(found["nodes"]["exact"])
+            self.assertEqual(found["performs"], error is None)
+            (model,) = find.call_args.args[:1]
+            for path, kept in values.items():
+                kernel = program.kernels[path]
+                if error is None:  # what gates remove is not there to be found
+                    kernel = np.where(kept, kernel, 0)
+                self.assertAllEqual(model.get_layer(path).kernel, kernel)
 
     @parameterized.product(
         method=["gradient", "magnitude", "random"],
