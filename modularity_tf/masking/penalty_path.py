@@ -155,8 +155,8 @@ class PenaltyPath(keras.callbacks.Callback):
         self._retries, self._surely = _RETRIES, True
         self._levels_left, self._may_begin_lower = _LEVELS_AT_FIRST, True
         self._is_forced = False  # goes on whatever the performance
-        # Masks that performed at this penalty, and how many in a row by now
-        # that hardly shrank.
+        # Masks at this penalty, without those that wait by now, and how many
+        # in a row that hardly shrank.
         self._masks, self._still = 0, 0
         self._steps = 0
         self.initial_keep_probability = math.nan
@@ -217,6 +217,7 @@ class PenaltyPath(keras.callbacks.Callback):
         alpha *= 10**self._log_step
         if self._last is not None and alpha > self._last / _SAME:
             alpha = self._last
+        self._masks, self._still = 0, 0
         self._begin_level(alpha)
 
     @property
@@ -248,8 +249,6 @@ class PenaltyPath(keras.callbacks.Callback):
         self.best = None  # its logits take memory
         if previous is not None and previous.alpha == level.alpha:
             self.levels.pop()
-        else:
-            self._masks, self._still = 0, 0
         self.levels.append(dataclasses.replace(level, logits={}))
         self._masks += 1
         if previous is not None:
