@@ -7,13 +7,14 @@ import numpy as np
 
 from modularity_tf import stats
 from reproduce.bena2021 import arms, claims
+from reproduce.publishing import claim
 from reproduce.publishing.table import Table
 
 TITLE = "Arms on one grid"
 
 
 def across(records_of_runs: Mapping[str, Any]) -> list[Table]:
-    """Returns a table of the paper's quantities in several runs.
+    """Returns a table of the paper's quantities, and of each sparsity.
 
     Only sparsities and seeds that all runs have are used. The runs after the
     first one are compared with it: the interval of a difference is Student's,
@@ -40,15 +41,15 @@ def across(records_of_runs: Mapping[str, Any]) -> list[Table]:
         ]
         sweeps = [*claims.by_demand(shared)[claims.PAPERS_DEMAND].values()]
         title = arms.ARMS[shared[0]["arm"]].title
-        found[title] = {one.id: one for one in claims.papers_claims(sweeps)}
+        found[title] = _quantities(sweeps)
     first, *others = found
     rows = [
         (
-            each.statement,
-            *(_value(found[arm][id]) for arm in found),
-            *(_difference(found[arm][id], each) for arm in others),
+            name,
+            *(_value(*found[arm][name]) for arm in found),
+            *(_difference(found[arm][name][0], values) for arm in others),
         )
-        for id, each in found[first].items()
+        for name, (values, _) in found[first].items()
     ]
     return [
         Table(
@@ -65,15 +66,28 @@ def _is_papers(record):
     return record["demand"] == claims.PAPERS_DEMAND
 
 
-def _value(one):
-    if np.isnan(one.values).any():
+def _quantities(sweeps):
+    """Returns by name the values of all seeds, and their bounds."""
+    found = {
+        one.statement: (one.values, one.bounds)
+        for one in claims.papers_claims(sweeps)
+    }
+    for measure in claims.MEASURES:
+        for records in zip(*sweeps, strict=True):
+            p, title = records[0]["p"], claims.TITLES[measure]
+            values = [claims.specialized(r, measure) for r in records]
+            found[f"{title}: at p = {p:.2g}"] = values, claim.DIFFERENCE
+    return found
+
+
+def _value(values, bounds):
+    if np.isnan(values).any():
         return "not measured"
-    ends = stats.bounded_interval(one.values, *one.bounds)
-    return _words(np.mean(one.values), ends)
+    return _words(np.mean(values), stats.bounded_interval(values, *bounds))
 
 
-def _difference(one, first):
-    values = np.subtract(one.values, first.values)
+def _difference(values, first):
+    values = np.subtract(values, first)
     if np.isnan(values).any():
         return "not measured"
     return _words(values.mean(), stats.mean_interval(values))

@@ -155,7 +155,7 @@ def _specialization(repeats, title):
             claims.HIGH_Q[m],
             color="black",
             linestyle=":",
-            label="Q above which the paper sees specialization",
+            label="Q at which the paper has little or none",
         )
         _by_q(row[1], q)
         row[2].axhline(0.5, color="0.45", linewidth=0.8)

@@ -47,8 +47,10 @@ class AcrossTest(absltest.TestCase):
         self.assertIn("the same 2 seeds", table.note)
         self.assertIn("the same 3 sparsities", table.note)
         # What p = 0.1 alone tells is not known any more.
-        rest = next(cells[row] for row in cells if "at Q <= 0.49" in row)
+        rest = next(cells[row] for row in cells if "at Q = 0.49" in row)
         self.assertEqual(set(rest), {"not measured"})
+        self.assertNotIn("correlation: at p = 0.1", cells)
+        self.assertStartsWith(cells["correlation: at p = 0.001"][0], "0.40 (")
 
     def test_a_run_is_the_same_as_itself(self):
         _, cells = self.table(several(), several(arm="frozen"))

@@ -98,13 +98,20 @@ class ClaimsTest(parameterized.TestCase, tf.test.TestCase):
     def test_the_rest_is_a_part_of_the_sparsest(self):
         one = [*reversed(sweep())]
         remaining = claims.remaining
-        self.assertAllClose(remaining(one, "bottleneck"), 0.1 / 0.9)
-        # Q = 0.41 at p = 0.1 is above the threshold for masks.
+        # Between p = 0.001 and 0.1, that is Q = 0.499 and 0.409.
+        q = claims.structural_q(one)
+        at_q = np.interp(0.49, q[[2, 1]], [0.1, 0.4])
+        self.assertAllClose(remaining(one, "bottleneck"), at_q / 0.9)
+        # Q = 0.409 at p = 0.1 is above that for masks. At p = 1 both modules
+        # are one network: nothing is left anyway.
         self.assertTrue(math.isnan(remaining(one[:2], "bottleneck")))
-        # At p = 1 both modules are one network: nothing is left anyway.
         self.assertTrue(math.isnan(remaining(one, "mask")))
-        one[2]["p"] = 0.2  # Q = 0.33
-        self.assertAllClose(remaining(one, "mask"), 0.1 / 0.9)
+        # Sparsities that are not beside it change nothing.
+        one.insert(3, record(0.3, 0.0))
+        more = [*one[:1], record(3e-4, 0.7), *one[1:4], record(0.9, 0.5)]
+        for measure in claims.MEASURES:
+            self.assertGreater(remaining(one, measure), 0)
+            self.assertEqual(remaining(more, measure), remaining(one, measure))
 
     def test_without_a_high_q_nothing_is_high(self):
         dense = [
@@ -178,7 +185,8 @@ class ClaimsTest(parameterized.TestCase, tf.test.TestCase):
                 claims.normalized(one, measure), [1.0, 0.375, 0.25, 0.0]
             )
         # Q at p = 0.1 is 0.41: below the paper's for the bottleneck alone.
-        self.assertAllClose(claims.normalized_rest(one, "bottleneck"), 0.25)
+        at_q = np.interp(0.49, claims.structural_q(one)[[2, 1]], [0.25, 0.375])
+        self.assertAllClose(claims.normalized_rest(one, "bottleneck"), at_q)
         self.assertTrue(np.isnan(claims.normalized_rest(one, "mask")))
         self.assertTrue(np.isnan(claims.normalized(one[:3], "mask")).all())
         level = [*reversed(sweep((0.1, 0.1, 0.1, 0.1)))]

@@ -71,9 +71,18 @@ def network(seed, shared=0.05, halves=0.25, p=(0.01, 0.02), lost=0.6):
     """
 
     def entry(share, expected):
-        found = {"share": share, "expected_share": expected}
+        found = {
+            "share": share,
+            "expected_share": expected,
+            "of_layer": share,
+            "expected_of_layer": expected,
+        }
         # What a layer shares can differ from what all share.
-        return {"conv": {**found, "share": share + 0.1}, "total": found}
+        return {
+            "conv": {**found, "share": share + 0.1},
+            "dense": {**found, "of_layer": 0.0},
+            "total": {**found, "of_layer": 0.8},
+        }
 
     def sharing(specialize, reuse):
         return {
@@ -142,6 +151,8 @@ class ClaimsTest(parameterized.TestCase):
         ("a_pair_by_chance", {"p": (0.01, 0.2)}, "significant_pairs"),
         ("nothing_is_active", {"p": (None, None)}, "significant_pairs"),
         ("halves_share", {"halves": 0.9}, "reuse"),
+        ("halves_share_much_of_a_layer", {"halves": 0.31}, "reuse_of_layer"),
+        ("classes_share", {"shared": 0.21}, "specialize_of_layer"),
         ("random_ones_cost_as_much", {"lost": 0.05}, "ablation_over_random"),
     )
     def test_differ_where_it_is_not(self, changes, id):
