@@ -371,15 +371,25 @@ def claims(records):
         sweeps = [*repeats.values()]
         if demand == PAPERS_DEMAND:
             for own in (papers_claims(sweeps), _post_hoc_claims(sweeps)):
-                # A run of more demands has the paper's one for comparison.
                 found.extend(
-                    dataclasses.replace(one, repeat=len(groups) > 1)
+                    dataclasses.replace(one, repeat=_is_repeat(one, groups))
                     for one in own
                 )
         else:
             found.extend(_demand_claims(demand, sweeps))
         found.extend(_control_claims(demand, [s[0] for s in sweeps]))
     return found
+
+
+def _is_repeat(one, groups):
+    """Returns whether another run has the claim from the same networks.
+
+    A run of more demands has the paper's one for comparison, and one of several
+    masks a network says nothing new but of masks.
+    """
+    first = next(iter(groups[PAPERS_DEMAND].values()))[0]
+    is_of_masks = first["plain"]["mask_sd"] is not None
+    return len(groups) > 1 or (is_of_masks and "mask" not in one.id)
 
 
 def papers_claims(sweeps):

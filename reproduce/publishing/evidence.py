@@ -7,10 +7,13 @@ files in results/ say, and nothing that was typed:
                            its page in that folder (empty for pages in docs/)
     experiments PAPER      a row for every experiment of a paper (or of ours)
                            and each of its archives
-    reduced                how many archives are smaller than the paper's size
+    reduced                how many archives of the papers' experiments are
+                           smaller than the paper's size
     tallies                how many claims of all archives have each verdict
     earlier                verdicts that changed with the rules for judging
     figures PAPER          every figure of a paper, and in what size it was run
+    smaller PAPER          the settings of each archive of a paper that are not
+                           those of the paper's flag file
     claims NAME            the claims of an archive, a table
     value NAME ID SUBJECT  mean and interval of a claim; SUBJECT if it has one
     mean NAME ID SUBJECT   its mean alone
@@ -30,10 +33,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from reproduce.publishing import claim, titles, wording
+from reproduce.publishing import claim, commands, titles, wording
+from reproduce.publishing.archive import read_flags
 from reproduce.publishing.experiment import Experiment
-from reproduce.running import training
+from reproduce.running import configuration, training
 
+_HOW = {"log_steps", "call_steps"}  # flags that change no result
 _LABEL = re.compile("(?:fig0*)?([^_]*)")  # of fig06a_relative_drop: 6a
 _PART = re.compile(
     r"(<!-- results: (\w+)(?: ([^>\n]*))? -->)(.*?)(<!-- end -->)", re.DOTALL
@@ -83,11 +88,17 @@ def filled(
                     }
                     found = _experiments_table(archives, of_paper)
                 case "reduced":
-                    sizes = [_size(name) for name in archives]
+                    sizes = [
+                        _size(name)
+                        for name, one in archives.items()
+                        if experiments[one["experiment"]].paper in titles.PAPERS
+                    ]
                     found = f"{sizes.count('reduced')} of {len(sizes)}"
                 case "figures":
                     figures = figures_of(arguments, experiments)
                     found = _figures_table(archives, figures)
+                case "smaller":
+                    found = _smaller_table(archives, experiments, arguments)
                 case "claims":
                     found = _claims_table(archives[arguments])
                 case "value" | "mean" | "null" | "verdict":
@@ -160,15 +171,15 @@ def _main_of(archive):
 
 def _papers_table(archives, folder):
     lines = [
-        "| paper | its main claim | ours | the paper's number | verdict |",
-        "|---|---|---|---|---|",
+        "| paper | its main claim | the paper's number | ours; seeds | null | "
+        "wanted, whose | verdict |",
+        "|---|---|---|---|---|---|---|",
     ]
     for paper, (name, page, words) in titles.HEADLINES.items():
-        one = _main_of(archives[name])
-        wanted = f"{one['paper']} ({wording.limits(one)} wanted)"
-        null = f"{wording.value(one)}; {wording.null(one)}"
-        verdict = f"[{wording.verdict(one)}]({folder}{page})"
-        lines.append(wording.row([paper, words, null, wanted, verdict]))
+        found = wording.cells(_main_of(archives[name]))
+        found["verdict"] = f"[{found['verdict']}]({folder}{page})"
+        found["statement"] = words
+        lines.append(wording.row([paper, *found.values()]))
     return _block(lines)
 
 
@@ -269,6 +280,48 @@ def _figures_table(archives, figures):
         told = "; ".join(runs) or "not run"
         lines.append(wording.row([number, shows, f"`reproduce.{name}`", told]))
     return _block(lines)
+
+
+def _smaller_table(archives, experiments, paper):
+    lines = ["| archive | settings (the paper's) |", "|---|---|"]
+    for name, archive in archives.items():
+        experiment = experiments[archive["experiment"]]
+        if experiment.paper == paper:
+            cells = [f"`{name}`", _other_settings(name, archive, experiment)]
+            lines.append(wording.row(cells))
+    return _block(lines)
+
+
+def _other_settings(name, archive, experiment):
+    """Returns the settings of an archive that are not those of the paper."""
+    files = commands.FLAGS_FOLDER.glob("*_paper.flags")
+    starts = [file.stem.removesuffix("paper") for file in files]
+    name = name.replace("_small_paper", "_paper")  # its sizes are told
+    start = max(filter(name.startswith, starts), key=len)
+    file = commands.FLAGS_FOLDER / f"{start}paper.flags"
+    papers = dataclasses.asdict(read_flags(experiment, file))
+    shared = {one.name for one in dataclasses.fields(configuration.Config)}
+    told = []
+    for key, value in archive["config"].items():
+        if key not in papers.keys() - shared - _HOW:
+            continue
+        own, whole = _setting(value), _setting(papers[key])
+        if isinstance(value, list) and {*value} < {*papers[key]}:
+            told.append(f"{key} {len(value)} of {len(papers[key])}")
+        elif own != whole:
+            told.append(f"{key} {own} ({whole})")
+    return "; ".join(told) or "none"
+
+
+def _setting(value):
+    """Returns the value of a flag in words."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_setting, value)) or "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _labels(archive, number):

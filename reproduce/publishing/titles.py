@@ -35,7 +35,7 @@ HEADLINES = {
         "structural_modularity_sweep",
         "structure_and_function.md",
         "Modules specialize only at extreme sparsity: little is left at "
-        "Q = 0.4.",
+        "Q = 0.35.",
     ),
 }
 # The page in docs/ on each experiment, by name.

@@ -113,6 +113,18 @@ class ClaimsTest(parameterized.TestCase, tf.test.TestCase):
             self.assertGreater(remaining(one, measure), 0)
             self.assertEqual(remaining(more, measure), remaining(one, measure))
 
+    def test_more_masks_of_known_networks_say_something_of_masks_alone(self):
+        records = several()
+        for made in records:
+            made["plain"]["mask_sd"] = [0.01, 0.02]
+            own = 0.8 + 0.05 * made["seed"]
+            made["plain"]["mask"] = [[own, 0.1], [0.1, own]]
+        for id, one in checked(records).items():
+            if "mask" not in id:
+                self.assertIn("repeat", one["marks"], id)
+        marks = checked(records)["mask_at_the_sparsest"]["marks"]
+        self.assertNotIn("repeat", marks)
+
     def test_without_a_high_q_nothing_is_high(self):
         dense = [
             record(0.3, 0.9),

@@ -5,7 +5,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 
-from reproduce.publishing import claim, evidence, titles
+from reproduce.publishing import claim, commands, evidence, titles
 from reproduce.publishing.table import Table
 from tests.reproduce.running import toy
 
@@ -201,7 +201,44 @@ class FilledTest(parameterized.TestCase):
     def test_says_how_many_archives_are_reduced(self):
         names = ("toy_paper", "toy_quick", "toy_small_paper", "toy_sweep")
         archives = {name: archived(flags=name) for name in names}
+        # What is no paper's question has no paper's size.
+        archives["own_quick"] = archived(experiment="listed_nowhere")
         self.assertEqual(self.part("reduced", archives=archives), "2 of 4")
+
+    def test_says_what_is_not_set_as_in_the_paper(self):
+        config = {"size": 2, "names": ["b"], "log_steps": 1, "workers": 9}
+        archives = {
+            "toy_small_quick": archived(config={**config, "mask_lr": 0.125}),
+            "toy_small_paper": archived(config={"size": 4, "extras": False}),
+            "toy_other": archived(config={"steps": 2000, "size": 9}),
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            for name, flags in (
+                ("toy", "--size=9"),
+                ("toy_small", "--size=4\n--noextras"),
+            ):
+                path = pathlib.Path(folder, f"{name}_paper.flags")
+                path.write_text(flags)
+            with mock.patch.object(
+                commands, "FLAGS_FOLDER", pathlib.Path(folder)
+            ):
+                part = self.part(
+                    "smaller Lange et al., 2022", archives=archives
+                )
+                other = self.part(
+                    "smaller Bena & Goodman, 2021", archives=archives
+                )
+        _, _, *rows = part.strip().split("\n")
+        self.assertEqual(
+            rows,
+            [
+                "| `toy_small_quick` | size 2 (4); names 1 of 2; "
+                "mask_lr 0.125 (0.5) |",
+                "| `toy_small_paper` | size 4 (9); extras off (on) |",
+                "| `toy_other` | steps 2,000 (4) |",
+            ],
+        )
+        self.assertLen(other.strip().split("\n"), 2)
 
     def test_every_paper_has_a_row_with_its_main_claim(self):
         headlines = {"A paper": ("toy_small", "toy.md", "Little.")}
@@ -209,8 +246,9 @@ class FilledTest(parameterized.TestCase):
             *_, row = self.part("papers docs/").strip().split("\n")
         self.assertEqual(
             row,
-            "| A paper | Little. | 30 % (5.16 to 54.8); random masks: 25 % | "
-            r"\|low\| (≤ 50 % wanted) | [undetermined](docs/toy.md) |",
+            r"| A paper | Little. | \|low\| | 30 % (5.16 to 54.8); 20, 30, 40 "
+            "| random masks: 25 % | ≤ 50 %, ours | "
+            "[undetermined](docs/toy.md) |",
         )
 
     def test_tallies_are_apart(self):
