@@ -71,8 +71,11 @@ class PagesTest(InAnEmptyFolder):
         )
         three, others = (
             [int(share) for share in re.findall(r"(\d+)%", line)]
-            for line in printed.getvalue().splitlines()[2:4]
+            for line in printed.getvalue().splitlines()[3:5]
         )
+        masks = [names["only_3"], names["digits"] - names["again"]]
+        only_3, noise = (mask.keep_fraction for mask in masks)
+        self.assertGreater(only_3, 4 * noise)
         self.assertLess(three[0], 30)  # % of the 3s, without its weights
         self.assertGreater(three[1], 80)
         # Without as many others: one draw, by which 3s lose 2 % or, with the

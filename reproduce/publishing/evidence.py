@@ -171,15 +171,18 @@ def _main_of(archive):
 
 def _papers_table(archives, folder):
     lines = [
-        "| paper | its main claim | the paper's number | ours; seeds | null | "
-        "wanted, whose | verdict |",
-        "|---|---|---|---|---|---|---|",
+        "| paper | its main claim | the paper's number; wanted, whose | ours; "
+        "seeds; null | verdict |",
+        "|---|---|---|---|---|",
     ]
     for paper, (name, page, words) in titles.HEADLINES.items():
         found = wording.cells(_main_of(archives[name]))
-        found["verdict"] = f"[{found['verdict']}]({folder}{page})"
-        found["statement"] = words
-        lines.append(wording.row([paper, *found.values()]))
+        wanted, ours = (
+            "; ".join(found[key] for key in keys)
+            for keys in (("paper", "limits"), ("ours", "null"))
+        )
+        verdict = f"[{found['verdict']}]({folder}{page})"
+        lines.append(wording.row([paper, words, wanted, ours, verdict]))
     return _block(lines)
 
 

@@ -18,24 +18,22 @@ HEADLINES = {
     "Csordas et al., 2021": (
         "double_add_small_paper",
         "arithmetic.md",
-        "Networks do not reuse weights: two additions share few of them.",
+        "Two additions share few weights.",
     ),
     "Elbastawisy & Afrin, 2025": (
         "neuron_subselection_quick",
         "neurons.md",
-        "By neuron masking, halves of one class hardly reuse neurons.",
+        "By masking, halves of one class hardly reuse neurons.",
     ),
     "Lange et al., 2022": (
         "unit_clustering_sweep",
         "clustering_units.md",
-        "Clusters agree within upstream and within downstream measures, far "
-        "less across them.",
+        "Clusters agree within a family of measures, far less across.",
     ),
     "Bena & Goodman, 2021": (
         "structural_modularity_sweep",
         "structure_and_function.md",
-        "Modules specialize only at extreme sparsity: little is left at "
-        "Q = 0.35.",
+        "Modules specialize only at extreme sparsity, hardly at Q = 0.35.",
     ),
 }
 # The page in docs/ on each experiment, by name.

@@ -246,8 +246,8 @@ class FilledTest(parameterized.TestCase):
             *_, row = self.part("papers docs/").strip().split("\n")
         self.assertEqual(
             row,
-            r"| A paper | Little. | \|low\| | 30 % (5.16 to 54.8); 20, 30, 40 "
-            "| random masks: 25 % | ≤ 50 %, ours | "
+            r"| A paper | Little. | \|low\|; ≤ 50 %, ours | "
+            "30 % (5.16 to 54.8); 20, 30, 40; random masks: 25 % | "
             "[undetermined](docs/toy.md) |",
         )
 
