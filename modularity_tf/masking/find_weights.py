@@ -84,8 +84,8 @@ def find_weights(
     sees soft masks, numbers from 0 to 1, under which such weights sink
     together. The other half sees the thresholded mask, which is the one that
     is returned, so that soft masks can't do what this one can't.
-    `num_samples=4` draws masks as the paper does. docs/known_truth_numbers.md
-    compares the two.
+    `num_samples=4` draws masks as the paper does; in trained networks these
+    keep more of what is needed (docs/known_truth_numbers.md compares the two).
 
     Performance is the accuracy, if that is one of the metrics and the only
     such one, else the loss, or what `performance` says. It is measured on a

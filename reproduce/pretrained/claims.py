@@ -1,6 +1,5 @@
 """What part of deepcut English words need: claims and tables, from records."""
 
-import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -229,7 +228,6 @@ def _vector_claims(found, own):
             at_least=0.99,
             null=all_rows[kind][1] / size,
             null_is="random weights",
-            main=task == stages.WORDS,  # where deepcut was not asked
             **shared,
         )
         other = next(each for each in rows if each != task)
@@ -241,6 +239,7 @@ def _vector_claims(found, own):
             at_least=0.9,
             null=[each[task]["random"] for each in explained],
             null_is=ARMS["random_alone"],
+            main=task == stages.WORDS,  # where deepcut was not asked
             **{**shared, "bounds": (-np.inf, 1.0)},
         )
         found.add(
@@ -267,22 +266,21 @@ def in_rows(rows: Mapping[str, tuple[int, int]], kind: str) -> float:
 
 
 def likeness(members: Iterable[list[str]]) -> list[float]:
-    """Returns how much of what two sets hold is in both, a mean for each set.
+    """Returns how much of what two sets hold is in both, of pairs of sets.
 
     Args:
         members: For each seed what its set holds.
 
     Returns:
-        For each set the mean over all others of intersection over union; none
-        for one set.
+        Intersection over union of the first two sets, of the next two, and so
+        on: no set is in two pairs, so that the values do not depend on each
+        other.
     """
     sets = [set(some) for some in members]
-    found: list[list[float]] = [[] for _ in sets]
-    for (i, one), (j, other) in itertools.combinations(enumerate(sets), 2):
-        both = len(one & other) / max(len(one | other), 1)
-        found[i].append(both)
-        found[j].append(both)
-    return [float(np.mean(some)) for some in found if some]
+    return [
+        len(one & other) / max(len(one | other), 1)
+        for one, other in zip(sets[::2], sets[1::2])
+    ]
 
 
 def tables(records: Records) -> list[Table]:

@@ -46,9 +46,9 @@ class ClaimsTest(parameterized.TestCase):
             {"chars2vec, words", "chars2vec, numbers"},
         )
 
-    def test_likeness_is_intersection_over_union_with_each_other_set(self):
-        found = claims.likeness([["a", "b"], ["b", "c"], ["d"]])
-        self.assertEqual(found, [1 / 6, 1 / 6, 0.0])
+    def test_likeness_is_intersection_over_union_of_pairs_of_seeds(self):
+        sets = [["a", "b"], ["b", "c"], ["d"], ["d"], ["e"]]
+        self.assertEqual(claims.likeness(sets), [1 / 3, 1.0])
         self.assertEqual(claims.likeness([["a"]]), [])
 
     def test_in_rows(self):
