@@ -201,6 +201,49 @@ def read_flags(
     return configuration.config_from_flags(experiment.config, values)
 
 
+def papers_settings(
+    flag_file: str, experiment: Experiment
+) -> configuration.Config | None:
+    """Returns the paper's own settings for a run, `None` if no file has them.
+
+    Those of the `_paper` flag file whose name begins most as that of the run,
+    or of the experiment.
+
+    Args:
+        flag_file: Name of the run's flag file.
+        experiment: `Experiment`.
+    """
+    # The paper's smallest network is none of its usual ones.
+    name = flag_file.replace("_small_paper", "_paper")
+    files = {
+        file.stem.removesuffix("paper"): file
+        for file in FLAGS_FOLDER.glob(f"{experiment.name}_*paper.flags")
+    }
+    starts = [start for start in files if name.startswith(start)]
+    if not starts:
+        return None
+    return read_flags(experiment, files[max(starts, key=len)])
+
+
+def changes(
+    one: configuration.Config, other: configuration.Config
+) -> dict[str, tuple[Any, Any, str]]:
+    """Returns fields in which configurations differ: values and help.
+
+    Only of what an experiment computes: not where, or on how many cores.
+    """
+    return {
+        f.name: (
+            getattr(one, f.name),
+            getattr(other, f.name),
+            f.metadata["help"],
+        )
+        for f in dataclasses.fields(one)
+        if getattr(one, f.name) != getattr(other, f.name)
+        and (f.metadata["names_run"] or f.metadata["part"])
+    }
+
+
 def rounded(values: Any) -> Any:
     """Returns JSON values with floats of `DIGITS` digits."""
     if isinstance(values, dict):

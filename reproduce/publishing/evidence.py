@@ -33,12 +33,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from reproduce.publishing import claim, commands, titles, wording
-from reproduce.publishing.archive import read_flags
+from reproduce.publishing import archive as archive_file
+from reproduce.publishing import claim, titles, wording
 from reproduce.publishing.experiment import Experiment
-from reproduce.running import configuration, training
+from reproduce.running import training
 
-_HOW = {"log_steps", "call_steps"}  # flags that change no result
 _LABEL = re.compile("(?:fig0*)?([^_]*)")  # of fig06a_relative_drop: 6a
 _PART = re.compile(
     r"(<!-- results: (\w+)(?: ([^>\n]*))? -->)(.*?)(<!-- end -->)", re.DOTALL
@@ -290,35 +289,31 @@ def _smaller_table(archives, experiments, paper):
     for name, archive in archives.items():
         experiment = experiments[archive["experiment"]]
         if experiment.paper == paper:
-            cells = [f"`{name}`", _other_settings(name, archive, experiment)]
+            cells = [f"`{name}`", _other_settings(archive, experiment)]
             lines.append(wording.row(cells))
     return _block(lines)
 
 
-def _other_settings(name, archive, experiment):
+def _other_settings(archive, experiment):
     """Returns the settings of an archive that are not those of the paper."""
-    files = commands.FLAGS_FOLDER.glob("*_paper.flags")
-    starts = [file.stem.removesuffix("paper") for file in files]
-    name = name.replace("_small_paper", "_paper")  # its sizes are told
-    start = max(filter(name.startswith, starts), key=len)
-    file = commands.FLAGS_FOLDER / f"{start}paper.flags"
-    papers = dataclasses.asdict(read_flags(experiment, file))
-    shared = {one.name for one in dataclasses.fields(configuration.Config)}
+    papers = archive_file.papers_settings(archive["flags"], experiment)
+    if papers is None:
+        return "not known: no flag file has the paper's"
+    own = archive_file.configured(experiment, archive["config"])
     told = []
-    for key, value in archive["config"].items():
-        if key not in papers.keys() - shared - _HOW:
+    for key, (whole, part, _) in archive_file.changes(papers, own).items():
+        if key in ("seeds", "log_steps"):  # other tables have those
             continue
-        own, whole = _setting(value), _setting(papers[key])
-        if isinstance(value, list) and {*value} < {*papers[key]}:
-            told.append(f"{key} {len(value)} of {len(papers[key])}")
-        elif own != whole:
-            told.append(f"{key} {own} ({whole})")
+        if isinstance(part, tuple) and {*part} < {*whole}:
+            told.append(f"{key} {len(part)} of {len(whole)}")
+        elif _setting(part) != _setting(whole):
+            told.append(f"{key} {_setting(part)} ({_setting(whole)})")
     return "; ".join(told) or "none"
 
 
 def _setting(value):
     """Returns the value of a flag in words."""
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, tuple):
         return ", ".join(map(_setting, value)) or "none"
     if isinstance(value, bool):
         return "on" if value else "off"

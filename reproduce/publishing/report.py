@@ -344,30 +344,9 @@ def _command(run):
         )
     changed = [
         f" --{name}={_words(value)}"
-        for name, (_, value, _) in _changes(asked, config, own=True).items()
+        for name, (_, value, _) in archive.changes(asked, config).items()
     ]
     return start + "".join(changed)
-
-
-def _changes(one, other, own=False):
-    """Returns fields in which configurations differ: values and help.
-
-    Args:
-        one: `Config`.
-        other: Another.
-        own: Bool. Only what the experiment computes: not where, on how many
-            cores.
-    """
-    return {
-        f.name: (
-            getattr(one, f.name),
-            getattr(other, f.name),
-            f.metadata["help"],
-        )
-        for f in dataclasses.fields(one)
-        if getattr(one, f.name) != getattr(other, f.name)
-        and (f.metadata["names_run"] or f.metadata["part"] or not own)
-    }
 
 
 def _words(value):
@@ -416,18 +395,12 @@ def _settings(run):
     config, flags = run.config, run.flags
     if config is None or flags is None:
         return []
-    names = (
-        f"{flags.rpartition('_')[0]}_paper",
-        f"{run.experiment.name}_paper",
-    )
-    files = [archive.FLAGS_FOLDER / f"{name}.flags" for name in names]
-    files = [file for file in files if file.exists()]
-    if not files:
+    asked = archive.papers_settings(flags, run.experiment)
+    if asked is None:
         return []
-    asked = archive.read_flags(run.experiment, files[0])
     return [
         {"name": name, "what": what, "paper": _words(old), "ours": _words(new)}
-        for name, (old, new, what) in _changes(asked, config, own=True).items()
+        for name, (old, new, what) in archive.changes(asked, config).items()
     ]
 
 
@@ -533,7 +506,7 @@ def _pair(runs, sections):
     if None not in configs:
         settings = [
             {"name": name, "what": what, "values": [_words(a), _words(b)]}
-            for name, (a, b, what) in _changes(*configs, own=True).items()
+            for name, (a, b, what) in archive.changes(*configs).items()
         ]
     pictures = {}
     for side, section in enumerate(sections):

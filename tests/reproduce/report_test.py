@@ -43,7 +43,7 @@ class ReportTest(absltest.TestCase):
         page = self.output.read_text()
         for text in (
             "Csordas et al., 2021",
-            "--flagfile=reproduce/flags/double_add_quick.flags --seeds=0,1,2",
+            "--flagfile=reproduce/flags/double_add_quick.flags<",
             "one pair for each pass: little sharing in total",
             "Settings of this run that are not those of the paper",
             "Choices in which we differ",

@@ -5,7 +5,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 
-from reproduce.publishing import claim, commands, evidence, titles
+from reproduce.publishing import archive, claim, evidence, titles
 from reproduce.publishing.table import Table
 from tests.reproduce.running import toy
 
@@ -206,11 +206,18 @@ class FilledTest(parameterized.TestCase):
         self.assertEqual(self.part("reduced", archives=archives), "2 of 4")
 
     def test_says_what_is_not_set_as_in_the_paper(self):
-        config = {"size": 2, "names": ["b"], "log_steps": 1, "workers": 9}
+        def run(flags, **changes):
+            config = vars(toy.Config(**changes))
+            return archived(flags=flags, config=config)
+
         archives = {
-            "toy_small_quick": archived(config={**config, "mask_lr": 0.125}),
-            "toy_small_paper": archived(config={"size": 4, "extras": False}),
-            "toy_other": archived(config={"steps": 2000, "size": 9}),
+            "first": run(
+                "toy_small_quick", size=2, names=("b",), mask_lr=0.125
+            ),
+            "second": run("toy_small_paper", size=4, extras=False),
+            "third": run(
+                "toy_other", steps=2000, size=9, workers=2, seeds=(5,)
+            ),
         }
         with tempfile.TemporaryDirectory() as folder:
             for name, flags in (
@@ -220,7 +227,7 @@ class FilledTest(parameterized.TestCase):
                 path = pathlib.Path(folder, f"{name}_paper.flags")
                 path.write_text(flags)
             with mock.patch.object(
-                commands, "FLAGS_FOLDER", pathlib.Path(folder)
+                archive, "FLAGS_FOLDER", pathlib.Path(folder)
             ):
                 part = self.part(
                     "smaller Lange et al., 2022", archives=archives
@@ -232,10 +239,10 @@ class FilledTest(parameterized.TestCase):
         self.assertEqual(
             rows,
             [
-                "| `toy_small_quick` | size 2 (4); names 1 of 2; "
+                "| `first` | names 1 of 2; extras on (off); size 2 (4); "
                 "mask_lr 0.125 (0.5) |",
-                "| `toy_small_paper` | size 4 (9); extras off (on) |",
-                "| `toy_other` | steps 2,000 (4) |",
+                "| `second` | extras off (on); size 4 (9) |",
+                "| `third` | steps 2,000 (4) |",
             ],
         )
         self.assertLen(other.strip().split("\n"), 2)
