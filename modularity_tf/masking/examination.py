@@ -163,11 +163,14 @@ def differs_in_training(
 def _gap(there, here):
     """Returns how much more a mask gains in training, and the standard error.
 
-    In right answers; where labels are no classes, in the loss.
+    In right answers; where labels are no classes, in the loss. No gap where
+    the model and the mask saw other examples, or in another order.
     """
     gains = []
     for whole, mask in (there, here):
-        if whole.labels is not None and _is_aligned(whole, mask):
+        if whole.labels is not None:
+            if not _is_aligned(whole, mask):
+                return 0.0, 1.0
             gain = mask.right.astype(float) - whole.right
         elif whole.losses is not None and len(whole.losses) == len(mask.losses):
             gain = whole.losses - mask.losses.astype(float)

@@ -371,7 +371,7 @@ def learned(
                     path,
                     bar,
                     mask_callbacks.FitHealth(warns=False),
-                    *keras.tree.flatten(callbacks),
+                    *keras.tree.flatten(callbacks or ()),
                 ],
                 shuffle=False,  # `training_batches` does
                 verbose=0,
@@ -485,6 +485,11 @@ def _told(level):
 def _why_none(judge, path):
     """Returns what to change where no mask keeps the performance."""
     best = path.best
+    if best is None:
+        return (
+            "The training was stopped, by one of `callbacks` say, before a "
+            f"mask of {judge.model_name!r} was judged."
+        )
     mask = part_set.PartSet(
         {path: logits > 0 for path, logits in best.logits.items()}
     )

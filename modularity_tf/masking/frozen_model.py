@@ -216,6 +216,14 @@ class FrozenModel(keras.Model):
         return getattr(self.model, "output_names", None)
 
     @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)  # the wrapped model's flags stay
+
+    @property
     def trainable_variables(self) -> list[keras.Variable]:
         return list(self.learned.values()) if self.trainable else []
 

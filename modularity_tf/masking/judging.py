@@ -19,6 +19,7 @@ _LITTLE = 0.05  # of what is missing without the weights: no scale to judge by
 _HEALTH_ROWS = 512
 _ROWS = 2048  # most that a mask of the path is judged on, of each part
 _TRAINING_ROWS = 4096  # most that a found mask is examined on
+_KEPT_ROWS = {"data": _TRAINING_ROWS, "validation_data": _ROWS}
 _CONTRADICTED = 2.0  # standard errors
 
 
@@ -101,6 +102,7 @@ class Judge:
         self.scale: Any = None
         self.batch_seconds = math.nan
         self._wholes: list[list[measurement.Measured]] = []
+        self._streamed: dict[str, list[tuple]] = {}
 
     def __call__(self, kept: Mapping[str, np.ndarray]) -> Judged:
         """Returns how well a mask does, on at most 2,048 rows of each part.
@@ -352,13 +354,21 @@ class Judge:
     def _drawn(self, name, most):
         """Returns batches of training or validation data, some of many.
 
+        Always the same: the next pass over batches may have another order, and
+        the model and a mask are compared example by example.
+
         Args:
             name: "data" or "validation_data".
             most: Int, rows that are drawn of arrays.
         """
         data = self._data if name == "data" else self._validation
         if not batches.is_arrays(data):
-            return batches.read(name, data, with_weights=True, must_end=False)
+            if name not in self._streamed:
+                stream = batches.read(
+                    name, data, with_weights=True, must_end=False
+                )
+                self._streamed[name] = _first(stream, _KEPT_ROWS[name])
+            return self._streamed[name]
         rows = batches.count_rows(data[1])
         order = np.random.default_rng([self._seed, 2]).permutation(rows)
         few = batches.take(data, order[:most])
@@ -387,6 +397,17 @@ class Judge:
         """Returns what a mask does, on validation data if no rows are given."""
         weights = self._masked.weights_under(kept)
         return self._asked.measure(weights, rows or self._batches(), most)
+
+
+def _first(items, rows):
+    """Returns the first batches, which have so many rows or all."""
+    found, count = [], 0
+    for item in items:
+        found.append(item)
+        count += batches.count_rows(item[1])
+        if count >= rows:
+            break
+    return found
 
 
 def _noted(items, seen):

@@ -320,7 +320,7 @@ def _by_activation(model, data, weights):
         return found
 
     totals, count = {}, 0
-    for inputs, targets in batches.read("data", data, model=model):
+    for inputs, targets in batches.read_unweighted("data", data, model):
         for path, part in squares(inputs).items():
             totals[path] = totals.get(path, 0.0) + part.numpy()
         count += batches.count_rows(targets)

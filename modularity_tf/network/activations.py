@@ -7,6 +7,7 @@ what its layer does or, where that is linear, what the activation after it does:
 
 import contextlib
 import functools
+import threading
 import typing
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from modularity_tf.network import (
 )
 
 Names = str | Iterable[str] | None  # of layers
+_RECORDING = threading.RLock()  # a layer's call is wrapped by one thread
 
 
 def choose_layers(
@@ -367,9 +369,11 @@ def recorded_calls(
         List of `(layer, inputs, outputs)`, a tuple for each call, in order;
         `inputs` are all arguments but a mask.
     """
-    calls = []
+    calls, own_thread = [], threading.get_ident()
 
     def record(layer, call, *args, **kwargs):
+        if threading.get_ident() != own_thread:
+            return call(*args, **kwargs)
         taken = args[0] if args else next(iter(kwargs.values()), None)
         before = kwargs.get("mask")
         if before is None:  # now: attention takes the mask off its inputs
@@ -385,20 +389,25 @@ def recorded_calls(
         return outputs
 
     changed = []
-    try:
-        for layer in layers:
-            # Keras calls the second one of a quantized layer.
-            for name in ("call", "quantized_call"):
-                call = getattr(layer, name)
-                wrapped = functools.wraps(call)(
-                    functools.partial(record, layer, call)
-                )
-                object.__setattr__(layer, name, wrapped)
-                changed.append((layer, name))
-        yield calls
-    finally:
-        for layer, name in changed:
-            object.__delattr__(layer, name)
+    with _RECORDING:
+        try:
+            for layer in layers:
+                # Keras calls the second one of a quantized layer.
+                for name in ("call", "quantized_call"):
+                    call = getattr(layer, name)
+                    wrapped = functools.wraps(call)(
+                        functools.partial(record, layer, call)
+                    )
+                    own = vars(layer).get(name)  # a function of the user
+                    object.__setattr__(layer, name, wrapped)
+                    changed.append((layer, name, own))
+            yield calls
+        finally:
+            for layer, name, own in reversed(changed):
+                if own is None:
+                    object.__delattr__(layer, name)
+                else:
+                    object.__setattr__(layer, name, own)
 
 
 def _mask_of_output(layer, taken, outputs, before):
@@ -467,12 +476,15 @@ class Trace(typing.NamedTuple):
             wrapper count as one layer.
         inputs: List of the tensors that the model was called on.
         outputs: List of the model's outputs.
+        keys: List of the keys of outputs that are a dict, sorted as `outputs`
+            are; `None` of others.
     """
 
     specs: typing.Any
     calls: list
     inputs: list
     outputs: list
+    keys: list | None
 
 
 def trace(model: keras.Model) -> "Trace":
@@ -523,8 +535,10 @@ def _traced(model, specs):
             outputs = model(arguments, training=False)
         graph = tf.compat.v1.get_default_graph()
         in_graph = [one for one in calls if _is_in(graph, one[2])]
-        outputs = keras.tree.flatten(outputs)
-        kept.append(Trace(specs, in_graph, [*inputs], outputs))
+        flat = keras.tree.flatten(outputs)
+        is_dict = isinstance(outputs, dict) and len(outputs) == len(flat)
+        keys = sorted(outputs) if is_dict else None
+        kept.append(Trace(specs, in_graph, [*inputs], flat, keys))
 
     call.get_concrete_function(*keras.tree.flatten(specs))
     return kept[0]

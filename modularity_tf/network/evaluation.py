@@ -124,7 +124,9 @@ class Evaluation:
             ValueError: If one is NaN or infinite.
         """
         total, count = None, 0
-        for inputs, targets in batches.read("data", data, model=self._model):
+        for inputs, targets in batches.read_unweighted(
+            "data", data, self._model
+        ):
             found = keras.tree.map_structure(
                 lambda x: x.numpy().astype("float64"),
                 function(inputs, targets),

@@ -210,14 +210,19 @@ def variable_index(
 def compiled_metrics(model: keras.Model) -> Any:
     """Returns the metrics that a model was compiled with, as they were given.
 
-    `CompileMetrics._user_metrics` of `Model._compile_metrics`: the public
-    `metrics` are made of them for this model. Checked with Keras 3.15.
+    Those with weights if there are no others.
+
+    `CompileMetrics._user_metrics` and `_user_weighted_metrics` of
+    `Model._compile_metrics`: the public `metrics` are made of them for this
+    model. Checked with Keras 3.15.
 
     Returns:
         As `keras.Model.compile` takes them, or `None`.
     """
     compiled = getattr(model, "_compile_metrics", None)
-    return None if compiled is None else compiled._user_metrics
+    if compiled is None:
+        return None
+    return compiled._user_metrics or compiled._user_weighted_metrics
 
 
 def loss_of_function(function: Any) -> keras.losses.Loss:

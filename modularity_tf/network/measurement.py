@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -389,7 +390,10 @@ class _Output:
         if self._loss is not None:
             loss = self._loss(targets, outputs, weights)
         if self._metric is not None:
-            state = self._metric.stateless_update_state(state, targets, outputs)
+            weighs = {} if weights is None else self._weighs(weights)
+            state = self._metric.stateless_update_state(
+                state, targets, outputs, **weighs
+            )
             state = [*map(tf.convert_to_tensor, state)]
         seen = self._elements(outputs, targets, weights)
         if _keep(outputs, weights, outputs.shape.rank) is None:
@@ -402,6 +406,12 @@ class _Output:
             if weights is not None:
                 seen["w"] = tf.cast(weights, tf.float32)
         return tf.cast(loss, tf.float32), state, seen
+
+    def _weighs(self, weights):
+        """Returns the argument by which the metric weighs examples."""
+        name = "sample_weight"
+        takes = inspect.signature(self._metric.update_state).parameters
+        return {name: weights} if name in takes else {}
 
     def measured(self, state, loss, seen):
         """Returns what was measured, a `Measured`."""

@@ -257,7 +257,10 @@ def names_of(model: keras.Model) -> tuple[str, ...]:
         return given if {*given} == {*outputs} else tuple(sorted(outputs))
     if given:
         return given
-    count = len(activations.trace(model).outputs)
+    traced = activations.trace(model)
+    if traced.keys:
+        return tuple(traced.keys)
+    count = len(traced.outputs)
     if count == 1:
         return ("output",)
     return tuple(f"output_{i}" for i in range(count))

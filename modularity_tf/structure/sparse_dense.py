@@ -32,8 +32,9 @@ class SparseDense(keras.layers.Layer):
         kernel_ij = sign_ij * max(connection_strength_ij, 0)
 
     Signs are constant, and so is the number of active connections. `DeepR`
-    rewires them; under any other optimizer they stay where they are: one that
-    would cross zero is kept just above it.
+    rewires them; under an optimizer that leaves weights without a gradient
+    alone (all of Keras but Muon) they stay where they are: one that would cross
+    zero is kept just above it.
 
     >>> from modularity_tf import layers
     >>> layer = layers.SparseDense(32, connections=100, seed=0)
