@@ -395,6 +395,20 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
             self.model, (X, labels, right.astype("float32")), alpha=1e-3
         )
         self.assertAllEqual(found.values["out/kernel"][:, 0], NEEDED)
+        # Performance is that of what counts, too.
+        self.assertEqual(found.provenance["reference"], 1.0)
+        self.assertEqual(found.provenance["performance"], 1.0)
+
+    def test_a_training_that_is_stopped_at_once_finds_no_mask(self):
+        stop = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: setattr(
+                stop.model, "stop_training", True
+            )
+        )
+        with self.assertRaisesRegex(
+            modularity_tf.NoMaskError, "was stopped.*judged"
+        ):
+            find(self.model, (X, Y), callbacks=[stop], steps=200)
 
     def test_several_inputs_may_be_a_list(self):
         parts = [keras.Input((3,)), keras.Input((3,))]

@@ -49,6 +49,16 @@ class Counted(Shifted):
 
 
 class FrozenModelTest(parameterized.TestCase, tf.test.TestCase):
+    def test_freezing_it_leaves_the_model_trainable(self):
+        model = _linear()
+        shifted = Shifted(model)
+        shifted.trainable = False
+        self.assertEmpty(shifted.trainable_variables)
+        self.assertTrue(model.trainable)
+        self.assertLen(model.trainable_weights, 2)
+        shifted.trainable = True
+        self.assertLen(shifted.trainable_variables, 2)
+
     @parameterized.parameters(True, False)
     def test_only_what_is_learned_trains(self, trainable):
         model = _linear()

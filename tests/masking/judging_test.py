@@ -14,7 +14,9 @@ Y = (X[:, :1] > 0).astype("float32")
 KERNEL = np.array([[3.0], [1.0], [1.0], [0.0]], "float32")
 
 
-def judge_of(metrics=("accuracy",), performance=None):
+def judge_of(
+    metrics=("accuracy",), performance=None, training=(X[:200], Y[:200])
+):
     """Returns a `Judge`; the last 100 rows are for validation."""
     model = keras.Sequential(
         [keras.Input((4,)), keras.layers.Dense(1, "sigmoid", name="out")]
@@ -25,7 +27,7 @@ def judge_of(metrics=("accuracy",), performance=None):
     judge = judging.Judge(
         masked_model.MaskedModel(model, num_samples=None),
         evaluation.Evaluation(model, objective, performance, learns=True),
-        (X[:200], Y[:200]),
+        training,
         (X[200:], Y[200:]),
         batch_size=64,
         seed=0,
@@ -64,6 +66,18 @@ class JudgeTest(parameterized.TestCase, tf.test.TestCase):
         expected = (100 * found.share + 200 * in_training) / 300
         self.assertAllClose(found.overall, expected, rtol=1e-5)
         self.assertLess(found.overall_error, found.error)
+
+    @parameterized.parameters(("accuracy",), ())
+    def test_the_order_of_a_stream_says_nothing_of_a_mask(self, *metrics):
+        rows = tf.data.Dataset.from_tensor_slices((X[:190], Y[:190]))
+        shuffled = rows.batch(60).shuffle(4)  # and one of them is smaller
+        kept = {"out/kernel": np.array([[True], [True], [True], [False]])}
+        found = judge_of(metrics, training=shuffled)(kept)
+        # It loses nothing: the last weight is 0.
+        self.assertAllClose([found.share, found.overall], [1.0, 1.0])
+        arrays = judge_of(metrics, training=(X[:190], Y[:190]))(kept)
+        self.assertAllClose(found.overall_error, arrays.overall_error)
+        self.assertTrue(found.performs())
 
     def test_of_losses_the_error_is_that_of_their_mean(self):
         judge = judge_of(metrics=())

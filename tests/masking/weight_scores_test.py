@@ -83,6 +83,12 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         expected = np.abs(self.kernel) * np.sqrt(np.mean(X**2, 0))[:, None]
         self.assertAllClose(self.scores("activation"), expected, rtol=1e-5)
 
+    @parameterized.parameters("gradient", "activation", "ablation")
+    def test_sample_weights_are_refused(self, method):
+        data = X, Y, np.ones(len(X), "float32")
+        with self.assertRaisesRegex(ValueError, "sample weights.*take them"):
+            self.scores(method, data)
+
     def test_activation_of_convolutions_is_by_channel_and_group(self):
         images = RNG.normal(size=(5, 6, 6, 4)).astype("float32")
         model = keras.Sequential(

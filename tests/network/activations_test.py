@@ -1,3 +1,4 @@
+import concurrent.futures
 import warnings
 
 import keras
@@ -22,6 +23,35 @@ class Subclassed(keras.Model):
 
 
 class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
+    def test_a_call_that_the_user_has_set_stays(self):
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(1)]
+        )
+        hidden, seen = model.layers[0], []
+        usual = hidden.call
+
+        def hook(inputs, **kwargs):
+            seen.append(inputs)
+            return usual(inputs, **kwargs)
+
+        hidden.call = hook
+        activations.trace(model)
+        self.assertIs(hidden.call, hook)
+        self.assertLen(seen, 1)
+        self.assertNotIn("call", vars(model.layers[1]))
+
+    def test_threads_record_their_own_calls(self):
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(1)]
+        )
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            found = [*pool.map(activations.trace, [model] * 12)]
+        for one in found:
+            self.assertEqual(
+                [layer for layer, *_ in one.calls][-2:], model.layers
+            )
+        self.assertNotIn("call", vars(model.layers[0]))
+
     @parameterized.parameters(True, False)
     def test_returns_what_each_layer_puts_out(self, compiled):
         model = small_models.cnn()

@@ -131,6 +131,19 @@ class TaskTest(parameterized.TestCase, tf.test.TestCase):
         asked = task_outputs.task(model, "mse", outputs="output_1")
         self.assertEqual(asked.objective["loss"], [None, "mse"])
 
+    def test_a_dict_of_a_subclassed_model_has_its_own_names(self):
+        class Named(TwoHeads):
+            def call(self, inputs):
+                first, second = super().call(inputs)
+                return {"b": first[..., :1], "a": second}
+
+        model = Named()
+        model(np.zeros((1, 2), "float32"))
+        self.assertEqual(task_outputs.names_of(model), ("a", "b"))
+        self.assertEqual(task_outputs.shape_of(model, "b"), (None, 1))
+        asked = task_outputs.task(model, {"a": "mse"})
+        self.assertEqual(asked.objective["loss"], ["mse", None])
+
     def test_outputs_in_a_dict_keep_their_structure(self):
         model = named_outputs()
         asked = task_outputs.task(model, {"a": "mse"})

@@ -149,6 +149,16 @@ class UnitsTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllClose(found, alone, atol=1e-5)
         self.assertNotAllClose(alone, model(drawn(model)), atol=1e-3)
 
+    @parameterized.parameters("sigmoid", "softplus")
+    def test_gates_close_all_of_a_unit_whose_state_is_not_zero(self, name):
+        own = layers.LSTM(4, activation=name, name="own")
+        model = features((5, 3), own)
+        values = {own_path(model): ~OFF}
+        alone = NeuronSelection(values).apply(model)(drawn(model))
+        for gates in (False, True):
+            found = under(model, values, np.logical_and, gates)
+            self.assertAllClose(found, alone, atol=1e-5)
+
     @parameterized.parameters(*ENTRIES)
     def test_knows_the_weights_of_units(self, kind):
         model = KINDS[kind]()
