@@ -3,6 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
+import rich.markup
 import rich.table
 
 from modularity_tf.findings import finding
@@ -111,7 +112,7 @@ class Comparison(finding.Result):
             table.add_column(column, justify="right")
         for pair, rows in self._pairs().items():
             table.add_section()
-            table.add_row(f"[bold]{pair}[/bold]")
+            table.add_row(f"[bold]{rich.markup.escape(pair)}[/bold]")
             for row in rows:
                 numbers = [
                     "none" if each is None else f"{each:.1%}"

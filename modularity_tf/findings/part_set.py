@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
+import rich.markup
 import rich.table
 
 from modularity_tf import checks
@@ -308,7 +309,7 @@ class PartSet(finding.Finding):
         )
 
     def table(self) -> rich.table.Table:
-        table = rich.table.Table(title=self._title())
+        table = rich.table.Table(title=rich.markup.escape(self._title()))
         for column in ("where", self.KIND, "in the set", "share"):
             table.add_column(
                 column, justify="right" if column != "where" else "left"
@@ -327,7 +328,8 @@ class PartSet(finding.Finding):
                 str(counts[path] if path in counts else sum(counts.values()))
                 for counts in more.values()
             ]
-            table.add_row(path, str(size), str(count), share, *others)
+            where = rich.markup.escape(path)
+            table.add_row(where, str(size), str(count), share, *others)
         return table
 
     def _more_columns(self):

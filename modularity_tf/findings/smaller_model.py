@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
+import rich.markup
 import rich.table
 
 from modularity_tf import checks
@@ -110,7 +111,8 @@ class SmallerModel(finding.Result):
         return f"SmallerModel {self.model.name!r}: {told}. {reasons}".strip()
 
     def table(self) -> rich.table.Table:
-        table = rich.table.Table(title=f"SmallerModel {self.model.name!r}")
+        name = rich.markup.escape(repr(self.model.name))
+        table = rich.table.Table(title=f"SmallerModel {name}")
         table.add_column("layer")
         for column in ("units", "parameters", "multiply-adds", "stay"):
             table.add_column(column, justify="right")

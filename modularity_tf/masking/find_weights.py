@@ -160,7 +160,8 @@ def find_weights(
         seed: Int, not negative, of samples, of the order of batches, of
             what is held out, and of layers of the model that draw random
             numbers in inference, too; at the end the model's own generators
-            are as they were. `None` is random.
+            are as they were. TensorFlow's global seed decides the order of
+            batches, too. `None` is random.
         callbacks: Keras callbacks for the training of the mask, which is one
             `fit` with epochs of up to 50 steps. Their logs have `alpha` and
             `keep_fraction`. Batch methods are called once in an epoch

@@ -410,6 +410,7 @@ def _draw(weights, logits, keys, samples, temperature, train_weights):
         temperature: Positive float.
         train_weights: Bool. Whether gradients reach the weights, too.
     """
+    temperature = float(temperature)
 
     @tf.custom_gradient
     def draw(weights, logits):

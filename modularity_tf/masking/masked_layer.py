@@ -43,7 +43,7 @@ class MaskedLayer(keras.layers.Layer):
         self.alpha = float(alpha)
         self.initial_keep_probability = float(initial_keep_probability)
         self.mask_bias = mask_bias
-        self.temperature = temperature
+        self.temperature = float(temperature)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

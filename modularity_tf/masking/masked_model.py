@@ -165,7 +165,7 @@ class MaskedModel(frozen_model.FrozenModel):
         self.roles = roles
         self.masked_layers = layers
         self.fixed_mask = fixed_mask
-        self.temperature = temperature
+        self.temperature = float(temperature)
         seed = checks.seed(seed)
 
         shapes = (

@@ -388,7 +388,8 @@ class _Output:
         """
         loss = tf.constant(math.nan, tf.float32)
         if self._loss is not None:
-            loss = self._loss(targets, outputs, weights)
+            # Of reduction "none" it is that of each example.
+            loss = tf.reduce_mean(self._loss(targets, outputs, weights))
         if self._metric is not None:
             weighs = {} if weights is None else self._weighs(weights)
             state = self._metric.stateless_update_state(

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+import rich.markup
 import rich.table
 
 from modularity_tf.findings import finding
@@ -282,8 +283,9 @@ class Soundness(finding.Result):
                 )
         for name, each in self.sharing.items():
             table.add_section()
+            name, reason = map(rich.markup.escape, (name, each.reason))
             table.add_row(f"[bold]sharing with {name}: {each.verdict}[/bold]")
-            table.add_row(f"  {each.reason}")
+            table.add_row(f"  {reason}")
             table.add_row(
                 "on the scale from floor to ceiling",
                 _percent(each.index),

@@ -346,7 +346,7 @@ class MaskedModelTest(parameterized.TestCase, tf.test.TestCase):
             roles=["kernel", "bias"],
             layers=["conv", "classifier"],
             fixed_mask=fixed,
-            temperature=2.0,
+            temperature=np.float64(2.0),
             seed=5,
             name="mine",
         )

@@ -37,7 +37,7 @@ def identity(shape):
     )
 
 
-def measure(model, y, x, choice=None, loss=None, metrics=None):
+def measure(model, y, x, choice=None, loss=None, metrics=None, weights=()):
     """Returns what is measured in batches that do not divide the rows."""
     objective = {"loss": loss or model.loss, "metrics": metrics}
     if metrics is None:
@@ -50,7 +50,7 @@ def measure(model, y, x, choice=None, loss=None, metrics=None):
     )
 
     def rows():
-        return batches.read("data", (x, y), 7, True)
+        return batches.read("data", (x, y, *weights), 7, True)
 
     whole = found({}, rows())
     return whole, found.chance(rows(), whole)
@@ -81,6 +81,20 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found.name, name)
         self.assertAllClose(found.value, expected[name])
         self.assertAllClose(found.loss, expected["loss"])
+
+    @parameterized.parameters("accuracy", keras.metrics.AUC(name="auc"))
+    def test_examples_count_by_their_weights(self, metric):
+        model = identity(ONE.shape[1:])
+        model.compile("sgd", "bce", weighted_metrics=[metric])
+        weights = np.linspace(0, 1, len(BITS)).astype("float32")
+        expected = model.evaluate(
+            ONE, BITS, 7, sample_weight=weights, verbose=0, return_dict=True
+        )
+        name = scoring.metric_name(metric)
+        (found,), _ = measure(model, BITS, ONE, name, weights=[weights])
+        self.assertAllClose(found.value, expected[name])
+        (alike,), _ = measure(model, BITS, ONE, name)
+        self.assertNotAllClose(found.value, alike.value)
 
     @parameterized.named_parameters(
         ("sparse", CLASSES, P, "sparse_categorical_crossentropy", CLASSES),
