@@ -81,7 +81,8 @@ def weight_scores(
         model: Built `keras.Model`. It is not changed.
         data: Arrays `(x, y)`, or `(x, y, sample_weight)`, or batches of them:
             a list, a `tf.data.Dataset`, a `PyDataset` or another iterable.
-            "random" and "magnitude" need none.
+            "random" and "magnitude" need none, and "activation", which does
+            not look at losses, refuses sample weights.
         method: One of the names above, or a function of `model` and `data` as
             they were given. The function may leave weights out, but not score
             one that `layers` and `roles` do not choose.
@@ -257,16 +258,16 @@ def _by_ablation(asked, weights, data):
     """Returns by how much the loss rises without each weight."""
     values = {path: tf.constant(weight) for path, weight in weights.items()}
 
-    def total(values, inputs, targets):
-        return tf.reduce_sum(asked.losses(values, inputs, targets))
+    def total(values, *batch):
+        return tf.reduce_sum(asked.losses(values, *batch))
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def losses(values, path, places, inputs, targets):
+    def losses(values, path, places, *batch):
         def without(place):
             weight = values[path]
             kept = tf.cast(tf.range(tf.size(weight)) != place, weight.dtype)
             changed = weight * tf.reshape(kept, weight.shape)
-            return total({**values, path: changed}, inputs, targets)
+            return total({**values, path: changed}, *batch)
 
         return tf.map_fn(without, places, fn_output_signature=tf.float32)
 

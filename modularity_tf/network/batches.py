@@ -91,8 +91,8 @@ def read_unweighted(
     for batch in read(name, data, with_weights=True, model=model):
         if len(batch) > 2 and batch[2] is not None:
             raise ValueError(
-                f"`{name}` has sample weights, and every example counts the "
-                "same here: take them off, and the examples of weight 0, too."
+                f"`{name}` has sample weights, and here every example counts "
+                "the same: take them off, and the examples of weight 0, too."
             )
         yield batch[:2]
 

@@ -96,25 +96,30 @@ class Evaluation:
         found = [self._step(flags, *batch).numpy() for batch in examples]
         return np.concatenate(found).astype("float64")
 
-    def losses(self, values: Tensors, inputs: Any, targets: Any) -> tf.Tensor:
+    def losses(
+        self, values: Tensors, inputs: Any, targets: Any, weights: Any = None
+    ) -> tf.Tensor:
         """Returns the loss of each example of a batch, summed over outputs.
 
         Args:
             values: Dict from weight path to the tensor in its place.
             inputs: What the model takes.
             targets: Of the same examples.
+            weights: Sample weights, by which losses are multiplied, or `None`.
         """
         own = self._call.variables  # of float16, say
         values = {p: tf.cast(x, own[p].dtype) for p, x in values.items()}
-        return self._of_each(self._losses, values, inputs, targets)
+        is_scaled = weights is not None
+        return self._of_each(
+            self._losses, values, inputs, targets, weights, is_scaled
+        )
 
-    def mean(
-        self, function: Callable[[Any, Any], Any], data: batches.Data
-    ) -> Any:
+    def mean(self, function: Callable[..., Any], data: batches.Data) -> Any:
         """Returns the mean over data of what is a sum over each batch.
 
         Args:
-            function: From inputs and targets to a nest of tensors.
+            function: From inputs, targets and, where there are any, sample
+                weights to a nest of tensors.
             data: As in `network.batches`.
 
         Returns:
@@ -124,16 +129,15 @@ class Evaluation:
             ValueError: If one is NaN or infinite.
         """
         total, count = None, 0
-        for inputs, targets in batches.read_unweighted(
-            "data", data, self._model
+        for batch in batches.read(
+            "data", data, with_weights=True, model=self._model
         ):
             found = keras.tree.map_structure(
-                lambda x: x.numpy().astype("float64"),
-                function(inputs, targets),
+                lambda x: x.numpy().astype("float64"), function(*batch)
             )
             if total is not None:
                 found = keras.tree.map_structure(np.add, total, found)
-            total, count = found, count + batches.count_rows(targets)
+            total, count = found, count + batches.count_rows(batch[1])
         found = keras.tree.map_structure(lambda x: x / count, total)
         if not all(np.isfinite(x).all() for x in keras.tree.flatten(found)):
             raise ValueError(
@@ -157,10 +161,10 @@ class Evaluation:
         weights = {path: tf.constant(value) for path, value in values.items()}
         return self.mean(functools.partial(self._finite, weights), data)
 
-    def _finite(self, weights, inputs, targets):
+    def _finite(self, weights, *batch):
         """Returns slopes, of a smaller loss where float16 overflows."""
         for scale in _SMALLER:
-            found = self._slopes(weights, inputs, targets, tf.constant(scale))
+            found = self._slopes(tf.constant(scale), weights, *batch)
             is_finite = all(
                 tf.reduce_all(tf.math.is_finite(x)) for x in found.values()
             )
@@ -171,10 +175,10 @@ class Evaluation:
     @functools.cached_property
     def _slopes(self):
         @tf.function(autograph=False, reduce_retracing=True)
-        def slopes(weights, inputs, targets, scale):
+        def slopes(scale, weights, *batch):
             with tf.GradientTape() as tape:
                 tape.watch(weights)
-                losses = self.losses(weights, inputs, targets)
+                losses = self.losses(weights, *batch)
                 loss = scale * tf.reduce_sum(losses)
             return tape.gradient(
                 loss,
@@ -256,7 +260,15 @@ class Evaluation:
         _check_is_a_mean(chosen)
         return {name: (chosen, 1.0)}
 
-    def _of_each(self, functions, values, inputs, targets, weights=None):
+    def _of_each(
+        self,
+        functions,
+        values,
+        inputs,
+        targets,
+        weights=None,
+        is_scaled=False,
+    ):
         """Returns a loss or an accuracy of each example, a tensor.
 
         Args:
@@ -265,13 +277,16 @@ class Evaluation:
             inputs: Likewise.
             targets: Likewise.
             weights: Sample weights, or `None`.
+            is_scaled: Bool. Whether they multiply the values of one output,
+                too.
         """
         outputs, targets, weights = (
             self._flat(each)
             for each in (self._call(values, inputs), targets, weights)
         )
         # Those of one output are left to `OnExamples`: they count examples.
-        is_scaled = len(functions) > 1 and weights[0] is not None
+        several = len(functions) > 1 and weights[0] is not None
+        is_scaled = is_scaled or several
         found = []
         for name, x, y, w in zip(
             self._names, outputs, targets, weights, strict=True

@@ -83,11 +83,17 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         expected = np.abs(self.kernel) * np.sqrt(np.mean(X**2, 0))[:, None]
         self.assertAllClose(self.scores("activation"), expected, rtol=1e-5)
 
-    @parameterized.parameters("gradient", "activation", "ablation")
-    def test_sample_weights_are_refused(self, method):
+    @parameterized.parameters("gradient", "integrated_gradients", "ablation")
+    def test_examples_count_by_their_weights(self, method):
+        few = np.arange(len(X)) < len(X) // 2
+        weighted = self.scores(method, (X, Y, few.astype("float32")))
+        subset = self.scores(method, (X[few], Y[few]))
+        self.assertAllClose(weighted, subset * few.mean(), rtol=1e-4, atol=1e-6)
+
+    def test_activations_have_no_sample_weights(self):
         data = X, Y, np.ones(len(X), "float32")
         with self.assertRaisesRegex(ValueError, "sample weights.*take them"):
-            self.scores(method, data)
+            self.scores("activation", data)
 
     def test_activation_of_convolutions_is_by_channel_and_group(self):
         images = RNG.normal(size=(5, 6, 6, 4)).astype("float32")
