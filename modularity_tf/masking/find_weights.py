@@ -594,6 +594,11 @@ def _split(data, validation_data, seed, model):
             "penalty must be chosen on data that the mask is not trained on."
         )
     rows = batches.count_rows(data[1])
+    if rows < 2:
+        raise ValueError(
+            "`data` has one example: the mask is chosen by examples that it is "
+            "not trained on. Give more, or `validation_data`."
+        )
     held_out = math.ceil(HELD_OUT * rows)
     order = np.random.default_rng([seed, 1]).permutation(rows)
     return (

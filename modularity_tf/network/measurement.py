@@ -386,6 +386,7 @@ class _Output:
             weights: Tensor or `None`.
             state: List of tensors.
         """
+        scoring.check_no_text(targets)
         loss = tf.constant(math.nan, tf.float32)
         if self._loss is not None:
             # Of reduction "none" it is that of each example.

@@ -114,6 +114,15 @@ def share_explained(loss: Number, whole: Number, nothing: Number) -> Number:
     return (nothing - loss) / (nothing - whole)
 
 
+def check_no_text(targets: tf.Tensor) -> None:
+    """Raises `ValueError` if labels are text, which no loss compares."""
+    if targets.dtype == tf.string:
+        raise ValueError(
+            "Labels are text: give what the model was trained on, numbers of "
+            "classes say, as `keras.layers.StringLookup` makes them."
+        )
+
+
 def by_example(
     function: Any,
     targets: tf.Tensor,
@@ -132,8 +141,10 @@ def by_example(
             mean of an example.
 
     Raises:
-        ValueError: If there are weights of positions, and no values of such.
+        ValueError: If there are weights of positions, and no values of such,
+            or if labels are text.
     """
+    check_no_text(targets)
     function = _function(function, targets, outputs)
     values = function(*_same_rank(targets, outputs))
     if not values.shape.rank:  # one number for a batch

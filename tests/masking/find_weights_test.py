@@ -410,6 +410,14 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         ):
             find(self.model, (X, Y), callbacks=[stop], steps=200)
 
+    @parameterized.parameters(
+        ((X, np.where(Y > 0, "yes", "no")), "Labels are text: give"),
+        ((X[:1], Y[:1]), "`data` has one example"),
+    )
+    def test_refuses_data_of_which_nothing_can_be_learned(self, data, message):
+        with self.assertRaisesRegex(ValueError, message):
+            find(self.model, data)
+
     def test_several_inputs_may_be_a_list(self):
         parts = [keras.Input((3,)), keras.Input((3,))]
         both = keras.layers.Concatenate()(parts)
