@@ -120,7 +120,8 @@ class Comparison(finding.Result):
                 ]
                 p = "none" if row.p is None else f"{row.p:.3g}"
                 marked = ", ".join(map(str, row.marked))
-                table.add_row(row.layer, str(row.units), marked, *numbers, p)
+                where = rich.markup.escape(row.layer)
+                table.add_row(where, str(row.units), marked, *numbers, p)
         return table
 
     def plot(self) -> "Figure":

@@ -119,7 +119,7 @@ class SmallerModel(finding.Result):
         for each in self.layers:
             stays = sum(each.stays.values())
             table.add_row(
-                each.layer,
+                rich.markup.escape(each.layer),
                 _change(each.units) if each.units else "",
                 _change(each.parameters),
                 _change(each.multiply_adds),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+import rich.markup
 import rich.table
 
 from modularity_tf import checks
@@ -238,7 +239,8 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
             table.add_column(column, justify="right")
         for each in self.values():
             table.add_section()
-            first = each.layer, each.measure, f"{each.modularity:.3f}"
+            where = rich.markup.escape(each.layer)
+            first = where, each.measure, f"{each.modularity:.3f}"
             rows = [*enumerate(each.sizes), ("unused", len(each.unused))]
             for label, size in rows:
                 table.add_row(*first, str(label), str(size))

@@ -321,7 +321,14 @@ def _by_activation(model, data, weights):
         return found
 
     totals, count = {}, 0
-    for inputs, targets in batches.read_unweighted("data", data, model):
+    for inputs, targets, *sample_weights in batches.read(
+        "data", data, with_weights=True, model=model
+    ):
+        if sample_weights:
+            raise ValueError(
+                "`data` has sample weights, and here every example counts the "
+                "same: take them off, and the examples of weight 0, too."
+            )
         for path, part in squares(inputs).items():
             totals[path] = totals.get(path, 0.0) + part.numpy()
         count += batches.count_rows(targets)

@@ -75,28 +75,6 @@ def read(
         yield batch if with_weights else batch[:2]
 
 
-def read_unweighted(
-    name: str, data: Data, model: keras.Model | None = None
-) -> Iterator[tuple]:
-    """Yields what `read` does, and refuses data with sample weights.
-
-    Args:
-        name: As in `read`.
-        data: As in `read`.
-        model: As in `read`.
-
-    Raises:
-        ValueError: As `read`, or if there are sample weights.
-    """
-    for batch in read(name, data, with_weights=True, model=model):
-        if len(batch) > 2 and batch[2] is not None:
-            raise ValueError(
-                f"`{name}` has sample weights, and here every example counts "
-                "the same: take them off, and the examples of weight 0, too."
-            )
-        yield batch[:2]
-
-
 def is_arrays(data: Data, model: keras.Model | None = None) -> bool:
     """Returns whether data are arrays `(inputs, targets)`, not batches.
 

@@ -109,9 +109,8 @@ class Evaluation:
         """
         own = self._call.variables  # of float16, say
         values = {p: tf.cast(x, own[p].dtype) for p, x in values.items()}
-        is_scaled = weights is not None
         return self._of_each(
-            self._losses, values, inputs, targets, weights, is_scaled
+            self._losses, values, inputs, targets, weights, is_scaled=True
         )
 
     def mean(self, function: Callable[..., Any], data: batches.Data) -> Any:
@@ -277,16 +276,16 @@ class Evaluation:
             inputs: Likewise.
             targets: Likewise.
             weights: Sample weights, or `None`.
-            is_scaled: Bool. Whether they multiply the values of one output,
-                too.
+            is_scaled: Bool. Whether sample weights multiply the values of one
+                output, as they do those of several.
         """
         outputs, targets, weights = (
             self._flat(each)
             for each in (self._call(values, inputs), targets, weights)
         )
         # Those of one output are left to `OnExamples`: they count examples.
-        several = len(functions) > 1 and weights[0] is not None
-        is_scaled = is_scaled or several
+        is_scaled = is_scaled or len(functions) > 1
+        is_scaled = is_scaled and weights[0] is not None
         found = []
         for name, x, y, w in zip(
             self._names, outputs, targets, weights, strict=True

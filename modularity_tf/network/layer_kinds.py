@@ -182,7 +182,16 @@ def gates(layer: keras.layers.Layer) -> int:
 def candidate(layer: keras.layers.Layer) -> int:
     """Returns the number of the gate that proposes a recurrent layer's state.
 
-    Where its columns are zero for a unit, the unit stays at 0: an LSTM's input
-    to the cell, a GRU's new state, a SimpleRNN's state.
+    Where its columns are zero for a unit, the unit stays at 0, if the layer
+    `stays_at_zero`: an LSTM's input to the cell, a GRU's new state, a
+    SimpleRNN's state.
     """
     return 2 if gates(layer) > 1 else 0
+
+
+def stays_at_zero(layer: keras.layers.Layer) -> bool:
+    """Returns whether units of a recurrent layer stay at 0 by `candidate`.
+
+    That its columns are zero is enough if its activation has 0 for 0.
+    """
+    return bool(layer.cell.activation(keras.ops.zeros(1))[0] == 0)

@@ -1057,7 +1057,7 @@ def _stays_zero(layer):
     start = layer_kinds.candidate(layer) * units
     weights = [cell.kernel, cell.recurrent_kernel]
     weights += [cell.bias] if cell.use_bias else []
-    zero = np.full(units, bool(cell.activation(keras.ops.zeros(1))[0] == 0))
+    zero = np.full(units, layer_kinds.stays_at_zero(layer))
     for variable in weights:
         block = variable.numpy()[..., start : start + units]
         zero &= (block == 0).reshape(-1, units).all(axis=0)

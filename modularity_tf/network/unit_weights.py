@@ -362,8 +362,11 @@ def _own_weights(layer, called):
         weights = [cell.kernel, cell.recurrent_kernel]
         weights += [cell.bias] if cell.use_bias else []
         every = [(x, -1, columns) for x in weights]
-        is_zero = bool(cell.activation(keras.ops.zeros(1))[0] == 0)
-        if layer.stateful or not _takes_one(called) or not is_zero:
+        if (
+            layer.stateful
+            or not _takes_one(called)
+            or not layer_kinds.stays_at_zero(layer)
+        ):
             return size, every, every
         return size, every, [(x, -1, candidate) for x in weights]
     axis = -1

@@ -102,11 +102,14 @@ def claims(records):
     return found
 
 
-def _share_and_chance(repeats, method, question, layer="total"):
-    """Returns |A & B| / |A| in each record, and that of random sets."""
+def _share_and_chance(repeats, method, question, layer="total", key="share"):
+    """Returns |A & B| / |A| in each record, and that of random sets.
+
+    Or another ratio, by its key.
+    """
     return (
-        np.array([ratio(r, method, question, key, layer) for r in repeats])
-        for key in ("share", "expected_share")
+        np.array([ratio(r, method, question, name, layer) for r in repeats])
+        for name in (key, f"expected_{key}")
     )
 
 
@@ -153,14 +156,12 @@ def _claims_of_thresholding(title, repeats):
 def _add_of_layer(found, question, statement, repeats, method, **kwargs):
     """Adds the paper's ratio in the layer where it is largest."""
     names = [name for name in layers(repeats[0], method) if name != "total"]
-    share, chance = (
-        np.array(
-            [
-                [ratio(r, method, question, key, n) for n in names]
-                for r in repeats
-            ]
-        ).max(axis=1)
-        for key in ("of_layer", "expected_of_layer")
+    share, chance = np.max(
+        [
+            [*_share_and_chance(repeats, method, question, name, "of_layer")]
+            for name in names
+        ],
+        axis=0,
     )
     found.add(
         f"{question}_of_layer",

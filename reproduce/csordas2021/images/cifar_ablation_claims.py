@@ -96,7 +96,7 @@ def points_lost(record):
     lost = np.array(
         [right - np.diagonal(matrices[task]["confusion"]) for task in tasks]
     )
-    is_own = np.array([[name == task for name in names] for task in tasks])
+    is_own = np.equal.outer(tasks, names)
     return lost[is_own].mean(), lost[~is_own].mean()
 
 
