@@ -227,7 +227,7 @@ class DeepR(keras.optimizers.Optimizer):
             tf.random.experimental.stateless_fold_in(
                 seed, iterations, alg=rewiring.ALGORITHM
             ),
-            learning_rate,
+            ops.cast(learning_rate, variable.dtype),
             iterations=iterations,
             noise=self.noise,
             temperature=self.temperature,

@@ -78,7 +78,7 @@ def choose(
 
     Args:
         candidates: Boolean tensor, where entries may be taken.
-        keys: float32 tensor of that shape. The first of equal ones is taken.
+        keys: Float tensor of that shape. The first of equal ones is taken.
         count: Int tensor or int in [0, `at_most`], how many are taken; at
             most as many as there are candidates.
         at_most: Int, a bound on `count` known before the graph is built.
@@ -143,7 +143,7 @@ def step(
     included, wake at `wake_strength` with fresh moments.
 
     Args:
-        connections: `Connections` of float32 tensors.
+        connections: `Connections` of float32 or float64 tensors.
         gradient: Float tensor, the loss's gradient at the strengths.
         count: Int, how many connections are active, before and after.
         seed: Integer tensor of shape `(2,)`.
@@ -198,7 +198,8 @@ def step(
     seeds = tf.random.experimental.stateless_split(seed, 2, alg=ALGORITHM)
     if noise or temperature:
         deviation = tf.sqrt(noise**2 + 2 * learning_rate * temperature)
-        moved += deviation * _random_normal(moved.shape, seeds[0])
+        normal = _random_normal(moved.shape, seeds[0])
+        moved += deviation * tf.cast(normal, moved.dtype)
     alive = active & (moved > 0)
     died = active & ~alive
     # The deaths, and what another optimizer may have lost before.
@@ -215,8 +216,9 @@ def step(
 
         # Sorting takes as long as all the rest, and is seldom needed.
         woken = tf.cond(missing > 0, wake, lambda: tf.zeros_like(died))
+    woken_strength = wake_strength * tf.cast(woken, moved.dtype)
     stepped = Connections(
-        strength=tf.where(alive, moved, tf.where(woken, wake_strength, 0.0)),
+        strength=tf.where(alive, moved, woken_strength),
         momentum=tf.where(alive, momentum, 0.0),
         velocity=tf.where(alive, velocity, 0.0),
         age=tf.where(alive, age, 0.0),

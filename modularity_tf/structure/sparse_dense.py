@@ -105,9 +105,11 @@ class SparseDense(keras.layers.Layer):
         shape = (input_shape[-1], self.units)
         self.input_spec = keras.InputSpec(min_ndim=2, axes={-1: shape[0]})
         count = rewiring.check_count(self.connections, shape[0] * self.units)
+        # Not less: half precision would lose the small steps of training.
+        dtype = keras.backend.result_type(self.variable_dtype, "float32")
         self.connection_strength = self.add_weight(
             shape=shape,
-            dtype="float32",
+            dtype=dtype,
             initializer=self._draw_strength(count),
             constraint=KeepConnections(),
             autocast=False,
@@ -117,7 +119,7 @@ class SparseDense(keras.layers.Layer):
         self.connection_strength.dormant_gradients = self.dormant_gradients
         self.sign = self.add_weight(
             shape=shape,
-            dtype="float32",
+            dtype=dtype,
             initializer=self._draw_sign,
             trainable=False,
             autocast=False,
@@ -171,9 +173,10 @@ class SparseDense(keras.layers.Layer):
             # A strength of exactly 0 would be dormant.
             weights = ops.maximum(weights, keras.config.epsilon())
             active = rewiring.initial_connections(shape, count, self.seed)
-            return ops.where(active, weights, 0.0)
+            return weights * ops.cast(active, dtype)
 
         return draw
 
     def _draw_sign(self, shape, dtype):
-        return ops.where(self.kernel_initializer(shape, dtype) < 0, -1.0, 1.0)
+        is_negative = self.kernel_initializer(shape, dtype) < 0
+        return ops.cast(ops.where(is_negative, -1, 1), dtype)

@@ -338,6 +338,20 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(np.count_nonzero(strength), 20)
         self.assertGreater(int(model.optimizer.inner_optimizer.rewired), 0)
 
+    @parameterized.parameters("random", "gradient")
+    def test_trains_in_float64(self, grow):
+        floatx = keras.config.floatx()
+        self.addCleanup(keras.config.set_floatx, floatx)
+        keras.config.set_floatx("float64")
+        model = make_model(
+            dtype="float64", noise=0.05, temperature=1e-4, grow=grow
+        )
+        fit(model, 0, 20)
+        strength = model.get_layer("sparse").connection_strength
+        self.assertEqual(strength.dtype, "float64")
+        self.assertEqual(np.count_nonzero(strength), 20)
+        self.assertGreater(int(model.optimizer.rewired), 0)
+
     def test_finds_the_right_inputs(self):
         # The target is the sum of inputs 0 to 2. Of 10 possible connections
         # three are active: at the end those, and they carry the sum.

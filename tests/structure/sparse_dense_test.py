@@ -146,10 +146,16 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "incompatible"):
             layer(np.ones((2, 4)))
 
-    def test_mixed_precision_keeps_the_strengths_in_float32(self):
-        layer = layers.SparseDense(3, 7, dtype="mixed_float16")
-        self.assertEqual(layer(np.ones((2, 5))).dtype, "float16")
-        self.assertEqual(layer.connection_strength.dtype, "float32")
+    @parameterized.parameters(
+        ("mixed_float16", "float16", "float32"),
+        ("bfloat16", "bfloat16", "float32"),
+        ("float32", "float32", "float32"),
+        ("float64", "float64", "float64"),
+    )
+    def test_strengths_are_float32_at_least(self, dtype, outputs, strengths):
+        layer = layers.SparseDense(3, 7, dtype=dtype)
+        self.assertEqual(layer(np.ones((2, 5))).dtype, outputs)
+        self.assertEqual(layer.connection_strength.dtype, strengths)
 
     @parameterized.named_parameters(
         ("units", {"units": 0}, "`units` must be a positive int, got 0"),

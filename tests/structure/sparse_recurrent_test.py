@@ -434,14 +434,16 @@ class SparseRecurrentTest(parameterized.TestCase, tf.test.TestCase):
         ):
             self.assertAllClose(one, other)
 
-    def test_mixed_precision_keeps_the_strengths_in_float32(self):
-        cells = [
-            keras.layers.SimpleRNNCell(n, dtype="mixed_float16") for n in (4, 3)
-        ]
-        layer = layers.SparseRecurrent(cells, 2, steps=3, dtype="mixed_float16")
+    @parameterized.parameters(
+        ("mixed_float16", "float16", "float32"),
+        ("float64", "float64", "float64"),
+    )
+    def test_strengths_are_float32_at_least(self, dtype, outputs, strengths):
+        cells = [keras.layers.SimpleRNNCell(n, dtype=dtype) for n in (4, 3)]
+        layer = layers.SparseRecurrent(cells, 2, steps=3, dtype=dtype)
         for output in layer(make_inputs()):
-            self.assertEqual(output.dtype, "float16")
-        self.assertEqual(layer.link(0, 1).connection_strength.dtype, "float32")
+            self.assertEqual(output.dtype, outputs)
+        self.assertEqual(layer.link(0, 1).connection_strength.dtype, strengths)
 
     @parameterized.named_parameters(
         ("steps", {"steps": 0}, "`steps` must be a positive int, got 0"),
