@@ -329,7 +329,8 @@ def _by_activation(model, data, weights):
                 "`data` has sample weights, and here every example counts the "
                 "same: take them off, and the examples of weight 0, too."
             )
-        for path, part in squares(inputs).items():
+        sums = activations.call_in_graph(squares, inputs)
+        for path, part in sums.items():
             totals[path] = totals.get(path, 0.0) + part.numpy()
         count += batches.count_rows(targets)
     found = {}

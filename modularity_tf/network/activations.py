@@ -10,7 +10,7 @@ import functools
 import threading
 import typing
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -674,9 +674,10 @@ class ActivationModel(keras.Model):
 
     def call(self, inputs):
         # Always in a graph: run eagerly, a loop's steps would look like calls.
-        in_graph = not tf.executing_eagerly()
-        call = self._activations if in_graph else self._in_graph
-        found, keras_masks = call(inputs)
+        if tf.executing_eagerly():
+            found, keras_masks = call_in_graph(self._in_graph, inputs)
+        else:
+            found, keras_masks = self._activations(inputs)
         for path, keras_mask in keras_masks.items():
             if keras_mask is not None:
                 keras_private.set_keras_mask(found[path], keras_mask)
@@ -707,6 +708,24 @@ class ActivationModel(keras.Model):
                         [_counted(*pair) for pair in pairs], -1
                     )
         return found, keras_masks
+
+
+def call_in_graph(compiled: Callable[..., Any], *args: Any) -> Any:
+    """Calls a `tf.function`, in a graph whatever was configured.
+
+    `tf.config.run_functions_eagerly`, for debugging, would leave no graph, in
+    which alone calls in loops can be told from others.
+
+    Args:
+        compiled: A `tf.function`.
+        *args: Nested structures of tensors.
+
+    Returns:
+        What the function returns.
+    """
+    if tf.config.functions_run_eagerly():
+        compiled = compiled.get_concrete_function(*args)
+    return compiled(*args)
 
 
 def activations_in_graph(

@@ -235,7 +235,9 @@ class UnitSimilarities:
                     *keras.tree.map_structure(_of_any_size, (inputs, targets))
                 )
         try:
-            finite, found = self._summarize(inputs, targets)
+            finite, found = activations.call_in_graph(
+                self._summarize, inputs, targets
+            )
         except tf.errors.InvalidArgumentError as error:  # a label, say
             raise ValueError(
                 f"{name!r} or its loss failed on a batch: {error.message}"

@@ -79,7 +79,10 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(self.scores("ablation"), expected, atol=1e-5)
         self.assertEqual(self.scores("ablation")[1, 1], 0)
 
-    def test_activation_weighs_by_what_a_weight_takes(self):
+    @parameterized.parameters(False, True)
+    def test_activation_weighs_by_what_a_weight_takes(self, eager):
+        self.addCleanup(tf.config.run_functions_eagerly, False)
+        tf.config.run_functions_eagerly(eager)
         expected = np.abs(self.kernel) * np.sqrt(np.mean(X**2, 0))[:, None]
         self.assertAllClose(self.scores("activation"), expected, rtol=1e-5)
 

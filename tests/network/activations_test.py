@@ -23,6 +23,11 @@ class Subclassed(keras.Model):
 
 
 class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
+    def make_call(self, watch, how):
+        self.addCleanup(tf.config.run_functions_eagerly, False)
+        tf.config.run_functions_eagerly(how == "all eager")
+        return tf.function(watch) if how == "compiled" else watch
+
     def test_a_call_that_the_user_has_set_stays(self):
         model = keras.Sequential(
             [keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(1)]
@@ -52,12 +57,12 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
             )
         self.assertNotIn("call", vars(model.layers[0]))
 
-    @parameterized.parameters(True, False)
-    def test_returns_what_each_layer_puts_out(self, compiled):
+    @parameterized.parameters("compiled", "eager", "all eager")
+    def test_returns_what_each_layer_puts_out(self, how):
         model = small_models.cnn()
         inputs = np.random.default_rng(0).normal(size=(5, 6, 6, 2))
         watch = activations.ActivationModel(model, outputs=True)
-        call = tf.function(watch) if compiled else watch
+        call = self.make_call(watch, how)
         found = call(tf.constant(inputs, "float32"))
         self.assertEqual(list(found), ["conv", "hidden", "output"])
         x = inputs
@@ -85,8 +90,8 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "'spare' of 'mine'"):
             activations.ActivationModel(mine, outputs=True)(x)
 
-    @parameterized.parameters(True, False)
-    def test_a_loop_is_out_of_reach_run_eagerly_or_not(self, compiled):
+    @parameterized.parameters("compiled", "eager", "all eager")
+    def test_a_loop_is_out_of_reach_run_eagerly_or_not(self, how):
         model = keras.Sequential(
             [
                 keras.Input((3, 4)),
@@ -95,7 +100,7 @@ class ActivationModelTest(parameterized.TestCase, tf.test.TestCase):
             ]
         )
         watch = activations.ActivationModel(model, outputs=True)
-        call = tf.function(watch) if compiled else watch
+        call = self.make_call(watch, how)
         with self.assertRaisesRegex(ValueError, "inner' .* within a loop"):
             call(tf.ones((2, 3, 4)))
 

@@ -518,6 +518,14 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
                 relu_network(), [(examples()[0], np.full(23, 3))], loss=loss
             )
 
+    def test_is_the_same_where_all_functions_run_eagerly(self):
+        model, data = relu_network(), [examples()]
+        model.compile(loss=CROSS_ENTROPY)
+        expected = similarity.unit_similarities(model, data)
+        self.addCleanup(tf.config.run_functions_eagerly, False)
+        tf.config.run_functions_eagerly(True)
+        self.assertAllClose(similarity.unit_similarities(model, data), expected)
+
     def test_measures_may_be_a_generator(self):
         found = similarity.unit_similarities(
             relu_network(),
