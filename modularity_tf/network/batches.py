@@ -203,6 +203,23 @@ def as_tensors(arrays: Any) -> Any:
     )
 
 
+def check_finite(name: str, inputs: Any) -> None:
+    """Raises `ValueError` if an input is NaN or infinite.
+
+    What a network makes of it may not show it: a compiled Dense layer with a
+    ReLU turns NaN into 0.
+
+    Args:
+        name: Str, the argument that the data were given as.
+        inputs: A nest of arrays or tensors.
+    """
+    for values in keras.tree.flatten(inputs):
+        values = getattr(values, "flat_values", values)  # of a ragged tensor
+        values = np.asarray(getattr(values, "values", values))  # of a sparse
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(f"The inputs in `{name}` are NaN or infinite.")
+
+
 def count_rows(arrays: Any) -> int:
     """Returns how many examples a nest of arrays or tensors has."""
     return _lengths(arrays)[0]

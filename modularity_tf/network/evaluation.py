@@ -599,6 +599,9 @@ def examples_of(
 
     Returns:
         List of `(inputs, targets)`, with sample weights if there are any.
+
+    Raises:
+        ValueError: If an input is NaN or infinite.
     """
     if batches.is_arrays(data, model):
         data = batches.checked_arrays(argument, data)
@@ -609,6 +612,7 @@ def examples_of(
     found, left = [], most
     for batch in batches.read(argument, data, _BATCH_SIZE, True, model):
         batch = batches.take(batch, slice(0, left))
+        batches.check_finite(argument, batch[0])
         left -= batches.count_rows(batch[1])
         found.append(batch)
         if not left:

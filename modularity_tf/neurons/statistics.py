@@ -312,7 +312,7 @@ def statistics_of(
     for inputs, labels in read:
         if labels.ndim > 1 and reordered is None:
             reordered = class_positions.reordered(model)
-        _check_finite_inputs(inputs)
+        batches.check_finite("data", inputs)
         count, sums = summarize(inputs, tf.constant(labels, tf.int32))
         counts += count.numpy()
         for path, values in sums.items():
@@ -341,11 +341,3 @@ def _refuse_stateful(model):
                 "puts out depends on the examples before, of other classes. "
                 "Build `model` with `stateful=False`."
             )
-
-
-def _check_finite_inputs(inputs):
-    for values in keras.tree.flatten(inputs):
-        values = getattr(values, "flat_values", values)  # of a ragged tensor
-        values = np.asarray(getattr(values, "values", values))  # of a sparse
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ValueError("The inputs in `data` are NaN or infinite.")

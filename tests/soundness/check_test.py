@@ -626,6 +626,15 @@ class RefusesTest(parameterized.TestCase, tf.test.TestCase):
         }
         self.refuses("must be numbers, not NaN", scores=nan)
 
+    @parameterized.product(name=("data", "elsewhere"), value=(np.nan, np.inf))
+    def test_inputs_that_a_relu_would_hide(self, name, value):
+        inputs = np.array(self.planted.inputs, "float32")
+        inputs[-1, 0] = value
+        of_task = inputs, self.planted.labels
+        data = {"data": self.planted.data[0], name: of_task}
+        with self.assertRaisesRegex(ValueError, f"inputs in `{name}` are NaN"):
+            soundness.check(self.truth, self.planted.model, loss="mse", **data)
+
     def test_a_model_without_a_loss_or_that_does_not_perform(self):
         data = self.planted.inputs, self.planted.labels
         with self.assertRaisesRegex(ValueError, "`loss` is needed"):
