@@ -108,7 +108,9 @@ def find_weights(
             another iterable.
         validation_data: The same, not in `data`, to choose the mask by.
             `None`: a fifth of the arrays, drawn at random, is not trained on.
-            Score the mask on a third part.
+            Masks are chosen by 2,048 examples of either at most, of arrays at
+            random, of batches the first, so shuffle them; the result is
+            examined on all validation data. Score it on a third part.
         task: Str or `None`, for the record: what the task is.
         loss: As in `keras.Model.compile`; `None` for that of `model`. A dict
             from the names of outputs, `{"head": "mse"}` say, may leave out
