@@ -1,6 +1,7 @@
 """What all findings have in common, of whatever kind they are."""
 
 import copy
+import dataclasses
 import json
 import os
 import pathlib
@@ -16,6 +17,8 @@ from matplotlib import figure
 
 from modularity_tf import NeuronSelection, UnitClusters, WeightMask
 from modularity_tf.findings import finding, loading
+from modularity_tf.findings.comparison import Comparison, LayerComparison
+from modularity_tf.findings.smaller_model import LayerSizes, SmallerModel
 from modularity_tf.findings.unit_clusters import LayerClusters
 
 TOLD = {"task": "no cats", "seed": 3}
@@ -62,6 +65,25 @@ def content(found):
     """Returns what a finding holds, as JSON values."""
     config, arrays = found._packed()
     return config, {key: value.tolist() for key, value in arrays.items()}
+
+
+class TableTest(parameterized.TestCase):
+    @parameterized.parameters(
+        (WeightMask({"[red]": np.eye(2) > 0}),),
+        (UnitClusters([dataclasses.replace(HIDDEN, layer="[red]")]),),
+        (
+            Comparison(
+                (LayerComparison("[red]", *"ab", 2, (1, 1), "", 1, 1, 1),)
+            ),
+        ),
+        (
+            SmallerModel(
+                keras.Model(), (LayerSizes("[red]", *[(1, 1)] * 3, {}),)
+            ),
+        ),
+    )
+    def test_names_in_brackets_are_no_markup(self, result):
+        self.assertIn("[red]", result._repr_html_())
 
 
 class FindingTest(parameterized.TestCase, tf.test.TestCase):
