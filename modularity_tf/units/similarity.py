@@ -15,6 +15,7 @@ References:
 """
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from modularity_tf.network import (
     layer_names,
     model_weights,
     progress,
+    scoring,
     task_outputs,
 )
 from modularity_tf.units import graph_paths, relu_similarity
@@ -201,10 +203,10 @@ class UnitSimilarities:
             asked = task_outputs.task(model, given, None, self._outputs)
             self._asked = asked if asked.names else None
             parts.append(getattr(model, "loss", None))
-            if has_loss:
-                loss = _Losses(asked)
         if [*map(id, parts)] == [*map(id, self._parts)]:
             return
+        if has_loss:
+            loss = functools.partial(_loss_of, asked, model)
         ends = self._asked
         self._summarize = tf.function(
             lambda inputs, targets: _summary(
@@ -388,60 +390,37 @@ def _finish(sums, count, measures):
     return found
 
 
-class _Losses:
-    """The loss of a task, summed over examples and outputs.
+def _loss_of(asked, model, targets, outputs):
+    """Returns the loss of a batch, summed over examples and outputs.
 
     Args:
         asked: `Task`.
+        model: `keras.Model` whose outputs they are.
+        targets: Nest of tensors.
+        outputs: Likewise.
     """
-
-    def __init__(self, asked):
-        self._asked = asked
-        given = asked.objective["loss"]
-        if not asked.names:  # one loss for all
-            self._functions = {None: _function(given)}
-            return
-        losses, weights = (
-            task_outputs.by_output(name, asked.objective.get(name), asked.names)
-            for name in ("loss", "loss_weights")
-        )
-        self._functions = {
-            name: _function(losses[name]) for name in asked.chosen
-        }
-        self._weights = weights
-
-    def __call__(self, targets, outputs, keras_mask):
-        """Returns a number of a batch.
-
-        Args:
-            targets: Nest of tensors.
-            outputs: Likewise.
-            keras_mask: The Keras mask of a single output, or `None`.
-        """
-        if None in self._functions:
-            values = self._functions[None](targets, outputs)
-            return _total_loss(values, keras_mask)
-        total = 0.0
-        for name, function in self._functions.items():
-            y, x = (
-                _of_output(v, name, self._asked) for v in (targets, outputs)
-            )
-            value = _total_loss(function(y, x), keras_private.get_keras_mask(x))
-            weight = self._weights[name]
-            total += value if weight is None else weight * value
-        return total
+    names, total = asked.names, 0.0
+    if not names:  # one loss for all
+        is_single = tf.is_tensor(outputs)  # then the name is not needed
+        names = ("output",) if is_single else task_outputs.names_of(model)
+    losses, weights = (
+        task_outputs.by_output(part, asked.objective.get(part), names)
+        for part in ("loss", "loss_weights")
+    )
+    for name in asked.chosen or names:
+        y, x = (_of_output(each, name, names) for each in (targets, outputs))
+        loss = scoring.loss_object(losses[name], y, x)
+        value = _total_loss(loss.call(y, x), keras_private.get_keras_mask(x))
+        weight = weights[name]
+        total += value if weight is None else weight * value
+    return total
 
 
-def _function(loss):
-    loss = keras.losses.get(loss)
-    return loss.call if isinstance(loss, keras.losses.Loss) else loss
-
-
-def _of_output(values, name, asked):
+def _of_output(values, name, names):
     """Returns that of one output, of a nest with an item for each."""
     if isinstance(values, dict):
         return values[name]
-    return keras.tree.flatten(values)[asked.names.index(name)]
+    return keras.tree.flatten(values)[names.index(name)]
 
 
 def _summary(
@@ -461,22 +440,25 @@ def _summary(
             for name, tensors in shifted.items()
             if not any(x is y for x in tensors for y in ends)
         }
-    keras_mask = keras_private.get_keras_mask(outputs)  # of a single one
     leaves = keras.tree.flatten(outputs)
     if asked is not None:
-        leaves = [_of_output(outputs, name, asked) for name in asked.chosen]
+        leaves = [
+            _of_output(outputs, name, asked.names) for name in asked.chosen
+        ]
     counted = _counted_outputs(leaves)
     outputs = keras.tree.map_structure(activations.with_mask_in_float, outputs)
     leaves = keras.tree.flatten(outputs)
     if asked is not None:
-        leaves = [_of_output(outputs, name, asked) for name in asked.chosen]
+        leaves = [
+            _of_output(outputs, name, asked.names) for name in asked.chosen
+        ]
     flat = _side_by_side(leaves)
     total_loss = None
     if "loss_hessian" in kinds:
         targets = keras.tree.map_structure(
             lambda target: tf.cast(target, flat.dtype), targets
         )
-        total_loss = loss(targets, outputs, keras_mask)
+        total_loss = loss(targets, outputs)
     inputs, dependent = keras.tree.flatten(inputs), None
     if kinds != {"covariance"}:
         _refuse_without_slopes(inputs)

@@ -14,6 +14,10 @@ from tests import shipped_networks
 CROSS_ENTROPY = keras.losses.CategoricalCrossentropy(from_logits=True)
 
 
+def own_loss(targets, outputs):
+    return tf.reduce_mean(tf.square(targets - outputs), -1)
+
+
 def sequential(*stack, shape=(6,), dtype="float32"):
     model = keras.Sequential([keras.Input(shape, dtype=dtype), *stack])
     rng = np.random.default_rng(0)
@@ -88,10 +92,7 @@ def without_a_product_first(x):
 
 
 def cross_entropy(targets, outputs):
-    """Returns the cross entropy of one output, of several side by side."""
-    if isinstance(outputs, list):
-        outputs = tf.concat(outputs, axis=1)
-        return CROSS_ENTROPY.call(targets, outputs)
+    """Returns the cross entropy of logits or of probabilities."""
     return keras.losses.categorical_crossentropy(
         targets, outputs, from_logits=outputs.op.type != "Softmax"
     )
@@ -329,16 +330,17 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         for layer in model.layers:
             if isinstance(layer, layers.BatchNormalization):
                 layer.moving_variance.assign([0.5, 1.0, 2.0, 3.0])
-        data = [examples((12,), 9)]
-        found = similarity.unit_similarities(model, data, loss=cross_entropy)
+        data, loss = [examples((12,), 9)], cross_entropy
+        if len(model.outputs) > 1:
+            inputs, targets = examples((12,), 9)
+            data, loss = [(inputs, [targets[:, :2], targets[:, 2:]])], "mse"
+        found = similarity.unit_similarities(model, data, loss=loss)
         with (
             mock.patch.object(graph_paths, "piecewise_linear", lambda *_: ()),
             mock.patch.object(graph_paths, "is_product", lambda *_: False),
             mock.patch.object(graph_paths, "before_functions", lambda h, _: h),
         ):
-            expected = similarity.unit_similarities(
-                model, data, loss=cross_entropy
-            )
+            expected = similarity.unit_similarities(model, data, loss=loss)
         self.assertIn("h", found)
         for name, matrices in expected.items():
             for kind in similarity.MEASURES:
@@ -510,6 +512,40 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(
             np.diag(found["loss_hessian"]), np.diag(most), atol=1e-5
         )
+
+    @parameterized.parameters(False, True)
+    def test_one_loss_is_that_of_each_output(self, is_dict):
+        x = keras.Input((6,))
+        h = layers.Dense(4, "tanh", name="h")(x)
+        ends = {"u": layers.Dense(2, name="u")(h), "v": layers.Dense(1)(h)}
+        model = keras.Model(x, ends if is_dict else [*ends.values()])
+        inputs, labels = examples()
+        labels = {"u": labels[:, :2], "v": labels[:, 0]}
+        data = inputs, labels if is_dict else [*labels.values()]
+        of_each = dict.fromkeys(ends, "mse") if is_dict else ["mse", "mse"]
+        one, each = (
+            similarity.unit_similarities(
+                model, data, loss=loss, measures=["loss_hessian"]
+            )["h"]["loss_hessian"]
+            for loss in ("mse", of_each)
+        )
+        self.assertAllClose(one, each)
+
+    @parameterized.parameters(
+        "hinge", "kl_divergence", "binary_crossentropy", own_loss
+    )
+    def test_labels_may_lack_the_axis_of_a_single_output(self, loss):
+        model = sequential(
+            layers.Dense(4, "tanh", name="h"), layers.Dense(1, "sigmoid")
+        )
+        inputs, labels = examples()
+        flat, column = (
+            similarity.unit_similarities(
+                model, (inputs, y), loss=loss, measures=["loss_hessian"]
+            )["h"]["loss_hessian"]
+            for y in (labels[:, 0], labels[:, :1])
+        )
+        self.assertAllClose(flat, column)
 
     def test_refuses_labels_of_no_class(self):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
