@@ -108,7 +108,7 @@ class DeepR(keras.optimizers.Optimizer):
         if not callable(learning_rate):
             learning_rate = checks.number("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name)
-        self._ratio = None  # of the other learning rate to this one
+        self._ratio = None  # of the other learning rate to this one, if known
         self.optimizer = keras.optimizers.get(optimizer)
         is_optimizer = isinstance(self.optimizer, keras.optimizers.Optimizer)
         if not is_optimizer or isinstance(self.optimizer, DeepR):
@@ -116,6 +116,7 @@ class DeepR(keras.optimizers.Optimizer):
                 "`optimizer` must be an optimizer for the other variables, "
                 f"got {optimizer!r}."
             )
+        self._note_ratio()
         for key, value in (("gentle_wake", gentle_wake), ("rewire", rewire)):
             if not isinstance(value, bool):
                 raise ValueError(f"`{key}` must be a bool, got {value!r}.")
@@ -179,6 +180,7 @@ class DeepR(keras.optimizers.Optimizer):
         if callable(learning_rate):
             set_own(self, learning_rate)
             return
+        self._note_ratio()
         before = _number(self.learning_rate)
         after = checks.number("learning_rate", _number(learning_rate))
         set_own(self, after)  # Keras refuses where it is a schedule
@@ -186,8 +188,6 @@ class DeepR(keras.optimizers.Optimizer):
         if after == before:
             return
         if isinstance(others, keras.Variable):
-            if before:  # after a rate of 0, the ratio before it counts
-                self._ratio = _number(others) / before
             if self._ratio is not None:
                 self.optimizer.learning_rate = self._ratio * after
         else:
@@ -197,6 +197,13 @@ class DeepR(keras.optimizers.Optimizer):
                 f"{self.optimizer.name!r} is a schedule, which stays.",
                 stacklevel=2,
             )
+
+    def _note_ratio(self):
+        """Notes the ratio of the rates; at a rate of 0 the one before stays."""
+        own, others = self.learning_rate, self.optimizer.learning_rate
+        known = all(isinstance(rate, keras.Variable) for rate in (own, others))
+        if known and _number(own):
+            self._ratio = _number(others) / _number(own)
 
     @property
     def variables(self):
@@ -211,9 +218,18 @@ class DeepR(keras.optimizers.Optimizer):
         pairs = list(zip(grads, trainable_variables, strict=True))
         dense = [pair for pair in pairs if not _is_sparse(pair[1])]
         sparse = [pair for pair in pairs if _is_sparse(pair[1])]
-        if dense:
+        trained = [
+            any(gradient is not None for gradient, _ in pairs)
+            for pairs in (dense, sparse)
+        ]
+        if not any(trained):
+            raise ValueError("No gradients provided for any variable.")
+        if trained[0]:
             self.optimizer.apply(*zip(*dense))
-        super().apply(*zip(*sparse))
+        if trained[1]:
+            super().apply(*zip(*sparse))
+        else:  # frozen, or not on the way to the loss
+            self.assign_add(self.iterations, 1)
 
     def update_step(self, gradient, variable, learning_rate):
         index = keras_private.variable_index(self, variable)
@@ -266,7 +282,17 @@ class DeepR(keras.optimizers.Optimizer):
             "epsilon": self.epsilon,
             "seed": self.seed,
             "name": self.name,
+            "ratio_of_rates": self._ratio,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        ratio = config.pop("ratio_of_rates", None)
+        found = super().from_config(config, custom_objects)
+        if found._ratio is None:
+            found._ratio = ratio
+        return found
 
 
 def _number(value):

@@ -33,8 +33,8 @@ class SparseDense(keras.layers.Layer):
 
     Signs are constant, and so is the number of active connections. `DeepR`
     rewires them; under an optimizer that leaves weights without a gradient
-    alone (all of Keras but Muon) they stay where they are: one that would cross
-    zero is kept just above it.
+    alone (all of Keras but Muon and Ftrl) they stay where they are: one that
+    would cross zero is kept just above it.
 
     >>> from modularity_tf import layers
     >>> layer = layers.SparseDense(32, connections=100, seed=0)
@@ -86,6 +86,7 @@ class SparseDense(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.units = checks.integer("units", units, least=1)
         rewiring.check_connections(connections)
         self.connections = connections

@@ -406,6 +406,40 @@ class DeepRTest(parameterized.TestCase, tf.test.TestCase):
                 float(optimizer.optimizer.learning_rate), rate / 20
             )
 
+    def test_they_do_so_after_a_save_at_0(self):
+        optimizer = deep_r.DeepR(keras.optimizers.Adam(0.01), learning_rate=0.2)
+        optimizer.learning_rate = 0.0
+        again = keras.optimizers.deserialize(
+            keras.optimizers.serialize(optimizer)
+        )
+        again.learning_rate = 0.1
+        self.assertAllClose(float(again.optimizer.learning_rate), 0.005)
+        # Of weights alone, the rates at the start tell.
+        fresh = deep_r.DeepR(keras.optimizers.Adam(0.01), learning_rate=0.2)
+        for rates in (fresh, fresh.optimizer):
+            rates._learning_rate.assign(0.0)
+        fresh.learning_rate = 0.1
+        self.assertAllClose(float(fresh.optimizer.learning_rate), 0.005)
+
+    @parameterized.parameters("frozen", "unread")
+    def test_trains_the_rest_where_no_sparse_connection_learns(self, why):
+        x = keras.Input((10,))
+        sparse = layers.SparseDense(8, 20, seed=1, name="sparse")
+        ends = [sparse(x), keras.layers.Dense(1)(x)]
+        model = keras.Model(x, ends)
+        optimizer = deep_r.DeepR("adam")
+        optimizer.build(model.trainable_variables)
+        sparse.trainable = why == "unread"
+        before = [np.array(v) for v in model.weights]
+        model.compile(optimizer, [None, "mse"])
+        model.fit(np.ones((4, 10)), [np.ones(4)] * 2, epochs=2, verbose=0)
+        moved = [
+            not np.array_equal(old, new)
+            for old, new in zip(before, model.weights, strict=True)
+        ]
+        self.assertEqual(moved, [False] * 3 + [True] * 2)
+        self.assertEqual(int(optimizer.iterations), 2)
+
     def test_a_schedule_of_the_other_optimizer_stays_with_a_warning(self):
         schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
         wrapped = keras.optimizers.Adam(schedule, name="mine")

@@ -146,6 +146,16 @@ class SparseDenseTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "incompatible"):
             layer(np.ones((2, 4)))
 
+    def test_passes_keras_masks_on_as_dense_does(self):
+        tokens = keras.Input((6,), dtype="int32")
+        shown = keras.layers.Embedding(9, 5, mask_zero=True)(tokens)
+        found = layers.SparseDense(3, 1.0)(shown)
+        model = keras.Model(
+            tokens, [found, keras.layers.GlobalAveragePooling1D()(found)]
+        )
+        steps, mean = model(np.array([[1, 2, 3, 0, 0, 0]]))
+        self.assertAllClose(mean, np.mean(steps[:, :3], axis=1))
+
     @parameterized.parameters(
         ("mixed_float16", "float16", "float32"),
         ("bfloat16", "bfloat16", "float32"),
