@@ -135,7 +135,11 @@ def _marks(name, found, model, ends, at_least):
         found = UnitClusters([found])
     if isinstance(found, UnitClusters):
         found.check_fits(model)
-        return {layer: each.clusters for layer, each in found.items()}
+        return {
+            layer: each.clusters
+            for layer, each in found.items()
+            if layer not in ends
+        }
     if isinstance(found, WeightMask):
         found = found.units(model, at_least=at_least)
     if not isinstance(found, NeuronSelection):

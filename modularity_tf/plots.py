@@ -248,7 +248,7 @@ def _grid(count, size, margin, title="", most=4, **shared):
     rows = -(-count // columns)
     wide = size[0] * columns + margin[0]
     if columns > 1 or count > 1:
-        wide = WIDTH
+        wide = max(WIDTH, wide)
     fig = new_figure(wide, size[1] * rows + margin[1], title)
     axes = fig.subplots(rows, columns, squeeze=False, **shared)
     for ax in axes.flat[count:]:
@@ -965,8 +965,9 @@ def values_beside_chance(
         ylabel: What the values are.
         title: Stands above the panels.
     """
+    width = max(3.4, 0.25 * max(map(len, panels.values())))  # of many layers
     fig, axes = _grid(
-        len(panels), (3.4, 2.7), (0.6, 0.9), title, most=2, sharey=True
+        len(panels), (width, 2.7), (0.6, 0.9), title, most=2, sharey=True
     )
     counts, star = set(), ""
     for ax, (caption, rows) in zip(axes, panels.items()):

@@ -155,6 +155,10 @@ class CompareTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertNotIn("out", rows(self.compare(both, both)))
 
+    def test_the_output_layer_is_left_out_of_clusters(self):
+        both = UnitClusters([clusters(FIRST * 1), clusters([0, 1], "out")])
+        self.assertEqual([*rows(self.compare(both, both))], ["a", ALL])
+
     def test_clusters_by_their_agreement(self):
         labels = np.where(FIRST, 0, 1)
         found = rows(

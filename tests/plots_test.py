@@ -652,6 +652,14 @@ class ValuesBesideChanceTest(tf.test.TestCase):
             levels = [y for (_, y), _ in lines.get_segments()[:2]]
             self.assertAllClose(levels, [25, 25])
 
+    def test_grows_with_the_layers(self):
+        row = {"value": 0.5, "chance": 0.25, "p": 0.5}
+        many = [{"layer": f"layer_{i}", **row} for i in range(60)]
+        fig = plots.values_beside_chance({"a, b": many, "a, c": many})
+        names = fig.axes[0].get_xticklabels()
+        room = fig.get_figwidth() / len(names)  # for a line of text, in inches
+        self.assertGreater(72 * room, names[0].get_fontsize())
+
 
 if __name__ == "__main__":
     tf.test.main()

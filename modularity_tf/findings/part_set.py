@@ -79,7 +79,10 @@ class PartSet(finding.Finding):
             self, "provenance", finding.as_provenance(self.provenance)
         )
         if self.scores is not None:
-            self._set("scores", self._like("scores", self.scores, "iuf"))
+            scores = self._like("scores", self.scores, "iuf")
+            if any(np.isnan(each).any() for each in scores.values()):
+                raise ValueError("`scores` must be numbers, got NaN.")
+            self._set("scores", scores)
 
     def __or__(self, other: Self) -> Self:
         return self._combine(other, np.logical_or)
@@ -499,6 +502,7 @@ def top_scores(
         count: Int from 0 to the number of parts.
     """
     flat = np.concatenate([np.ravel(values) for values in scores.values()])
+    flat = flat.astype("float64")  # unsigned ints have no negative
     chosen = np.zeros(flat.size, bool)
     chosen[np.argsort(-flat, kind="stable")[:count]] = True
     found, begin = {}, 0

@@ -50,6 +50,12 @@ class LayerClusters:
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        labels = np.asarray(self.clusters)
+        if labels.size and (labels.dtype.kind not in "iu" or labels.min() < -1):
+            raise ValueError(
+                "`clusters` must be ints, -1 for unused units, got "
+                f"{self.clusters!r}."
+            )
         for name, dtype in (("similarity", "float64"), ("clusters", "int64")):
             array = np.array(getattr(self, name), dtype)
             array.flags.writeable = False
@@ -66,7 +72,11 @@ class LayerClusters:
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and all(
-            np.array_equal(getattr(self, f.name), getattr(other, f.name))
+            np.array_equal(
+                getattr(self, f.name),
+                getattr(other, f.name),
+                equal_nan=f.name == "modularity",  # NaN where all are unused
+            )
             for f in dataclasses.fields(self)
         )
 
@@ -86,7 +96,7 @@ class LayerClusters:
 
     @property
     def sizes(self) -> list[int]:
-        """List of int, the units in each cluster."""
+        """List of int, the units in each cluster, in the order of labels."""
         return np.bincount(self.clusters[self.clusters >= 0]).tolist()
 
     @property
@@ -218,11 +228,11 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
         """Returns the clusters and Q of each layer, in a sentence for each."""
         told = []
         for each in self.values():
-            sizes = ", ".join(map(str, each.sizes))
-            clusters = f"{len(each.sizes)} clusters of {sizes} units"
-            if len(each.sizes) == 1:
-                clusters = f"one cluster of {sizes} units"
-            if not each.sizes:
+            sizes = [*map(str, filter(None, each.sizes))]  # of used labels
+            clusters = f"{len(sizes)} clusters of {', '.join(sizes)} units"
+            if len(sizes) == 1:
+                clusters = f"one cluster of {sizes[0]} units"
+            if not sizes:
                 clusters = "no cluster"
             told.append(
                 f"{each.layer}: {clusters} by {each.measure} "
@@ -241,14 +251,16 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
             table.add_section()
             where = rich.markup.escape(each.layer)
             first = where, each.measure, f"{each.modularity:.3f}"
-            rows = [*enumerate(each.sizes), ("unused", len(each.unused))]
-            for label, size in rows:
+            used = [pair for pair in enumerate(each.sizes) if pair[1]]
+            for label, size in [*used, ("unused", len(each.unused))]:
                 table.add_row(*first, str(label), str(size))
                 first = "", "", ""
         return table
 
     def plot(self) -> "Figure":
         """Returns each similarity sorted by cluster, a matplotlib `Figure`."""
+        if not self:
+            raise ValueError("There is no layer to plot.")
         from modularity_tf import plots  # and matplotlib with it
 
         return plots.clustered_similarities(

@@ -16,6 +16,20 @@ class BinarySetTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertIn("[cats] a[/b]", task._repr_html_())
 
+    @parameterized.parameters("uint8", "int8", "int64", "float16")
+    def test_the_highest_scores_are_those_of_any_type(self, dtype):
+        scores = np.array([3, 0, np.iinfo("int8").max, 1]).astype(dtype)
+        if dtype == "int8":
+            scores[1] = -128
+        found = part_set.top_scores({"a": scores}, 2)["a"]
+        self.assertAllEqual(found, [True, False, True, False])
+
+    def test_refuses_scores_of_nan(self):
+        with self.assertRaisesRegex(ValueError, "`scores` .* got NaN"):
+            part_set.PartSet(
+                {"a": np.ones(2, bool)}, scores={"a": np.array([1, np.nan])}
+            )
+
     def test_sets_of_different_kinds_do_not_mix(self):
         values = {"a": np.ones(3, bool)}
         one = part_set.PartSet(values)

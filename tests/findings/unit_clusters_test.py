@@ -1,5 +1,9 @@
+import dataclasses
+import pickle
+
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from modularity_tf.findings.unit_clusters import LayerClusters, UnitClusters
 
@@ -15,7 +19,7 @@ HIDDEN = LayerClusters(
 CLUSTERS = UnitClusters([HIDDEN])
 
 
-class UnitClustersTest(tf.test.TestCase):
+class UnitClustersTest(parameterized.TestCase, tf.test.TestCase):
     def test_reads_the_clusters_of_one_layer_as_they_were_written(self):
         config = {"layer": "hidden", "measure": "covariance"}
         config |= {"modularity": 0.25, "provenance": TOLD}
@@ -30,6 +34,26 @@ class UnitClustersTest(tf.test.TestCase):
             CLUSTERS["out"]
         with self.assertRaisesRegex(ValueError, "Each layer can be there once"):
             UnitClusters([HIDDEN, HIDDEN])
+
+    def test_equals_itself_where_no_unit_is_used(self):
+        dead = dataclasses.replace(
+            HIDDEN, clusters=[-1] * 4, modularity=float("nan")
+        )
+        again = pickle.loads(pickle.dumps(UnitClusters([dead])))
+        self.assertEqual(UnitClusters([dead]), again)
+        self.assertNotEqual(UnitClusters([dead]), CLUSTERS)
+        self.assertIn("no cluster", again.summary())
+
+    def test_labels_without_a_unit_are_no_clusters(self):
+        gap = dataclasses.replace(HIDDEN, clusters=[0, 5, 0, -1])
+        found = UnitClusters([gap])
+        self.assertIn("2 clusters of 2, 1 units", found.summary())
+        self.assertLen(found.table().rows, 3)
+
+    @parameterized.parameters(([0.0, 0.9, 1.7, 2.0],), ([0, -2, 1, 1],))
+    def test_refuses_labels(self, labels):
+        with self.assertRaisesRegex(ValueError, "`clusters` must be ints"):
+            dataclasses.replace(HIDDEN, clusters=labels)
 
     def test_clusters_can_not_be_written_to(self):
         for array in (HIDDEN.clusters, HIDDEN.similarity):
