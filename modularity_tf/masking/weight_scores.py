@@ -321,14 +321,7 @@ def _by_activation(model, data, weights):
         return found
 
     totals, count = {}, 0
-    for inputs, targets, *sample_weights in batches.read(
-        "data", data, with_weights=True, model=model
-    ):
-        if sample_weights:
-            raise ValueError(
-                "`data` has sample weights, and here every example counts the "
-                "same: take them off, and the examples of weight 0, too."
-            )
+    for inputs, targets in batches.read_unweighted("data", data, model):
         sums = activations.call_in_graph(squares, inputs)
         for path, part in sums.items():
             totals[path] = totals.get(path, 0.0) + part.numpy()

@@ -10,7 +10,7 @@ import functools
 import threading
 import typing
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -710,7 +710,7 @@ class ActivationModel(keras.Model):
         return found, keras_masks
 
 
-def call_in_graph(compiled: Callable[..., Any], *args: Any) -> Any:
+def call_in_graph(compiled: Any, *args: Any) -> Any:
     """Calls a `tf.function`, in a graph whatever was configured.
 
     `tf.config.run_functions_eagerly`, for debugging, would leave no graph, in

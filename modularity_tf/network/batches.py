@@ -75,6 +75,30 @@ def read(
         yield batch if with_weights else batch[:2]
 
 
+def read_unweighted(
+    name: str, data: Data, model: keras.Model | None = None
+) -> Iterator[tuple]:
+    """Yields `(inputs, targets)` as `read` does, where all count the same.
+
+    Args:
+        name: Str, the argument's name.
+        data: As in `read`.
+        model: As in `read`.
+
+    Raises:
+        ValueError: As `read`, and if there are sample weights other than 1.
+    """
+    for inputs, targets, *weights in read(
+        name, data, with_weights=True, model=model
+    ):
+        if any(np.any(each != 1) for each in keras.tree.flatten(weights)):
+            raise ValueError(
+                f"`{name}` has sample weights, and here every example counts "
+                "the same: take them off, and the examples of weight 0, too."
+            )
+        yield inputs, targets
+
+
 def is_arrays(data: Data, model: keras.Model | None = None) -> bool:
     """Returns whether data are arrays `(inputs, targets)`, not batches.
 

@@ -224,7 +224,7 @@ def class_statistics(
 
     def read():
         given = class_positions.Labels(model)
-        for inputs, labels in batches.read("data", data, model=model):
+        for inputs, labels in batches.read_unweighted("data", data, model):
             numbers = given.numbers("labels", labels)
             if (numbers >= num_classes).any():
                 raise ValueError(

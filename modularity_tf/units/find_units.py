@@ -43,7 +43,8 @@ def find_units(
     Args:
         model: Built `keras.Model`, trained. It is not changed.
         data: Held-out arrays `(x, y)`, or batches of them: a list, a
-            `tf.data.Dataset`, a `PyDataset` or another iterable.
+            `tf.data.Dataset`, a `PyDataset` or another iterable. Every example
+            counts the same: sample weights other than 1 are refused.
         layers: Names or paths of layers of any kind; that of an activation
             layer means the Conv or Dense layers that it activates. `None` for
             the hidden Conv and Dense layers. The units of a linear layer put

@@ -82,8 +82,9 @@ def unit_similarities(
         model: Built `keras.Model`: Sequential, functional, nested, or
             subclassed. Several outputs count as one y, side by side.
         data: Arrays `(inputs, targets)` or batches of them, as in
-            `network.batches`; two examples or more, held out from training.
-            Inputs are floats, but for covariance alone.
+            `network.batches`; two examples or more, held out from training;
+            every one counts the same. Inputs are floats, but for covariance
+            alone.
         layers: Names or paths of layers, of any kind (a `ReLU`, say), as in
             `activations.choose_layers`; `None` for the Conv and Dense layers
             but those that return the model's outputs.
@@ -173,7 +174,7 @@ class UnitSimilarities:
         totals: dict[str, Any] = {}
         if self._asked is not None:
             data = self._asked.data("data", data, self._model)
-        read = batches.read("data", data, model=self._model)
+        read = batches.read_unweighted("data", data, self._model)
         for inputs, targets in progress.shown(read, "batch", verbose=verbose):
             rows = batches.count_rows(inputs)
             found = self._sums(inputs, targets)

@@ -94,7 +94,7 @@ class WeightScoresTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(weighted, subset * few.mean(), rtol=1e-4, atol=1e-6)
 
     def test_activations_have_no_sample_weights(self):
-        data = X, Y, np.ones(len(X), "float32")
+        data = X, Y, np.arange(len(X), dtype="float32")
         with self.assertRaisesRegex(ValueError, "sample weights.*take them"):
             self.scores("activation", data)
 

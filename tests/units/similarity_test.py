@@ -562,6 +562,15 @@ class UnitSimilaritiesTest(parameterized.TestCase, tf.test.TestCase):
         tf.config.run_functions_eagerly(True)
         self.assertAllClose(similarity.unit_similarities(model, data), expected)
 
+    def test_refuses_weights_of_examples(self):
+        inputs, labels = examples()
+        weights, measures = np.ones(len(inputs)), ["covariance"]
+        args = {"model": relu_network(), "measures": measures}
+        similarity.unit_similarities(data=(inputs, labels, weights), **args)
+        weights[0] = 0
+        with self.assertRaisesRegex(ValueError, "`data` has sample weights"):
+            similarity.unit_similarities(data=(inputs, labels, weights), **args)
+
     def test_measures_may_be_a_generator(self):
         found = similarity.unit_similarities(
             relu_network(),
