@@ -5,6 +5,7 @@ JSON values `NAME.json`. A dict with models or findings among its values is a
 folder `NAME.parts` with an artifact for each key.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -31,12 +32,9 @@ def write(artifact, place, owner="", made=None):
         OSError: If it can't be written, with its path; nothing is left of it.
         ValueError: If a key of a dict is no name.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
     suffix = _suffix(artifact)
     path = place.with_name(f"{place.name}{suffix}")
-    partial = place.with_name(f"partial-{path.name}")
-    _remove(partial)  # of a killed process
-    try:
+    with whole(path) as partial:
         if suffix == _PARTS:
             for name, part in artifact.items():
                 write(part, partial / name)
@@ -46,7 +44,25 @@ def write(artifact, place, owner="", made=None):
             artifact.save(partial)
         if owner:
             lines = _sum(partial, owner), json.dumps(made)
+            _remove(path)  # one from other stages, that the new sum is not of
             _sum_path(path).write_text("\n".join(lines))
+
+
+@contextlib.contextmanager
+def whole(path):
+    """Yields a path to write to; the file appears at once, or not at all.
+
+    Args:
+        path: Path of the file or folder.
+
+    Raises:
+        OSError: If it can't be written, with its path; nothing is left of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"partial-{path.name}")
+    _remove(partial)  # of a killed process
+    try:
+        yield partial
         os.replace(partial, path)
     except OSError as error:
         _remove(partial)

@@ -276,8 +276,8 @@ class Run:
     def _find(self, stage):
         """Returns the path of a stage's artifact, `None` if it is not made.
 
-        One that was made from fewer stages, or other ones, does not count:
-        another part of the run may have had fewer masks of a network, say.
+        One that was made from other stages or values does not count: another
+        part of the run may have had fewer masks of a network, say.
         """
         path = artifacts.find(self.folder / stage.name)
         made = (path and artifacts.made(path)) or {}

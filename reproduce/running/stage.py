@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import math
 import time
 
@@ -50,8 +51,12 @@ class Stage:
 
     @functools.cached_property
     def origin(self):
-        """Str, a digest of its ancestors."""
-        text = "\n".join(sorted(self.ancestors))
+        """Str, a digest of what it is made from: seed, values and stages."""
+        needs = resolve(self.needs, lambda stage: [stage.name, stage.origin])
+        # Of other objects, functions say, the kind alone.
+        text = json.dumps(
+            [self.seed, needs], default=lambda x: type(x).__name__
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

@@ -1,7 +1,6 @@
 """Training that can be killed at any moment, and what it will take."""
 
 import dataclasses
-import os
 import resource
 import time
 import warnings
@@ -13,6 +12,7 @@ import rich.table
 import tensorflow as tf
 
 from modularity_tf.masking.callbacks import StepCounter
+from reproduce.running import artifacts
 
 
 def fit(stage, model, batches, steps, epoch_steps, callbacks=(), **kwargs):
@@ -48,9 +48,11 @@ def fit(stage, model, batches, steps, epoch_steps, callbacks=(), **kwargs):
         stage.started -= _restore(checkpoint, state)
     start = int(model.optimizer.iterations)
     advance(start)
+    if start == steps:  # killed before its artifact was written
+        return model
     epoch_steps = min(epoch_steps, steps)
     own = [
-        keras.callbacks.TensorBoard(stage.log_dir, write_graph=False),
+        _TensorBoard(stage.log_dir, epoch_steps),
         _RefuseInfiniteLoss(),
         _Checkpoint(stage, state),
         StepCounter(advance),
@@ -218,6 +220,17 @@ def _restore(checkpoint, state):
     return float(seconds)
 
 
+class _TensorBoard(keras.callbacks.TensorBoard):
+    """Has the losses of epochs at the training step, as all else is."""
+
+    def __init__(self, log_dir, epoch_steps):
+        super().__init__(log_dir, write_graph=False)
+        self._epoch_steps = epoch_steps
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end((epoch + 1) * self._epoch_steps, logs)
+
+
 class _RefuseInfiniteLoss(keras.callbacks.Callback):
     """As `keras.callbacks.TerminateOnNaN`, with an error that a user reads."""
 
@@ -244,10 +257,7 @@ class _Checkpoint(keras.callbacks.Callback):
         seconds = self._stage.config.checkpoint_seconds
         if time.monotonic() - self._saved < seconds:
             return
-        file = self._stage.checkpoint
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f"partial-{file.name}")
         values = [variable.numpy() for variable in self._state]
-        np.savez(partial, *values, self._stage.seconds())
-        os.replace(partial, file)
+        with artifacts.whole(self._stage.checkpoint) as partial:
+            np.savez(partial, *values, self._stage.seconds())
         self._saved = time.monotonic()

@@ -106,7 +106,8 @@ def plan_network(run, case, seed):
     record = {"case": case, "seed": seed}
     if "mask" in config.methods:
         first = masks("mask", look_for_mask, case)
-        parts.append(run.combine(lambda found: found["told"], first))
+        is_shown = seed == config.seeds[0]
+        parts.append(run.combine(told_of_mask, first, is_shown))
         # The others have its settings, found without another search.
         if config.controls and case not in cases.MORE:
             record["controls"] = {
@@ -254,17 +255,23 @@ def look_for_mask(stage, case):
     """Returns the mask of the first task, and its scores.
 
     Returns:
-        Dict of `mask`, a `WeightMask`, and of `told`: the scores, and a
-        drawing of what was found and missed for the first seed.
+        Dict of `mask`, a `WeightMask`, and of `told`: the scores, and of some
+        cases a drawing of what was found and missed.
     """
     config, planted = stage.config, cases.network(case, stage.seed)
     seed, whole = stage.derive_seed("mask"), case in cases.MORE
     mask, told = finders.find(config, planted, 0, "mask", seed, whole=whole)
     found = {"scores": {"mask": {**scored(planted, mask), **told}}}
-    if case in cases.CASES and stage.seed == config.seeds[0]:
+    if case in cases.CASES:
         found["drawing"] = drawing(planted, mask.scores, mask.values)
     alone = weight_mask.WeightMask(dict(mask.values))
     return {"mask": alone, "told": records.without_nan(found)}
+
+
+def told_of_mask(found, is_shown):
+    """Returns what `look_for_mask` told, the drawing of shown ones alone."""
+    told = found["told"]
+    return {k: told[k] for k in told if is_shown or k != "drawing"}
 
 
 def drawing(planted, scores, kept):

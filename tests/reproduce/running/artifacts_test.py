@@ -86,6 +86,27 @@ class ArtifactsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(artifacts.read(artifacts.find(self.place)), artifact)
         self.assertLen(self.files(), 1)
 
+    @parameterized.parameters(([1],), ({"a": MASK, "b": 1},))
+    def test_replacing_cut_short_leaves_none(self, artifact):
+        artifacts.write(artifact, self.place, "owner", "of one")
+        replace = os.replace
+
+        def killed_at_the_end(partial, path):
+            if path.parent == self.place.parent:
+                raise toy.Killed
+            replace(partial, path)
+
+        with (
+            mock.patch.object(os, "replace", killed_at_the_end),
+            self.assertRaises(toy.Killed),
+        ):
+            artifacts.write(artifact, self.place, "owner", "of two")
+        self.assertIsNone(artifacts.find(self.place))
+        artifacts.write(artifact, self.place, "owner", "of two")
+        path = artifacts.find(self.place)
+        self.assertEqual(artifacts.made(path), "of two")
+        artifacts.read(path, "owner")
+
     def test_parts_of_a_killed_process_are_not_mixed_in(self):
         left = self.place.parent / "partial-thing.parts"
         left.mkdir(parents=True)

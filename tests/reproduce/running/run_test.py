@@ -100,6 +100,16 @@ class StagesTest(RunTestCase, parameterized.TestCase):
         planned(again, 4)
         self.assertEqual({*again.unfinished()}, {"twice"})
 
+    def test_what_is_made_from_other_values_is_made_again(self):
+        results = []
+        for splits in (("a",), ("a", "b"), ("a", "b")):
+            with self.planned() as run:
+                scores = run.stage("scores", lambda _, x: [*x], splits)
+                total = run.stage("total", lambda _, x: len(x), scores)
+                results.append(run.carry_out(total))
+                self.assertEmpty(run.unfinished())
+        self.assertEqual(results, [1, 2, 2])
+
     def test_planning_touches_nothing(self):
         run, function = self.planned(), mock.Mock()
         stage = run.stage("thing", function, steps=3, phase="work")

@@ -1,4 +1,6 @@
+import errno
 import itertools
+import os
 import pathlib
 import tempfile
 import types
@@ -72,6 +74,25 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
         for old, new in zip(expected.variables, resumed.variables, strict=True):
             self.assertAllClose(old, new, rtol=1e-6, atol=1e-7)
 
+    @parameterized.parameters(toy.network, masked_network)
+    def test_training_that_was_at_its_end_is_done(self, make):
+        expected = self.fit(make(), 6, 3)
+        self.advanced.clear()
+        batches = mock.Mock(side_effect=AssertionError)
+        again = self.fit(make(), 6, 3, batches)
+        self.assertEqual(self.advanced, [6])
+        for old, new in zip(expected.variables, again.variables, strict=True):
+            self.assertAllEqual(old, new)
+
+    def test_a_full_disk_is_told_with_the_file(self):
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with (
+            mock.patch.object(training.np, "savez", side_effect=full),
+            self.assertRaisesRegex(OSError, self.checkpoint.name),
+        ):
+            self.fit(toy.network(), 2, 1)
+        self.assertEmpty([*self.checkpoint.parent.glob("partial*")])
+
     def test_checkpoints_keep_their_distance(self):
         with mock.patch.object(training.np, "savez", wraps=np.savez) as saved:
             self.fit(toy.network(), 6, 1, checkpoint_seconds=3600.0)
@@ -83,7 +104,7 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
         self.fit(toy.network(), 2, 1)
         before = self.checkpoint.read_bytes()
         with (
-            mock.patch.object(training.os, "replace", side_effect=toy.Killed),
+            mock.patch.object(os, "replace", side_effect=toy.Killed),
             self.assertRaises(toy.Killed),
         ):
             self.fit(toy.network(), 4, 1)
@@ -122,7 +143,7 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(RuntimeError, "another"):
             self.fit(toy.network(), 2, 1, callbacks=[Fails()])
 
-    @parameterized.parameters((6, 3, [0, 1]), (2, 9, [0]))
+    @parameterized.parameters((6, 3, [3, 6]), (2, 9, [2]))
     def test_tensorboard_gets_a_point_an_epoch(self, steps, epoch, points):
         self.fit(toy.network(), steps, epoch)
         (events,) = (self.folder / "logs" / "train").glob("events*")
