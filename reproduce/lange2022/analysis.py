@@ -4,7 +4,6 @@ The functions take the `Config` of `stages`.
 """
 
 import itertools
-import os
 from concurrent import futures
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy import special
 
 from modularity_tf.units import clustering, similarity
 from reproduce.publishing.records import without_nan
+from reproduce.running import provenance
 
 PAIRS = tuple(itertools.combinations(range(len(similarity.MEASURES)), 2))
 EXAMPLE = "normalized_covariance"  # of figure 3, in the first layer
@@ -44,7 +44,7 @@ def analyze(config, test, networks, seed, min_accuracy=0.0, examples=()):
     # times over where other processes want the cores as well.
     with (
         threadpoolctl.threadpool_limits(1, "blas"),
-        futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+        futures.ThreadPoolExecutor(provenance.available_cores()) as pool,
     ):
         found = list(
             pool.map(

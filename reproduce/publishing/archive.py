@@ -43,7 +43,7 @@ def archive(
     The file is named by the flag file that describes the run. It has the
     configuration, seeds, versions, how the stages were made (time, commits,
     machines), the records in four digits, the claims on these, and earlier
-    verdicts on them.
+    verdicts on them: where the records are new, there are none.
 
     Args:
         folder: A run folder, or that of the results of a part in it.
@@ -55,8 +55,8 @@ def archive(
 
     Raises:
         ValueError: If the run is not finished, was changed since, was made
-            with code that no commit holds, if no flag file describes it or if
-            it holds too much.
+            with code that no commit holds, if no flag file describes it, if
+            it holds too much, or less than the archive that is there.
     """
     results = _read(folder)
     whole = folder.parent if folder.name.startswith(PART) else folder
@@ -78,6 +78,16 @@ def archive(
         "config": results["config"],
         "records": rounded(results["records"]),
     }
+    path = results_folder / f"{flag_file}.json"
+    if path.exists():
+        old = json.loads(path.read_text("utf-8"))
+        if not config.covers(old["config"]):
+            raise ValueError(
+                f"{path} holds more than {folder}, of the seeds "
+                f"{old['seeds']}: archive the whole run, or delete that first."
+            )
+        if old["records"] == content["records"]:  # with its history
+            content |= {key: old[key] for key in ("claims", "earlier")}
     content["figures"] = sorted(experiment.draw(content["records"]))
     pyplot.close("all")
     text = _text(experiment, content)
@@ -87,7 +97,6 @@ def archive(
             "an archive: its records must hold what the figures show alone."
         )
     results_folder.mkdir(parents=True, exist_ok=True)
-    path = results_folder / f"{flag_file}.json"
     path.write_text(text, "utf-8")
     return path
 

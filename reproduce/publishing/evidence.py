@@ -39,6 +39,7 @@ from reproduce.publishing.experiment import Experiment
 from reproduce.running import training
 
 _LABEL = re.compile("(?:fig0*)?([^_]*)")  # of fig06a_relative_drop: 6a
+_CORES = re.compile(r"(\d+) cores(?:, (\d+) threads)?")
 _PART = re.compile(
     r"(<!-- results: (\w+)(?: ([^>\n]*))? -->)(.*?)(<!-- end -->)", re.DOTALL
 )
@@ -341,14 +342,17 @@ def _size(key):
 def cost(archive: Mapping[str, Any]) -> str:
     """Returns the time of all stages of an archived run, in words."""
     config = archive["config"]
-    machine = " and ".join(archive["made"]["machines"])
-    cores = config["cpus_per_task"]
-    if not cores and (found := re.search(r"(\d+) cores", machine)):
-        cores = int(found[1]) / config["workers"]
+    shares = {
+        config["cpus_per_task"] or int(cores) / config["workers"]
+        if not threads  # an old archive
+        else min(int(cores), int(threads))
+        for cores, threads in _CORES.findall(str(archive["made"]["machines"]))
+    }
     taken = training.duration(archive["made"]["seconds"])
-    if not cores:  # only Linux tells the machine
+    if not shares:  # only Linux tells the machine
         return taken
-    return f"{taken} of " + ("one core" if cores == 1 else f"{cores:g} cores")
+    told = " to ".join(f"{share:g}" for share in sorted(shares))
+    return f"{taken} of " + ("one core" if told == "1" else f"{told} cores")
 
 
 def _claims_table(archive):

@@ -10,7 +10,6 @@ goes to a worker that has what it needs in memory, if there is one.
 import collections
 import contextlib
 import functools
-import os
 import pathlib
 import re
 import time
@@ -19,7 +18,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from reproduce.running import helpers, training
+from reproduce.running import helpers, provenance, training
 from reproduce.running.run import Run, names_needed
 
 ATTEMPTS = 3
@@ -48,7 +47,9 @@ def cores_a_task(config):
     """Returns how many cores a task has: asked for, or a worker's share."""
     if config.cpus_per_task:
         return config.cpus_per_task
-    return 1.0 if config.address else os.cpu_count() / config.workers
+    if config.address:
+        return 1.0
+    return provenance.available_cores() / config.workers
 
 
 def check_memory(config, peak):

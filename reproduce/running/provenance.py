@@ -54,12 +54,20 @@ def machine():
     """Returns on what this process computes, in words.
 
     That is the processor with its family and model (a name alone can stand for
-    several), the widest vector instructions it has, its cores, and the threads
-    that TensorFlow uses: what decides in which order sums are rounded.
+    several), the widest vector instructions it has, the cores that this process
+    may use, and the threads that TensorFlow uses: what decides in which order
+    sums are rounded.
     """
-    cores = os.cpu_count()
+    cores = available_cores()
     threads = tf.config.threading.get_intra_op_parallelism_threads() or cores
     return f"{processor()}, {cores} cores, {threads} threads"
+
+
+def available_cores():
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 @functools.cache

@@ -102,7 +102,8 @@ class ArchiveTest(tf.test.TestCase):
         self.assertEqual(path.read_text(), before)
 
     def test_the_first_verdict_is_kept_when_the_rule_changes(self):
-        path = self.archive(self.run_toy())
+        folder = self.run_toy()
+        path = self.archive(folder)
 
         def stricter(records):
             found = claim.Claims()
@@ -125,6 +126,11 @@ class ArchiveTest(tf.test.TestCase):
             found = json.loads(path.read_text())
             self.assertEqual(found["claims"][0]["verdict"], "differs")
             self.assertEqual(found["earlier"], [first])
+        self.archive(folder)  # the same records
+        self.assertEqual(json.loads(path.read_text())["earlier"], [])
+        archive.refresh(path, {"toy": other})
+        archive.archive(folder, self.folder / "results", {"toy": other})
+        self.assertEqual(json.loads(path.read_text())["earlier"], [first])
 
     def test_records_are_rounded(self):
         self.assertEqual(
@@ -145,6 +151,11 @@ class ArchiveTest(tf.test.TestCase):
         path = self.archive(part)
         self.assertEqual(path.stem, "toy_small")
         self.assertEqual(json.loads(path.read_text())["seeds"], [0, 1])
+        self.archive(whole)
+        before = path.read_text()
+        with self.assertRaisesRegex(ValueError, "holds more than .*[0, 1, 2]"):
+            self.archive(part)
+        self.assertEqual(path.read_text(), before)
 
     def test_refuses_a_run_that_no_flag_file_describes(self):
         folder = self.run_toy(size=5)

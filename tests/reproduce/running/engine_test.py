@@ -124,7 +124,7 @@ class EngineTest(tf.test.TestCase):
         self.assertEmpty([*self.folder.iterdir()])
 
     def test_cores_are_shared_out(self):
-        with mock.patch.object(engine.os, "cpu_count", lambda: 8):
+        with mock.patch.object(engine.provenance, "available_cores", lambda: 8):
             shares = [
                 engine.cores_a_task(self.config("c", **changes))
                 for changes in (
