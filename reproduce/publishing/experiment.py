@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
-from absl import app, logging
+from absl import app, flags, logging
 from matplotlib import figure
 
 from reproduce.publishing import claim, commands, results, titles
@@ -169,4 +169,12 @@ def main(
         arguments = configuration.with_flag_files(sys.argv)
     except ValueError as error:
         sys.exit(f"Error: {error}")
-    app.run(absl_main, arguments)
+    app.run(absl_main, arguments, flags_parser=_parsed)
+
+
+def _parsed(arguments):
+    """Returns what is left of arguments without flags, or exits."""
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        sys.exit(f"Error: {' '.join(str(error).split())} --help lists flags.")

@@ -267,7 +267,7 @@ def with_flag_files(arguments):
         arguments: List of str, as `sys.argv`.
 
     Raises:
-        ValueError: If a flag file is no text in UTF-8.
+        ValueError: If a flag file is no file, or no text in UTF-8.
     """
     return _expanded(arguments, ())
 
@@ -281,12 +281,12 @@ def _expanded(arguments, opened):
         if name not in ("--flagfile", "-flagfile"):
             found.append(argument)
             continue
-        file = pathlib.Path(file if is_given else next(left, "")).expanduser()
+        given = file if is_given else next(left, "")
+        file = pathlib.Path(given).expanduser()
         if file in opened:  # it names itself
             continue
-        if not file.is_file():  # absl says what is wrong
-            found.append(f"--flagfile={file}")
-            continue
+        if not file.is_file():
+            raise ValueError(f"--flagfile={given} is no file.")
         try:
             text = file.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError:

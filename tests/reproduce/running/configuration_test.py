@@ -118,9 +118,10 @@ class FlagFilesTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "flagfile=.*flags must be.*8"):
             configuration.with_flag_files(["run", file])
 
-    def test_what_is_no_file_is_left_to_absl(self):
-        missing = [f"--flagfile={self.folder / 'none'}"]
-        self.assertEqual(configuration.with_flag_files(missing), missing)
+    @parameterized.parameters("", ".", "none")
+    def test_refuses_what_is_no_file(self, name):
+        with self.assertRaisesRegex(ValueError, f"--flagfile={name} is no fil"):
+            configuration.with_flag_files([f"--flagfile={name}"])
 
     def test_a_file_that_names_itself_is_read_once(self):
         name = f"--flagfile={self.folder / 'own'}"
