@@ -28,6 +28,7 @@ _LONG = (
     "zoo",
     "docs",
     "notebooks",
+    "readme",
     "killed_run",
     "cifar_ablation",
     "compare_methods",
