@@ -371,7 +371,7 @@ class WeightMask(part_set.PartSet):
             model: Built `keras.Model` that the mask fits.
             at_least: Float in (0, 1], the share of a neuron's incoming weights
                 that must be kept. `None`: more than the mask keeps of the
-                whole layer.
+                whole layer, so no neuron of one that is kept evenly or whole.
             outputs: Bool. Whether the output layers are looked at, too.
 
         Returns:

@@ -98,7 +98,8 @@ def weight_scores(
         seed: Int of random scores; `None` is random.
 
     Returns:
-        Dict from weight path to float32 array; higher matters more.
+        Dict from weight path to float32 array; higher matters more. A function
+        of your own may also return float64.
 
     Raises:
         ValueError: If an argument is not as above, data or a loss missing, or
@@ -120,8 +121,8 @@ def weight_scores(
         path: _wide(weight.variable.numpy()) for path, weight in chosen.items()
     }
     if callable(method):
-        found = _checked(method(model, data), weights)
-    elif method == "random":
+        return _checked(method(model, data), weights)
+    if method == "random":
         rng = np.random.default_rng(seed)
         found = {
             p: rng.random(w.shape, dtype="float32") for p, w in weights.items()
@@ -179,7 +180,8 @@ def mask_of_scores(
             out.
 
     Returns:
-        `WeightMask` over the weights of `scores`, which are its `scores`.
+        `WeightMask` over the weights of `scores`, which are its `scores`, in
+        float32, or float64 where they are.
 
     Raises:
         ValueError: If an argument is not as above, a score is NaN or infinite,
@@ -188,10 +190,7 @@ def mask_of_scores(
     keep = checks.number("keep", keep, above=True, most=1)
     if scope not in ("model", "weight"):
         raise ValueError(f"`scope` must be model or weight, got {scope!r}.")
-    arrays = {
-        path: values.astype("float32")
-        for path, values in _arrays("`scores` must be", scores).items()
-    }
+    arrays = _arrays("`scores` must be", scores)
     provenance: dict[str, Any] = {
         "method": "highest scores",
         "keep": keep,
@@ -228,7 +227,10 @@ def _checked(found, weights):
 
 
 def _arrays(due, scores):
-    """Returns scores as arrays, or refuses what is no dict of finite ones."""
+    """Returns scores as float32 or, where they are more exact, float64.
+
+    Refuses what is no dict of finite ones.
+    """
     if not isinstance(scores, Mapping) or not scores:
         raise ValueError(
             f"{due} a dict from weight path to array, got {scores!r}."
@@ -240,6 +242,7 @@ def _arrays(due, scores):
                 f"{due} finite numbers for each weight; those of {path!r} are "
                 "not."
             )
+        arrays[path] = array.astype(np.result_type(array, "float32"))
     return arrays
 
 

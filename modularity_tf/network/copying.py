@@ -467,9 +467,10 @@ def _variables(layers):
     pairs = []
     for old, new in layers:
         own, copies = map(keras_private.own_variables, (old, new))
-        # Quantized later, a layer has its variables in another order.
+        # Quantized later, a layer has its variables in another order; with a
+        # bias that it had not, it has one more in between.
         names, copied_names = ([v.name for v in x] for x in (own, copies))
-        if len({*names}) == len(names) and {*names} == {*copied_names}:
+        if len({*names}) == len(names) and {*names} <= {*copied_names}:
             copies = [copies[copied_names.index(name)] for name in names]
         # A Dropout whose rate was 0 has no seed, which is the last one.
         pairs += zip(own, copies)

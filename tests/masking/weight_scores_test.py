@@ -336,6 +336,18 @@ class MaskOfScoresTest(parameterized.TestCase, tf.test.TestCase):
         for path, values in self.SCORES.items():
             self.assertAllEqual(found.scores[path], values)
 
+    @parameterized.parameters(
+        ("float64", 1e300), ("float64", 1e-300), ("int64", 1), ("float16", 1)
+    )
+    def test_ranks_scores_as_exactly_as_they_are(self, dtype, unit):
+        scores = np.array([2, 5, 1, 4], dtype) * np.array(unit, dtype)
+        found = weight_scores.mask_of_scores({"a": scores}, keep=0.5)
+        self.assertAllEqual(found.values["a"], [False, True, False, True])
+        own = weight_scores.weight_scores(
+            linear(), method=lambda *_: {"d/kernel": np.full((3, 2), 1e300)}
+        )
+        self.assertAllEqual(own["d/kernel"], np.full((3, 2), 1e300))
+
     @parameterized.parameters(0.001, 0.1, 0.3, 0.5, 0.77, 1.0)
     def test_the_size_is_right_to_one_weight_whatever_the_ties(self, keep):
         scores = {"a": np.ones((3, 5)), "b": np.array([2.0, 1.0, 1.0, 0.0])}

@@ -124,6 +124,19 @@ class ShrinkTest(ShrinkingTestCase):
                 found.model.get_layer("out").bias, bias + 0.5 * kernel[1]
             )
 
+    @parameterized.parameters(layers.LSTM, layers.SimpleRNN)
+    def test_a_constant_is_folded_into_a_recurrent_layer(self, kind):
+        model = settled(
+            chain(
+                dense(4, activation="sigmoid"),
+                kind(3, use_bias=False, name="reads"),
+                out(),
+                shape=(5, 2),
+            )
+        )
+        found = self.shrunk(model, {"hidden": [1, 2]}, {"hidden": 2})
+        self.assertTrue(found.model.get_layer("reads").use_bias)
+
     def test_a_network_of_convolutions_becomes_smaller(self):
         model = settled(
             chain(
