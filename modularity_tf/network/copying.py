@@ -337,7 +337,10 @@ def _carry_sizes_over(model, old, new, configs, values, biases):
     _carry_over(layers, variables, values, attributes=is_as_before)
     for one, other in layers:
         if id(one) in biases:
-            getattr(other, "cell", other).bias.assign(biases[id(one)])
+            bias, value = getattr(other, "cell", other).bias, biases[id(one)]
+            if len(bias.shape) > 1:  # a GRU's: of the input, of the state
+                value = np.stack([value, np.zeros_like(value)])
+            bias.assign(value)
 
 
 def _remade(model, inputs):

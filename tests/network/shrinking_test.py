@@ -124,7 +124,7 @@ class ShrinkTest(ShrinkingTestCase):
                 found.model.get_layer("out").bias, bias + 0.5 * kernel[1]
             )
 
-    @parameterized.parameters(layers.LSTM, layers.SimpleRNN)
+    @parameterized.parameters(layers.GRU, layers.LSTM, layers.SimpleRNN)
     def test_a_constant_is_folded_into_a_recurrent_layer(self, kind):
         model = settled(
             chain(
