@@ -50,12 +50,8 @@ class LayerClusters:
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        labels = np.asarray(self.clusters)
-        if labels.size and (labels.dtype.kind not in "iu" or labels.min() < -1):
-            raise ValueError(
-                "`clusters` must be ints, -1 for unused units, got "
-                f"{self.clusters!r}."
-            )
+        if np.size(self.clusters):
+            checked_labels(self.clusters)
         for name, dtype in (("similarity", "float64"), ("clusters", "int64")):
             array = np.array(getattr(self, name), dtype)
             array.flags.writeable = False
@@ -297,6 +293,24 @@ class UnitClusters(finding.Finding, Mapping[str, LayerClusters]):
             )
             for i, each in enumerate(config["layers"])
         )
+
+
+def checked_labels(clusters: Any) -> np.ndarray:
+    """Returns labels of clusters, -1 for unused units, as an int64 array.
+
+    Args:
+        clusters: Array of ints, or a list of such.
+
+    Raises:
+        ValueError: If they are no ints of at least -1.
+    """
+    clusters = np.asarray(clusters)
+    if clusters.dtype.kind not in "iu" or np.any(clusters < -1):
+        raise ValueError(
+            "`clusters` must be ints from -1 (unused), got "
+            f"{clusters.dtype} {clusters!r}."
+        )
+    return clusters.astype(np.int64)
 
 
 def effective_number(clusters: np.ndarray) -> float:

@@ -60,7 +60,7 @@ def modularity(similarity: np.ndarray, clusters: np.ndarray) -> float:
             f"got the shapes {clusters.shape} and {adjacency.shape}."
         )
     if clusters.ndim == 1:
-        used = _labels(clusters) >= 0
+        used = unit_clusters.checked_labels(clusters) >= 0
         if not used.all():
             adjacency = adjacency[np.ix_(used, used)]
         names, place = np.unique(clusters[used], return_inverse=True)
@@ -99,7 +99,9 @@ def num_clusters(clusters: np.ndarray) -> float:
     References:
         - Lange et al., 2022, equation 8
     """
-    return unit_clusters.effective_number(_labels(clusters))
+    return unit_clusters.effective_number(
+        unit_clusters.checked_labels(clusters)
+    )
 
 
 def spectral_clusters(
@@ -203,7 +205,8 @@ def refine_clusters(
             best = max(best, found, key=lambda pair: pair[1])
         return best[0]
 
-    adjacencies, clusters = _adjacency(similarities), _labels(clusters)
+    adjacencies = _adjacency(similarities)
+    clusters = unit_clusters.checked_labels(clusters)
     if adjacencies.shape[:-1] != clusters.shape:
         raise ValueError(
             "`clusters` must have a label for each unit, got the shapes "
@@ -397,18 +400,8 @@ def check_search(
     checks.integer("restarts", restarts)
 
 
-def _labels(clusters):
-    clusters = np.asarray(clusters)
-    if clusters.dtype.kind not in "iu" or np.any(clusters < -1):
-        raise ValueError(
-            "`clusters` must be ints from -1 (unused), got "
-            f"{clusters.dtype} {clusters!r}."
-        )
-    return clusters.astype(np.int64)
-
-
 def _used_in_both(a, b):
-    a, b = _labels(a), _labels(b)
+    a, b = unit_clusters.checked_labels(a), unit_clusters.checked_labels(b)
     if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(
             "`a` and `b` must be of one shape (n,), got "

@@ -40,16 +40,6 @@ class Stage:
         self.started = math.nan
 
     @functools.cached_property
-    def ancestors(self):
-        """Set of the names of all stages that it is made from."""
-        found = []
-        resolve(self.needs, found.append)
-        return set().union(
-            {need.name for need in found if need.name},
-            *(need.ancestors for need in found),
-        )
-
-    @functools.cached_property
     def origin(self):
         """Str, a digest of what it is made from: seed, values and stages."""
         needs = resolve(self.needs, lambda stage: [stage.name, stage.origin])

@@ -45,7 +45,7 @@ class PlanTest(tf.test.TestCase):
         search, alpha = mask_training.plan_search(run, subject, network)
         mask = mask_training.plan_mask(run, subject, network, "a", "t", alpha)
         self.assertEqual(search.name, "tiny/seed3/alpha_search")
-        self.assertIn(search.name, mask.ancestors)
+        self.assertIn(search.name, tiny.ancestors(mask))
 
 
 class FindAlphaTest(tf.test.TestCase):

@@ -4,6 +4,7 @@ import keras
 
 from modularity_tf.masking import alpha_search
 from reproduce.csordas2021.subject import Settings, Subject, adam
+from reproduce.running import stage
 
 
 def settings(**others):
@@ -49,3 +50,12 @@ def one_trial(trial, reference, start):
     performance, kept = trial(start)
     tried = {"alpha": start, "performance": performance, "keep_fraction": kept}
     return alpha_search.AlphaSearch(2 * start, reference, 0.95, (tried,))
+
+
+def ancestors(planned):
+    """Returns the names of all stages that a stage is made from."""
+    found = []
+    stage.resolve(planned.needs, found.append)
+    return set().union(
+        {need.name for need in found if need.name}, *map(ancestors, found)
+    )

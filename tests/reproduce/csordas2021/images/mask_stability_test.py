@@ -7,6 +7,7 @@ from modularity_tf import WeightMask
 from reproduce.csordas2021 import mask_training
 from reproduce.csordas2021.images import mask_stability
 from reproduce.running.run import Run
+from tests.reproduce.csordas2021 import tiny
 
 CONFIG = mask_stability.Config(
     dataset="digits", seeds=(0, 1), networks=("cnn", "fnn"), pairs=3
@@ -67,7 +68,7 @@ class PlanTest(parameterized.TestCase):
         for stage in of_pairs:
             self.assertIs(stage.function, mask_training.train_mask)
             names = {"cnn/seed0/network", "cnn/seed0/mask_control"}
-            self.assertEqual(stage.ancestors, names)
+            self.assertEqual(tiny.ancestors(stage), names)
 
     def test_the_estimate_knows_every_phase(self):
         run = Run(CONFIG, "test")
