@@ -138,29 +138,30 @@ def _verdicts(records):
 
 
 def _soundness(records):
-    rows, measure = [], ""
+    rows, settings = [], {"name": "none", "random_parts": 1}
     for seed, question, name, own in _sets(records):
         title = _title(records, question, name, seed)
         if own["soundness"] is None:
             told = "not checked" if "not_checked" in own else "no member"
             rows.append((title, told, *[""] * (len(_SHOWN) - 1)))
             continue
-        measure = own["soundness"]["settings"]["name"]
+        settings = own["soundness"]["settings"]
         found = {row["what"]: row for row in own["soundness"]["rows"]}
         cells = [_cell(found.get(what)) for what in _SHOWN]
         rows.append((title, *cells))
+    parts = settings["random_parts"]
     return Table(
         "Are the findings sound?",
         ("finding", *_SHOWN.values()),
         rows,
-        f"Performance: {measure}, with 95 % intervals, on examples that the "
-        "findings were not made from; that of a class on its own examples. A "
-        "sound part does alone what the whole model does, and far more than "
-        "random parts of its size; without it the rest fails. p is how likely "
-        "a random part does as well alone, or hurts as much by its removal. "
-        "Redundant are members without which, one by one, the part does as "
-        "well. With 20 random parts p is 0.048 at least: none of them did as "
-        "well.",
+        f"Performance: {settings['name']}, with 95 % intervals, on examples "
+        "that the findings were not made from; that of a class on its own "
+        "examples. A sound part does alone what the whole model does, and far "
+        "more than random parts of its size; without it the rest fails. p is "
+        "how likely a random part does as well alone, or hurts as much by its "
+        "removal. Redundant are members without which, one by one, the part "
+        f"does as well. With {parts} random parts p is {1 / (parts + 1):.2g} "
+        "at least: none of them did as well.",
     )
 
 

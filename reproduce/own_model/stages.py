@@ -56,6 +56,11 @@ class Config(configuration.Config):
     output: str = field(
         "", "Name of the output that y is for, of a model with several."
     )
+    layers: tuple[str, ...] = field(
+        (),
+        "Names of the layers whose neurons and units to look at, recurrent "
+        "ones, say; all hidden Conv and Dense layers if empty.",
+    )
     questions: tuple[str, ...] = field(
         QUESTIONS,
         "Which questions to ask.",
@@ -147,6 +152,7 @@ def plan(run):
     config = run.config
     subject = load(config)
     labels = subject.check_labels(config.task_label, config.questions)
+    subject.check_layers(config.layers)
     return [_plan_seed(run, seed, subject, labels) for seed in config.seeds]
 
 
@@ -274,7 +280,8 @@ def _answered_or_refused(function):
 def _in_one_line(error):
     """Returns what a `ValueError` says, with flags in place of arguments."""
     told = " ".join(str(error).split())
-    return told.replace("`incoming=True`", "--incoming")
+    told = told.replace("`incoming=True`", "--incoming")
+    return told.replace("`layers`", "--layers")
 
 
 @_answered_or_refused
@@ -317,6 +324,7 @@ def _neurons(stage, subject, label):
         subject.model,
         subject.data(rows)[:2],
         label,
+        layers=config.layers or None,
         outputs=config.output or None,
         percentile=config.percentile,
         against="rest" if config.against_rest else None,
@@ -335,6 +343,7 @@ def _units(stage, subject, is_trained):
     return mtf.find_units(
         model,
         subject.data(rows)[:2],
+        layers=config.layers or None,
         measure=config.measure,
         loss=subject.model.loss,
         outputs=config.output or None,

@@ -11,7 +11,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from modularity_tf.network import batches, task_outputs
+from modularity_tf.network import activations, batches, task_outputs
 from modularity_tf.neurons import class_positions
 
 Inputs = np.ndarray | list[np.ndarray]
@@ -248,6 +248,19 @@ class Subject:
                     "chooses other classes."
                 )
         return [*labels] or [c for c in classes if c not in self._lonely]
+
+    def check_layers(self, names: Sequence[str]) -> None:
+        """Raises `ValueError` if the model has no layer of such a name.
+
+        Args:
+            names: Names or paths of layers; empty for the hidden ones.
+        """
+        try:
+            activations.choose_layers(self.model, names or None)
+        except ValueError as error:
+            raise ValueError(
+                str(error).replace("`layers`", "--layers")
+            ) from error
 
     @property
     def _lonely(self):

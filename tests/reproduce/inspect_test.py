@@ -98,6 +98,38 @@ class InspectTest(BroughtTestCase):
         self.assertEqual(rows["the whole model"]["value"], 1.0)
         self.assertIn("elsewhere: the part alone", rows)
 
+    def test_layers_of_any_kind_are_looked_at_by_name(self):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((6, 3)),
+                keras.layers.GRU(4, name="reads"),
+                keras.layers.Dense(2, "softmax"),
+            ]
+        )
+        model.compile(loss="sparse_categorical_crossentropy")
+        model.save(self.model)
+        x = np.random.default_rng(0).normal(size=(40, 6, 3)).astype("float32")
+        np.savez(self.data, x=x, y=np.argmax(model(x), axis=-1))
+        config = self.config(questions=("neurons", "units"), task_label=(1,))
+        run = experiment.carry_out(inspect.EXPERIMENT, config)
+        (record,) = json.loads((run.folder / "results.json").read_text())[
+            "records"
+        ]
+        self.assertRegex(record["units"]["refused"], "name other .* --layers")
+        config = dataclasses.replace(config, layers=("reads",))
+        run = experiment.carry_out(inspect.EXPERIMENT, config)
+        (record,) = json.loads((run.folder / "results.json").read_text())[
+            "records"
+        ]
+        self.assertEqual([*record["neurons"]["1"]["layers"]], ["reads"])
+        self.assertEqual([*record["units"]], ["reads"])
+        least = 1 / (1 + config.random_parts)
+        told = inspect.EXPERIMENT.tables([record])
+        self.assertTrue(
+            any(f"p is {least:.2g} at least" in table.note for table in told)
+        )
+
     def test_a_run_is_named_by_what_the_files_hold(self):
         digest = self.config().digest()
         other = self.folder / "other.keras"

@@ -185,6 +185,15 @@ class SubjectTest(BroughtTestCase):
         self.assertEqual(question, "class 2")
         self.assertIn("one example", reason)
 
+    def test_a_layer_that_the_model_has_not_is_named_with_those_it_has(self):
+        user = Subject(network(), *blobs())
+        user.check_layers(())
+        user.check_layers(("hidden",))
+        with self.assertRaisesRegex(
+            ValueError, "--layers names 'hiden'.*'out'"
+        ):
+            user.check_layers(("hiden",))
+
     def test_neurons_need_class_numbers_and_weights_do_not(self):
         user = Subject(None, *map(np.float32, blobs()))
         with self.assertRaisesRegex(ValueError, "=neurons needs class numbers"):
