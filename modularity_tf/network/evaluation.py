@@ -189,10 +189,14 @@ class Evaluation:
 
     @functools.cached_property
     def _step(self):
+        functions = {
+            name: (scoring.as_object(metric), factor)
+            for name, (metric, factor) in (self._metric or {}).items()
+        } or self._losses
+
         @tf.function(autograph=False, reduce_retracing=True)
         def step(kept, inputs, targets, *weights):
             values = self._call.kept(kept)
-            functions = self._metric or self._losses
             return self._of_each(functions, values, inputs, targets, *weights)
 
         return step
@@ -256,7 +260,7 @@ class Evaluation:
                     f"{name!r}, or 'loss', got {chosen!r}."
                 )
             chosen = found[0]
-        _check_is_a_mean(chosen)
+        _check_is_a_mean(scoring.as_object(chosen))
         return {name: (chosen, 1.0)}
 
     def _of_each(
@@ -331,8 +335,6 @@ class Evaluation:
 
 def _check_is_a_mean(metric):
     """Raises `ValueError` if a metric has no values of single examples."""
-    if isinstance(metric, str):
-        metric = keras.metrics.get(metric)
     is_mean = isinstance(
         metric, (keras.metrics.MeanMetricWrapper, keras.metrics.Accuracy)
     )

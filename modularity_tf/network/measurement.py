@@ -361,6 +361,7 @@ class _Output:
             self.is_accuracy = scoring.is_accuracy(choice)
         elif chosen is not None:
             self.name = scoring.metric_name(chosen)
+            chosen = scoring.as_object(chosen)
             self.is_accuracy = scoring.is_accuracy(chosen)
             self._metric = scoring.metric_object(chosen, targets, outputs)
             if self.is_accuracy:

@@ -25,6 +25,7 @@ _ACCURACIES = (
     keras.metrics.SparseCategoricalAccuracy,
 )
 _NAMES = ("accuracy", "acc")  # which metric it is, the shapes tell
+_BY_SHAPES = (*_NAMES, "crossentropy", "ce")
 # What labels are, by the accuracies and losses of Keras that tell.
 _LABELS = {
     "sparse_categorical_accuracy": "sparse",
@@ -76,16 +77,16 @@ def accuracies(metrics: Any) -> list[Any]:
     Args:
         metrics: As in `keras.Model.compile`.
     """
-    return [
-        metric for metric in keras.tree.flatten(metrics) if is_accuracy(metric)
-    ]
+    found = map(as_object, keras.tree.flatten(metrics))
+    return [metric for metric in found if is_accuracy(metric)]
 
 
 def is_accuracy(metric: Any) -> bool:
     """Returns whether a metric is an accuracy, by its class or its name.
 
-    Those of Keras that count the best k are none, unless given by name.
+    Those of Keras that count the best k are none.
     """
+    metric = as_object(metric)
     if isinstance(metric, keras.metrics.Metric):
         is_own = type(metric) is keras.metrics.MeanMetricWrapper
         is_own = is_own or not _is_of_keras(type(metric))
@@ -93,6 +94,20 @@ def is_accuracy(metric: Any) -> bool:
             is_own and _is_name_of_accuracy(metric.name)
         )
     return _is_name_of_accuracy(metric_name(metric))
+
+
+def as_object(metric: Any) -> Any:
+    """Returns a metric that is given by its name as what the name means.
+
+    "accuracy" stays a name, and so does "crossentropy". To be called outside
+    of graphs, which may not make the variables of a metric.
+
+    Args:
+        metric: A metric in any form that `keras.Model.compile` takes.
+    """
+    if isinstance(metric, str) and metric.lower() not in _BY_SHAPES:
+        return keras.metrics.get(metric)
+    return metric
 
 
 def metric_name(metric: Any) -> str:
@@ -133,7 +148,7 @@ def by_example(
 
     Args:
         function: A loss in any form that `keras.Model.compile` takes for one
-            output, or an accuracy, see `accuracies`.
+            output, or one of `accuracies`.
         targets: Tensor, the batch its first axis.
         outputs: Tensor, likewise, what the model puts out.
         weights: Tensor `(batch, ...)`, how much each position of an example
@@ -220,7 +235,7 @@ def loss_object(loss: Any, targets: Any, outputs: Any) -> keras.losses.Loss:
         targets: Tensor of an output's targets, for its shape.
         outputs: Tensor, likewise.
     """
-    if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
+    if isinstance(loss, str) and loss.lower() in _BY_SHAPES:
         kind = _kind_by_shapes(targets, outputs)
         loss = {
             "binary": keras.losses.binary_crossentropy,
@@ -245,7 +260,7 @@ def metric_object(
         outputs: Tensor, likewise.
     """
     name = metric_name(metric)
-    if isinstance(metric, str) and metric in _NAMES:
+    if isinstance(metric, str) and metric.lower() in _NAMES:
         metric = _function(metric, targets, outputs)
     metric = keras.metrics.get(metric)
     if not isinstance(metric, keras.metrics.Metric):
@@ -304,7 +319,7 @@ def class_elements(
         is_certain &= tf.reduce_sum(targets, -1) == 1.0
         labels = tf.where(is_certain, tf.cast(labels, tf.float32), 0.5)
     losses = None
-    if isinstance(loss, str) and loss in ("crossentropy", "ce"):
+    if isinstance(loss, str) and loss.lower() in _BY_SHAPES:
         loss = loss_object(loss, targets, outputs)
     if _keras_name(loss) in _LABELS:
         losses = _function(loss, *pair)(*pair)
@@ -327,8 +342,9 @@ def label_kind(
         targets: Tensor, for its shape.
         outputs: Tensor, likewise.
     """
-    by_shapes = (*_NAMES, "crossentropy", "ce")
-    vague = [isinstance(x, str) and x in by_shapes for x in (accuracy, loss)]
+    vague = [
+        isinstance(x, str) and x.lower() in _BY_SHAPES for x in (accuracy, loss)
+    ]
     kind = None
     for each, is_vague in zip((accuracy, loss), vague, strict=True):
         if not is_vague:
@@ -408,6 +424,9 @@ def _elements_of_function(accuracy, targets, outputs):
 
 def _metric_by_example(metric, targets, outputs):
     """Returns a metric object's value of each example; it stays as it is."""
+    values = keras_private.values_of(metric, targets, outputs)
+    if values is not None:
+        return values
     keras_mask = keras_private.get_keras_mask(outputs)
 
     def of_one(example):
@@ -478,7 +497,7 @@ def _threshold(loss, accuracy):
 
 
 def _is_name_of_accuracy(name):
-    return name in _NAMES or name.endswith("accuracy")
+    return name.lower() in _NAMES or name.endswith("accuracy")
 
 
 def _is_of_keras(function):
@@ -487,22 +506,12 @@ def _is_of_keras(function):
 
 def _function(function, targets, outputs):
     """Returns a function from targets and outputs to values."""
-    if isinstance(function, str) and function in _NAMES:
+    if isinstance(function, str) and function.lower() in _NAMES:
         return {
             "binary": keras.metrics.binary_accuracy,
             "sparse": keras.metrics.sparse_categorical_accuracy,
             "one_hot": keras.metrics.categorical_accuracy,
         }[_kind_by_shapes(targets, outputs)]
-    if isinstance(function, str) and function.endswith("accuracy"):
-        function = keras.metrics.get(function)
-    if type(function) is keras.metrics.BinaryAccuracy:
-        return functools.partial(
-            keras.metrics.binary_accuracy, threshold=function.threshold
-        )
-    if type(function) is keras.metrics.SparseCategoricalAccuracy:
-        return keras.metrics.sparse_categorical_accuracy
-    if type(function) is keras.metrics.CategoricalAccuracy:
-        return keras.metrics.categorical_accuracy
     if type(function) is keras.metrics.Accuracy:
         return lambda y, x: tf.equal(*_in_float32(y, x))
     if isinstance(function, keras.metrics.Metric):

@@ -80,7 +80,7 @@ class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("accuracy", "accuracy", CLASSES, P),
-        ("acc", "acc", CLASSES[:, None], P),
+        ("acc", "ACC", CLASSES[:, None], P),
         ("of_one_hot", "accuracy", ONE_HOT, P),
         ("of_bits", "accuracy", BITS, ONE),
         ("of_bits_by_rank", "accuracy", BITS[:, 0], ONE),
@@ -96,6 +96,7 @@ class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
         model.compile("sgd", "mse", metrics=[metric])
         model.compute_loss = lambda *args, **kwargs: 0.0  # of other shapes
         expected = model.evaluate(p, y, verbose=0)[1]
+        (metric,) = scoring.accuracies([metric])
         found = scoring.by_example(metric, tf.constant(y), tf.constant(p))
         self.assertEqual(found.shape, (9,))
         self.assertAllClose(np.mean(found), expected)
@@ -115,13 +116,22 @@ class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
 class AccuraciesTest(parameterized.TestCase):
     def test_only_accuracies_are_found(self):
         known = [
-            "accuracy",
-            "binary_accuracy",
+            "Accuracy",
             own_accuracy,
             keras.metrics.BinaryAccuracy(name="right"),
         ]
-        others = ["mse", one_number, keras.metrics.AUC()]
+        others = [
+            "mse",
+            "crossentropy",
+            "top_k_categorical_accuracy",
+            keras.metrics.TopKCategoricalAccuracy(),
+            one_number,
+            keras.metrics.AUC(),
+        ]
         self.assertEqual(scoring.accuracies([*known, *others]), known)
+        for name in ("binary_accuracy", "BinaryAccuracy"):
+            (found,) = scoring.accuracies([name, *others])
+            self.assertIsInstance(found, keras.metrics.BinaryAccuracy)
         self.assertEqual(scoring.accuracies(None), [])
 
     def test_the_scale_of_the_loss_goes_from_nothing_to_the_whole(self):

@@ -402,6 +402,35 @@ class TasksTest(parameterized.TestCase, tf.test.TestCase):
             rtol=1e-4,
         )
 
+    @parameterized.parameters(
+        ("sparse_categorical_accuracy", None),
+        ("SparseCategoricalAccuracy", None),
+        ("sparse_top_k_categorical_accuracy",) * 2,
+    )
+    def test_metrics_may_be_given_by_their_names(self, metric, performance):
+        model = keras.Sequential(
+            [keras.Input((9,)), layers.Dense(9, name="out")]
+        )
+        model.set_weights([np.eye(9), -0.01 * np.arange(9)])
+        y = np.arange(90) % 9
+        noise = 0.001 * self.rng.normal(size=(90, 9))
+        x = np.float32(np.eye(9)[y] + noise)
+        y[np.arange(90) % 9 == 7] = 8  # never right
+        part = WeightMask({"out/kernel": np.eye(9) > 0})
+        found = soundness.check(
+            part,
+            model,
+            (x, y),
+            loss="sparse_categorical_crossentropy",
+            metrics=[metric],
+            performance=performance,
+            removals=1,
+            random_parts=2,
+        )
+        is_top = performance is not None  # on the scale of losses
+        self.assertEqual(found.settings["name"], performance or "accuracy")
+        self.assertAllClose(found.faithfulness.whole.value, is_top or 8 / 9)
+
     def test_performance_may_be_any_mean_over_examples(self):
         model = shipped_networks.faces()
         x = self.rng.normal(size=(30, 8, 8, 2)).astype("float32")
