@@ -138,7 +138,7 @@ def _verdicts(records):
 
 
 def _soundness(records):
-    rows, settings = [], {"name": "none", "random_parts": 1}
+    rows, settings = [], None
     for seed, question, name, own in _sets(records):
         title = _title(records, question, name, seed)
         if own["soundness"] is None:
@@ -149,11 +149,17 @@ def _soundness(records):
         found = {row["what"]: row for row in own["soundness"]["rows"]}
         cells = [_cell(found.get(what)) for what in _SHOWN]
         rows.append((title, *cells))
-    parts = settings["random_parts"]
     return Table(
         "Are the findings sound?",
         ("finding", *_SHOWN.values()),
         rows,
+        _how_to_read(settings) if settings else "",
+    )
+
+
+def _how_to_read(settings):
+    parts = settings["random_parts"]
+    return (
         f"Performance: {settings['name']}, with 95 % intervals, on examples "
         "that the findings were not made from; that of a class on its own "
         "examples. A sound part does alone what the whole model does, and far "
@@ -161,7 +167,7 @@ def _soundness(records):
         "how likely a random part does as well alone, or hurts as much by its "
         "removal. Redundant are members without which, one by one, the part "
         f"does as well. With {parts} random parts p is {1 / (parts + 1):.2g} "
-        "at least: none of them did as well.",
+        "at least: none of them did as well."
     )
 
 
