@@ -391,6 +391,7 @@ def learned(
             mask = masked.neuron_selection(task)
         if keep is not None:
             mask = _at(mask, path.left, keep)
+            masked.set_logits(_on_side(level.logits, mask.values))
         record, texts = judge.examine(mask, first_alpha)
         health, advice = _health(masked, judge, record["scale"]["mask"])
     provenance = {
@@ -420,6 +421,12 @@ def _at(mask, scores, keep):
     chosen = type(mask)(mask.values, {}, scores).at(keep=keep)
     told = {"keep_fractions": chosen.keep_fractions()}
     return type(mask)(chosen.values, mask.provenance | told)
+
+
+def _on_side(logits, kept):
+    """Returns logits with the signs that keep what is kept."""
+    sizes = {path: np.maximum(np.abs(x), 1e-6) for path, x in logits.items()}
+    return {path: np.where(kept[path], x, -x) for path, x in sizes.items()}
 
 
 class _Bar(keras.callbacks.Callback):

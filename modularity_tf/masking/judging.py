@@ -289,12 +289,12 @@ class Judge:
         alpha = mask.provenance["alpha"]
         if share < POOR:
             texts = [
-                f"The mask keeps {performance / self.reference:.1%} of the "
-                f"performance ({self.name} {performance:.4g} of "
-                f"{self.reference:.4g}; {share:.1%} on the scale from nothing "
-                "to the model): it is not what the task needs. Let it be "
-                f"larger, by a lower `alpha` than {alpha:g} or a higher "
-                "`keep`; or leave them to `find_weights`."
+                f"The mask keeps {share:.1%} of the performance, on the scale "
+                f"from nothing to the model ({self.name} {performance:.4g}, "
+                f"that of the model {self.reference:.4g}): it is not what the "
+                "task needs. Let it be larger, by a lower `alpha` than "
+                f"{alpha:g} or a higher `keep`; or leave them to "
+                "`find_weights`."
             ]
         else:
             texts = examination.lost_examples([found, training])

@@ -27,6 +27,8 @@ _PATIENCE, _WAIT = 3, 30
 _PATIENCE_AT_FIRST, _WAIT_AT_FIRST = 10, 60
 _COLLAPSED = 0.5  # of the weights of the last mask that performed: no patience
 _RETRIES = 2
+# Scores lie between penalties, so no two levels may be nearer to each other.
+_SMALLEST_STEP = 10 ** (1 / _PER_DECADE / 2**_RETRIES)
 # A mask is cut at one of the four widest gaps between its logits. What stays
 # are at least a fifth of its weights.
 _GAPS, _LEAVES = 4, 0.2
@@ -215,7 +217,7 @@ class PenaltyPath(keras.callbacks.Callback):
     def _step_up(self, alpha):
         """Begins the level after a penalty."""
         alpha *= 10**self._log_step
-        if self._last is not None and alpha > self._last / _SAME:
+        if self._last is not None and alpha > self._last / _SMALLEST_STEP:
             alpha = self._last
         self._masks, self._still = 0, 0
         self._begin_level(alpha)
@@ -350,7 +352,7 @@ class PenaltyPath(keras.callbacks.Callback):
                 self.left[path] = level.alpha / (2 + np.abs(logits))
             within = 1 / (1 + np.exp(-np.abs(logits)))  # orders those that stay
             part = 1 - 1 / (self._masks + within)  # of the smallest step
-            penalty = level.alpha * 10 ** (part / _PER_DECADE / 2**_RETRIES)
+            penalty = level.alpha * _SMALLEST_STEP**part
             self.left[path] = np.where(logits > 0, penalty, self.left[path])
 
     def _has_patience(self, level):

@@ -417,7 +417,12 @@ def _mask_of_output(layer, taken, outputs, before):
     after = keras_private.get_keras_mask(outputs)
     if after is None and layer.supports_masking:
         after = layer.compute_mask(taken, before)
-    return _one_mask(after)
+    after = _one_mask(after)
+    # Keras leaves the mask as it was where a layer puts out steps backwards.
+    is_backwards = getattr(layer, "go_backwards", False)
+    if after is not None and is_backwards and layer.return_sequences:
+        return tf.reverse(after, [1])
+    return after
 
 
 def _one_mask(masks):

@@ -234,6 +234,15 @@ def loss_of_function(function: Any) -> keras.losses.Loss:
     return wrapper(function, name=getattr(function, "__name__", None))
 
 
+def is_built(metric: keras.metrics.Metric) -> bool:
+    """Returns whether a metric has all of its variables.
+
+    `R2Score._built` and that of others that make some with the first rows.
+    Checked with Keras 3.15.
+    """
+    return bool(metric.variables) and getattr(metric, "_built", True)
+
+
 def values_of(metric: Any, targets: Any, outputs: Any) -> Any:
     """Returns the value of a metric for each element, `None` if it has none.
 

@@ -424,8 +424,6 @@ class _Output:
             else None
             for name in ("labels", "right", "losses", "values")
         )
-        if self.name == scoring.LOSS_EXPLAINED:
-            values = losses
         if labels is not None:
             keep = np.concatenate([np.ravel(one["keep"]) for one in seen]) > 0
             labels, right = labels[keep], right[keep]
@@ -435,6 +433,8 @@ class _Output:
                 labels, right = None, None
             else:
                 labels, right = whole, right > 0
+        if self.name == scoring.LOSS_EXPLAINED and losses is not None:
+            values = _with_mean(losses, float(loss))
         return Measured(
             self.key,
             self.name,
@@ -481,6 +481,9 @@ class _Output:
         keep = _keep(outputs, weights, labels.shape.rank)
         found["keep"] = tf.ones_like(labels) if keep is None else keep
         found["keep"] *= tf.ones_like(labels)
+        ignored = getattr(self._given_loss, "ignore_class", None)
+        if ignored is not None:
+            found["keep"] *= tf.cast(labels != ignored, labels.dtype)
         if found["losses"] is None:
             del found["losses"]
         return found
@@ -503,6 +506,14 @@ def _keep(outputs, weights, rank):
         )
         found = part if found is None else found * part
     return found
+
+
+def _with_mean(losses, mean):
+    """Returns losses in the unit of their weighted mean or sum, or `None`."""
+    own = losses.mean()
+    if math.isclose(own, mean, rel_tol=1e-3, abs_tol=1e-9):
+        return losses
+    return losses * (mean / own) if own * mean > 0 else None
 
 
 def _constant_answers(measured, shape):

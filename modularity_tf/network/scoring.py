@@ -447,7 +447,7 @@ def _metric_by_example(metric, targets, outputs):
 
 def _build(metric, targets, outputs):
     """Lets a metric make the variables that it makes with the first rows."""
-    if metric.variables:
+    if keras_private.is_built(metric):
         return
     with tf.init_scope():
         rows = (

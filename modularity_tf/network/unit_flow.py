@@ -485,7 +485,9 @@ def _readings_of(layer):
         return []
     found = [_on_axis(kernel, axis)]
     if getattr(layer, "lora_enabled", False):
-        found.append(_on_axis(layer.lora_kernel_a, axis))
+        last = axis == -1  # which of the two factors has it
+        lora = layer.lora_kernel_b if last else layer.lora_kernel_a
+        found.append(_on_axis(lora, axis))
     return found
 
 

@@ -375,7 +375,7 @@ def _own_weights(layer, called):
     elif isinstance(layer, layer_kinds.SEPARABLE):
         kernel = layer.pointwise_kernel
     elif isinstance(layer, keras.layers.EinsumDense):
-        kernel, axis = layer.kernel, _axis_of_units(layer)
+        kernel, axis = keras_private.kernel(layer), _axis_of_units(layer)
         if axis is None:
             return "its units are not on one axis of their own"
     elif activations.is_neuronal(layer):
@@ -385,7 +385,9 @@ def _own_weights(layer, called):
     rows = np.arange(kernel.shape[axis])
     found = [(kernel, axis, rows)]
     if getattr(layer, "lora_enabled", False):
-        found.append((layer.lora_kernel_b, -1, rows))
+        last = axis == -1  # which of the two factors has it
+        lora = layer.lora_kernel_b if last else layer.lora_kernel_a
+        found.append((lora, axis, rows))
     if getattr(layer, "bias", None) is not None:
         found.append((layer.bias, -1, rows))
     return len(rows), found, found

@@ -94,6 +94,16 @@ def magnitudes(values: Any) -> tf.Tensor:
     )
 
 
+def _without_padding(labels, values, is_reversed):
+    """Returns labels in which positions that are hidden have no class."""
+    keras_mask = keras_private.get_keras_mask(values)
+    if keras_mask is None or keras_mask.shape[1:] != labels.shape[1:]:
+        return labels
+    if is_reversed:
+        keras_mask = tf.reverse(keras_mask, [1])
+    return tf.where(keras_mask, labels, class_positions.NONE)
+
+
 def _absolute(values):
     is_symbolic = hasattr(values, "graph")
     if is_symbolic and values.op.type in _NOT_NEGATIVE:
@@ -272,14 +282,19 @@ def statistics_of(
 
     @tf.function(autograph=False, reduce_retracing=True)
     def summarize(inputs, labels):
-        member = tf.one_hot(labels, num_classes, dtype=tf.float64)
+        found = watch(inputs)
         of_examples = labels.shape.rank == 1
+        if not of_examples:
+            for path, values in found.items():
+                is_reversed = id(watch.neuron_layers[path]) in reverses
+                labels = _without_padding(labels, values, is_reversed)
+        member = tf.one_hot(labels, num_classes, dtype=tf.float64)
         present = member
         if not of_examples:
             positions = [*range(1, labels.shape.rank)]
             present = tf.reduce_max(member, axis=positions)
         sums = {}
-        for path, values in watch(inputs).items():
+        for path, values in found.items():
             if of_examples or values.shape.rank == 2:
                 means = magnitudes(values)
                 powers = (

@@ -187,6 +187,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         found, told = find(self.model, (X, Y), keep=0.17)  # one of six
         self.assertEqual(found.keep_fraction, 1 / 6)
         self.assertLen([t for t in told if "not what the task" in t], 1)
+        self.assertAllClose(found.provenance["health"]["kept"], 1 / 6)
 
     def test_masks_of_other_sizes_are_cut_without_training(self):
         smaller = self.found.at(keep=1 / 6)

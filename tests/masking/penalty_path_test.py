@@ -206,6 +206,22 @@ class PenaltyPathTest(parameterized.TestCase, tf.test.TestCase):
         path, _, alphas = follow(lambda alpha, before: 1.0, last=1e-6)
         self.assertEqual({*alphas}, {1e-6})
 
+    @parameterized.parameters(1.012, 1.1, 1.5)
+    def test_scores_tell_masks_of_a_last_penalty_close_by_apart(self, ratio):
+        last = ratio * 1e-5 * 10**0.25
+        sizes = iter(range(95, 60, -5))
+
+        def size(alpha):
+            if alpha < 1.1e-5:
+                return 98
+            return 50 if alpha >= last else next(sizes, 60)
+
+        path, _, alphas = follow(always(1.0), size, last=last)
+        self.assertEqual(alphas[-1], last)
+        left, kept = path.left["kernel"], path.found.logits["kernel"] > 0
+        self.assertEqual(kept.sum(), 50)
+        self.assertGreater(left[kept].min(), left[~kept].max())
+
     def test_a_given_size_is_reached_and_not_passed_by_far(self):
         def sizes(alpha):  # falls from 90 to 10 between two levels
             return int(

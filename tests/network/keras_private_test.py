@@ -238,6 +238,13 @@ class KerasPrivateTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIsNone(keras_private.values_of(keras.metrics.AUC(), y, x))
         self.assertIsNone(keras_private.values_of(None, y, x))
 
+    def test_a_metric_may_make_some_variables_later(self):
+        metric = keras.metrics.R2Score()
+        self.assertFalse(keras_private.is_built(metric))
+        metric.update_state(tf.ones((2, 1)), tf.zeros((2, 1)))
+        self.assertTrue(keras_private.is_built(metric))
+        self.assertTrue(keras_private.is_built(keras.metrics.AUC()))
+
     def test_no_other_file_reaches_for_a_private_attribute(self):
         files = [*_files()]
         self.assertNotEmpty(files)

@@ -229,6 +229,24 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
         alone, _ = measure(model, y, P, "box_mae")
         self.assertEqual({one.name for one in alone}, {"", "mae"})
 
+    @parameterized.named_parameters(
+        ("mean", {}, (), 63),
+        ("sum", {"reduction": "sum"}, (), 63),
+        ("weights", {}, (np.full(63, 0.01, "float32"),), 63),
+        ("ignored", {"ignore_class": 0}, (), 42),
+    )
+    def test_the_mean_of_values_is_the_loss(self, settings, weights, count):
+        x = np.random.default_rng(0).normal(size=(63, 4)).astype("float32")
+        loss = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, **settings
+        )
+        model = identity((4,))
+        model.compile("sgd", loss)
+        y = np.arange(63) % 3
+        ((found,), _) = measure(model, y, x, weights=weights)
+        self.assertAllClose(found.values.mean(), found.loss, rtol=1e-4)
+        self.assertLen(found.values, count)
+
     @parameterized.parameters(
         ("f1", r"`performance` must be one of the metrics \['accuracy'\]"),
         (3, "`performance` must be None, the name of a metric"),

@@ -102,6 +102,13 @@ class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(np.mean(found), expected)
         self.assertContainsSubset(np.unique(found).tolist(), [0, 1])
 
+    def test_a_metric_object_has_all_of_its_variables(self):
+        y, x = tf.constant([[1.0], [2.0]]), tf.constant([[1.0], [3.0]])
+        metric = scoring.metric_object(keras.metrics.R2Score(), y, x)
+        state = metric.stateless_reset_state()
+        state = metric.stateless_update_state(state, y, x)
+        self.assertAllClose(metric.stateless_result(state), -1.0)
+
     def test_padding_does_not_count(self):
         inputs = tf.constant([[1, 2, 0, 0], [3, 1, 2, 0]])
         embedding = keras.layers.Embedding(4, 3, mask_zero=True)

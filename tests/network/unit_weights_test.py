@@ -42,6 +42,12 @@ def normalized_and_depthwise():
     )
 
 
+def with_lora(shape, layer):
+    model = features(shape, layer)
+    layer.enable_lora(2)
+    return settled(model)  # the factors, too
+
+
 KINDS = {
     "dense": lambda: features((3,), layers.Dense(4, "relu", name="own")),
     "conv": lambda: features(
@@ -60,6 +66,14 @@ KINDS = {
     "einsum": lambda: features(
         (3, 5),
         layers.EinsumDense("abc,cd->abd", (3, 4), bias_axes="d", name="own"),
+    ),
+    "einsum_lora": lambda: with_lora(
+        (3, 5),
+        layers.EinsumDense("abc,cd->abd", (3, 4), bias_axes="d", name="own"),
+    ),
+    "einsum_lora_first": lambda: with_lora(
+        (3, 4),
+        layers.EinsumDense("abc,dc->abd", (3, 4), bias_axes="d", name="own"),
     ),
     "timed": lambda: features(
         (3, 5), layers.TimeDistributed(layers.Dense(4, name="own"))

@@ -365,6 +365,38 @@ class PositionsTest(parameterized.TestCase, tf.test.TestCase):
             (mean,) = found.mean.values()
             self.assertAllClose(mean, [[0.0, 1.0], [1.0, 0.0]])
 
+    def test_padding_changes_nothing_of_a_layer_that_runs_backwards(self):
+        def network(steps):
+            inner = layers.SimpleRNN(2, return_sequences=True, name="r")
+            keras.utils.set_random_seed(1)
+            return keras.Sequential(
+                [
+                    keras.Input((steps,)),
+                    layers.Embedding(6, 3, mask_zero=True),
+                    layers.Bidirectional(inner, name="both"),
+                    layers.Dense(2, name="out"),
+                ]
+            )
+
+        x = np.random.default_rng(0).integers(1, 6, (8, 7)).astype("float32")
+        x[:, 3:] = 0
+        of_examples = np.arange(8) % 2
+        of_positions = np.random.default_rng(1).integers(0, 2, (8, 7))
+        names = "forward_r", "backward_r", "out"
+        for labels in (of_examples, of_positions):
+            short = labels if labels.ndim == 1 else labels[:, :3]
+            expected = statistics.class_statistics(
+                network(3), (x[:, :3], short), 2, layers=names
+            )
+            found = statistics.class_statistics(
+                network(7), (x, labels), 2, layers=names
+            )
+            self.assertAllEqual(found.counts, expected.counts)
+            self.assertLen(found.mean, 3)
+            for path, mean in found.mean.items():
+                self.assertAllClose(mean, expected.mean[path], msg=path)
+                self.assertGreater(np.min(mean), 0.0)
+
     def test_a_layer_of_other_positions_is_refused_by_its_path(self):
         inputs = keras.Input((9, 2))
         x = layers.Dense(4, name="before")(inputs)
