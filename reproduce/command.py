@@ -42,6 +42,8 @@ def main() -> None:
                 f"{', '.join(known)}."
             )
     sys.argv[1:] = [_found(argument) for argument in sys.argv[1:]]
+    if "" not in sys.path:  # as with `python -m`: a user's own modules
+        sys.path.insert(0, "")
     runpy.run_module(f"reproduce.{name}", run_name="__main__", alter_sys=True)
 
 

@@ -302,9 +302,12 @@ class Measure:
             return [chosen.get(key) for key in keys]
         if chosen is None or chosen == "loss":
             return [chosen] * len(keys)
-        if len(keys) == 1 and not isinstance(chosen, str):
-            return [chosen]
         if not isinstance(chosen, str):
+            losses = zip(keys, self._by_output("loss"), strict=True)
+            asked = [key for key, loss in losses if loss is not None]
+            if len(keys) == 1 or len(asked) == 1:
+                of_one = asked or keys
+                return [chosen if key in of_one else False for key in keys]
             raise ValueError(
                 f"`performance` must be a dict from output to metric, since "
                 f"the model has the outputs {keys}, got {chosen!r}."

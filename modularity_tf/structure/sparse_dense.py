@@ -33,8 +33,8 @@ class SparseDense(keras.layers.Layer):
 
     Signs are constant, and so is the number of active connections. `DeepR`
     rewires them; under an optimizer that leaves weights without a gradient
-    alone (all of Keras but Muon and Ftrl) they stay where they are: one that
-    would cross zero is kept just above it.
+    alone (all of Keras but Muon and Ftrl, and without `use_ema`) they stay
+    where they are: one that would cross zero is kept just above it.
 
     >>> from modularity_tf import layers
     >>> layer = layers.SparseDense(32, connections=100, seed=0)

@@ -215,7 +215,7 @@ def _plan_seed(run, seed, subject, labels):
             phase="mask",
         )
         add("weights", ALL, everything)
-        for label in () if subject.is_binary else labels:
+        for label in () if subject.has_few_classes else labels:
             rest = stage(
                 f"seed{seed}/weights/without_{label}",
                 _mask,
@@ -322,7 +322,7 @@ def _neurons(stage, subject, label):
     rows, _ = subject.parts(config.checked, stage.seed)
     return mtf.find_neurons(
         subject.model,
-        subject.data(rows)[:2],
+        subject.with_classes(rows),
         label,
         layers=config.layers or None,
         outputs=config.output or None,

@@ -101,9 +101,9 @@ class Subject:
         return [c for c in np.unique(self._numbers).tolist() if c >= 0]
 
     @property
-    def is_binary(self) -> bool:
-        """Whether there are two classes: without one there is no task."""
-        return len(self.classes) == 2
+    def has_few_classes(self) -> bool:
+        """Whether there are at most two: without one there is no task."""
+        return len(self.classes) <= 2
 
     def _has(self, label):
         """Returns which examples are of a class, or have a position of it."""
@@ -159,6 +159,22 @@ class Subject:
             return found
         return (*found, stays[rows].astype("float32"))
 
+    def with_classes(self, rows: np.ndarray) -> tuple[Any, ...]:
+        """Returns arrays `(x, class numbers)` of the rows that have a class.
+
+        Where positions have classes, those of none have a sample weight of 0,
+        and the third item has the weights.
+
+        Args:
+            rows: Int array.
+        """
+        numbers = self._numbers
+        if numbers.ndim == 1:
+            rows = rows[numbers[rows] >= 0]
+            return batches.take((self._x, numbers), rows)
+        x, numbers = batches.take((self._x, numbers), rows)
+        return x, np.maximum(numbers, 0), (numbers >= 0).astype("float32")
+
     @classmethod
     def load(
         cls,
@@ -212,6 +228,7 @@ class Subject:
         except ValueError as error:
             raise ValueError(f"--loss: {error}") from error
         _check_range(subject, data)
+        _check_inputs(subject, data)
         return subject
 
     def check_labels(
@@ -274,12 +291,12 @@ class Subject:
             questions: Tuple of str.
         """
         found = []
-        if "weights" in questions and self.is_binary:
+        if "weights" in questions and self.classes and self.has_few_classes:
             found.append(
                 [
                     "weights of a class alone",
-                    "there are two classes, and without one of them there is "
-                    "nothing to tell apart",
+                    "there are at most two classes, and without one of them "
+                    "there is nothing to tell apart",
                 ]
             )
         if "neurons" in questions and not self.classes:
@@ -362,6 +379,20 @@ def _can_be_read(path):
 def _metrics(loss):
     """Returns the metrics that go with a loss of a given name."""
     return ["accuracy"] if loss.endswith("crossentropy") else []
+
+
+def _check_inputs(subject, path):
+    """Raises `ValueError` if the model does not take `x`."""
+    x, _ = subject.data(np.arange(1))
+    try:
+        subject.model(x)
+    except Exception as error:  # whatever a layer raises
+        text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras's bold type
+        text = text.partition("\n\nArguments received")[0]
+        raise ValueError(
+            f"--data={path}: {subject.model.name!r} does not take these "
+            f"inputs. {' '.join(text.split())}"
+        ) from error
 
 
 def _check_range(subject, path):

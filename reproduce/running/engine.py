@@ -12,6 +12,7 @@ import contextlib
 import functools
 import pathlib
 import re
+import socket
 import time
 import traceback
 import uuid
@@ -89,9 +90,10 @@ def carry_out(plan: Callable[[Run], Any], run: Run) -> None:
     unfinished = run.unfinished()
     if not unfinished:
         return
+    _check_address(config.address)
     try:
         ray.init(
-            address=config.address or None,
+            address=config.address or "local",  # whatever cluster runs here
             num_cpus=None if config.address else config.workers,
             include_dashboard=False,
             log_to_driver=False,
@@ -116,6 +118,19 @@ def carry_out(plan: Callable[[Run], Any], run: Run) -> None:
             f"{len(left_out)} that need them were left out; the others are "
             f"finished. {causes}"
         )
+
+
+def _check_address(address):
+    """Raises `ValueError` if nobody listens: Ray asks for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 10).close()
+    except OSError as error:
+        raise ValueError(
+            f"--address={address} is no Ray cluster: {error}."
+        ) from error
 
 
 def _work_off(ray, plan, run, unfinished):

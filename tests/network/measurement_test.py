@@ -228,6 +228,10 @@ class MeasureTest(parameterized.TestCase, tf.test.TestCase):
                 self.assertEqual(one.name, wanted)
         alone, _ = measure(model, y, P, "box_mae")
         self.assertEqual({one.name for one in alone}, {"", "mae"})
+        loss = {"kind": None, "box": "mse"}
+        two, _ = measure(model, y, P, lambda y, x: 7.0, loss, {})
+        (box,) = (one for one in two if one.output == "box")
+        self.assertEqual((box.name, box.value), ("<lambda>", 7.0))
 
     @parameterized.named_parameters(
         ("mean", {}, (), 63),

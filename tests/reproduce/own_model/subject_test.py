@@ -102,7 +102,7 @@ class SubjectTest(BroughtTestCase):
         np.savez(self.data, x=np.zeros((10, 8, 8, 2)), y=y)
         user = Subject.load(self.model, self.data, output="out_face")
         self.assertEqual(user.classes, [0, 1])
-        self.assertTrue(user.is_binary)
+        self.assertTrue(user.has_few_classes)
         self.assertEqual(user.task.chosen, ("out_face",))
         with self.assertRaisesRegex(ValueError, "out_box, out_face: say with"):
             Subject.load(self.model, self.data)
@@ -184,6 +184,30 @@ class SubjectTest(BroughtTestCase):
         ((question, reason),) = user.not_asked(stages.QUESTIONS)
         self.assertEqual(question, "class 2")
         self.assertIn("one example", reason)
+
+    def test_rows_and_positions_without_a_class_are_left_out(self):
+        x, y = blobs()
+        y[::3] = -1
+        user = Subject(network(), x, y)
+        self.assertEqual(user.classes, [1, 2])
+        found = user.with_classes(np.arange(9))
+        self.assertAllEqual(found[0], x[:9][y[:9] >= 0])
+        self.assertAllEqual(found[1], y[:9][y[:9] >= 0])
+        steps = keras.Sequential([keras.Input((5, 3)), keras.layers.Dense(3)])
+        x = np.zeros((4, 5, 3), "float32")
+        y = np.tile(np.arange(5) % 4 - 1, (4, 1))
+        found = Subject(steps, x, y).with_classes(np.arange(2))
+        self.assertAllEqual(found[1], [[0, 0, 1, 2, 0]] * 2)
+        self.assertAllEqual(found[2], [[0, 1, 1, 1, 0]] * 2)
+
+    def test_inputs_that_the_model_does_not_take_are_refused_in_one_line(self):
+        x, y = blobs()
+        np.savez(self.data, x=np.concatenate([x, x], axis=1), y=y)
+        with self.assertRaisesRegex(
+            ValueError, "'corners' does not take these inputs. .* value 3, but"
+        ) as raised:
+            Subject.load(self.model, self.data)
+        self.assertNotRegex(str(raised.exception), "[\n\x1b]")
 
     def test_a_layer_that_the_model_has_not_is_named_with_those_it_has(self):
         user = Subject(network(), *blobs())

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import pathlib
+import socket
 import sys
 import tempfile
 from unittest import mock
@@ -146,7 +147,23 @@ class EngineTest(tf.test.TestCase):
             self.assertRaisesRegex(ValueError, "is no Ray cluster: none"),
         ):
             engine.carry_out(plan, run)
-        self.assertEqual(ray.init.call_args.kwargs["num_cpus"], 3)
+        told = ray.init.call_args.kwargs
+        # Not those of a cluster that runs here, too.
+        self.assertEqual((told["num_cpus"], told["address"]), (3, "local"))
+
+    def test_an_address_where_nobody_listens_is_refused_at_once(self):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))  # bound, and does not listen
+            address = f"127.0.0.1:{one.getsockname()[1]}"
+            run = Run(self.config("n", address=address), "toy")
+            plan(run)
+            ray = mock.Mock()
+            with (
+                mock.patch.object(engine, "import_ray", lambda: ray),
+                self.assertRaisesRegex(ValueError, f"{address} is no Ray clus"),
+            ):
+                engine.carry_out(plan, run)
+        ray.init.assert_not_called()
 
     def test_a_stage_goes_to_the_worker_that_has_its_network(self):
         hands = [mock.Mock(kept=frozenset(kept)) for kept in ("", "ab", "c")]
