@@ -41,20 +41,22 @@ def main() -> None:
                 f"Error: `modularity` has no {name!r}.{hint} It has: "
                 f"{', '.join(known)}."
             )
-    sys.argv[1:] = [_found(argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = [*map(_found, sys.argv[1:], ["", *sys.argv[1:]])]
     if "" not in sys.path:  # as with `python -m`: a user's own modules
         sys.path.insert(0, "")
     runpy.run_module(f"reproduce.{name}", run_name="__main__", alter_sys=True)
 
 
-def _found(argument):
+def _found(argument, before):
     """Returns an argument; that of a flag file leads into the package."""
     path = pathlib.Path(argument.removeprefix(_FLAGFILE))
     own = _HERE / "flags" / path.name
     is_own = path.parent.as_posix() in (".", "reproduce/flags")
-    if not argument.startswith(_FLAGFILE) or path.exists() or not is_own:
+    starts = _FLAGFILE if argument.startswith(_FLAGFILE) else ""
+    is_flagfile = starts or before == _FLAGFILE.removesuffix("=")
+    if not is_flagfile or path.exists() or not is_own:
         return argument
-    return f"{_FLAGFILE}{own}"
+    return f"{starts}{own}"
 
 
 if __name__ == "__main__":

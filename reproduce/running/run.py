@@ -209,7 +209,7 @@ class Run:
         """Returns the path of results.json.
 
         Raises:
-            ValueError: If it is not there, or damaged.
+            ValueError: If it is not there, damaged, or of fewer seeds, say.
         """
         path = self.results_folder() / "results.json"
         if not path.exists():
@@ -217,6 +217,15 @@ class Run:
                 f"{path} is not there: run without --stage=figures first, or "
                 "with the flags of the run."
             )
+        done = read_results(path)["config"]
+        for name, asked in self.config.part().items():
+            there = _as_list(done.get(name, asked))
+            left = [x for x in _as_list(asked) if x not in there]
+            if left:
+                raise ValueError(
+                    f"{path} has no --{name}={','.join(map(str, left))}: run "
+                    "without --stage=figures first."
+                )
         return path
 
     def _reported(self, stage):
@@ -330,6 +339,10 @@ def read_results(path: pathlib.Path) -> dict[str, Any]:
             "run again without --stage=figures; finished stages are kept."
         )
     return results
+
+
+def _as_list(value):
+    return [*value] if isinstance(value, (list, tuple)) else [value]
 
 
 def names_needed(stage):

@@ -155,6 +155,12 @@ class ResultsTest(tf.test.TestCase):
             self.show()
         self.assertFalse(self.folder.exists())
 
+    def test_figures_of_seeds_that_have_not_run_are_refused(self):
+        self.finish(seeds=(0, 1))
+        with self.assertRaisesRegex(ValueError, "has no --seeds=3,2: run"):
+            self.show(seeds=(3, 1, 0, 2))
+        self.show(seeds=(1, 0))
+
     def test_results_of_something_else_are_named(self):
         path = self.finish() / "results.json"
         for text in ("{", "[]", '{"records": []}'):
