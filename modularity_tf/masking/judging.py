@@ -444,7 +444,8 @@ class _Share:
             zero: Float, the performance that counts as nothing.
         """
         value = scoring.share_explained(found.value, whole.value, zero)
-        if whole.values is None or whole.value == zero:
+        is_known = whole.values is not None and found.values is not None
+        if not is_known or whole.value == zero:
             return cls(value, None, 1, 0.0)
         span = whole.value - zero
         gains = (found.values.astype(float) - whole.values) / span
