@@ -446,7 +446,7 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         (text,) = [each for each in told if "it is not what the task" in each]
         self.assertRegex(
             text,
-            r"keeps \d\d\.\d% of .*a lower `alpha` than 10 or a higher `keep`",
+            r"keeps -?\d+\.\d% of .*a lower `alpha` than 10 or a higher `keep`",
         )
 
     def test_what_is_not_sound_about_the_mask_is_told(self):
