@@ -195,3 +195,13 @@ def stays_at_zero(layer: keras.layers.Layer) -> bool:
     That its columns are zero is enough if its activation has 0 for 0.
     """
     return bool(layer.cell.activation(keras.ops.zeros(1))[0] == 0)
+
+
+def lora_factor(layer: keras.layers.Layer, axis: int) -> keras.Variable:
+    """Returns the factor of a layer's LoRA that has an axis of its kernel.
+
+    Args:
+        layer: `keras.layers.Layer` with LoRA.
+        axis: Negative int.
+    """
+    return layer.lora_kernel_b if axis == -1 else layer.lora_kernel_a

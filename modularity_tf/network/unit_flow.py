@@ -485,9 +485,7 @@ def _readings_of(layer):
         return []
     found = [_on_axis(kernel, axis)]
     if getattr(layer, "lora_enabled", False):
-        last = axis == -1  # which of the two factors has it
-        lora = layer.lora_kernel_b if last else layer.lora_kernel_a
-        found.append(_on_axis(lora, axis))
+        found.append(_on_axis(layer_kinds.lora_factor(layer, axis), axis))
     return found
 
 

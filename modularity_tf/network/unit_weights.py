@@ -385,9 +385,7 @@ def _own_weights(layer, called):
     rows = np.arange(kernel.shape[axis])
     found = [(kernel, axis, rows)]
     if getattr(layer, "lora_enabled", False):
-        last = axis == -1  # which of the two factors has it
-        lora = layer.lora_kernel_b if last else layer.lora_kernel_a
-        found.append((lora, axis, rows))
+        found.append((layer_kinds.lora_factor(layer, axis), axis, rows))
     if getattr(layer, "bias", None) is not None:
         found.append((layer.bias, -1, rows))
     return len(rows), found, found
