@@ -73,7 +73,11 @@ SEQUENCES = (
     ("attention", heads),
     ("gelu", lambda x: layers.Dense(3)(keras.activations.gelu(x))),
     ("token", lambda x: x[:, 0]),
-    ("dense_lora", layers.Dense(3)),
+    ("dense_lora", layers.Dense(3, name="lora")),
+    (
+        "einsum_lora",
+        layers.EinsumDense("abc,dc->abd", (None, 3), name="lora"),
+    ),
 )
 IMAGES = (
     ("separable_conv2d", layers.SeparableConv2D(3, 2)),
@@ -111,9 +115,10 @@ class FlowTest(parameterized.TestCase, tf.test.TestCase):
         if shape == TEXT:
             first = layers.Dense(4, "relu", name="first")
         model = model_of(build, shape, first)
-        if isinstance(build, layers.Dense):
+        if getattr(build, "name", "") == "lora":
             build.enable_lora(2)
-            build.lora_kernel_b.assign(RNG.normal(size=(2, 3)))
+            for each in (build.lora_kernel_a, build.lora_kernel_b):
+                each.assign(RNG.normal(size=each.shape))
         inputs = RNG.normal(size=(3, *shape)).astype("float32")
         removed = NeuronSelection({"first": FLAGS})
         expected = silenced(model, "first", FLAGS, inputs)
