@@ -304,10 +304,9 @@ class Measure:
             return [chosen] * len(keys)
         if not isinstance(chosen, str):
             losses = zip(keys, self._by_output("loss"), strict=True)
-            asked = [key for key, loss in losses if loss is not None]
-            if len(keys) == 1 or len(asked) == 1:
-                of_one = asked or keys
-                return [chosen if key in of_one else False for key in keys]
+            asked = [key for key, loss in losses if loss is not None] or keys
+            if len(asked) == 1:
+                return [chosen if key in asked else False for key in keys]
             raise ValueError(
                 f"`performance` must be a dict from output to metric, since "
                 f"the model has the outputs {keys}, got {chosen!r}."

@@ -25,7 +25,8 @@ _ACCURACIES = (
     keras.metrics.SparseCategoricalAccuracy,
 )
 _NAMES = ("accuracy", "acc")  # which metric it is, the shapes tell
-_BY_SHAPES = (*_NAMES, "crossentropy", "ce")
+_CROSSENTROPIES = ("crossentropy", "ce")  # likewise
+_BY_SHAPES = (*_NAMES, *_CROSSENTROPIES)
 # What labels are, by the accuracies and losses of Keras that tell.
 _LABELS = {
     "sparse_categorical_accuracy": "sparse",
@@ -105,7 +106,7 @@ def as_object(metric: Any) -> Any:
     Args:
         metric: A metric in any form that `keras.Model.compile` takes.
     """
-    if isinstance(metric, str) and metric.lower() not in _BY_SHAPES:
+    if isinstance(metric, str) and not _is_one_of(_BY_SHAPES, metric):
         return keras.metrics.get(metric)
     return metric
 
@@ -235,7 +236,7 @@ def loss_object(loss: Any, targets: Any, outputs: Any) -> keras.losses.Loss:
         targets: Tensor of an output's targets, for its shape.
         outputs: Tensor, likewise.
     """
-    if isinstance(loss, str) and loss.lower() in _BY_SHAPES:
+    if _is_one_of(_CROSSENTROPIES, loss):
         kind = _kind_by_shapes(targets, outputs)
         loss = {
             "binary": keras.losses.binary_crossentropy,
@@ -260,7 +261,7 @@ def metric_object(
         outputs: Tensor, likewise.
     """
     name = metric_name(metric)
-    if isinstance(metric, str) and metric.lower() in _NAMES:
+    if _is_one_of(_NAMES, metric):
         metric = _function(metric, targets, outputs)
     metric = keras.metrics.get(metric)
     if not isinstance(metric, keras.metrics.Metric):
@@ -319,7 +320,7 @@ def class_elements(
         is_certain &= tf.reduce_sum(targets, -1) == 1.0
         labels = tf.where(is_certain, tf.cast(labels, tf.float32), 0.5)
     losses = None
-    if isinstance(loss, str) and loss.lower() in _BY_SHAPES:
+    if _is_one_of(_CROSSENTROPIES, loss):
         loss = loss_object(loss, targets, outputs)
     if _keras_name(loss) in _LABELS:
         losses = _function(loss, *pair)(*pair)
@@ -342,9 +343,7 @@ def label_kind(
         targets: Tensor, for its shape.
         outputs: Tensor, likewise.
     """
-    vague = [
-        isinstance(x, str) and x.lower() in _BY_SHAPES for x in (accuracy, loss)
-    ]
+    vague = [_is_one_of(_BY_SHAPES, each) for each in (accuracy, loss)]
     kind = None
     for each, is_vague in zip((accuracy, loss), vague, strict=True):
         if not is_vague:
@@ -496,8 +495,13 @@ def _threshold(loss, accuracy):
     return 0.0 if from_logits and accuracy is None else 0.5
 
 
+def _is_one_of(names, given):
+    """Returns whether a loss or metric is given by one of some names."""
+    return isinstance(given, str) and given.lower() in names
+
+
 def _is_name_of_accuracy(name):
-    return name.lower() in _NAMES or name.endswith("accuracy")
+    return _is_one_of(_NAMES, name) or name.endswith("accuracy")
 
 
 def _is_of_keras(function):
@@ -506,7 +510,7 @@ def _is_of_keras(function):
 
 def _function(function, targets, outputs):
     """Returns a function from targets and outputs to values."""
-    if isinstance(function, str) and function.lower() in _NAMES:
+    if _is_one_of(_NAMES, function):
         return {
             "binary": keras.metrics.binary_accuracy,
             "sparse": keras.metrics.sparse_categorical_accuracy,

@@ -10,7 +10,7 @@ import modularity_tf as mtf
 from modularity_tf.masking import find_weights
 from modularity_tf.network import copying
 from modularity_tf.units import similarity
-from reproduce.own_model.subject import Subject, file_digest
+from reproduce.own_model.subject import Subject, file_digest, in_one_line
 from reproduce.publishing import records, report
 from reproduce.running import configuration, training
 from reproduce.running.configuration import field
@@ -272,16 +272,9 @@ def _answered_or_refused(function):
         try:
             return function(stage, *needed)
         except ValueError as error:
-            return {REFUSED: _in_one_line(error)}
+            return {REFUSED: in_one_line(error)}
 
     return answer
-
-
-def _in_one_line(error):
-    """Returns what a `ValueError` says, with flags in place of arguments."""
-    told = " ".join(str(error).split())
-    told = told.replace("`incoming=True`", "--incoming")
-    return told.replace("`layers`", "--layers")
 
 
 @_answered_or_refused
@@ -381,7 +374,7 @@ def _check(stage, subject, finding, label):
     try:
         return check(elsewhere=others).as_dict()
     except ValueError as error:  # it explains nothing of the others, say
-        return check().as_dict() | {"not_elsewhere": _in_one_line(error)}
+        return check().as_dict() | {"not_elsewhere": in_one_line(error)}
 
 
 def _untrained(stage, subject):

@@ -275,9 +275,7 @@ class Subject:
         try:
             activations.choose_layers(self.model, names or None)
         except ValueError as error:
-            raise ValueError(
-                str(error).replace("`layers`", "--layers")
-            ) from error
+            raise ValueError(in_one_line(error)) from error
 
     @property
     def _lonely(self):
@@ -310,6 +308,14 @@ class Subject:
                 ]
             )
         return found
+
+
+def in_one_line(error: Exception) -> str:
+    """Returns what an error says, with flags in place of arguments."""
+    told = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras's bold type
+    told = " ".join(told.partition("\n\nArguments received")[0].split())
+    told = told.replace("`incoming=True`", "--incoming")
+    return told.replace("`layers`", "--layers")
 
 
 def check_file(flag: str, path: str) -> None:
@@ -387,11 +393,9 @@ def _check_inputs(subject, path):
     try:
         subject.model(x)
     except Exception as error:  # whatever a layer raises
-        text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras's bold type
-        text = text.partition("\n\nArguments received")[0]
         raise ValueError(
             f"--data={path}: {subject.model.name!r} does not take these "
-            f"inputs. {' '.join(text.split())}"
+            f"inputs. {in_one_line(error)}"
         ) from error
 
 

@@ -172,15 +172,28 @@ class Config:
             if f.metadata["part"]
         )
 
-    def flags(self):
-        """Returns the configuration as flags, a list of str."""
+    def lacking(self, done):
+        """Returns what results have not of what is asked for, as flags.
+
+        Args:
+            done: Dict, the configuration that results.json holds.
+        """
         found = []
         for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, tuple):
-                value = ",".join(map(str, value))
-            found.append(f"--{flag_of(f)}={value}")
+            asked, there = getattr(self, f.name), done.get(f.name, f.default)
+            if isinstance(asked, tuple):
+                there = tuple(there)
+            if f.metadata["part"] and not _covers(there, asked, f):
+                if isinstance(asked, tuple):
+                    asked = tuple(x for x in asked if x not in there)
+                found.append(_as_flag(f, asked))
         return found
+
+    def flags(self):
+        """Returns the configuration as flags, a list of str."""
+        return [
+            _as_flag(f, getattr(self, f.name)) for f in dataclasses.fields(self)
+        ]
 
     def text(self):
         """Returns the configuration as flags, on one line."""
@@ -327,6 +340,12 @@ def derive_seed(seed, *purpose):
     text = "/".join(str(part) for part in (seed, *purpose))
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "big") % 2**31
+
+
+def _as_flag(f, value):
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    return f"--{flag_of(f)}={value}"
 
 
 def _covers(own, theirs, f):

@@ -217,15 +217,12 @@ class Run:
                 f"{path} is not there: run without --stage=figures first, or "
                 "with the flags of the run."
             )
-        done = read_results(path)["config"]
-        for name, asked in self.config.part().items():
-            there = _as_list(done.get(name, asked))
-            left = [x for x in _as_list(asked) if x not in there]
-            if left:
-                raise ValueError(
-                    f"{path} has no --{name}={','.join(map(str, left))}: run "
-                    "without --stage=figures first."
-                )
+        left = self.config.lacking(read_results(path)["config"])
+        if left:
+            raise ValueError(
+                f"{path} has no {' '.join(left)}: run without --stage=figures "
+                "first."
+            )
         return path
 
     def _reported(self, stage):
@@ -339,10 +336,6 @@ def read_results(path: pathlib.Path) -> dict[str, Any]:
             "run again without --stage=figures; finished stages are kept."
         )
     return results
-
-
-def _as_list(value):
-    return [*value] if isinstance(value, (list, tuple)) else [value]
 
 
 def names_needed(stage):

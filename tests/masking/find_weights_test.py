@@ -444,10 +444,9 @@ class FindWeightsTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertLess(found.provenance["performance"], 0.8)
         (text,) = [each for each in told if "it is not what the task" in each]
-        self.assertRegex(
-            text,
-            r"keeps -?\d+\.\d% of .*a lower `alpha` than 10 or a higher `keep`",
-        )
+        share = found.provenance["scale"]["mask"]
+        self.assertStartsWith(text, f"The mask keeps {share:.1%} of the perf")
+        self.assertIn("a lower `alpha` than 10 or a higher `keep`", text)
 
     def test_what_is_not_sound_about_the_mask_is_told(self):
         _, told = find(self.model, (X, Y), alpha=0.0, steps=3)

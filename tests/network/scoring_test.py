@@ -80,7 +80,8 @@ class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("accuracy", "accuracy", CLASSES, P),
-        ("acc", "ACC", CLASSES[:, None], P),
+        ("acc", "acc", CLASSES[:, None], P),
+        ("capital", "ACC", CLASSES[:, None], P),
         ("of_one_hot", "accuracy", ONE_HOT, P),
         ("of_bits", "accuracy", BITS, ONE),
         ("of_bits_by_rank", "accuracy", BITS[:, 0], ONE),
@@ -101,6 +102,11 @@ class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found.shape, (9,))
         self.assertAllClose(np.mean(found), expected)
         self.assertContainsSubset(np.unique(found).tolist(), [0, 1])
+
+    def test_the_name_of_an_accuracy_is_no_loss(self):
+        y, x = tf.constant(CLASSES), tf.constant(P)
+        with self.assertRaisesRegex(ValueError, "loss identifier: accuracy"):
+            scoring.loss_object("accuracy", y, x)
 
     def test_a_metric_object_has_all_of_its_variables(self):
         y, x = tf.constant([[1.0], [2.0]]), tf.constant([[1.0], [3.0]])
@@ -123,6 +129,7 @@ class ByExampleTest(parameterized.TestCase, tf.test.TestCase):
 class AccuraciesTest(parameterized.TestCase):
     def test_only_accuracies_are_found(self):
         known = [
+            "accuracy",
             "Accuracy",
             own_accuracy,
             keras.metrics.BinaryAccuracy(name="right"),
